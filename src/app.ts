@@ -1,0 +1,113 @@
+/** The whole route tree on one screen: who may enter where, and what each part is handed. */
+import cors from '@fastify/cors'
+import helmet from '@fastify/helmet'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import Fastify, { type FastifyInstance } from 'fastify'
+import type pg from 'pg'
+import { openAccessTokens } from './auth/access-tokens.ts'
+import { keyRoutes } from './auth/key-routes.ts'
+import { openKeyring } from './auth/keyring.ts'
+import { collectLastUse } from './auth/last-use.ts'
+import { openPasswords } from './auth/passwords.ts'
+import { openRefreshTokens } from './auth/refresh-tokens.ts'
+import { answerProvenAgents, requireAgent } from './auth/require-agent.ts'
+import { requireUser } from './auth/require-user.ts'
+import { accountRoutes, signInRoutes } from './auth/routes.ts'
+import type { Config } from './config.ts'
+import type { Migration } from './database/migrations.ts'
+import { databaseCheck } from './database/readiness.ts'
+import { roleNames } from './database/role-names.ts'
+import { loggerOptions, logRequests } from './http/logging.ts'
+import { describeApi } from './http/openapi.ts'
+import { handleErrors, ProblemDocument } from './http/problem.ts'
+import { serverOptions } from './http/server-options.ts'
+import { createValidatorCompiler, parseJsonBodies } from './http/validation.ts'
+import { deviceRoutes } from './modules/devices/routes.ts'
+import { healthRoutes } from './modules/health/routes.ts'
+import { findRouter } from './modules/routers/repository.ts'
+import { routerRoutes } from './modules/routers/routes.ts'
+import { scanRoutes } from './modules/scans/routes.ts'
+import { openSessions } from './rls/session.ts'
+
+export type AppOptions = {
+  config: Config
+  version: string
+  secrets: { jwtSecret: string; jwtSecretPrevious?: string | undefined; pepper: string }
+  /** Two logins, two pools; the app ends neither. */
+  pools: { server: pg.Pool; auth: pg.Pool }
+  migrations: Migration[]
+  /** True from the moment the process means to stop: it is not ready any more, though it still serves. */
+  isClosing?: () => boolean
+  /** Where log lines go; standard output when left out. */
+  logStream?: { write(line: string): void }
+}
+
+export async function buildApp({
+  config,
+  version,
+  secrets,
+  pools,
+  migrations,
+  isClosing = () => false,
+  logStream,
+}: AppOptions): Promise<FastifyInstance> {
+  const logger = { ...loggerOptions(config.logLevel), ...(logStream && { stream: logStream }) }
+  const app = Fastify({ ...serverOptions(config), logger }).withTypeProvider<TypeBoxTypeProvider>()
+
+  const roles = roleNames(config.database.rolePrefix)
+  const withSession = openSessions({ ...pools, roles, namedStatements: config.database.namedStatements })
+  const keyring = openKeyring({ current: secrets.jwtSecret, previous: secrets.jwtSecretPrevious })
+  const accessTokens = openAccessTokens(app, { keyring, lifetime: config.accessTokenSeconds })
+  const refreshTokens = openRefreshTokens(keyring)
+  const passwords = openPasswords({ pepper: secrets.pepper, ...config.passwords })
+  const lastUse = collectLastUse({ withSession, onError: (err) => app.log.warn({ err }, 'last use of keys was not written') })
+  const { routerOnlineMinutes: onlineMinutes } = config
+
+  app.decorateRequest('identity', null)
+  app.addSchema(ProblemDocument)
+  app.setValidatorCompiler(createValidatorCompiler())
+  handleErrors(app)
+  logRequests(app)
+  parseJsonBodies(app)
+  app.addHook('onSend', async (request, reply) => void reply.header('x-request-id', request.id))
+  app.addHook('onClose', () => lastUse.stop())
+  await app.register(helmet, {
+    contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false },
+  })
+  await app.register(cors, { origin: config.corsOrigins, credentials: false, exposedHeaders: ['x-request-id', 'retry-after'], maxAge: 600 })
+  await describeApi(app, version)
+
+  const checkDatabase = databaseCheck([pools.server, pools.auth], migrations)
+  await app.register(healthRoutes, { prefix: '/health', version, checkDatabase, isClosing })
+
+  await app.register(async function anyone(scope) {
+    await scope.register(signInRoutes, {
+      prefix: '/api/auth',
+      withSession,
+      accessTokens,
+      refreshTokens,
+      passwords,
+      accessTokenSeconds: config.accessTokenSeconds,
+      session: config.session,
+      minPasswordLength: config.passwords.minLength,
+    })
+  })
+
+  await app.register(async function users(scope) {
+    scope.addHook('onRequest', requireUser(accessTokens))
+    const routerExists: Parameters<typeof keyRoutes>[1]['routerExists'] = async (identity, id) =>
+      (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
+    await scope.register(accountRoutes, { prefix: '/api/auth', withSession })
+    await scope.register(routerRoutes, { prefix: '/api/routers', withSession, onlineMinutes })
+    await scope.register(keyRoutes, { prefix: '/api/routers', withSession, routerExists })
+    await scope.register(deviceRoutes, { prefix: '/api/devices', withSession, onlineMinutes })
+  })
+
+  await app.register(async function agents(scope) {
+    scope.addHook('onRequest', requireAgent)
+    scope.setErrorHandler(answerProvenAgents(withSession))
+    await scope.register(scanRoutes, { prefix: '/api/agent', withSession, noteUse: lastUse.note, ...config.scans })
+  })
+
+  return app
+}

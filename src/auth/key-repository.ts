@@ -1,0 +1,83 @@
+import type { SQL } from 'drizzle-orm'
+import { and, asc, eq, gt, isNull, or, sql } from '../database/drizzle.ts'
+import { mine, ownerOf } from '../rls/mine.ts'
+import type { Tx } from '../rls/session.ts'
+import { apiKeys } from './table.ts'
+
+export type KeyValues = {
+  routerId: string
+  name: string | null
+  keyId: string
+  prefix: string
+  secretSha256: Buffer
+  scopes: string[]
+  expiresAt: Date | null
+}
+
+const columns = {
+  id: apiKeys.id,
+  name: apiKeys.name,
+  prefix: apiKeys.prefix,
+  scopes: apiKeys.scopes,
+  createdAt: apiKeys.createdAt,
+  expiresAt: apiKeys.expiresAt,
+  lastUsedAt: apiKeys.lastUsedAt,
+}
+
+const ofRouter = (tx: Tx, routerId: string, more?: SQL) =>
+  and(mine(tx, apiKeys), eq(apiKeys.routerId, routerId), isNull(apiKeys.revokedAt), more)
+const unexpired = or(isNull(apiKeys.expiresAt), gt(apiKeys.expiresAt, sql`now()`))
+
+export const listKeys = (tx: Tx, routerId: string) =>
+  tx
+    .select(columns)
+    .from(apiKeys)
+    .where(ofRouter(tx, routerId, unexpired))
+    .orderBy(asc(apiKeys.createdAt), asc(apiKeys.id))
+
+export async function findKey(tx: Tx, routerId: string, id: string) {
+  const [key] = await tx
+    .select(columns)
+    .from(apiKeys)
+    .where(ofRouter(tx, routerId, and(eq(apiKeys.id, id), unexpired)))
+  return key
+}
+
+/**
+ * Adds a key in a free one of the router's two slots; an expired key gives its slot up first.
+ * @returns undefined when both slots are taken @throws SQLSTATE 23503 when there is no such router
+ */
+export async function addKey(tx: Tx, values: KeyValues) {
+  await tx
+    .update(apiKeys)
+    .set({ revokedAt: apiKeys.expiresAt })
+    .where(ofRouter(tx, values.routerId, sql`${apiKeys.expiresAt} <= now()`))
+  // One slot after the other: under parallel requests the unique index decides, not what was read before.
+  for (const slot of [1, 2]) {
+    const [key] = await tx
+      .insert(apiKeys)
+      .values({ ...values, kind: 'agent', slot, userId: ownerOf(tx) })
+      .onConflictDoNothing()
+      .returning(columns)
+    if (key) return key
+  }
+  return undefined
+}
+
+export async function revokeKey(tx: Tx, routerId: string, id: string): Promise<boolean> {
+  const revoked = await tx
+    .update(apiKeys)
+    .set({ revokedAt: sql`now()` })
+    .where(ofRouter(tx, routerId, and(eq(apiKeys.id, id), unexpired)))
+    .returning({ id: apiKeys.id })
+  return revoked.length > 0
+}
+
+/** Lets a key end in so many minutes, or when it would have ended anyway, whichever is sooner. */
+export async function expireKey(tx: Tx, routerId: string, id: string, minutes: number): Promise<void> {
+  const end = sql`least(${apiKeys.expiresAt}, now() + make_interval(mins => ${minutes}::int))`
+  await tx
+    .update(apiKeys)
+    .set({ expiresAt: end })
+    .where(ofRouter(tx, routerId, eq(apiKeys.id, id)))
+}

@@ -1,0 +1,116 @@
+/** Signing in: static statements of the auth login, which nobody else's role can run. */
+import type { User } from '../modules/users/schema.ts'
+import type { Tx } from '../rls/session.ts'
+
+export type Account = User & { passwordHash: string | null; isActive: boolean }
+export type LoginSession = { id: string; counter: number }
+/** Where a login session comes from, for its owner's list: the browser's words for itself, and the address. */
+export type Visitor = { device: string | null; address: string }
+export type SessionLifetime = { idleDays: number; maxDays: number }
+
+const USER = `u.id, u.email, u.full_name as "fullName", u.role, u.email_verified_at is not null as "emailVerified", u.created_at as "createdAt"`
+
+/** @returns undefined when the address is taken */
+export async function addUser(tx: Tx, email: string, fullName: string | null, passwordHash: string): Promise<User | undefined> {
+  const [user] = await tx.query<Omit<User, 'hasPassword'>>({
+    name: 'add user',
+    text: `insert into users as u (email, full_name) values ($1, $2) on conflict (email) do nothing returning ${USER}`,
+    values: [email, fullName],
+  })
+  if (!user) return undefined
+  await tx.query({
+    name: 'add credentials',
+    text: 'insert into user_credentials (user_id, password_hash) values ($1, $2)',
+    values: [user.id, passwordHash],
+  })
+  return { ...user, hasPassword: true }
+}
+
+export async function findAccountByEmail(tx: Tx, email: string): Promise<Account | undefined> {
+  const [account] = await tx.query<Account>({
+    name: 'find account by e-mail',
+    text: `select ${USER}, u.is_active as "isActive", c.password_hash as "passwordHash", coalesce(c.has_password, false) as "hasPassword"
+      from users u left join user_credentials c on c.user_id = u.id where u.email = $1`,
+    values: [email],
+  })
+  return account
+}
+
+/** Replaces a hash of an older scheme, unless the password was changed meanwhile. */
+export async function upgradePasswordHash(tx: Tx, userId: string, from: string, to: string): Promise<void> {
+  await tx.query({
+    name: 'upgrade password hash',
+    text: 'update user_credentials set password_hash = $3, updated_at = now() where user_id = $1 and password_hash = $2',
+    values: [userId, from, to],
+  })
+}
+
+export async function addLoginSession(
+  tx: Tx,
+  userId: string,
+  { device, address }: Visitor,
+  { idleDays, maxDays }: SessionLifetime,
+): Promise<LoginSession> {
+  const [session] = await tx.query<LoginSession>({
+    name: 'add login session',
+    text: `insert into user_login_sessions (user_id, device, address, idle_expires_at, expires_at)
+      values ($1, $2, $3, now() + make_interval(days => least($4::int, $5::int)), now() + make_interval(days => $5::int)) returning id, counter`,
+    values: [userId, device, address, idleDays, maxDays],
+  })
+  return session as LoginSession
+}
+
+/**
+ * Takes a refresh token's counter one further, if it is the newest one of a live session of an active account. Of any number of
+ * requests with the same token at once, one gets the row.
+ */
+export async function rotateLoginSession(
+  tx: Tx,
+  userId: string,
+  sessionId: string,
+  counter: number,
+  idleDays: number,
+): Promise<LoginSession | undefined> {
+  const [session] = await tx.query<LoginSession>({
+    name: 'rotate login session',
+    text: `update user_login_sessions set counter = counter + 1, rotated_at = now(), last_used_at = now(),
+        idle_expires_at = least(now() + make_interval(days => $4::int), expires_at)
+      where user_id = $1 and id = $2 and counter = $3 and ended_at is null and idle_expires_at > now() and expires_at > now()
+      returning id, counter`,
+    values: [userId, sessionId, counter, idleDays],
+  })
+  return session
+}
+
+export type SessionState = LoginSession & { secondsSinceRotation: number }
+
+/** A live session, whatever its counter. */
+export async function findLiveSession(tx: Tx, userId: string, sessionId: string): Promise<SessionState | undefined> {
+  const [session] = await tx.query<SessionState>({
+    name: 'find live session',
+    text: `select id, counter, extract(epoch from now() - rotated_at)::float8 as "secondsSinceRotation" from user_login_sessions
+      where user_id = $1 and id = $2 and ended_at is null and idle_expires_at > now() and expires_at > now()`,
+    values: [userId, sessionId],
+  })
+  return session
+}
+
+/** Ends a login session; its access tokens end with it, since every request looks the session up. */
+export async function endLoginSession(tx: Tx, userId: string, sessionId: string, reason: 'logout' | 'reuse'): Promise<void> {
+  await tx.query({
+    name: 'end login session',
+    text: 'update user_login_sessions set ended_at = now(), end_reason = $3 where user_id = $1 and id = $2 and ended_at is null',
+    values: [userId, sessionId, reason],
+  })
+}
+
+/** The account behind a session; undefined when it is not active. */
+export async function findActiveUser(tx: Tx, userId: string): Promise<User | undefined> {
+  const [user] = await tx.query<User>({
+    name: 'find active user',
+    text: `select ${USER}, coalesce(c.has_password, false) as "hasPassword"
+      from users u left join user_credentials c on c.user_id = u.id where u.id = $1 and u.is_active`,
+    values: [userId],
+  })
+  return user
+}

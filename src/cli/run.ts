@@ -1,0 +1,7 @@
+/** Runs a command: its result on standard output, a failure as one line on standard error and exit code 1. */
+export function run(command: (print: (line: string) => void) => Promise<void>): void {
+  command((line) => process.stdout.write(`${line}\n`)).catch((error: Error) => {
+    process.stderr.write(`${error.message}\n`)
+    process.exitCode = 1
+  })
+}

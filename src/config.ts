@@ -1,0 +1,143 @@
+/** The environment as a typed configuration; the only reader of the environment. Every variable is described in `.env.example`. */
+import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import { roleNames } from './database/role-names.ts'
+
+export type Config = ReturnType<typeof readConfig>
+
+/** Thrown with one line for each variable that is missing or wrong; never repeats a value. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+  constructor(faults: string[]) {
+    super(['The configuration cannot be used:', ...faults.map((fault) => `  - ${fault}`), 'See .env.example.'].join('\n'))
+  }
+}
+
+/** Reads `.env` beside package.json, when it is there, into the environment; what is set already wins. */
+export function loadEnvFile(path = '.env'): void {
+  if (existsSync(path)) process.loadEnvFile(path)
+}
+
+/** @throws ConfigError */
+export function readConfig(env: NodeJS.ProcessEnv) {
+  const faults: string[] = []
+  const value = (name: string) => (env[name] === '' ? undefined : env[name])
+  const text = (name: string, fallback: string) => value(name) ?? fallback
+  const integer = (name: string, fallback: number, min: number, max: number) => {
+    const number = Number(value(name) ?? fallback)
+    if (Number.isInteger(number) && number >= min && number <= max) return number
+    faults.push(`${name} must be a whole number from ${min} to ${max}`)
+    return fallback
+  }
+  const oneOf = <const T extends string>(name: string, fallback: T, allowed: readonly T[]) => {
+    const choice = (value(name) ?? fallback) as T
+    if (allowed.includes(choice)) return choice
+    faults.push(`${name} must be one of ${allowed.join(', ')}`)
+    return fallback
+  }
+  const list = (name: string) =>
+    (value(name) ?? '')
+      .split(',')
+      .map((item) => item.trim())
+      .filter(Boolean)
+  const databaseUrl = (name: string) => {
+    const url = value(name)
+    if (url !== undefined && !/^postgres(ql)?:\/\//.test(url)) faults.push(`${name} must be a postgres:// connection string`)
+    return url
+  }
+
+  const isProduction = value('NODE_ENV') === 'production'
+  const config = {
+    isProduction,
+    host: text('HOST', '0.0.0.0'),
+    port: integer('PORT', 3000, 0, 65_535),
+    dataDir: resolve(text('DATA_DIR', '.netpilot')),
+    logLevel: oneOf('LOG_LEVEL', 'info', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    trustProxy: list('TRUST_PROXY'),
+    corsOrigins: list('CORS_ORIGINS'),
+    database: {
+      url: databaseUrl('DATABASE_URL'),
+      authUrl: databaseUrl('DATABASE_AUTH_URL'),
+      adminUrl: databaseUrl('DATABASE_ADMIN_URL'),
+      migrateUrl: databaseUrl('DATABASE_MIGRATE_URL'),
+      setupUrl: databaseUrl('DATABASE_SETUP_URL'),
+      rolePrefix: text('DATABASE_ROLE_PREFIX', 'netpilot_'),
+      poolSize: integer('DATABASE_POOL_SIZE', 10, 1, 1_000),
+      authPoolSize: integer('DATABASE_AUTH_POOL_SIZE', 4, 1, 1_000),
+      acquireTimeoutMs: integer('DATABASE_ACQUIRE_TIMEOUT_MS', 1_000, 10, 60_000),
+      namedStatements: oneOf('DATABASE_NAMED_STATEMENTS', 'on', ['on', 'off']) === 'on',
+    },
+    secrets: {
+      jwt: value('JWT_SECRET'),
+      jwtPrevious: value('JWT_SECRET_PREVIOUS'),
+      pepper: value('PASSWORD_PEPPER'),
+    },
+    accessTokenSeconds: integer('ACCESS_TOKEN_SECONDS', 600, 10, 3_600),
+    session: {
+      idleDays: integer('SESSION_IDLE_DAYS', 14, 1, 365),
+      maxDays: integer('SESSION_MAX_DAYS', 30, 1, 365),
+      refreshGraceSeconds: integer('REFRESH_GRACE_SECONDS', 10, 0, 300),
+    },
+    passwords: {
+      minLength: integer('PASSWORD_MIN_LENGTH', 12, 8, 128),
+      cost: integer('BCRYPT_COST', 12, isProduction ? 12 : 4, 16),
+      concurrency: integer('BCRYPT_CONCURRENCY', Math.min(availableParallelism(), 2), 1, 64),
+      queue: integer('BCRYPT_QUEUE', 64, 0, 10_000),
+      waitMs: integer('BCRYPT_WAIT_MS', 10_000, 0, 60_000),
+    },
+    routerOnlineMinutes: integer('ROUTER_ONLINE_MINUTES', 15, 1, 1_440),
+    scans: {
+      bodyLimit: integer('SCAN_BODY_LIMIT_BYTES', 1_048_576, 1_024, 16_777_216),
+      maxDevices: integer('SCAN_MAX_DEVICES', 10_000, 1, 100_000),
+      retentionDays: integer('SCAN_RETENTION_DAYS', 30, 1, 3_650),
+    },
+    http: {
+      bodyLimit: integer('BODY_LIMIT_BYTES', 65_536, 1_024, 1_048_576),
+      requestTimeoutMs: integer('REQUEST_TIMEOUT_MS', 10_000, 100, 300_000),
+      headersTimeoutMs: integer('HEADERS_TIMEOUT_MS', 5_000, 100, 60_000),
+      idleTimeoutMs: integer('IDLE_TIMEOUT_MS', 10_000, 100, 300_000),
+      keepAliveTimeoutMs: integer('KEEP_ALIVE_TIMEOUT_MS', 65_000, 100, 600_000),
+    },
+    shutdown: {
+      noticeMs: integer('SHUTDOWN_NOTICE_MS', 2_000, 0, 60_000),
+      drainMs: integer('SHUTDOWN_DRAIN_MS', 20_000, 0, 300_000),
+    },
+  }
+
+  try {
+    roleNames(config.database.rolePrefix)
+  } catch (error) {
+    faults.push(`DATABASE_ROLE_PREFIX: ${(error as Error).message}`)
+  }
+  for (const origin of config.corsOrigins) {
+    if (!isOrigin(origin))
+      faults.push(`CORS_ORIGINS: each entry is an exact origin such as https://app.example.com, without a path or a wildcard`)
+  }
+  if (faults.length > 0) throw new ConfigError(faults)
+  return config
+}
+
+const isOrigin = (origin: string) => URL.canParse(origin) && new URL(origin).origin === origin
+
+/** What serving from a database of one's own takes beyond the defaults. @throws ConfigError naming everything that is missing */
+export function requireProductionSettings({ database, secrets }: Config): {
+  url: string
+  authUrl: string
+  jwtSecret: string
+  pepper: string
+} {
+  const { url, authUrl } = database
+  const { jwt: jwtSecret, pepper } = secrets
+  if (url !== undefined && authUrl !== undefined && jwtSecret !== undefined && pepper !== undefined)
+    return { url, authUrl, jwtSecret, pepper }
+  const needed = { DATABASE_URL: url, DATABASE_AUTH_URL: authUrl, JWT_SECRET: jwtSecret, PASSWORD_PEPPER: pepper }
+  const missing = Object.entries(needed).filter(([, given]) => given === undefined)
+  throw new ConfigError(
+    missing.map(([name]) =>
+      name.startsWith('DATABASE')
+        ? `${name} is missing: with a database of your own, set the connection strings that "npm run setup" prints`
+        : `${name} is missing: with a database of your own, choose a secret of at least 32 random bytes and keep it`,
+    ),
+  )
+}

@@ -1,0 +1,78 @@
+/**
+ * The PostgreSQL that runs when no DATABASE_URL is set: a real server from npm's platform packages, on loopback, that lives exactly as
+ * long as the process that owns it. A second process on the same data attaches to the running server instead.
+ *
+ *     <dataDir>/postgresql.lock        held by the owner for as long as its server runs
+ *     <dataDir>/postgresql/data        the cluster
+ *     <dataDir>/postgresql/password    of the superuser `postgres`
+ *     <dataDir>/postgresql/server.log  since this start; `server.log.1` is the one before
+ */
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { findBinaries } from './embedded/binaries.ts'
+import { createCluster, outlastLeftover, requireVersion } from './embedded/cluster.ts'
+import { findHome, type Home } from './embedded/home.ts'
+import { tryLock } from './embedded/lock.ts'
+import { findServer, type Settings, startServer } from './embedded/server.ts'
+
+export type EmbeddedDatabase = {
+  /** Connection string of the superuser, on loopback, password included: keep it out of logs. */
+  url: string
+  /** Where the data lies: `dataDir` as asked for, or a directory under /var/lib/netpilot when root's server cannot reach that. */
+  dataDir: string
+  /**
+   * Ends the server and waits until it has gone; sessions still open are cut off, their transactions rolled back. Does nothing for a
+   * process that attached: the server is its owner's, and goes away when the owner stops or dies.
+   */
+  stop(): Promise<void>
+}
+
+/** How long to wait for another process that is starting the same database, milliseconds. */
+const PATIENCE_MS = 60_000
+
+/**
+ * Starts the database in `dataDir`, creating both if need be, or attaches to it if another process runs it already. Any number of
+ * processes may call this at once. `settings` are postgresql.conf settings, such as `fsync: 'off'` for a throw-away database.
+ * @throws Error saying what is missing or wrong and what to do, with the end of PostgreSQL's log where there is one
+ */
+export async function startEmbedded(options: { dataDir: string; settings?: Settings }): Promise<EmbeddedDatabase> {
+  if (process.platform === 'win32') {
+    throw new Error('The embedded PostgreSQL needs Linux or macOS. On Windows use WSL, or set DATABASE_URL to a PostgreSQL server.')
+  }
+  const home = await findHome(resolve(options.dataDir))
+  const deadline = performance.now() + PATIENCE_MS
+  for (;;) {
+    const release = tryLock(join(home.directory, 'postgresql.lock'))
+    if (release) return await own(home, options.settings ?? {}, release)
+    const url = await findServer(home.cluster)
+    if (url) return attach(home, url)
+    if (performance.now() > deadline) throw new Error(`Another process has been starting the database in ${home.directory} for a minute.`)
+    await setTimeout(25)
+  }
+}
+
+async function own(home: Home, settings: Settings, release: () => void): Promise<EmbeddedDatabase> {
+  try {
+    const binaries = await findBinaries(home.account)
+    if (!existsSync(home.cluster)) await createCluster(home, binaries, { isDurable: settings.fsync !== 'off' })
+    await requireVersion(home, binaries)
+    const leftover = await outlastLeftover(home.cluster)
+    if (leftover) {
+      release()
+      return attach(home, leftover)
+    }
+    const server = await startServer(home, binaries, settings)
+    const gone = server.exited.then(release)
+    const stop = () => {
+      server.end()
+      return gone
+    }
+    return { url: server.url, dataDir: home.directory, stop }
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
+const attach = (home: Home, url: string): EmbeddedDatabase => ({ url, dataDir: home.directory, stop: async () => {} })

@@ -1,0 +1,75 @@
+/** Where a cluster lies, and as which operating system user its server runs. */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, readFile, realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+export type Account = { uid: number; gid: number }
+export type Home = {
+  /** Real path of the directory that holds lock and cluster. */
+  directory: string
+  cluster: string
+  /** PostgreSQL refuses to run as root: then the user it runs as; otherwise absent, it runs as we do. */
+  account?: Account
+}
+
+const STATE_DIRECTORY = '/var/lib/netpilot'
+
+/**
+ * Decides where the cluster of `dataDir` lies, and creates the directory. Started as root, the server runs as `postgres` or `nobody`; a data
+ * directory that this user cannot reach (a clone in root's home) is then replaced by one under /var/lib/netpilot. A cluster that is
+ * there already stays where it is and keeps its owner, so that opening or closing a parent directory never shows an empty database.
+ * @throws Error when the owner of the cluster cannot reach it, or root finds no user to run as
+ */
+export async function findHome(dataDir: string): Promise<Home> {
+  const isRoot = process.getuid?.() === 0
+  if (await mkdir(dataDir, { recursive: true })) await chmod(dataDir, isRoot ? 0o711 : 0o700)
+  const here = homeIn(await realpath(dataDir))
+  if (!isRoot) return here
+
+  const aside = homeIn(join(STATE_DIRECTORY, createHash('sha256').update(here.directory).digest('hex').slice(0, 16)))
+  const existing = [here, aside].find((home) => existsSync(home.cluster))
+  if (existing) {
+    const { uid, gid } = await stat(existing.cluster)
+    if (await canEnter({ uid, gid }, existing.directory)) return { ...existing, account: { uid, gid } }
+    throw new Error(
+      `The database in ${existing.directory} runs as user ${uid}, who cannot get there: allow passing through its parent directories (chmod o+x).`,
+    )
+  }
+  const account = await serviceAccount()
+  if (await canEnter(account, here.directory)) return { ...here, account }
+  await openStateDirectory()
+  await mkdir(aside.directory, { recursive: true })
+  await chmod(aside.directory, 0o711)
+  return { ...aside, account }
+}
+
+/** For root only: the directory for what the service account could not reach elsewhere, whatever the umask. */
+export async function openStateDirectory(): Promise<string> {
+  await mkdir(STATE_DIRECTORY, { recursive: true })
+  await chmod(STATE_DIRECTORY, 0o711)
+  return STATE_DIRECTORY
+}
+
+const homeIn = (directory: string): Home => ({ directory, cluster: join(directory, 'postgresql') })
+
+/** Asked of the system rather than computed from modes, so that access control lists and mount options count too. */
+const canEnter = (account: Account, directory: string): Promise<boolean> =>
+  promisify(execFile)('/bin/sh', ['-c', 'cd "$1"', 'sh', directory], { ...account, cwd: '/' }).then(
+    () => true,
+    () => false,
+  )
+
+/** initdb wants a user that has an entry in passwd. */
+async function serviceAccount(): Promise<Account> {
+  const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'))
+  for (const wanted of ['postgres', 'nobody']) {
+    const [, , uid, gid] = users.find(([name]) => name === wanted) ?? []
+    if (uid && gid) return { uid: Number(uid), gid: Number(gid) }
+  }
+  throw new Error(
+    'PostgreSQL refuses to run as root, and there is no user "postgres" or "nobody": start as another user, or set DATABASE_URL.',
+  )
+}

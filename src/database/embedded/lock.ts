@@ -1,0 +1,38 @@
+import { chmodSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+
+/** https://sqlite.org/rescode.html#busy */
+const SQLITE_BUSY = 5
+
+/**
+ * Takes the exclusive lock on a file, or returns `undefined` at once when somebody else has it, in this process or another. Node has no
+ * flock; SQLite's exclusive transaction is one: the kernel holds it for the process and drops it when the process dies, however it dies,
+ * so it cannot go stale as a file with a pid in it can. Nothing is ever written.
+ * @throws Error when the file cannot be opened
+ */
+export function tryLock(path: string): (() => void) | undefined {
+  const file = open(path)
+  try {
+    file.exec('pragma journal_mode = memory; begin exclusive')
+    return () => file.isOpen && file.close()
+  } catch (error) {
+    file.close()
+    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return undefined
+    throw cannotLock(path, error)
+  }
+}
+
+function open(path: string): DatabaseSync {
+  try {
+    const file = new DatabaseSync(path, { timeout: 0 })
+    chmodSync(path, 0o600)
+    return file
+  } catch (error) {
+    throw cannotLock(path, error)
+  }
+}
+
+const cannotLock = (path: string, cause: unknown) =>
+  new Error(`${path} cannot be locked (${(cause as Error).message}). Does the directory belong to another user, or is it read-only?`, {
+    cause,
+  })

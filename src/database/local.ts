@@ -1,0 +1,60 @@
+/** The database of an installation that was given none: an embedded PostgreSQL, set up and migrated, with secrets of its own. */
+import { join } from 'node:path'
+import pg from 'pg'
+import { startEmbedded } from './embedded.ts'
+import { migrate } from './migrations.ts'
+import { roleNames } from './role-names.ts'
+import { keepSecrets, type LocalSecrets } from './secrets-file.ts'
+import { setUpDatabase } from './setup.ts'
+
+export type LocalDatabase = {
+  urls: Record<'server' | 'auth' | 'admin' | 'migrate', string>
+  secrets: LocalSecrets
+  /** Where the data lies. */
+  dataDir: string
+  stop(): Promise<void>
+}
+
+const DATABASE = 'netpilot'
+
+export async function openLocalDatabase(dataDir: string, rolePrefix: string): Promise<LocalDatabase> {
+  const secrets = await keepSecrets(join(dataDir, 'secrets.json'))
+  const embedded = await startEmbedded({ dataDir: join(dataDir, 'postgres') })
+  try {
+    const adminUrl = await ensureDatabase(embedded.url)
+    await setUpDatabase({ adminUrl, rolePrefix, passwords: secrets.databasePasswords })
+    const names = roleNames(rolePrefix)
+    const urlOf = (role: keyof LocalSecrets['databasePasswords']) => {
+      const url = new URL(adminUrl)
+      url.username = names[role]
+      url.password = secrets.databasePasswords[role]
+      return url.href
+    }
+    await migrate({ url: urlOf('migrator'), rolePrefix })
+    const urls = { server: urlOf('server'), auth: urlOf('auth'), admin: urlOf('admin'), migrate: urlOf('migrator') }
+    return { urls, secrets, dataDir: embedded.dataDir, stop: embedded.stop }
+  } catch (error) {
+    await embedded.stop()
+    throw error
+  }
+}
+
+/** @returns the connection string of the administrator, to NetPilot's own database */
+async function ensureDatabase(url: string): Promise<string> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE])
+    if (rowCount === 0) {
+      await client.query(`create database ${DATABASE}`).catch((error: pg.DatabaseError) => {
+        // Another start made it in the same moment.
+        if (error.code !== '42P04' && error.code !== '23505') throw error
+      })
+    }
+  } finally {
+    await client.end()
+  }
+  const own = new URL(url)
+  own.pathname = `/${DATABASE}`
+  return own.href
+}

@@ -1,0 +1,125 @@
+/**
+ * What an administrator does once per database (`npm run setup`), repeatable: roles, memberships, schemas, and the fence, which takes from
+ * PUBLIC the built-in functions that let one injected statement outlive or leave its transaction. A hosted PostgreSQL may refuse parts of
+ * it to an administrator who is no superuser; what was refused is named in the answer, nothing else depends on it.
+ */
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { type RoleName, roleNames } from './role-names.ts'
+
+export type LoginRole = 'migrator' | 'server' | 'auth' | 'admin' | 'backup' | 'monitor'
+export type SetupOptions = {
+  /** Connection string of an administrator: a superuser, or a role with CREATEROLE that owns the database. */
+  adminUrl: string
+  rolePrefix: string
+  /** Passwords the login roles are to have; a role without one here keeps its password, or cannot log in with one yet. */
+  passwords: Partial<Record<LoginRole, string>>
+}
+export type SetupReport = { created: RoleName[] /** Steps the server refused, each with its reason. */; refused: string[] }
+
+const LOGINS: LoginRole[] = ['migrator', 'server', 'auth', 'admin', 'backup', 'monitor']
+
+/** On the login roles, because SET ROLE does not load a role's settings (docs/decisions/0002-roles.md). Milliseconds unless a unit stands there. */
+const LOGIN_SETTINGS: Partial<Record<LoginRole, Record<string, string>>> = {
+  server: { statement_timeout: '5s', lock_timeout: '2s', idle_in_transaction_session_timeout: '10s' },
+  auth: { statement_timeout: '5s', lock_timeout: '2s', idle_in_transaction_session_timeout: '10s' },
+  admin: { statement_timeout: '5s', lock_timeout: '2s', idle_in_transaction_session_timeout: '10s' },
+  migrator: { lock_timeout: '5s' },
+}
+
+/** Arguments are written out, so that a later PostgreSQL with another overload does not silently keep it: a catalogue test looks. */
+const FENCED_FUNCTIONS = `p.proname in ('set_config', 'pg_notify', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_cancel_backend',
+    'pg_terminate_backend', 'loread', 'lowrite', 'ts_stat') or p.proname like 'pg\\_sleep%' or p.proname like 'pg%advisory%'
+    or p.proname like 'lo\\_%' or p.proname like '%\\_to\\_xml%' or (p.proname = 'ts_rewrite' and p.pronargs = 2)`
+
+export async function setUpDatabase({ adminUrl, rolePrefix, passwords }: SetupOptions): Promise<SetupReport> {
+  const names = roleNames(rolePrefix)
+  const id = (role: RoleName) => pg.escapeIdentifier(names[role])
+  const client = new pg.Client({ connectionString: adminUrl, application_name: 'netpilot setup' })
+  await client.connect()
+  const report: SetupReport = { created: [], refused: [] }
+  const attempt = async (what: string, statement: string) => {
+    await client.query(statement).catch((error: Error) => report.refused.push(`${what}: ${error.message}`))
+  }
+  try {
+    const { rows: existing } = await client.query<{ rolname: string }>('select rolname from pg_roles where rolname = any($1)', [
+      Object.values(names),
+    ])
+    const { rows: self } = await client.query<{ name: string; database: string; superuser: boolean }>(
+      'select current_user as name, current_database() as database, rolsuper as superuser from pg_roles where rolname = current_user',
+    )
+    const me = pg.escapeIdentifier(self[0]?.name ?? '')
+    const database = pg.escapeIdentifier(self[0]?.database ?? '')
+    const isSuperuser = self[0]?.superuser ?? false
+
+    for (const role of Object.keys(names) as RoleName[]) {
+      if (existing.some(({ rolname }) => rolname === names[role])) continue
+      // Another set-up of the same cluster may be at it too: then the role is there, and what follows makes it right.
+      await client.query(`create role ${id(role)} nologin noinherit`).catch((error: { code?: string }) => {
+        if (error.code !== '42710' && error.code !== '23505') throw error
+      })
+      report.created.push(role)
+    }
+    for (const role of LOGINS) {
+      const verifier = passwords[role] === undefined ? '' : ` password ${pg.escapeLiteral(scramVerifier(passwords[role]))}`
+      await client.query(`alter role ${id(role)} login${verifier}`)
+      for (const [setting, value] of Object.entries(LOGIN_SETTINGS[role] ?? {})) {
+        await client.query(`alter role ${id(role)} set ${setting} = ${pg.escapeLiteral(value)}`)
+      }
+    }
+    await client.query(`grant ${id('user')}, ${id('agent')} to ${id('server')}`)
+    await client.query(`grant ${id('owner')}, ${id('context')} to ${id('migrator')}`)
+    await attempt('backup may read every row (BYPASSRLS)', `alter role ${id('backup')} bypassrls`)
+    await attempt('backup may read every table', `grant pg_read_all_data to ${id('backup')}`)
+    await attempt('monitor may read statistics', `grant pg_monitor to ${id('monitor')}`)
+    for (const role of ['server', 'auth', 'admin'] as const) {
+      await attempt(`a bound on temporary files of ${names[role]}`, `alter role ${id(role)} set temp_file_limit = '512MB'`)
+    }
+
+    // Creating a schema for somebody takes being able to become them; an administrator who is no superuser borrows that.
+    if (!isSuperuser) await client.query(`grant ${id('owner')}, ${id('context')} to ${me}`)
+    await client.query(`create schema if not exists drizzle authorization ${id('owner')}`)
+    await client.query(`create schema if not exists ctx authorization ${id('context')}`)
+    if (!isSuperuser) await client.query(`revoke ${id('owner')}, ${id('context')} from ${me}`)
+    await client.query(`revoke all on schema public from public`)
+    await client.query(`grant usage, create on schema public to ${id('owner')}`)
+    await client.query(
+      `grant usage on schema public to ${(['context', 'server', 'user', 'agent', 'admin', 'auth', 'backup'] as const).map(id).join(', ')}`,
+    )
+    await client.query(`revoke all on database ${database} from public`)
+    await client.query(`grant connect on database ${database} to ${LOGINS.map(id).join(', ')}`)
+
+    await attempt('PL/pgSQL blocks for the owner of the schema only', `revoke usage on language plpgsql from public`)
+    await attempt('PL/pgSQL for migrations', `grant usage on language plpgsql to ${id('owner')}, ${id('context')}`)
+    const { rows: functions } = await client.query<{ signature: string }>(
+      `select p.oid::regprocedure::text as signature from pg_proc p where p.pronamespace = 'pg_catalog'::regnamespace and (${FENCED_FUNCTIONS})`,
+    )
+    const everyFunction = functions.map(({ signature }) => signature).join(', ')
+    await attempt('the fence around set_config and its like', `revoke execute on function ${everyFunction} from public`)
+    // pg_dump and its scripts call set_config; the migration runner takes an advisory lock.
+    await attempt(
+      'set_config for backups',
+      `grant execute on function set_config(text, text, boolean) to ${id('backup')}, ${id('migrator')}, ${id('monitor')}`,
+    )
+    await attempt(
+      'advisory locks for migrations',
+      `grant execute on function pg_advisory_lock(bigint), pg_advisory_unlock(bigint) to ${id('migrator')}`,
+    )
+    return report
+  } finally {
+    await client.end()
+  }
+}
+
+/** 32 random bytes; URL-safe, so that it can stand in a connection string as it is. */
+export const newPassword = (): string => randomBytes(32).toString('base64url')
+
+/** The SCRAM-SHA-256 verifier (RFC 5803) of a password: with it the password itself never is a literal in SQL, nor in a server's log. */
+function scramVerifier(password: string): string {
+  const salt = randomBytes(16)
+  const iterations = 4096
+  const salted = pbkdf2Sync(password.normalize('NFKC'), salt, iterations, 32, 'sha256')
+  const sign = (text: string) => createHmac('sha256', salted).update(text).digest()
+  const storedKey = createHash('sha256').update(sign('Client Key')).digest('base64')
+  return `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${storedKey}:${sign('Server Key').toString('base64')}`
+}

@@ -1,0 +1,36 @@
+/** OpenAPI 3.1 from the schemas that validate, at `/openapi.json`, and a page to try it that needs no network, at `/docs`. */
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+
+const DESCRIPTION = `NetPilot looks after home and small-business routers: see every device; allow, limit, pause or block it.
+
+Errors are problem documents (RFC 9457) with a stable \`code\`. Times are RFC 3339 UTC, rates kbit/s, MAC addresses lower-case with colons.
+Somebody else's row does not exist: it is 404, like an id that nobody has.`
+
+export async function describeApi(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'NetPilot', version, description: DESCRIPTION },
+      components: {
+        securitySchemes: {
+          person: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of a signed-in person' },
+          agent: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: "A router's key; `Authorization: Bearer` works too" },
+        },
+      },
+      tags: [
+        { name: 'auth', description: 'Signing in' },
+        { name: 'routers', description: 'Routers and their keys' },
+        { name: 'devices', description: 'What is on the networks' },
+        { name: 'agent', description: 'For the software on a router' },
+        { name: 'health', description: 'For operators' },
+      ],
+    },
+    refResolver: {
+      buildLocalReference: (schema, _base, _fragment, index) => (typeof schema.$id === 'string' ? schema.$id : `schema-${index}`),
+    },
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true })
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+}

@@ -1,0 +1,141 @@
+/** Every way a request can fail (RFC 9457), defined once and rendered once. The driver's text never reaches a client. */
+import { STATUS_CODES } from 'node:http'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+
+/** The key is the contract; status and title serve the reader. */
+export const PROBLEMS = {
+  'invalid-request': { status: 400, title: 'The request does not match its schema' },
+  unauthenticated: { status: 401, title: 'No valid credentials were presented' },
+  'invalid-credentials': { status: 401, title: 'The e-mail address or the password is wrong' },
+  'not-found': { status: 404, title: 'No such resource' },
+  conflict: { status: 409, title: 'The request conflicts with existing data' },
+  'email-taken': { status: 409, title: 'An account with this e-mail address exists' },
+  'key-limit': { status: 409, title: 'The router already has two live keys' },
+  'scan-conflict': { status: 409, title: 'A scan with this id and another body was recorded' },
+  ambiguous: { status: 409, title: 'More than one resource matches' },
+  'insufficient-scope': { status: 403, title: 'The key lacks the scope that this needs' },
+  'too-large': { status: 413, title: 'The request is too large' },
+  'unsupported-media-type': { status: 415, title: 'The content type is not supported here' },
+  internal: { status: 500, title: 'The server failed' },
+  unavailable: { status: 503, title: 'A dependency is unavailable or busy; try again' },
+} as const
+
+export type ProblemCode = keyof typeof PROBLEMS
+
+/** One fault of one field: `path` is a JSON pointer that begins with the part of the request (`/body/email`). */
+export type FieldError = { path: string; message: string }
+
+type ProblemOptions = {
+  /** For the reader of this answer; never holds anything secret or anybody else's. */
+  detail?: string
+  errors?: FieldError[]
+  /** Seconds; sent as Retry-After. 503 always carries one. */
+  retryAfter?: number
+  cause?: unknown
+}
+
+export class Problem extends Error {
+  override name = 'Problem'
+  readonly code: ProblemCode
+  readonly options: ProblemOptions
+
+  constructor(code: ProblemCode, options: ProblemOptions = {}) {
+    super(PROBLEMS[code].title, { cause: options.cause })
+    this.code = code
+    this.options = options
+  }
+}
+
+export const problem = (code: ProblemCode, options?: ProblemOptions): Problem => new Problem(code, options)
+
+/** The body of every error, as the documentation shows it. */
+export const ProblemDocument = Type.Object(
+  {
+    type: Type.String({ description: 'A URN made of the code' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.Optional(Type.String()),
+    code: Type.String({ enum: Object.keys(PROBLEMS), description: 'Stable; write your client against it' }),
+    requestId: Type.String(),
+    errors: Type.Optional(Type.Array(Type.Object({ path: Type.String(), message: Type.String() }))),
+  },
+  { $id: 'Problem', description: 'RFC 9457 problem document' },
+)
+
+const DEFAULT_RETRY_AFTER = 1
+const MAX_FIELD_ERRORS = 20
+
+/** SQLSTATE → code, for statements of a request (errors while a session opens are 401 or 503 and never come here). */
+const BY_SQLSTATE: Record<string, ProblemCode> = {
+  '22021': 'invalid-request', // a NUL or an invalid character
+  '22P02': 'invalid-request',
+  '22001': 'invalid-request',
+  '22003': 'invalid-request',
+  '23505': 'conflict',
+  '40001': 'unavailable',
+  '40P01': 'unavailable',
+  '55P03': 'unavailable', // lock_timeout
+  '57014': 'unavailable', // statement_timeout
+  '57P01': 'unavailable',
+  '57P02': 'unavailable',
+  '57P03': 'unavailable',
+  '53300': 'unavailable',
+  NP401: 'unauthenticated',
+}
+
+/** Any thrown value as a problem; what is not foreseen is our fault, 500. */
+export function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  const { code, validation, validationContext, statusCode, message } = error as FastifyError
+  if (validation) {
+    const part = validationContext ?? 'body'
+    const errors = validation.slice(0, MAX_FIELD_ERRORS).map(({ instancePath, message: fault, params }) => {
+      const unknown = params.additionalProperty
+      const path = `/${part}${instancePath}${typeof unknown === 'string' ? `/${unknown}` : ''}`
+      return { path, message: typeof unknown === 'string' ? 'is not a known field' : (fault ?? 'is not valid') }
+    })
+    return problem('invalid-request', { errors })
+  }
+  if (typeof code === 'string' && Object.hasOwn(BY_SQLSTATE, code)) return problem(BY_SQLSTATE[code] as ProblemCode, { cause: error })
+  // A parent that does not exist for this identity: whether it is a stranger's or nobody's is not for the asker to learn.
+  if (code === '23503') return problem('not-found', { cause: error })
+  if (typeof code === 'string' && /^08/.test(code)) return problem('unavailable', { cause: error })
+  // Fastify's own refusals carry their status and a message that repeats nothing of the request.
+  if (typeof code === 'string' && code.startsWith('FST_') && statusCode !== undefined && statusCode < 500) {
+    if (statusCode === 413) return problem('too-large')
+    if (statusCode === 415) return problem('unsupported-media-type')
+    if (statusCode === 404) return problem('not-found')
+    return problem('invalid-request', { detail: message })
+  }
+  return problem('internal', { cause: error })
+}
+
+/** The one place where an error becomes an answer. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const failure = toProblem(error)
+  const { status, title } = PROBLEMS[failure.code]
+  const { detail, errors, retryAfter } = failure.options
+  if (status >= 500) request.log[status === 500 ? 'error' : 'warn']({ err: failure.cause ?? failure, code: failure.code }, title)
+  if (status === 401) reply.header('www-authenticate', 'Bearer realm="netpilot"')
+  if (status === 503) reply.header('retry-after', retryAfter ?? DEFAULT_RETRY_AFTER)
+  return reply
+    .code(status)
+    .header('cache-control', 'no-store')
+    .type('application/problem+json')
+    .serializer(JSON.stringify)
+    .send({ type: `urn:netpilot:problem:${failure.code}`, title, status, detail, code: failure.code, requestId: request.id, errors })
+}
+
+export function handleErrors(app: FastifyInstance): void {
+  app.setErrorHandler(sendProblem)
+  app.setNotFoundHandler((request, reply) => sendProblem(problem('not-found'), request, reply))
+}
+
+/** The answer to what never became a request (unparsable, too slow, too large a header), written on the bare socket. */
+export function bareProblem(status: 400 | 408 | 431, requestId: string): string {
+  const title = STATUS_CODES[status]
+  const code: ProblemCode = status === 431 ? 'too-large' : 'invalid-request'
+  const body = JSON.stringify({ type: `urn:netpilot:problem:${code}`, title, status, code, requestId })
+  return `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
+}

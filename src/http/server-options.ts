@@ -1,0 +1,32 @@
+/** Bounds on time and size that a client cannot stretch. Without them Fastify drops slow headers after 91 s and slow bodies never. */
+import { randomUUID } from 'node:crypto'
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FastifyHttpOptions, FastifyReply, FastifyRequest } from 'fastify'
+import type { Config } from '../config.ts'
+import { logController } from './logging.ts'
+import { bareProblem, sendProblem } from './problem.ts'
+
+export const serverOptions = ({ http, trustProxy }: Config): FastifyHttpOptions<Server> => ({
+  logController,
+  bodyLimit: http.bodyLimit,
+  requestTimeout: http.requestTimeoutMs,
+  connectionTimeout: http.idleTimeoutMs,
+  keepAliveTimeout: http.keepAliveTimeoutMs,
+  maxRequestsPerSocket: 1_000,
+  http: { headersTimeout: http.headersTimeoutMs, connectionsCheckingInterval: 1_000 },
+  // Forwarded headers are a client's claim unless a proxy that is named here made them.
+  trustProxy: trustProxy.length > 0 ? trustProxy : false,
+  genReqId: () => randomUUID(),
+  requestIdHeader: false,
+  routerOptions: { maxParamLength: 100, ignoreTrailingSlash: false },
+  return503OnClosing: true,
+  forceCloseConnections: 'idle',
+  clientErrorHandler(error, socket) {
+    if (error.code === 'ECONNRESET' || !(socket as Socket).writable) return socket.destroy()
+    const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+    socket.end(bareProblem(status, randomUUID()))
+  },
+  // A URL that cannot be decoded never meets the error handler.
+  frameworkErrors: (error, request, reply) => void sendProblem(error, request as FastifyRequest, reply as FastifyReply),
+})

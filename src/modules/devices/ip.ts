@@ -1,0 +1,42 @@
+import { BlockList, isIPv4, isIPv6 } from 'node:net'
+
+/** What names an interface behind a link-local address: `%br-lan`. */
+const ZONE = /%[^%/\s]+$/
+const MAPPED = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/
+/** ::/96, deprecated by RFC 4291. PostgreSQL prints these with a dotted tail, RFC 5952 without. */
+const COMPATIBLE = /^::[0-9a-f]{1,4}(?::[0-9a-f]{1,4})?$/
+
+/**
+ * The one spelling of an address, the one that `host(inet)` of PostgreSQL prints: IPv6 as in RFC 5952, an IPv4-mapped address as IPv4,
+ * without a zone. Undefined for anything else: leading zeros, a prefix length, IPv4-compatible IPv6.
+ */
+export function canonicalIp(text: string): string | undefined {
+  const address = text.trim()
+  if (isIPv4(address)) return address
+  const unzoned = address.replace(ZONE, '')
+  if (!isIPv6(unzoned)) return undefined
+  const canonical = new URL(`http://[${unzoned}]`).hostname.slice(1, -1)
+  const [, high, low] = MAPPED.exec(canonical) ?? []
+  if (high && low) return [high, low].flatMap(octetsOf).join('.')
+  return COMPATIBLE.test(canonical) && canonical !== '::1' ? undefined : canonical
+}
+
+function octetsOf(group: string): number[] {
+  const value = Number.parseInt(group, 16)
+  return [value >> 8, value & 255]
+}
+
+/** Unspecified, loopback, multicast and limited broadcast. */
+const NOBODYS = new BlockList()
+NOBODYS.addSubnet('0.0.0.0', 8)
+NOBODYS.addSubnet('127.0.0.0', 8)
+NOBODYS.addSubnet('224.0.0.0', 4)
+NOBODYS.addAddress('255.255.255.255')
+NOBODYS.addSubnet('::', 127, 'ipv6')
+NOBODYS.addSubnet('ff00::', 8, 'ipv6')
+
+/**
+ * Whether a device on a network can have the address.
+ * @param ip as `canonicalIp` gives it
+ */
+export const isDeviceIp = (ip: string): boolean => !NOBODYS.check(ip, isIPv4(ip) ? 'ipv4' : 'ipv6')

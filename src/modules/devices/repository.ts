@@ -1,0 +1,120 @@
+import { and, eq, isNull } from '../../database/drizzle.ts'
+import { mine, ownerOf } from '../../rls/mine.ts'
+import type { Tx } from '../../rls/session.ts'
+import { lockRouter } from '../routers/repository.ts'
+import type { ChangeDevice, DEVICE_SORTS, Device, ListDevices } from './schema.ts'
+import { devices } from './table.ts'
+
+/** A device's own columns as the API shows them; `$2` is how many minutes a device counts as online after it was seen. */
+const OWN = `d.id, d.router_id as "routerId", coalesce(d.device_name, d.hostname) as name, d.hostname, d.device_type as type,
+  coalesce(d.manufacturer, d.detected_manufacturer) as manufacturer, d.last_seen > now() - make_interval(mins => $2::int) as online,
+  d.group_id as "groupId", d.is_infrastructure as "isInfrastructure", d.mine, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
+
+/** Its MACs, oldest first, and addresses in their order; looked up for the page that is shown only. */
+const INTERFACES = `left join lateral (
+    select coalesce(array_agg(i.mac::text order by i.first_seen, i.mac) filter (where i.mac is not null), '{}') as macs,
+      coalesce((array_agg(i.mac order by i.first_seen desc, i.mac desc) filter (where i.mac is not null))[1] & '02:00:00:00:00:00'
+        = '02:00:00:00:00:00', false) as "randomMac"
+    from user_device_interfaces i where i.user_id = $1 and i.router_id = p."routerId" and i.device_id = p.id
+  ) m on true
+  left join lateral (
+    select coalesce(array_agg(host(a.ip) order by a.ip), '{}') as ips from (
+      select distinct unnest(i.ips) as ip from user_device_interfaces i where i.user_id = $1 and i.router_id = p."routerId" and i.device_id = p.id
+    ) a
+  ) a on true`
+
+const ORDER: Record<(typeof DEVICE_SORTS)[number], string> = {
+  name: 'lower(name)',
+  hostname: 'lower(hostname)',
+  type: 'type',
+  manufacturer: 'lower(manufacturer)',
+  firstSeen: '"firstSeen"',
+  lastSeen: '"lastSeen"',
+}
+
+/** One constant text for each order, made of the constants above. */
+const listText = (order: string) => `select p.*, m.macs, m."randomMac", a.ips from (
+    select f.*, count(*) over ()::int as total from (select ${OWN} from user_devices d
+      where d.user_id = $1 and d.merged_into is null
+        and ($3::uuid is null or d.router_id = $3) and ($4::text is null or d.device_type = $4) and ($5::uuid is null or d.group_id = $5)
+        and ($6::text is null or strpos(lower(concat_ws(' ', d.device_name, d.hostname, d.manufacturer, d.detected_manufacturer)), lower($6)) > 0
+          or exists (select from user_device_interfaces i where i.user_id = $1 and i.router_id = d.router_id and i.device_id = d.id
+            and (strpos(i.mac::text, lower(translate($6, '-', ':'))) > 0
+              or exists (select from unnest(i.ips) as a(ip) where strpos(host(a.ip), lower($6)) > 0))))
+    ) f where $7::boolean is null or f.online = $7
+    order by ${order}, id limit $8 offset $9
+  ) p ${INTERFACES} order by ${order}, id`
+
+const LISTS = Object.fromEntries(
+  Object.entries(ORDER).flatMap(([field, expression]) => [
+    [field, { name: `list devices by ${field}`, text: listText(`${expression} asc nulls last`) }],
+    [`-${field}`, { name: `list devices by -${field}`, text: listText(`${expression} desc nulls last`) }],
+  ]),
+)
+
+export async function listDevices(tx: Tx, query: ListDevices, onlineMinutes: number) {
+  const { routerId, type, groupId, search, online, sort = 'name', limit, offset } = query
+  const run = (from: number, rows: number) =>
+    tx.query<Device & { total: number }>({
+      ...(LISTS[sort] as { name: string; text: string }),
+      values: [ownerOf(tx), onlineMinutes, routerId ?? null, type ?? null, groupId ?? null, search ?? null, online ?? null, rows, from],
+    })
+  const items = await run(offset, limit)
+  // A page past the end has no row to carry the total.
+  const total = items[0]?.total ?? (offset === 0 ? 0 : ((await run(0, 1))[0]?.total ?? 0))
+  return { items, total, limit, offset }
+}
+
+/** @returns undefined when there is none, and none that another was merged into it */
+export async function findDevice(tx: Tx, id: string, onlineMinutes: number): Promise<Device | undefined> {
+  const [device] = await tx.query<Device>({
+    name: 'find device',
+    text: `select p.*, m.macs, m."randomMac", a.ips
+      from (select ${OWN} from user_devices d where d.user_id = $1 and d.id = $3 and d.merged_into is null) p ${INTERFACES}`,
+    values: [ownerOf(tx), onlineMinutes, id],
+  })
+  return device
+}
+
+/** The devices with a MAC: one on each of the owner's routers at most. */
+export function listDevicesByMac(tx: Tx, mac: string, routerId: string | undefined, onlineMinutes: number): Promise<Device[]> {
+  return tx.query<Device>({
+    name: 'list devices by mac',
+    text: `select p.*, m.macs, m."randomMac", a.ips from (
+        select ${OWN} from user_devices d
+        join user_device_interfaces found on found.user_id = $1 and found.router_id = d.router_id and found.device_id = d.id
+        where d.user_id = $1 and found.mac = $3::macaddr and ($4::uuid is null or d.router_id = $4) and d.merged_into is null
+      ) p ${INTERFACES}`,
+    values: [ownerOf(tx), onlineMinutes, mac, routerId ?? null],
+  })
+}
+
+/** @throws SQLSTATE 23503 when the group is not one of the device's router */
+export async function changeDevice(tx: Tx, id: string, values: ChangeDevice): Promise<boolean> {
+  const changed = await tx
+    .update(devices)
+    .set(values)
+    .where(and(mine(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))
+    .returning({ id: devices.id })
+  return changed.length > 0
+}
+
+export async function removeDevice(tx: Tx, id: string): Promise<boolean> {
+  const removed = await tx
+    .delete(devices)
+    .where(and(mine(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))
+    .returning({ id: devices.id })
+  return removed.length > 0
+}
+
+/** Forgets every device of a router. @returns how many, or undefined when there is no such router */
+export async function clearDevices(tx: Tx, routerId: string): Promise<number | undefined> {
+  if (!(await lockRouter(tx, routerId))) return undefined
+  const [row] = await tx.query<{ removed: number }>({
+    name: 'clear devices',
+    text: `with gone as (delete from user_devices where user_id = $1 and router_id = $2 returning merged_into)
+      select count(*) filter (where merged_into is null)::int as removed from gone`,
+    values: [ownerOf(tx), routerId],
+  })
+  return row?.removed ?? 0
+}

@@ -1,0 +1,134 @@
+import { instant } from '../../database/columns.ts'
+import {
+  boolean,
+  check,
+  foreignKey,
+  index,
+  inet,
+  integer,
+  macaddr,
+  pgTable,
+  primaryKey,
+  sql,
+  text,
+  unique,
+  uuid,
+} from '../../database/drizzle.ts'
+import { agentPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
+import { deviceGroups } from '../groups/table.ts'
+import { routers } from '../routers/table.ts'
+
+/**
+ * One thing on a network. What the user typed and what scans found stand in columns of their own, so that neither overwrites the other.
+ * A device that was merged into another keeps its row and points at the survivor: whatever referred to it follows, and it can be undone.
+ * `last_seen` is in no index, so that a scan that moves nothing else is a HOT update (0 % with such an index, 82 to 97 % without).
+ */
+export const devices = pgTable(
+  'user_devices',
+  {
+    userId: uuid('user_id').notNull().default(currentUserId),
+    id: uuid().notNull().defaultRandom(),
+    routerId: uuid('router_id').notNull(),
+    name: text('device_name'),
+    type: text('device_type'),
+    manufacturer: text(),
+    hostname: text(),
+    detectedManufacturer: text('detected_manufacturer'),
+    isInfrastructure: boolean('is_infrastructure').notNull().default(false),
+    mine: boolean().notNull().default(false),
+    groupId: uuid('group_id'),
+    rate: integer(),
+    approval: text({ enum: ['approved', 'held', 'dismissed'] })
+      .notNull()
+      .default('approved'),
+    mergedInto: uuid('merged_into'),
+    firstSeen: instant('first_seen').notNull().defaultNow(),
+    lastSeen: instant('last_seen').notNull().defaultNow(),
+  },
+  (t) => [
+    primaryKey({ name: 'user_devices_pkey', columns: [t.userId, t.id] }),
+    unique('user_devices_router_key').on(t.userId, t.routerId, t.id),
+    // Foreign keys do not consult row security, so each key carries the owner.
+    foreignKey({
+      name: 'user_devices_router_fk',
+      columns: [t.userId, t.routerId],
+      foreignColumns: [routers.userId, routers.id],
+    }).onDelete('cascade'),
+    foreignKey({
+      name: 'user_devices_group_fk',
+      columns: [t.userId, t.routerId, t.groupId],
+      foreignColumns: [deviceGroups.userId, deviceGroups.routerId, deviceGroups.id],
+    }),
+    foreignKey({
+      name: 'user_devices_merged_into_fk',
+      columns: [t.userId, t.routerId, t.mergedInto],
+      foreignColumns: [t.userId, t.routerId, t.id],
+    }).onDelete('cascade'),
+    index('user_devices_merged_into_idx').on(t.userId, t.routerId, t.mergedInto).where(sql`${t.mergedInto} is not null`),
+    index('user_devices_group_idx').on(t.userId, t.routerId, t.groupId).where(sql`${t.groupId} is not null`),
+    check('user_devices_approval_known', sql`${t.approval} in ('approved', 'held', 'dismissed')`),
+    check('user_devices_rate_positive', sql`${t.rate} > 0`),
+    userPolicy('user_devices', t.userId),
+    agentPolicy('user_devices', t.userId, t.routerId),
+  ],
+)
+
+/**
+ * A network interface of a device: one MAC with the addresses it has now. `mac` is null for a device that is known by address only.
+ * An address is held by one interface of a router at a time: `recordScan` takes it from the interface that had it.
+ */
+export const deviceInterfaces = pgTable(
+  'user_device_interfaces',
+  {
+    userId: uuid('user_id').notNull().default(currentUserId),
+    id: uuid().notNull().defaultRandom(),
+    routerId: uuid('router_id').notNull(),
+    deviceId: uuid('device_id').notNull(),
+    mac: macaddr(),
+    ips: inet().array().notNull().default(sql`'{}'`),
+    firstSeen: instant('first_seen').notNull().defaultNow(),
+  },
+  (t) => [
+    primaryKey({ name: 'user_device_interfaces_pkey', columns: [t.userId, t.id] }),
+    unique('user_device_interfaces_mac_key').on(t.userId, t.routerId, t.mac),
+    index('user_device_interfaces_device_idx').on(t.userId, t.routerId, t.deviceId),
+    foreignKey({
+      name: 'user_device_interfaces_device_fk',
+      columns: [t.userId, t.routerId, t.deviceId],
+      foreignColumns: [devices.userId, devices.routerId, devices.id],
+    }).onDelete('cascade'),
+    userPolicy('user_device_interfaces', t.userId),
+    agentPolicy('user_device_interfaces', t.userId, t.routerId),
+  ],
+)
+
+/** What a merge moved, so that it can be undone. */
+export const deviceMerges = pgTable(
+  'user_device_merges',
+  {
+    userId: uuid('user_id').notNull().default(currentUserId),
+    id: uuid().notNull().defaultRandom(),
+    routerId: uuid('router_id').notNull(),
+    deviceId: uuid('device_id').notNull(),
+    mergedDeviceId: uuid('merged_device_id').notNull(),
+    macs: macaddr().array().notNull(),
+    mergedAt: instant('merged_at').notNull().defaultNow(),
+    undoneAt: instant('undone_at'),
+  },
+  (t) => [
+    primaryKey({ name: 'user_device_merges_pkey', columns: [t.userId, t.id] }),
+    index('user_device_merges_device_idx').on(t.userId, t.routerId, t.deviceId),
+    index('user_device_merges_merged_device_idx').on(t.userId, t.routerId, t.mergedDeviceId),
+    foreignKey({
+      name: 'user_device_merges_device_fk',
+      columns: [t.userId, t.routerId, t.deviceId],
+      foreignColumns: [devices.userId, devices.routerId, devices.id],
+    }).onDelete('cascade'),
+    foreignKey({
+      name: 'user_device_merges_merged_device_fk',
+      columns: [t.userId, t.routerId, t.mergedDeviceId],
+      foreignColumns: [devices.userId, devices.routerId, devices.id],
+    }).onDelete('cascade'),
+    userPolicy('user_device_merges', t.userId),
+  ],
+)

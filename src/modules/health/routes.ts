@@ -1,0 +1,50 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { OneOf } from '../../http/schemas.ts'
+
+/** Milliseconds that the database took to answer; `fault` says in a word why it is not ready. */
+export type DatabaseState = { up: boolean; latencyMs: number | null; fault?: 'unreachable' | 'migrations-missing' }
+
+export type HealthRoutesOptions = { version: string; checkDatabase: () => Promise<DatabaseState>; isClosing: () => boolean }
+
+const Health = Type.Object({
+  status: OneOf(['ok', 'degraded']),
+  version: Type.String(),
+  database: Type.Object({ status: OneOf(['up', 'down']), latencyMs: Type.Unsafe<number | null>({ type: ['number', 'null'] }) }),
+})
+const Live = Type.Object({ status: OneOf(['ok']) })
+const Ready = Type.Object({
+  status: OneOf(['ready', 'not-ready']),
+  reason: Type.Optional(OneOf(['unreachable', 'migrations-missing', 'closing'])),
+})
+
+export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, { version, checkDatabase, isClosing }) => {
+  const documented = { tags: ['health'] }
+
+  app.get(
+    '/',
+    { schema: { ...documented, summary: 'State of the server and its database', response: { 200: Health, 503: Health } } },
+    async (_, reply) => {
+      const { up, latencyMs, fault } = await checkDatabase()
+      const isWell = up && !fault
+      if (!isWell) reply.header('retry-after', 1)
+      return reply
+        .code(isWell ? 200 : 503)
+        .send({ status: isWell ? 'ok' : 'degraded', version, database: { status: up ? 'up' : 'down', latencyMs } })
+    },
+  )
+
+  app.get('/live', { schema: { ...documented, summary: 'The process answers', response: { 200: Live } } }, async () => ({
+    status: 'ok' as const,
+  }))
+
+  app.get(
+    '/ready',
+    { schema: { ...documented, summary: 'Requests will be served', response: { 200: Ready, 503: Ready } } },
+    async (_, reply) => {
+      const reason = isClosing() ? 'closing' : (await checkDatabase()).fault
+      if (!reason) return { status: 'ready' as const }
+      return reply.code(503).header('retry-after', 1).send({ status: 'not-ready', reason })
+    },
+  )
+}

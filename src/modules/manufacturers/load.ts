@@ -1,0 +1,42 @@
+/**
+ * Fills `oui_prefixes` from the `oui-data` package, which is the IEEE's registry (MA-L, MA-M, MA-S) with its postal addresses. Part of
+ * `npm run migrate`; does nothing when the table already holds this version of the package.
+ */
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import pg from 'pg'
+
+const require = createRequire(import.meta.url)
+
+/** @param client connected as the owner of the tables. @returns whether it wrote */
+export async function loadManufacturers(client: pg.ClientBase): Promise<boolean> {
+  // The package exports its data only, so its version is read beside it.
+  const { version } = JSON.parse(await readFile(join(dirname(require.resolve('oui-data')), 'package.json'), 'utf8')) as { version: string }
+  const edition = `oui-data ${version}`
+  const { rows } = await client.query<{ edition: string | null }>(`select obj_description('oui_prefixes'::regclass) as edition`)
+  if (rows[0]?.edition === edition) return false
+  const registry = require('oui-data') as Record<string, string>
+  const assignments = Object.entries(registry).map(([prefix, entry]) => ({
+    prefix: Number.parseInt(prefix.padEnd(12, '0'), 16),
+    bits: prefix.length * 4,
+    organization: entry.split('\n', 1)[0]?.trim() ?? '',
+  }))
+  await client.query('begin')
+  try {
+    // Row security binds the owner too, and silently: what changes rows lifts it for its own transaction.
+    await client.query('alter table oui_prefixes no force row level security')
+    await client.query('delete from oui_prefixes')
+    await client.query(
+      'insert into oui_prefixes (prefix, bits, organization) select * from unnest($1::bigint[], $2::smallint[], $3::text[]) on conflict do nothing',
+      [assignments.map(({ prefix }) => prefix), assignments.map(({ bits }) => bits), assignments.map(({ organization }) => organization)],
+    )
+    await client.query(`comment on table oui_prefixes is ${pg.escapeLiteral(edition)}`)
+    await client.query('alter table oui_prefixes force row level security')
+    await client.query('commit')
+    return true
+  } catch (error) {
+    await client.query('rollback')
+    throw error
+  }
+}

@@ -1,0 +1,92 @@
+import type { SQL } from 'drizzle-orm'
+import type { Static } from 'typebox'
+import { and, asc, desc, eq, sql } from '../../database/drizzle.ts'
+import { mine, ownerOf } from '../../rls/mine.ts'
+import type { Tx } from '../../rls/session.ts'
+import type { ListRouters, RouterFields } from './schema.ts'
+import { routers } from './table.ts'
+
+/** What may be stored: a schema's fields with rates as kbit/s. */
+export type RouterValues = Omit<RouterFields, 'limitRate' | 'fullRate'> & { limitRate?: number | null; fullRate?: number | null }
+
+/** @param onlineMinutes a router is online while its agent reported within so many minutes */
+const columns = (onlineMinutes: number) => ({
+  id: routers.id,
+  name: routers.name,
+  ip: sql<string | null>`host(${routers.ip})`,
+  tunnelPort: routers.tunnelPort,
+  isActive: routers.isActive,
+  timeZone: routers.timeZone,
+  mode: routers.mode,
+  action: routers.action,
+  limitRate: routers.limitRate,
+  fullRate: routers.fullRate,
+  newDevices: routers.newDevices,
+  status: sql<'never-seen' | 'online' | 'offline'>`case when ${routers.lastSeen} is null then 'never-seen'
+    when ${routers.lastSeen} > now() - make_interval(mins => ${onlineMinutes}::int) then 'online' else 'offline' end`,
+  lastSeen: routers.lastSeen,
+  createdAt: routers.createdAt,
+})
+
+const ORDER = { name: sql`lower(${routers.name})`, createdAt: routers.createdAt, lastSeen: routers.lastSeen }
+
+export async function listRouters(tx: Tx, { search, sort = 'name', limit, offset }: Static<typeof ListRouters>, onlineMinutes: number) {
+  const where = and(mine(tx, routers), search ? sql`strpos(lower(${routers.name}), lower(${search})) > 0` : undefined)
+  const field = ORDER[sort.replace('-', '') as keyof typeof ORDER]
+  const order: SQL[] = [sort.startsWith('-') ? sql`${desc(field)} nulls last` : sql`${asc(field)} nulls last`, asc(routers.id)]
+  const items = await tx
+    .select(columns(onlineMinutes))
+    .from(routers)
+    .where(where)
+    .orderBy(...order)
+    .limit(limit)
+    .offset(offset)
+  return { items, total: await tx.$count(routers, where), limit, offset }
+}
+
+export async function findRouter(tx: Tx, id: string, onlineMinutes: number) {
+  const [router] = await tx
+    .select(columns(onlineMinutes))
+    .from(routers)
+    .where(and(mine(tx, routers), eq(routers.id, id)))
+  return router
+}
+
+export async function addRouter(tx: Tx, values: RouterValues & { name: string }, onlineMinutes: number) {
+  const [router] = await tx
+    .insert(routers)
+    .values({ ...values, userId: ownerOf(tx) })
+    .returning(columns(onlineMinutes))
+  return router as NonNullable<typeof router>
+}
+
+export async function changeRouter(tx: Tx, id: string, values: RouterValues, onlineMinutes: number) {
+  const [router] = await tx
+    .update(routers)
+    .set({ ...values, updatedAt: sql`now()` })
+    .where(and(mine(tx, routers), eq(routers.id, id)))
+    .returning(columns(onlineMinutes))
+  return router
+}
+
+/** Everything the router had goes with it, its keys too. */
+export async function removeRouter(tx: Tx, id: string): Promise<boolean> {
+  const removed = await tx
+    .delete(routers)
+    .where(and(mine(tx, routers), eq(routers.id, id)))
+    .returning({ id: routers.id })
+  return removed.length > 0
+}
+
+/**
+ * Holds the router's row until the transaction ends: whatever changes many of its devices, its lists or its blocks does this first, so that
+ * such changes queue up instead of deadlocking.
+ */
+export async function lockRouter(tx: Tx, id: string): Promise<boolean> {
+  const held = await tx
+    .select({ id: routers.id })
+    .from(routers)
+    .where(and(mine(tx, routers), eq(routers.id, id)))
+    .for('no key update')
+  return held.length > 0
+}

@@ -1,0 +1,82 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { type FieldError, problem } from '../../http/problem.ts'
+import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import type { WithSession } from '../../rls/session.ts'
+import { parseRate } from './rate.ts'
+import { addRouter, changeRouter, findRouter, listRouters, type RouterValues, removeRouter } from './repository.ts'
+import { AddRouter, ChangeRouter, ListRouters, Router, type RouterFields } from './schema.ts'
+import { isTimeZone } from './time-zone.ts'
+
+export type RouterRoutesOptions = { withSession: WithSession; onlineMinutes: number }
+
+export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+  const documented = { tags: ['routers'], security: [{ person: [] }] }
+
+  app.get(
+    '/',
+    { schema: { ...documented, summary: 'List routers', querystring: ListRouters, response: answers({ 200: pageOf(Router) }) } },
+    (request) => withSession(request.identity, (tx) => listRouters(tx, request.query, onlineMinutes), { readOnly: true }),
+  )
+
+  app.post(
+    '/',
+    { schema: { ...documented, summary: 'Register a router', body: AddRouter, response: answers({ 201: Router }) } },
+    async (request, reply) => {
+      const values = { ...storable(request.body), name: request.body.name }
+      return reply.code(201).send(await withSession(request.identity, (tx) => addRouter(tx, values, onlineMinutes)))
+    },
+  )
+
+  app.get(
+    '/:id',
+    { schema: { ...documented, summary: 'Get a router', params: IdParams, response: answers({ 200: Router }) } },
+    async (request) => {
+      const router = await withSession(request.identity, (tx) => findRouter(tx, request.params.id, onlineMinutes), { readOnly: true })
+      if (!router) throw problem('not-found')
+      return router
+    },
+  )
+
+  app.patch(
+    '/:id',
+    { schema: { ...documented, summary: 'Change a router', params: IdParams, body: ChangeRouter, response: answers({ 200: Router }) } },
+    async (request) => {
+      const router = await withSession(request.identity, (tx) => changeRouter(tx, request.params.id, storable(request.body), onlineMinutes))
+      if (!router) throw problem('not-found')
+      return router
+    },
+  )
+
+  app.delete(
+    '/:id',
+    {
+      schema: {
+        ...documented,
+        summary: 'Remove a router and everything it has',
+        params: IdParams,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      if (!(await withSession(request.identity, (tx) => removeRouter(tx, request.params.id)))) throw problem('not-found')
+      return reply.code(204).send(null)
+    },
+  )
+}
+
+/** What JSON Schema cannot say: time zones that exist, and rates within their bounds whatever their spelling. */
+function storable({ limitRate, fullRate, ...fields }: RouterFields): RouterValues {
+  const errors: FieldError[] = []
+  if (fields.timeZone !== undefined && !isTimeZone(fields.timeZone))
+    errors.push({ path: '/body/timeZone', message: 'is not an IANA time zone' })
+  const rates: Pick<RouterValues, 'limitRate' | 'fullRate'> = {}
+  for (const [name, given] of Object.entries({ limitRate, fullRate })) {
+    if (given === undefined) continue
+    const rate = given === null ? null : parseRate(given)
+    if (rate === undefined) errors.push({ path: `/body/${name}`, message: 'is not a rate' })
+    else rates[name as 'limitRate'] = rate
+  }
+  if (errors.length > 0) throw problem('invalid-request', { errors })
+  return { ...fields, ...rates }
+}

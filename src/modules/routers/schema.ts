@@ -1,0 +1,49 @@
+import Type from 'typebox'
+import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { MAX_RATE, RATE_TEXT } from './rate.ts'
+
+const Rate = Type.Unsafe<number | string | null>({
+  description: 'kbit/s, or a text such as "50mbit"; null is no limit',
+  examples: [50_000, '50mbit'],
+  anyOf: [{ type: 'integer', minimum: 1, maximum: MAX_RATE }, { type: 'string', maxLength: 20, pattern: RATE_TEXT }, { type: 'null' }],
+})
+
+const writable = {
+  name: Text({ max: 100, examples: ['Home'] }),
+  ip: Nullable(
+    Type.String({
+      anyOf: [{ format: 'ipv4' }, { format: 'ipv6' }],
+      maxLength: 45,
+      description: 'The address of the router on its own network',
+    }),
+  ),
+  tunnelPort: Nullable(Type.Integer({ minimum: 1, maximum: 65_535 })),
+  isActive: Type.Boolean(),
+  timeZone: Text({ max: 64, description: 'IANA name', examples: ['Europe/Berlin'] }),
+  mode: OneOf(['none', 'whitelist', 'blacklist']),
+  action: OneOf(['block', 'limit']),
+  limitRate: Rate,
+  fullRate: Rate,
+  newDevices: OneOf(['allow', 'hold'], 'What becomes of a device that was never seen before'),
+}
+
+export const Router = Type.Object(
+  {
+    id: Uuid(),
+    ...writable,
+    limitRate: Nullable(Type.Integer({ description: 'kbit/s' })),
+    fullRate: Nullable(Type.Integer({ description: 'kbit/s' })),
+    status: OneOf(['never-seen', 'online', 'offline']),
+    lastSeen: NullableInstant('When its agent last reported'),
+    createdAt: Instant(),
+  },
+  { $id: 'Router' },
+)
+
+const { name, ...others } = writable
+export const AddRouter = Strict({ name, ...Type.Partial(Type.Object(others)).properties })
+export const ChangeRouter = Type.Partial(Strict(writable), { additionalProperties: false, minProperties: 1 })
+export type RouterFields = Type.Static<typeof ChangeRouter>
+
+export const ROUTER_SORTS = ['name', 'createdAt', 'lastSeen'] as const
+export const ListRouters = Strict({ search: Type.Optional(Text({ max: 100 })), ...pageQuery(ROUTER_SORTS) })

@@ -1,0 +1,39 @@
+/** How a source falls into entries, and how those become what is kept of it. */
+import type { Parsed, Sighting, SkipReason } from '../sighting.ts'
+
+/** What one entry comes to; undefined for what is no entry at all. */
+export type Outcome = Sighting | SkipReason | undefined
+
+/** A source that cannot be taken apart is one malformed entry. */
+export const unreadable = (): Parsed => ({ sightings: [], skipped: [{ line: null, reason: 'malformed' }] })
+
+/** Reads a text line by line, LF or CRLF. Lines arrive without surrounding space; blank ones do not. */
+export function readLines(text: string, read: (line: string) => Outcome): Parsed {
+  const parsed: Parsed = { sightings: [], skipped: [] }
+  text.split('\n').forEach((line, index) => {
+    const trimmed = line.trim()
+    if (trimmed !== '') keep(parsed, read(trimmed), index + 1)
+  })
+  return parsed
+}
+
+/** Reads the entries of a JSON document. */
+export function readEntries<T>(entries: Iterable<T>, read: (entry: T) => Outcome): Parsed {
+  const parsed: Parsed = { sightings: [], skipped: [] }
+  for (const entry of entries) keep(parsed, read(entry), null)
+  return parsed
+}
+
+function keep({ sightings, skipped }: Parsed, outcome: Outcome, line: number | null): void {
+  if (typeof outcome === 'string') skipped.push({ line, reason: outcome })
+  else if (outcome) sightings.push({ ...outcome, line })
+}
+
+/** More than any line that means something has; a hostile line costs no more. */
+const MAX_COLUMNS = 32
+
+/** The columns of a line, which spaces or tabs separate. */
+export const columnsOf = (line: string): string[] => line.split(/\s+/, MAX_COLUMNS)
+
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

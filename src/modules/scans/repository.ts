@@ -1,0 +1,180 @@
+import { randomUUID } from 'node:crypto'
+import { ownerOf } from '../../rls/mine.ts'
+import type { Tx } from '../../rls/session.ts'
+import { isRandomMac } from '../devices/mac.ts'
+import { prefixesOf } from '../manufacturers/prefixes.ts'
+import { type Changes, type KnownInterface, reconcile } from './reconcile.ts'
+import type { ScanAnswer } from './schema.ts'
+import type { Sighting } from './sighting.ts'
+
+export type ReportingRouter = {
+  id: string
+  name: string
+  ip: string | null
+  newDevices: 'allow' | 'hold' /** The database's clock. */
+  now: Date
+}
+export type LedgerEntry = { bodySha256: Buffer; answer: ScanAnswer }
+
+const REPORTING = `id, router_name as name, host(ip) as ip, new_devices as "newDevices", now() as now`
+
+export async function findAgentRouter(tx: Tx, routerId: string): Promise<ReportingRouter | undefined> {
+  const [router] = await tx.query<ReportingRouter>({
+    name: 'find agent router',
+    text: `select ${REPORTING} from user_routers where user_id = $1 and id = $2`,
+    values: [ownerOf(tx), routerId],
+  })
+  return router
+}
+
+/** Notes that the agent reported, by the database's clock. It also holds the router's row, so that the scans of one router queue up. */
+export async function touchRouter(tx: Tx, routerId: string): Promise<ReportingRouter | undefined> {
+  const [router] = await tx.query<ReportingRouter>({
+    name: 'touch router',
+    text: `update user_routers set last_seen = now() where user_id = $1 and id = $2
+      returning ${REPORTING}`,
+    values: [ownerOf(tx), routerId],
+  })
+  return router
+}
+
+/** Enters a scan in the ledger. @returns the entry that is there already, or undefined when this one is new */
+export async function addScan(
+  tx: Tx,
+  { routerId, scanId, bodySha256, takenAt }: { routerId: string; scanId: string; bodySha256: Buffer; takenAt: Date },
+): Promise<LedgerEntry | undefined> {
+  const values = [ownerOf(tx), routerId, scanId]
+  const added = await tx.query({
+    name: 'add scan',
+    text: `insert into user_scans (user_id, router_id, scan_id, body_sha256, taken_at) values ($1, $2, $3, $4, $5)
+      on conflict do nothing returning scan_id`,
+    values: [...values, bodySha256, takenAt],
+  })
+  if (added.length > 0) return undefined
+  const [entry] = await tx.query<LedgerEntry>({
+    name: 'find scan',
+    text: 'select body_sha256 as "bodySha256", answer from user_scans where user_id = $1 and router_id = $2 and scan_id = $3',
+    values,
+  })
+  return entry
+}
+
+/** Keeps the answer for those who ask again, and forgets scans that nobody will post again. */
+export async function answerScan(tx: Tx, routerId: string, scanId: string, answer: ScanAnswer, retentionDays: number): Promise<void> {
+  await Promise.all([
+    tx.query({
+      name: 'answer scan',
+      text: 'update user_scans set answer = $4 where user_id = $1 and router_id = $2 and scan_id = $3',
+      values: [ownerOf(tx), routerId, scanId, answer],
+    }),
+    tx.query({
+      name: 'forget old scans',
+      text: 'delete from user_scans where user_id = $1 and router_id = $2 and received_at < now() - make_interval(days => $3::int)',
+      values: [ownerOf(tx), routerId, retentionDays],
+    }),
+  ])
+}
+
+/** Brings the router's devices up to what a scan saw; five statements at most, whatever its size. */
+export async function recordSightings(tx: Tx, router: ReportingRouter, sightings: Sighting[], takenAt: Date): Promise<Changes['counts']> {
+  const known = await listKnownInterfaces(tx, router.id, sightings)
+  const changes = reconcile(known, sightings, takenAt, randomUUID)
+  // In this order because keys refer backwards; sent without waiting in between.
+  await Promise.all([
+    addDevices(tx, router, changes, takenAt),
+    addInterfaces(tx, router, changes, takenAt),
+    changeInterfaces(tx, changes),
+    changeDevices(tx, changes, takenAt),
+  ])
+  return changes.counts
+}
+
+/** What the scan can be about: interfaces with one of its MACs, or holding one of its addresses. */
+function listKnownInterfaces(tx: Tx, routerId: string, sightings: Sighting[]): Promise<KnownInterface[]> {
+  return tx.query<KnownInterface>({
+    name: 'list known interfaces',
+    text: `select i.id, i.device_id as "deviceId", i.mac::text as mac, array(select host(ip) from unnest(i.ips) as ip) as ips,
+        d.hostname, d.last_seen as "lastSeen", num_nonnulls(d.device_name, d.device_type, d.manufacturer, d.group_id) > 0 as described
+      from user_device_interfaces i
+      join user_devices d on d.user_id = i.user_id and d.router_id = i.router_id and d.id = i.device_id
+      where i.user_id = $1 and d.user_id = $1 and i.router_id = $2 and (i.mac = any($3::macaddr[]) or i.id in (
+        select holder.id from user_device_interfaces holder, unnest(holder.ips) as held(ip)
+        where holder.user_id = $1 and holder.router_id = $2 and held.ip = any($4::inet[])))`,
+    values: [ownerOf(tx), routerId, sightings.flatMap(({ mac }) => mac ?? []), sightings.flatMap(({ ips }) => ips)],
+  })
+}
+
+async function addDevices(tx: Tx, router: ReportingRouter, { newDevices }: Changes, takenAt: Date): Promise<void> {
+  if (newDevices.length === 0) return
+  // Nobody is assigned the prefix of a locally administered address.
+  const prefixes = newDevices.map(({ mac }) => (mac === null || isRandomMac(mac) ? [] : prefixesOf(mac)))
+  await tx.query({
+    name: 'add devices',
+    text: `insert into user_devices (user_id, id, router_id, hostname, detected_manufacturer, approval, first_seen, last_seen)
+      select $1, n.id, $2, n.hostname, o.organization, $3, $4, $4
+      from unnest($5::uuid[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[]) as n(id, hostname, p36, p28, p24)
+      left join lateral (
+        select organization from oui_prefixes where (prefix, bits) in ((n.p36, 36), (n.p28, 28), (n.p24, 24)) order by bits desc limit 1
+      ) o on true
+      on conflict do nothing`,
+    values: [
+      ownerOf(tx),
+      router.id,
+      router.newDevices === 'hold' ? 'held' : 'approved',
+      takenAt,
+      newDevices.map(({ id }) => id),
+      newDevices.map(({ hostname }) => hostname),
+      ...[0, 1, 2].map((length) => prefixes.map((all) => all[length] ?? null)),
+    ],
+  })
+}
+
+async function addInterfaces(tx: Tx, router: ReportingRouter, { newInterfaces }: Changes, takenAt: Date): Promise<void> {
+  if (newInterfaces.length === 0) return
+  await tx.query({
+    name: 'add interfaces',
+    text: `insert into user_device_interfaces (user_id, id, router_id, device_id, mac, ips, first_seen)
+      select $1, n.id, $2, n.device_id, n.mac, n.ips::inet[], $3
+      from unnest($4::uuid[], $5::uuid[], $6::macaddr[], $7::text[]) as n(id, device_id, mac, ips)
+      on conflict do nothing`,
+    values: [ownerOf(tx), router.id, takenAt, ...columnsOf(newInterfaces)],
+  })
+}
+
+async function changeInterfaces(tx: Tx, { changedInterfaces }: Changes): Promise<void> {
+  if (changedInterfaces.length === 0) return
+  await tx.query({
+    name: 'change interfaces',
+    text: `update user_device_interfaces i set device_id = c.device_id, mac = c.mac, ips = c.ips::inet[]
+      from unnest($2::uuid[], $3::uuid[], $4::macaddr[], $5::text[]) as c(id, device_id, mac, ips)
+      where i.user_id = $1 and i.id = c.id`,
+    values: [ownerOf(tx), ...columnsOf(changedInterfaces)],
+  })
+}
+
+async function changeDevices(tx: Tx, { seen, merged }: Changes, takenAt: Date): Promise<void> {
+  if (seen.length > 0) {
+    await tx.query({
+      name: 'see devices',
+      text: `update user_devices d set last_seen = greatest(d.last_seen, $2), hostname = s.hostname
+        from unnest($3::uuid[], $4::text[]) as s(id, hostname) where d.user_id = $1 and d.id = s.id`,
+      values: [ownerOf(tx), takenAt, seen.map(({ id }) => id), seen.map(({ hostname }) => hostname)],
+    })
+  }
+  if (merged.length > 0) {
+    await tx.query({
+      name: 'merge devices known by address',
+      text: `update user_devices d set merged_into = m.survivor
+        from unnest($2::uuid[], $3::uuid[]) as m(id, survivor) where d.user_id = $1 and d.id = m.id`,
+      values: [ownerOf(tx), merged.map(({ from }) => from), merged.map(({ into }) => into)],
+    })
+  }
+}
+
+/** Arrays for `unnest`. Addresses go as array literals: PostgreSQL has no ragged two-dimensional arrays. */
+const columnsOf = (rows: { id: string; deviceId: string; mac: string | null; ips: string[] }[]) => [
+  rows.map(({ id }) => id),
+  rows.map(({ deviceId }) => deviceId),
+  rows.map(({ mac }) => mac),
+  rows.map(({ ips }) => `{${ips.join(',')}}`),
+]

@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { Static } from 'typebox'
+import type { AgentIdentity, Identity } from '../../auth/identity.ts'
+import type { AgentScope } from '../../auth/key-schema.ts'
+import { problem } from '../../http/problem.ts'
+import { answers } from '../../http/schemas.ts'
+import { createValidatorCompiler } from '../../http/validation.ts'
+import type { Tx, WithSession } from '../../rls/session.ts'
+import { findPolicyRevision } from '../policy/repository.ts'
+import { combine, digestOf, readSources, type Source, sourcesOf } from './read-scan.ts'
+import { addScan, answerScan, findAgentRouter, recordSightings, touchRouter } from './repository.ts'
+import { Heartbeat, HeartbeatAnswer, RawScan, RawScanQuery, Scan, ScanAnswer, VerifyAnswer } from './schema.ts'
+
+export type ScanRoutesOptions = {
+  withSession: WithSession
+  noteUse: (identity: AgentIdentity) => void
+  /** Bytes. */
+  bodyLimit: number
+  maxDevices: number
+  retentionDays: number
+}
+
+/** A clock that is further ahead than this is wrong: the scan counts as taken when it arrived. */
+const MAX_AHEAD_MS = 5 * 60_000
+
+export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (app, options) => {
+  const { withSession, noteUse, bodyLimit, maxDevices } = options
+  const documented = { tags: ['agent'], security: [{ agent: [] }] }
+
+  /** The session of an agent whose key has the scope, with the router it is bound to. */
+  const asAgent = <T>(
+    identity: Identity | null,
+    scope: AgentScope | null,
+    work: (tx: Tx, opened: { routerId: string; scopes: string[] }) => Promise<T>,
+    readOnly = false,
+  ) =>
+    withSession(
+      identity,
+      async (tx) => {
+        const opened = await tx.opened()
+        if (scope && !opened.scopes.includes(scope)) throw problem('insufficient-scope', { detail: `The key lacks the scope ${scope}` })
+        if (identity?.kind === 'agent') noteUse(identity)
+        return work(tx, opened)
+      },
+      { readOnly },
+    )
+
+  app.get('/verify', { schema: { ...documented, summary: 'Whose key is this', response: answers({ 200: VerifyAnswer }) } }, (request) =>
+    asAgent(
+      request.identity,
+      null,
+      async (tx, { routerId, scopes }) => {
+        const router = await findAgentRouter(tx, routerId)
+        if (!router) throw problem('unauthenticated')
+        return { routerId, routerName: router.name, scopes, serverTime: router.now }
+      },
+      true,
+    ),
+  )
+
+  app.post(
+    '/heartbeat',
+    { schema: { ...documented, summary: 'Still here', body: Heartbeat, response: answers({ 200: HeartbeatAnswer }) } },
+    (request) =>
+      asAgent(request.identity, 'scans:write', async (tx, { routerId }) => {
+        const router = await touchRouter(tx, routerId)
+        if (!router) throw problem('unauthenticated')
+        return { serverTime: router.now, policyRevision: await findPolicyRevision(tx, routerId) }
+      }),
+  )
+
+  await app.register(async (scans) => {
+    // A megabyte of faults is told by its first.
+    scans.setValidatorCompiler(createValidatorCompiler({ allErrors: false }))
+    scans.addContentTypeParser('text/plain', { parseAs: 'string', bodyLimit }, async (_request: unknown, body: string) => body)
+
+    const scanRoute = {
+      ...documented,
+      summary: 'Report what the router sees',
+      description: `Three forms: devices; sources, each what a router printed; or one such source raw as \`text/plain\`, with \`?format=\`.
+Posting the same scan again has no effect and gets the same answer. 4xx: drop the scan. 5xx and 429: keep it and try again.`,
+      querystring: RawScanQuery,
+      response: answers({ 200: ScanAnswer }),
+      consumes: ['application/json', 'text/plain'],
+    }
+    scans.post(
+      '/scans',
+      {
+        bodyLimit,
+        schema: { ...scanRoute, body: { content: { 'application/json': { schema: Scan }, 'text/plain': { schema: RawScan } } } },
+      },
+      (request) => {
+        const scan = scanOf(request.body, request.query as RawQuery)
+        const { parsed, entries } = readSources(scan.sources)
+        if (entries > maxDevices) throw problem('too-large', { detail: `A scan has at most ${maxDevices} devices` })
+        const bodySha256 = digestOf(scan.sources)
+        return asAgent(request.identity, 'scans:write', async (tx, { routerId }) => {
+          const router = await touchRouter(tx, routerId)
+          if (!router) throw problem('unauthenticated')
+          const takenAt = scan.takenAt && scan.takenAt.getTime() <= router.now.getTime() + MAX_AHEAD_MS ? scan.takenAt : router.now
+          const recorded = await addScan(tx, { routerId, scanId: scan.scanId, bodySha256, takenAt })
+          if (recorded) {
+            if (!recorded.bodySha256.equals(bodySha256)) throw problem('scan-conflict')
+            return recorded.answer
+          }
+          const { sightings, errors } = combine(parsed, router.ip)
+          const counts = await recordSightings(tx, router, sightings, takenAt)
+          const answer = { ...counts, skipped: errors.length, errors, policyRevision: await findPolicyRevision(tx, routerId) }
+          await answerScan(tx, routerId, scan.scanId, answer, options.retentionDays)
+          return answer
+        })
+      },
+    )
+  })
+}
+
+/** Fastify types the query of a route only where its body has one schema. */
+type RawQuery = Static<typeof RawScanQuery>
+type RequestedScan = { scanId: string; takenAt: Date | undefined; sources: Source[] }
+
+/** The three forms as one. What a router printed need not bring an id or a time: both are made, and posting it again is then another scan. */
+function scanOf(body: unknown, { format, scanId = randomUUID(), takenAt }: RawQuery): RequestedScan {
+  if (typeof body === 'string') {
+    if (!format)
+      throw problem('invalid-request', { errors: [{ path: '/querystring/format', message: 'is needed with a text/plain body' }] })
+    return { scanId, takenAt: takenAt === undefined ? undefined : new Date(takenAt), sources: [{ format, content: body }] }
+  }
+  // Without a content type there is no schema to hold the body against, and so no body.
+  if (typeof body !== 'object' || body === null) throw problem('invalid-request', { detail: 'A scan needs a body' })
+  if (format) throw problem('invalid-request', { errors: [{ path: '/querystring/format', message: 'goes with a text/plain body' }] })
+  const scan = body as Scan
+  return { scanId: scan.scanId, takenAt: new Date(scan.takenAt), sources: sourcesOf(scan) }
+}

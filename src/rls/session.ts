@@ -1,0 +1,124 @@
+/**
+ * The only way to a row. A session borrows a connection, opens a transaction, assumes an identity, does the work, commits, and gives the
+ * connection back only when it can vouch for it. BEGIN, identity, role and the first query of the work travel in one flight.
+ */
+import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
+import pg from 'pg'
+import type { Identity } from '../auth/identity.ts'
+import { DrizzleQueryError, drizzle } from '../database/drizzle.ts'
+import type { RoleName } from '../database/role-names.ts'
+import { problem } from '../http/problem.ts'
+import { openFacade, type StaticQuery } from './facade.ts'
+
+/** The query builder of the open session. A nested `transaction` would commit the outer one, so it is not there. */
+export type Tx = Omit<NodePgDatabase, 'transaction' | '$client'> & {
+  /** The owner whom each statement names (`mine`); undefined only while somebody is signing in. */
+  readonly userId: string | undefined
+  /** Runs a static statement, named on the connection so that it is parsed and planned once. The text holds parameters, never values. */
+  query<Row>(query: StaticQuery): Promise<Row[]>
+  /** What the database answered about the identity; waiting for it costs a round trip. */
+  opened(): Promise<Opened>
+}
+/** An agent's router and the scopes of its key. */
+export type Opened = { routerId: string; scopes: string[] }
+
+export type SessionOptions = { /** The transaction is READ ONLY: for every route that only reads. */ readOnly?: boolean }
+export type WithSession = <T>(identity: Identity | null, work: (tx: Tx) => Promise<T>, options?: SessionOptions) => Promise<T>
+
+export type SessionPools = { server: pg.Pool; auth: pg.Pool; roles: Record<RoleName, string>; namedStatements: boolean }
+
+/** More borrowers than this many times the pool's size are turned away at once: waiting would not serve them in time. */
+const WAITERS_PER_CONNECTION = 16
+
+const SET_LOCAL = (role: string) => ({ text: `set local role ${pg.escapeIdentifier(role)}` })
+
+export function openSessions({ server, auth, roles, namedStatements }: SessionPools): WithSession {
+  const assume = { user: SET_LOCAL(roles.user), agent: SET_LOCAL(roles.agent) }
+  const named = (name: string) => (namedStatements ? { name } : {})
+
+  /** What follows BEGIN: the proof of the identity, then the role it works as. Signing in has a login of its own and assumes none. */
+  const opening = (identity: Identity): pg.QueryConfig[] => {
+    if (identity.kind === 'agent') {
+      const { userId, keyId, sha256 } = identity
+      const text = 'select router_id as "routerId", scopes from ctx.begin_agent_context($1, $2, $3)'
+      return [{ ...named('begin_agent_context'), text, values: [userId, keyId, sha256] }, assume.agent]
+    }
+    if (identity.userId === undefined) return []
+    const { userId, sessionId } = identity
+    const context = { ...named('begin_context'), text: 'select ctx.begin_context($1, $2)', values: [userId, sessionId] }
+    return identity.kind === 'user' ? [context, assume.user] : [context]
+  }
+
+  return async (identity, work, { readOnly = false } = {}) => {
+    if (!identity) throw problem('unauthenticated')
+    const pool = identity.kind === 'auth' ? auth : server
+    const client = await borrow(pool)
+    let poison: Error | undefined
+    const condemn = (error: Error) => {
+      poison ??= error
+    }
+    client.on('error', condemn)
+    cork(client)
+    const begun = [{ text: readOnly ? 'begin read only' : 'begin' }, ...opening(identity)].map((query) => client.query(query))
+    // Each failure is looked at below; until then it must not count as unhandled.
+    for (const statement of begun) statement.catch(() => {})
+    const facade = openFacade(client, { prefix: identity.kind, namedStatements, condemn })
+    const opened = async () => (await begun[1])?.rows[0] as Opened
+    const tx: Tx = Object.assign(drizzle({ client: facade.client }), { userId: identity.userId, query: facade.query, opened })
+    try {
+      const working = startWork(work, tx)
+      await openingOutcome(begun, condemn)
+      const result = await working
+      facade.close()
+      const { command } = await client.query('commit')
+      // COMMIT of an aborted transaction answers ROLLBACK and no error: somebody swallowed one, and nothing was stored.
+      if (command !== 'COMMIT') throw new Error(`commit answered ${command}: a failed statement was ignored`)
+      return result
+    } catch (error) {
+      facade.abandon()
+      await client.query('rollback').catch(condemn)
+      throw poison && !(unwrap(error) instanceof pg.DatabaseError) ? problem('unavailable', { cause: poison }) : unwrap(error)
+    } finally {
+      // Trustworthy only now: after a COMMIT or ROLLBACK that was answered, with nothing else in flight.
+      if (client.getTransactionStatus() !== 'I') condemn(new Error('the transaction did not end'))
+      client.off('error', condemn)
+      if (poison) streamOf(client).destroy()
+      client.release(poison)
+    }
+  }
+}
+
+async function borrow(pool: pg.Pool): Promise<pg.PoolClient> {
+  if (pool.waitingCount >= pool.options.max * WAITERS_PER_CONNECTION) throw problem('unavailable', { detail: 'The server is busy' })
+  return pool.connect().catch((cause: Error) => {
+    throw problem('unavailable', { cause })
+  })
+}
+
+/** The work begins while its opening is under way; a failure before its first await is a rejection like any other. */
+function startWork<T>(work: (tx: Tx) => Promise<T>, tx: Tx): Promise<T> {
+  const working = (async () => work(tx))()
+  working.catch(() => {})
+  return working
+}
+
+/** The earliest failure of the opening is the reason for every later one: no live session or key is 401, anything else 503. */
+async function openingOutcome(begun: Promise<unknown>[], condemn: (error: Error) => void): Promise<void> {
+  const failed = (await Promise.allSettled(begun)).find((statement) => statement.status === 'rejected')
+  if (!failed) return
+  if (failed.reason.code === 'NP401') throw problem('unauthenticated')
+  condemn(failed.reason)
+  throw problem('unavailable', { cause: failed.reason })
+}
+
+/** `DrizzleQueryError` prints the statement with all its parameters. */
+const unwrap = (error: unknown) => (error instanceof DrizzleQueryError ? (error.cause ?? error) : error)
+
+/** The first flight leaves as one write: fewer packets, and 13 % less time in PostgreSQL. */
+function cork(client: pg.PoolClient): void {
+  const stream = streamOf(client)
+  stream.cork()
+  process.nextTick(() => stream.uncork())
+}
+
+const streamOf = (client: pg.PoolClient) => (client as unknown as { connection: { stream: import('node:net').Socket } }).connection.stream

@@ -1,0 +1,122 @@
+/** The process: read the configuration, open the database, listen, and leave in good order. */
+import { createRequire } from 'node:module'
+import { buildApp } from './app.ts'
+import { type Config, ConfigError, loadEnvFile, readConfig, requireProductionSettings } from './config.ts'
+import { openLocalDatabase } from './database/local.ts'
+import { readMigrations } from './database/migrations.ts'
+import { openPool } from './database/pool.ts'
+import { refusals } from './database/readiness.ts'
+import { printStart } from './start-message.ts'
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
+
+/** What a person at the terminal must read before anything else; not a log line. */
+class StartRefused extends Error {}
+
+async function start(): Promise<void> {
+  loadEnvFile()
+  const config = readConfig(process.env)
+  const database = config.database.url === undefined ? await local(config) : remote(config)
+  const migrations = await readMigrations()
+  const onIdleError = (err: Error) => app?.log.warn({ err }, 'an idle database connection was lost')
+  const pool = (purpose: 'server' | 'auth', size: number) =>
+    openPool({
+      url: database.urls[purpose],
+      size,
+      acquireTimeoutMs: config.database.acquireTimeoutMs,
+      applicationName: `netpilot ${purpose}`,
+      onIdleError,
+    })
+  const pools = { server: pool('server', config.database.poolSize), auth: pool('auth', config.database.authPoolSize) }
+  let isClosing = false
+  let app: Awaited<ReturnType<typeof buildApp>> | undefined
+
+  const close = async () => {
+    await app?.close()
+    await Promise.all([pools.server.end(), pools.auth.end()])
+    await database.stop()
+  }
+
+  try {
+    const reasons = await refusals(pools, migrations)
+    if (reasons.length > 0) throw new StartRefused(['NetPilot does not start:', ...reasons.map((reason) => `  - ${reason}`)].join('\n'))
+    app = await buildApp({ config, version, secrets: database.secrets, pools, migrations, isClosing: () => isClosing })
+    await app.listen({ host: config.host, port: config.port, listenTextResolver: () => 'listening' })
+  } catch (error) {
+    await close().catch(() => {})
+    throw error
+  }
+
+  const { log } = app
+  // A promise that nobody awaited has failed: its request was answered correctly (nothing was stored), but the code is wrong.
+  process.on('unhandledRejection', (err) => log.error({ err }, 'a promise was rejected and nobody was waiting for it'))
+  stopOnSignal(async () => {
+    isClosing = true
+    log.info('closing: not ready any more, finishing what is under way')
+    await new Promise((resolve) => setTimeout(resolve, config.shutdown.noticeMs))
+    await within(config.shutdown.drainMs, close())
+    log.info('closed')
+  })
+  printStart({ config, version, address: app.server.address(), dataDir: database.dataDir })
+}
+
+async function local(config: Config) {
+  const { urls, secrets, dataDir, stop } = await openLocalDatabase(config.dataDir, config.database.rolePrefix)
+  const { jwt, jwtPrevious, pepper } = config.secrets
+  return {
+    urls,
+    dataDir,
+    stop,
+    secrets: { jwtSecret: jwt ?? secrets.jwtSecret, jwtSecretPrevious: jwtPrevious, pepper: pepper ?? secrets.passwordPepper },
+  }
+}
+
+function remote(config: Config) {
+  const { url, authUrl, jwtSecret, pepper } = requireProductionSettings(config)
+  return {
+    urls: { server: url, auth: authUrl },
+    dataDir: undefined,
+    stop: async () => {},
+    secrets: { jwtSecret, jwtSecretPrevious: config.secrets.jwtPrevious, pepper },
+  }
+}
+
+/** npm passes Ctrl-C on, so that one key press arrives twice: what comes within a second of the first counts as the same. Later ones force. */
+function stopOnSignal(stop: () => Promise<void>): void {
+  let askedAt: number | undefined
+  const onSignal = () => {
+    if (askedAt === undefined) {
+      askedAt = Date.now()
+      stop().then(
+        () => process.exit(0),
+        (error: Error) => fail(`NetPilot did not close in order: ${error.message}`),
+      )
+    } else if (Date.now() - askedAt > 1_000) fail('NetPilot was told twice and stops at once.')
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`requests were still under way after ${ms} ms`)), ms)
+  })
+  await Promise.race([work, late]).finally(() => clearTimeout(timer))
+}
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
+}
+
+start().catch((error: Error) =>
+  fail(error instanceof ConfigError || error instanceof StartRefused ? error.message : `NetPilot does not start: ${reasonOf(error)}`),
+)
+
+/** Most often the database cannot be reached or the port is taken: the reason in a line, and the stack where it may help. */
+function reasonOf(error: NodeJS.ErrnoException): string {
+  if (error.code === 'EADDRINUSE') return `${error.message}. Another program listens there: stop it, or set PORT.`
+  if (error.code === 'ECONNREFUSED') return `the database cannot be reached (${error.message}). Is DATABASE_URL right?`
+  return error.stack ?? error.message
+}

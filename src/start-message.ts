@@ -1,0 +1,28 @@
+import type { AddressInfo } from 'node:net'
+import type { Config } from './config.ts'
+
+type StartFacts = {
+  config: Config
+  version: string
+  address: AddressInfo | string | null /** Of the embedded database, when there is one. */
+  dataDir: string | undefined
+}
+
+/** Where it listens, where the data lies, and what to try next: for the person who just started it. */
+export function printStart({ config, version, address, dataDir }: StartFacts): void {
+  const port = typeof address === 'object' && address ? address.port : config.port
+  const isOpen = ['0.0.0.0', '::'].includes(config.host)
+  const here = `http://localhost:${port}`
+  const lines = [
+    `NetPilot ${version} is running.`,
+    '',
+    `  listens on   ${config.host}:${port}${isOpen ? ' (every address of this machine, so that routers reach it; HOST=127.0.0.1 keeps it to itself)' : ''}`,
+    `  data         ${dataDir ? `${dataDir} (embedded PostgreSQL; set DATABASE_URL to use one of your own)` : 'in the database that DATABASE_URL names'}`,
+    `  try it       ${here}/docs`,
+    `  health       curl ${here}/health`,
+    '',
+    '  The README walks on from here. Ctrl-C stops it.',
+    '',
+  ]
+  process.stdout.write(`${lines.join('\n')}\n`)
+}

@@ -1,0 +1,93 @@
+/**
+ * One PostgreSQL for a run: a throw-away embedded one, or with DATABASE_URL_TEST (a superuser's URL) any other server from 15 on. What a run
+ * makes (databases, and roles behind a random prefix) it removes; what was there stays untouched.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import type { TestProject } from 'vitest/node'
+import { startEmbedded } from '../../src/database/embedded.ts'
+import { migrate } from '../../src/database/migrations.ts'
+import { type RoleName, roleNames } from '../../src/database/role-names.ts'
+import { setUpDatabase } from '../../src/database/setup.ts'
+
+export type TestDatabase = {
+  /** A superuser's connection string, to the database that was set up and migrated. */
+  adminUrl: string
+  rolePrefix: string
+  /** Of every login role. */
+  password: string
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    database: TestDatabase
+  }
+}
+
+export default async function openTestDatabase({ provide }: TestProject) {
+  const given = process.env.DATABASE_URL_TEST
+  const directory = await mkdtemp(join(tmpdir(), 'netpilot-test-'))
+  const embedded = given
+    ? undefined
+    : await startEmbedded({
+        dataDir: directory,
+        settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' },
+      })
+  const serverUrl = given ?? (embedded as { url: string }).url
+  const run = `np_${randomBytes(4).toString('hex')}_`
+  const database: TestDatabase = {
+    adminUrl: urlOf(serverUrl, { database: `${run}main` }),
+    rolePrefix: run,
+    password: randomBytes(16).toString('hex'),
+  }
+  await asAdmin(serverUrl, (client) => client.query(`create database ${run}main`))
+  await prepare(database)
+  provide('database', database)
+
+  return async () => {
+    await asAdmin(serverUrl, async (client) => {
+      const { rows } = await client.query<{ datname: string }>('select datname from pg_database where starts_with(datname, $1)', [run])
+      for (const { datname } of rows) await client.query(`drop database ${pg.escapeIdentifier(datname)} with (force)`)
+      for (const role of Object.values(roleNames(run))) await client.query(`drop role if exists ${role}`)
+    })
+    await embedded?.stop()
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+/** Sets a database up and migrates it, as an operator would. */
+export async function prepare({ adminUrl, rolePrefix, password }: TestDatabase): Promise<void> {
+  const passwords = { migrator: password, server: password, auth: password, admin: password, backup: password, monitor: password }
+  await setUpDatabase({ adminUrl, rolePrefix, passwords })
+  await migrate({ url: loginUrl({ adminUrl, rolePrefix, password }, 'migrator'), rolePrefix })
+}
+
+export const loginUrl = ({ adminUrl, rolePrefix, password }: TestDatabase, role: RoleName) =>
+  urlOf(adminUrl, { username: roleNames(rolePrefix)[role], password })
+
+/** A database of its own for a test that changes the schema or stops connections; dropped with the run. */
+export async function separateDatabase(main: TestDatabase, name: string): Promise<TestDatabase> {
+  await asAdmin(main.adminUrl, (client) => client.query(`create database ${main.rolePrefix}${name}`))
+  return { ...main, adminUrl: urlOf(main.adminUrl, { database: main.rolePrefix + name }) }
+}
+
+export async function asAdmin<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+function urlOf(base: string, { database, username, password }: { database?: string; username?: string; password?: string }): string {
+  const url = new URL(base)
+  if (database) url.pathname = `/${database}`
+  if (username) url.username = username
+  if (password) url.password = password
+  return url.href
+}

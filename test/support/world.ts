@@ -1,0 +1,138 @@
+/** People, routers and agents as tests meet them: through HTTP only, each one new. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
+import type pg from 'pg'
+import { inject } from 'vitest'
+import { buildApp } from '../../src/app.ts'
+import { type Config, readConfig } from '../../src/config.ts'
+import { readMigrations } from '../../src/database/migrations.ts'
+import { openPool } from '../../src/database/pool.ts'
+import { loginUrl, type TestDatabase } from './database.ts'
+
+export type Answer = LightMyRequestResponse
+type Method = NonNullable<InjectOptions['method']>
+type CallOptions = { body?: unknown; headers?: Record<string, string>; query?: Record<string, string> }
+
+/** Durations, limits and bcrypt's cost are configuration; tests set them low. */
+export const testConfig = (env: Record<string, string> = {}): Config =>
+  readConfig({ BCRYPT_COST: '4', LOG_LEVEL: 'silent', DATABASE_POOL_SIZE: '10', DATABASE_ACQUIRE_TIMEOUT_MS: '5000', ...env })
+
+export type TestServer = {
+  app: FastifyInstance
+  pools: { server: pg.Pool; auth: pg.Pool }
+  config: Config
+  logged: string[]
+  close(): Promise<void>
+}
+
+/** A server of its own, for a test that needs other settings or does something to it. */
+export async function openServer(env: Record<string, string> = {}, database: TestDatabase = inject('database')): Promise<TestServer> {
+  const config = testConfig({ DATABASE_ROLE_PREFIX: database.rolePrefix, ...env })
+  const pool = (role: 'server' | 'auth', size: number) =>
+    openPool({
+      url: loginUrl(database, role),
+      size,
+      acquireTimeoutMs: config.database.acquireTimeoutMs,
+      applicationName: `test ${role}`,
+      onIdleError: () => {},
+    })
+  const pools = { server: pool('server', config.database.poolSize), auth: pool('auth', config.database.authPoolSize) }
+  const logged: string[] = []
+  const app = await buildApp({
+    config,
+    version: '0.0.0-test',
+    secrets: { jwtSecret: randomBytes(32).toString('base64url'), pepper: randomBytes(32).toString('base64url') },
+    pools,
+    migrations: await readMigrations(),
+    logStream: { write: (line) => void logged.push(line) },
+  })
+  await app.ready()
+  const close = async () => {
+    await app.close()
+    await Promise.all([pools.server.end(), pools.auth.end()])
+  }
+  return { app, pools, config, logged, close }
+}
+
+/** Somebody with an account, signed in. */
+export type Person = {
+  id: string
+  email: string
+  password: string
+  accessToken: string
+  refreshToken: string
+  call(method: Method, url: string, options?: CallOptions): Promise<Answer>
+  router(fields?: Record<string, unknown>): Promise<Router>
+}
+/** A router of somebody's, and its agent. */
+export type Router = {
+  id: string
+  key: string
+  keyId: string
+  owner: Person
+  /** As the agent. */
+  call(method: Method, url: string, options?: CallOptions): Promise<Answer>
+  /** Posts a scan of devices (MACs, or whole entries). @returns the answer */
+  scan(entries: (string | Record<string, unknown>)[], scan?: { scanId?: string; takenAt?: string }): Promise<Answer>
+  /** Its devices, as the owner sees them. */
+  devices(): Promise<Record<string, unknown>[]>
+}
+
+export type World = ReturnType<typeof worldOf>
+
+/** The people of one server. */
+export function worldOf({ app }: Pick<TestServer, 'app'>) {
+  const send = (method: Method, url: string, { body, headers = {}, query }: CallOptions = {}) =>
+    app.inject({ method, url, headers, ...(query && { query }), ...(body !== undefined && { payload: body as string | object }) })
+
+  const person = async (fields: { email?: string; password?: string; fullName?: string } = {}): Promise<Person> => {
+    const { email = `${randomUUID()}@example.com`, password = `pw ${randomUUID()}`, ...rest } = fields
+    const answer = await send('POST', '/api/auth/register', { body: { email, password, ...rest } })
+    if (answer.statusCode !== 201) throw new Error(`registration answered ${answer.statusCode}: ${answer.body}`)
+    const { user, accessToken, refreshToken } = answer.json()
+    const somebody: Person = {
+      id: user.id,
+      email,
+      password,
+      accessToken,
+      refreshToken,
+      call: (method, url, options = {}) =>
+        send(method, url, { ...options, headers: { authorization: `Bearer ${accessToken}`, ...options.headers } }),
+      router: async (routerFields = {}) => {
+        const router = (await somebody.call('POST', '/api/routers', { body: { name: 'Home', ...routerFields } })).json()
+        const { key, id: keyId } = (await somebody.call('POST', `/api/routers/${router.id}/keys`, { body: {} })).json()
+        return routerOf(somebody, router.id, key, keyId)
+      },
+    }
+    return somebody
+  }
+
+  const routerOf = (owner: Person, id: string, key: string, keyId: string): Router => {
+    const call: Router['call'] = (method, url, options = {}) =>
+      send(method, url, { ...options, headers: { 'x-api-key': key, ...options.headers } })
+    return {
+      id,
+      key,
+      keyId,
+      owner,
+      call,
+      scan: (entries, { scanId = randomUUID(), takenAt = new Date().toISOString() } = {}) =>
+        call('POST', '/api/agent/scans', {
+          body: { scanId, takenAt, devices: entries.map((entry) => (typeof entry === 'string' ? { mac: entry } : entry)) },
+        }),
+      devices: async () => (await owner.call('GET', '/api/devices', { query: { routerId: id, limit: '200' } })).json().items,
+    }
+  }
+
+  return { app, send, person, routerOf }
+}
+
+let shared: Promise<World> | undefined
+/** The server that most tests share; it goes away with its worker. */
+export const sharedWorld = (): Promise<World> => {
+  shared ??= openServer().then(worldOf)
+  return shared
+}
+
+/** A MAC that no other test has; globally administered unless asked otherwise. */
+export const newMac = (firstOctet = '00'): string => [firstOctet, ...randomBytes(5).toString('hex').matchAll(/../g)].map(String).join(':')
