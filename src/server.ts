@@ -41,7 +41,7 @@ async function start(): Promise<void> {
     const reasons = await refusals(pools, migrations)
     if (reasons.length > 0) throw new StartRefused(['NetPilot does not start:', ...reasons.map((reason) => `  - ${reason}`)].join('\n'))
     app = await buildApp({ config, version, secrets: database.secrets, pools, migrations, isClosing: () => isClosing })
-    await app.listen({ host: config.host, port: config.port, listenTextResolver: () => 'listening' })
+    await app.listen({ host: config.host, port: config.port, listenTextResolver: (address) => `listening on ${address}` })
   } catch (error) {
     await close().catch(() => {})
     throw error

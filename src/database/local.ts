@@ -1,8 +1,11 @@
 /** The database of an installation that was given none: an embedded PostgreSQL, set up and migrated, with secrets of its own. */
+import { execFile } from 'node:child_process'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import pg from 'pg'
 import { startEmbedded } from './embedded.ts'
-import { migrate } from './migrations.ts'
+import { isMigrated } from './migrations.ts'
 import { roleNames } from './role-names.ts'
 import { keepSecrets, type LocalSecrets } from './secrets-file.ts'
 import { setUpDatabase } from './setup.ts'
@@ -30,13 +33,19 @@ export async function openLocalDatabase(dataDir: string, rolePrefix: string): Pr
       url.password = secrets.databasePasswords[role]
       return url.href
     }
-    await migrate({ url: urlOf('migrator'), rolePrefix })
     const urls = { server: urlOf('server'), auth: urlOf('auth'), admin: urlOf('admin'), migrate: urlOf('migrator') }
+    if (!(await isMigrated({ url: urls.migrate, rolePrefix }))) await migrateApart(urls, rolePrefix)
     return { urls, secrets, dataDir: embedded.dataDir, stop: embedded.stop }
   } catch (error) {
     await embedded.stop()
     throw error
   }
+}
+
+/** `npm run migrate` as a process of its own: what it reads (the registry of manufacturers) would stay in this one's memory. */
+async function migrateApart(urls: LocalDatabase['urls'], rolePrefix: string): Promise<void> {
+  const env = { ...process.env, DATABASE_URL: urls.server, DATABASE_MIGRATE_URL: urls.migrate, DATABASE_ROLE_PREFIX: rolePrefix }
+  await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../cli/migrate.ts', import.meta.url))], { env })
 }
 
 /** @returns the connection string of the administrator, to NetPilot's own database */

@@ -7,7 +7,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { loadManufacturers } from '../modules/manufacturers/load.ts'
+import { hasManufacturers, loadManufacturers } from '../modules/manufacturers/load.ts'
 import { roleNames, withPrefix } from './role-names.ts'
 
 export type Migration = { name: string; sha256: Buffer; up: string /** How to undo it; every migration has one. */; down: string }
@@ -61,6 +61,24 @@ export async function migrate({ url, rolePrefix, directory }: MigrateOptions): P
     if (directory === undefined) await loadManufacturers(client)
     return missing
   })
+}
+
+/** Whether `migrate` would find nothing to do. */
+export async function isMigrated({ url, rolePrefix, directory }: MigrateOptions): Promise<boolean> {
+  const migrations = await readMigrations(directory)
+  const client = new pg.Client({ connectionString: url, application_name: 'netpilot migrate' })
+  await client.connect()
+  try {
+    await client.query(`set role ${pg.escapeIdentifier(roleNames(rolePrefix).owner)}`)
+    const { missing, edited } = compareMigrations(migrations, await appliedMigrations(client))
+    return missing.length === 0 && edited.length === 0 && (await hasManufacturers(client))
+  } catch (error) {
+    // Neither schema nor journal yet.
+    if (['3F000', '42P01'].includes((error as pg.DatabaseError).code ?? '')) return false
+    throw error
+  } finally {
+    await client.end()
+  }
 }
 
 /** Undoes the newest migrations until `target` is the newest one applied (`null`: until none is). @returns the names it undid */

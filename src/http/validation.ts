@@ -30,7 +30,7 @@ export function parseJsonBodies(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error')
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (body === '') return done(null, undefined)
-    parse(request, body as string, (error, value) => {
+    void parse(request, body as string, (error, value) => {
       if (error) return done(problem('invalid-request', { detail: 'The body is not valid JSON' }))
       if (isDeeperThan(MAX_JSON_DEPTH, value))
         return done(problem('invalid-request', { detail: `The body is nested deeper than ${MAX_JSON_DEPTH} levels` }))

@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import type { Socket } from 'node:net'
 import { ENVIRONMENT } from './binaries.ts'
 import type { Account } from './home.ts'
 
 /**
  * A shell between us and PostgreSQL, whose standard input is our pipe and never receives anything: it ends when we do, by whatever death,
- * and then PostgreSQL gets SIGINT, a fast shutdown. The shell itself ignores signals, so that it outlives a `kill` of everything around
- * it. Opening the log is left to it because it runs as the log's owner; root never opens a file in a directory of somebody else's.
+ * and then PostgreSQL gets SIGINT, a fast shutdown; repeatedly, as a program that has only just started may not listen yet. The shell
+ * itself ignores signals, so that it outlives a `kill` of everything around it. Opening the log is left to it because it runs as the
+ * log's owner; root never opens a file in a directory of somebody else's.
  */
 const GUARD = `
   trap '' HUP INT TERM
@@ -17,12 +19,12 @@ const GUARD = `
   exec 3<&0 >"$log" 2>&1
   "$@" </dev/null 3<&- &
   child=$!
-  { read -r _; kill -INT $child; } <&3 &
+  { read -r _; while kill -INT $child; do sleep 1; done; } <&3 2>/dev/null &
   watch=$!
   exec </dev/null 3<&-
   wait $child
   status=$?
-  kill -KILL $watch 2>/dev/null
+  kill -KILL $watch
   exit $status
 `
 
@@ -31,6 +33,8 @@ export type Guarded = {
   exited: Promise<number | null>
   /** Asks the program to end. */
   end(): void
+  /** Lets this process end without waiting for the program, which then ends too. */
+  unref(): void
 }
 
 /**
@@ -46,7 +50,15 @@ export function runGuarded(command: string[], log: string, account?: Account): G
     stdio: ['pipe', 'ignore', 'ignore'],
   })
   const exited = new Promise<number | null>((resolve, reject) => child.once('exit', resolve).once('error', reject))
-  return { exited, end: () => child.stdin.destroy() }
+  const end = () => {
+    child.ref()
+    child.stdin.destroy()
+  }
+  const unref = () => {
+    child.unref()
+    ;(child.stdin as Socket).unref()
+  }
+  return { exited, end, unref }
 }
 
 /** The last lines of a log, for an error message. PostgreSQL never writes passwords there: they reach it in a file or as verifiers. */

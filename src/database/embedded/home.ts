@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, readFile, realpath, stat } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
@@ -25,7 +25,10 @@ const STATE_DIRECTORY = '/var/lib/netpilot'
  */
 export async function findHome(dataDir: string): Promise<Home> {
   const isRoot = process.getuid?.() === 0
-  if (await mkdir(dataDir, { recursive: true })) await chmod(dataDir, isRoot ? 0o711 : 0o700)
+  const created = await mkdir(dataDir, { recursive: true })
+  if (!isRoot && created) await chmod(dataDir, 0o700)
+  // Root's server must pass through it; an empty directory has no secrets yet, those to come are behind modes of their own.
+  if (isRoot && (created || (await readdir(dataDir)).length === 0)) await chmod(dataDir, 0o711)
   const here = homeIn(await realpath(dataDir))
   if (!isRoot) return here
 

@@ -32,7 +32,10 @@ export async function startServer(home: Home, { postgres }: Binaries, settings: 
     const gone = server.exited.then(() => true)
     do {
       const url = await findServer(home.cluster)
-      if (url) return { ...server, url }
+      if (url) {
+        server.unref()
+        return { ...server, url }
+      }
     } while (!(await Promise.race([gone, setTimeout(10, false)])))
     const reason = await endOfLog(log)
     // Between finding the port free and taking it, another program may have taken it.

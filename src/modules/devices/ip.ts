@@ -27,16 +27,16 @@ function octetsOf(group: string): number[] {
 }
 
 /** Unspecified, loopback, multicast and limited broadcast. */
-const NOBODYS = new BlockList()
-NOBODYS.addSubnet('0.0.0.0', 8)
-NOBODYS.addSubnet('127.0.0.0', 8)
-NOBODYS.addSubnet('224.0.0.0', 4)
-NOBODYS.addAddress('255.255.255.255')
-NOBODYS.addSubnet('::', 127, 'ipv6')
-NOBODYS.addSubnet('ff00::', 8, 'ipv6')
+const UNUSABLE = new BlockList()
+UNUSABLE.addSubnet('0.0.0.0', 8)
+UNUSABLE.addSubnet('127.0.0.0', 8)
+UNUSABLE.addSubnet('224.0.0.0', 4)
+UNUSABLE.addAddress('255.255.255.255')
+UNUSABLE.addSubnet('::', 127, 'ipv6')
+UNUSABLE.addSubnet('ff00::', 8, 'ipv6')
 
 /**
  * Whether a device on a network can have the address.
  * @param ip as `canonicalIp` gives it
  */
-export const isDeviceIp = (ip: string): boolean => !NOBODYS.check(ip, isIPv4(ip) ? 'ipv4' : 'ipv6')
+export const isDeviceIp = (ip: string): boolean => !UNUSABLE.check(ip, isIPv4(ip) ? 'ipv4' : 'ipv6')

@@ -9,13 +9,21 @@ import pg from 'pg'
 
 const require = createRequire(import.meta.url)
 
-/** @param client connected as the owner of the tables. @returns whether it wrote */
-export async function loadManufacturers(client: pg.ClientBase): Promise<boolean> {
-  // The package exports its data only, so its version is read beside it.
+/** The package exports its data only, so its version is read beside it. */
+async function edition(): Promise<string> {
   const { version } = JSON.parse(await readFile(join(dirname(require.resolve('oui-data')), 'package.json'), 'utf8')) as { version: string }
-  const edition = `oui-data ${version}`
-  const { rows } = await client.query<{ edition: string | null }>(`select obj_description('oui_prefixes'::regclass) as edition`)
-  if (rows[0]?.edition === edition) return false
+  return `oui-data ${version}`
+}
+
+/** Whether the table holds the edition that this version of the software ships with. */
+export async function hasManufacturers(client: pg.ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ held: string | null }>(`select obj_description('public.oui_prefixes'::regclass) as held`)
+  return rows[0]?.held === (await edition())
+}
+
+/** @param client connected as the owner of the tables */
+export async function loadManufacturers(client: pg.ClientBase): Promise<void> {
+  if (await hasManufacturers(client)) return
   const registry = require('oui-data') as Record<string, string>
   const assignments = Object.entries(registry).map(([prefix, entry]) => ({
     prefix: Number.parseInt(prefix.padEnd(12, '0'), 16),
@@ -31,10 +39,9 @@ export async function loadManufacturers(client: pg.ClientBase): Promise<boolean>
       'insert into oui_prefixes (prefix, bits, organization) select * from unnest($1::bigint[], $2::smallint[], $3::text[]) on conflict do nothing',
       [assignments.map(({ prefix }) => prefix), assignments.map(({ bits }) => bits), assignments.map(({ organization }) => organization)],
     )
-    await client.query(`comment on table oui_prefixes is ${pg.escapeLiteral(edition)}`)
+    await client.query(`comment on table oui_prefixes is ${pg.escapeLiteral(await edition())}`)
     await client.query('alter table oui_prefixes force row level security')
     await client.query('commit')
-    return true
   } catch (error) {
     await client.query('rollback')
     throw error

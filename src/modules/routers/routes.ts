@@ -3,6 +3,7 @@ import Type from 'typebox'
 import { type FieldError, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
+import { canonicalIp } from '../devices/ip.ts'
 import { parseRate } from './rate.ts'
 import { addRouter, changeRouter, findRouter, listRouters, type RouterValues, removeRouter } from './repository.ts'
 import { AddRouter, ChangeRouter, ListRouters, Router, type RouterFields } from './schema.ts'
@@ -65,18 +66,21 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
   )
 }
 
-/** What JSON Schema cannot say: time zones that exist, and rates within their bounds whatever their spelling. */
-function storable({ limitRate, fullRate, ...fields }: RouterFields): RouterValues {
+/** What JSON Schema cannot say: time zones that exist, addresses in their one spelling, and rates within bounds whatever their unit. */
+function storable({ limitRate, fullRate, ip, ...fields }: RouterFields): RouterValues {
   const errors: FieldError[] = []
+  const values: RouterValues = { ...fields }
+  /** Null clears a field; what `read` cannot make sense of is a fault. */
+  const convert = <T, V>(name: string, given: T | null, read: (given: T) => V | undefined, kind: string): V | null => {
+    const value = given === null ? null : read(given)
+    if (value === undefined) errors.push({ path: `/body/${name}`, message: `is not ${kind}` })
+    return value ?? null
+  }
   if (fields.timeZone !== undefined && !isTimeZone(fields.timeZone))
     errors.push({ path: '/body/timeZone', message: 'is not an IANA time zone' })
-  const rates: Pick<RouterValues, 'limitRate' | 'fullRate'> = {}
-  for (const [name, given] of Object.entries({ limitRate, fullRate })) {
-    if (given === undefined) continue
-    const rate = given === null ? null : parseRate(given)
-    if (rate === undefined) errors.push({ path: `/body/${name}`, message: 'is not a rate' })
-    else rates[name as 'limitRate'] = rate
-  }
+  if (ip !== undefined) values.ip = convert('ip', ip, canonicalIp, 'an address')
+  if (limitRate !== undefined) values.limitRate = convert('limitRate', limitRate, parseRate, 'a rate')
+  if (fullRate !== undefined) values.fullRate = convert('fullRate', fullRate, parseRate, 'a rate')
   if (errors.length > 0) throw problem('invalid-request', { errors })
-  return { ...fields, ...rates }
+  return values
 }

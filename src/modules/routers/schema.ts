@@ -8,15 +8,14 @@ const Rate = Type.Unsafe<number | string | null>({
   anyOf: [{ type: 'integer', minimum: 1, maximum: MAX_RATE }, { type: 'string', maxLength: 20, pattern: RATE_TEXT }, { type: 'null' }],
 })
 
+const Address = Type.Unsafe<string | null>({
+  description: 'The address of the router on its own network: what answers there is not a device',
+  anyOf: [{ type: 'string', format: 'ipv4' }, { type: 'string', format: 'ipv6', maxLength: 45 }, { type: 'null' }],
+})
+
 const writable = {
   name: Text({ max: 100, examples: ['Home'] }),
-  ip: Nullable(
-    Type.String({
-      anyOf: [{ format: 'ipv4' }, { format: 'ipv6' }],
-      maxLength: 45,
-      description: 'The address of the router on its own network',
-    }),
-  ),
+  ip: Address,
   tunnelPort: Nullable(Type.Integer({ minimum: 1, maximum: 65_535 })),
   isActive: Type.Boolean(),
   timeZone: Text({ max: 64, description: 'IANA name', examples: ['Europe/Berlin'] }),
@@ -31,6 +30,7 @@ export const Router = Type.Object(
   {
     id: Uuid(),
     ...writable,
+    ip: Nullable(Type.String()),
     limitRate: Nullable(Type.Integer({ description: 'kbit/s' })),
     fullRate: Nullable(Type.Integer({ description: 'kbit/s' })),
     status: OneOf(['never-seen', 'online', 'offline']),

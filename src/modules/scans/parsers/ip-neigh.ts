@@ -1,4 +1,3 @@
-import { canonicalIp } from '../../devices/ip.ts'
 import { normaliseRow } from '../normalise.ts'
 import type { Parsed, Sighting, SkipReason } from '../sighting.ts'
 import { columnsOf, readLines } from './entries.ts'
@@ -23,8 +22,8 @@ export function parseIpNeigh(text: string): Parsed {
 
 /** One row of the kernel's neighbour table. Any state but the unanswered ones is a sighting: a neighbour was there. */
 export function readNeighbour({ ip, mac, states }: { ip: unknown; mac: unknown; states: unknown[] }): Sighting | SkipReason {
-  if (typeof ip !== 'string' || canonicalIp(ip) === undefined) return 'malformed'
+  const row = normaliseRow({ mac, ip })
+  if (row === 'malformed') return row
   if (mac === undefined || UNANSWERED.some((state) => states.includes(state))) return 'incomplete'
-  const neighbour = normaliseRow({ mac, ip })
-  return typeof neighbour !== 'string' && states.includes('NOARP') ? 'noarp' : neighbour
+  return typeof row !== 'string' && states.includes('NOARP') ? 'noarp' : row
 }
