@@ -69,7 +69,11 @@ export async function buildApp({
   handleErrors(app)
   logRequests(app)
   parseJsonBodies(app)
-  app.addHook('onSend', async (request, reply) => void reply.header('x-request-id', request.id))
+  app.addHook('onSend', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+    // A connection kept alive would keep the process from leaving.
+    if (isClosing()) reply.header('connection', 'close')
+  })
   app.addHook('onClose', () => lastUse.stop())
   await app.register(helmet, {
     contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false },

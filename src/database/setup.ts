@@ -32,14 +32,32 @@ const FENCED_FUNCTIONS = `p.proname in ('set_config', 'pg_notify', 'pg_logical_e
     'pg_terminate_backend', 'loread', 'lowrite', 'ts_stat') or p.proname like 'pg\\_sleep%' or p.proname like 'pg%advisory%'
     or p.proname like 'lo\\_%' or p.proname like '%\\_to\\_xml%' or (p.proname = 'ts_rewrite' and p.pronargs = 2)`
 
-export async function setUpDatabase({ adminUrl, rolePrefix, passwords }: SetupOptions): Promise<SetupReport> {
+/** How often a set-up begins again that met another one of the same cluster: the catalogue takes one change of a role at a time. */
+const ATTEMPTS = 10
+
+export async function setUpDatabase(options: SetupOptions): Promise<SetupReport> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await setUpOnce(options)
+    } catch (error) {
+      const { code, message } = error as pg.DatabaseError
+      const metAnother = message.includes('concurrently') || code === '42710' || code === '23505' || code === '42P06'
+      if (!metAnother || attempt === ATTEMPTS) throw error
+    }
+  }
+}
+
+async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Promise<SetupReport> {
   const names = roleNames(rolePrefix)
   const id = (role: RoleName) => pg.escapeIdentifier(names[role])
   const client = new pg.Client({ connectionString: adminUrl, application_name: 'netpilot setup' })
   await client.connect()
   const report: SetupReport = { created: [], refused: [] }
   const attempt = async (what: string, statement: string) => {
-    await client.query(statement).catch((error: Error) => report.refused.push(`${what}: ${error.message}`))
+    await client.query(statement).catch((error: pg.DatabaseError) => {
+      if (error.code === 'XX000') throw error
+      report.refused.push(`${what}: ${error.message}`)
+    })
   }
   try {
     const { rows: existing } = await client.query<{ rolname: string }>('select rolname from pg_roles where rolname = any($1)', [
@@ -54,10 +72,7 @@ export async function setUpDatabase({ adminUrl, rolePrefix, passwords }: SetupOp
 
     for (const role of Object.keys(names) as RoleName[]) {
       if (existing.some(({ rolname }) => rolname === names[role])) continue
-      // Another set-up of the same cluster may be at it too: then the role is there, and what follows makes it right.
-      await client.query(`create role ${id(role)} nologin noinherit`).catch((error: { code?: string }) => {
-        if (error.code !== '42710' && error.code !== '23505') throw error
-      })
+      await client.query(`create role ${id(role)} nologin noinherit`)
       report.created.push(role)
     }
     for (const role of LOGINS) {

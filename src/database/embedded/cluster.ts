@@ -22,7 +22,8 @@ const LEFTOVER_PATIENCE_MS = 60_000
 export async function createCluster(home: Home, { initdb }: Binaries, { isDurable }: { isDurable: boolean }): Promise<void> {
   const prefix = 'postgresql-unfinished-'
   for (const name of await readdir(home.directory)) {
-    if (name.startsWith(prefix)) await rm(join(home.directory, name), { recursive: true, force: true })
+    // An initdb whose owner was just killed may write there a moment longer.
+    if (name.startsWith(prefix)) await rm(join(home.directory, name), { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
   }
   const unfinished = await mkdtemp(join(home.directory, prefix))
   try {

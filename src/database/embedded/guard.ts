@@ -19,7 +19,7 @@ const GUARD = `
   exec 3<&0 >"$log" 2>&1
   "$@" </dev/null 3<&- &
   child=$!
-  { read -r _; while kill -INT $child; do sleep 1; done; } <&3 2>/dev/null &
+  { read -r _; while kill -INT $child; do sleep 0.1; done; } <&3 2>/dev/null &
   watch=$!
   exec </dev/null 3<&-
   wait $child

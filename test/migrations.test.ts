@@ -1,0 +1,155 @@
+/** Up, down, up again; any number of runners at once; edited, half-written and missing files noticed. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type pg from 'pg'
+import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { isMigrated, migrate, migrateBack, readMigrations } from '../src/database/migrations.ts'
+import { openPool } from '../src/database/pool.ts'
+import { refusals } from '../src/database/readiness.ts'
+import { setUpDatabase } from '../src/database/setup.ts'
+import { asAdmin, loginUrl, separateDatabase, type TestDatabase } from './support/database.ts'
+
+/** Everything of our schemas that a migration can make, as text. */
+async function catalogue(client: pg.ClientBase): Promise<string[]> {
+  const { rows } = await client.query<{ line: string }>(`
+    select concat_ws(' ', 'relation', c.oid::regclass, c.relkind, c.relowner::regrole, c.relacl, c.reloptions, c.relrowsecurity, c.relforcerowsecurity) as line
+      from pg_class c where c.relnamespace in ('public'::regnamespace, 'ctx'::regnamespace) and c.relkind <> 'i'
+    union all select concat_ws(' ', 'column', a.attrelid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated, a.attacl,
+        pg_get_expr(d.adbin, d.adrelid)) from pg_attribute a join pg_class c on c.oid = a.attrelid
+      left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+      where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attnum > 0
+    union all select concat_ws(' ', 'index', pg_get_indexdef(i.indexrelid)) from pg_index i join pg_class c on c.oid = i.indrelid where c.relnamespace = 'public'::regnamespace
+    union all select concat_ws(' ', 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid)) from pg_constraint where connamespace = 'public'::regnamespace
+    union all select concat_ws(' ', 'policy', polrelid::regclass, polname, polcmd, polroles::regrole[], pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) from pg_policy
+    union all select concat_ws(' ', 'function', p.oid::regprocedure, p.proowner::regrole, p.proacl, pg_get_functiondef(p.oid)) from pg_proc p where p.pronamespace = 'ctx'::regnamespace
+    union all select concat_ws(' ', 'schema', nspname, nspowner::regrole) from pg_namespace where nspname in ('public', 'ctx', 'drizzle')
+    order by 1`)
+  return rows.map(({ line }) => line)
+}
+
+describe('migrations', () => {
+  const main = inject('database')
+  let database: TestDatabase
+  const options = () => ({ url: loginUrl(database, 'migrator'), rolePrefix: database.rolePrefix })
+
+  beforeAll(async () => {
+    database = await separateDatabase(main, 'migrations')
+    await setUpDatabase({ adminUrl: database.adminUrl, rolePrefix: database.rolePrefix, passwords: {} })
+  })
+
+  it('are applied once, however many runners start at once', async () => {
+    const names = (await readMigrations()).map(({ name }) => name)
+    expect(await isMigrated(options())).toBe(false)
+    const done = await Promise.all(Array.from({ length: 6 }, () => migrate(options())))
+    expect(done.filter((applied) => applied.length > 0)).toEqual([names])
+    expect(await isMigrated(options())).toBe(true)
+  })
+
+  it('lead back, one by one, to what was there before, and forth again to the same', async () => {
+    const names = (await readMigrations()).map(({ name }) => name)
+    await asAdmin(database.adminUrl, async (client) => {
+      const steps: string[][] = []
+      await migrateBack(null, options())
+      steps.push(await catalogue(client))
+      expect(steps[0]?.filter((line) => !line.startsWith('schema'))).toEqual([])
+      for (const name of names) {
+        await migrate(options())
+        await migrateBack(name, options())
+        steps.push(await catalogue(client))
+      }
+      for (const [index, name] of [...names.entries()].reverse()) {
+        expect(await migrateBack(names[index - 1] ?? null, options())).toEqual([name])
+        expect(await catalogue(client), `after the way back of ${name}`).toEqual(steps[index])
+      }
+      await migrate(options())
+      expect(await catalogue(client)).toEqual(steps.at(-1))
+    })
+  })
+
+  it('are repeated by setting the database up again, without a change', async () => {
+    await asAdmin(database.adminUrl, async (client) => {
+      const before = await catalogue(client)
+      const report = await setUpDatabase({ adminUrl: database.adminUrl, rolePrefix: database.rolePrefix, passwords: {} })
+      expect(report).toEqual({ created: [], refused: [] })
+      expect(await catalogue(client)).toEqual(before)
+    })
+  })
+
+  it('refuse to go on when an applied file was edited, and have a way back each', async () => {
+    await asAdmin(database.adminUrl, (client) =>
+      client.query(`update drizzle.migrations set sha256 = sha256('other') where name = '0000_identity'`),
+    )
+    await expect(migrate(options())).rejects.toThrow('Applied migrations were edited: 0000_identity')
+    const pool = openPool({
+      url: loginUrl(database, 'server'),
+      size: 1,
+      acquireTimeoutMs: 1_000,
+      applicationName: 'test',
+      onIdleError: () => {},
+    })
+    expect(await refusals({ server: pool, auth: pool }, await readMigrations())).toEqual([
+      expect.stringContaining('0000_identity (applied in another version)'),
+    ])
+    await pool.end()
+  })
+
+  it('leave nothing of a file that fails, and are not read without a way back', async () => {
+    const own = await separateDatabase(main, 'failing')
+    await setUpDatabase({ adminUrl: own.adminUrl, rolePrefix: own.rolePrefix, passwords: {} })
+    const directory = await mkdtemp(join(tmpdir(), 'netpilot-migrations-'))
+    await writeFile(join(directory, '0000_half.sql'), 'create table half (); select 1 / 0;')
+    await expect(readMigrations(directory)).rejects.toThrow('0000_half has no way back')
+    await writeFile(join(directory, '0000_half.down.sql'), 'drop table half;')
+    const half = { url: loginUrl(own, 'migrator'), rolePrefix: own.rolePrefix, directory }
+    await expect(migrate(half)).rejects.toThrow('Migration 0000_half failed and was rolled back: division by zero')
+    await asAdmin(own.adminUrl, async (client) => {
+      expect((await client.query(`select to_regclass('public.half') as found`)).rows).toEqual([{ found: null }])
+      expect((await client.query('select from drizzle.migrations')).rowCount).toBe(0)
+    })
+    await rm(directory, { recursive: true })
+  })
+})
+
+describe('a database that must not be served from', () => {
+  const main = inject('database')
+  const migrations = readMigrations()
+  const poolOf = (url: string) => openPool({ url, size: 1, acquireTimeoutMs: 1_000, applicationName: 'test', onIdleError: () => {} })
+
+  it('is one whose role is a superuser, or may become the owner, and the reason says what to do', async () => {
+    const [superuser, migrator, auth] = [main.adminUrl, loginUrl(main, 'migrator'), loginUrl(main, 'auth')].map(poolOf) as [
+      pg.Pool,
+      pg.Pool,
+      pg.Pool,
+    ]
+    expect(await refusals({ server: superuser, auth }, await migrations)).toEqual([
+      expect.stringMatching(/is a superuser.*npm run setup.*DATABASE_URL/),
+    ])
+    expect(await refusals({ server: auth, auth: migrator }, await migrations)).toEqual([
+      expect.stringMatching(/DATABASE_AUTH_URL.*owns tables, or may become/),
+    ])
+    await Promise.all([superuser, migrator, auth].map((pool) => pool.end()))
+  })
+
+  it('is one whose role bypasses row security', async () => {
+    const [backup, auth] = [loginUrl(main, 'backup'), loginUrl(main, 'auth')].map(poolOf) as [pg.Pool, pg.Pool]
+    expect(await refusals({ server: backup, auth }, await migrations)).toEqual([expect.stringContaining('BYPASSRLS')])
+    await Promise.all([backup, auth].map((pool) => pool.end()))
+  })
+
+  it('is one that was never migrated', async () => {
+    const empty = await separateDatabase(main, 'empty')
+    await setUpDatabase({ adminUrl: empty.adminUrl, rolePrefix: empty.rolePrefix, passwords: {} })
+    const [server, auth] = [loginUrl(empty, 'server'), loginUrl(empty, 'auth')].map(poolOf) as [pg.Pool, pg.Pool]
+    expect(await refusals({ server, auth }, await migrations)).toEqual([
+      expect.stringMatching(/Migrations are missing: 0000_identity.*npm run migrate/),
+    ])
+    await Promise.all([server, auth].map((pool) => pool.end()))
+  })
+
+  it('is not the one that this run uses', async () => {
+    const [server, auth] = [loginUrl(main, 'server'), loginUrl(main, 'auth')].map(poolOf) as [pg.Pool, pg.Pool]
+    expect(await refusals({ server, auth }, await migrations)).toEqual([])
+    await Promise.all([server, auth].map((pool) => pool.end()))
+  })
+})

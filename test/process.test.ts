@@ -1,0 +1,174 @@
+/** The process as an operator has it: `node src/server.ts` on an embedded database, started, killed, asked to stop, and refused. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { chmod, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { loginUrl } from './support/database.ts'
+
+const root = join(import.meta.dirname, '..')
+let dataDir: string
+const running = new Set<ChildProcess>()
+
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'netpilot-process-'))
+  // Started by root, the database runs as another user, who must get through.
+  await chmod(dataDir, 0o711)
+})
+afterAll(async () => {
+  for (const child of running) child.kill('SIGKILL')
+  await rm(dataDir, { recursive: true, force: true })
+})
+
+type Running = { child: ChildProcess; url: string; output: string[] }
+
+/** Starts the server on a free port and resolves when it says that it runs. */
+async function start(env: Record<string, string> = {}): Promise<Running> {
+  const settings = { PORT: '0', HOST: '127.0.0.1', DATA_DIR: dataDir, BCRYPT_COST: '4', SHUTDOWN_NOTICE_MS: '50', ...env }
+  const child = spawn(process.execPath, ['src/server.ts'], {
+    cwd: root,
+    env: { PATH: process.env.PATH, ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  const output: string[] = []
+  const lines = createInterface(child.stdout)
+  child.stderr.on('data', (chunk) => output.push(String(chunk)))
+  for await (const line of lines) {
+    output.push(line)
+    const [, url] = /try it +(http:\S+)\/docs/.exec(line) ?? []
+    if (url) {
+      child.stdout.on('data', (chunk) => output.push(String(chunk)))
+      return { child, url, output }
+    }
+  }
+  throw new Error(`the server did not start:\n${output.join('\n')}`)
+}
+
+const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
+  fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) })
+
+async function databasePid(): Promise<number> {
+  const { stdout } = await promisify(execFile)('sh', [
+    '-c',
+    `ps -eo pid,args | grep '[p]ostgres -D ${dataDir}' | awk '{print $1}' | tail -1`,
+  ])
+  return Number(stdout)
+}
+const isAlive = (pid: number) => existsSync(`/proc/${pid}`)
+async function gone(pid: number): Promise<void> {
+  const deadline = Date.now() + 5_000
+  while (isAlive(pid)) {
+    if (Date.now() > deadline) throw new Error(`process ${pid} is still there`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+describe('the server process', () => {
+  let token = ''
+  const account = { email: 'ada@example.com', password: 'correct horse battery staple' }
+
+  it('starts from nothing, says where it listens and where the data lies, and keeps its secrets to itself', async () => {
+    const { child, url, output } = await start()
+    expect(output.join('\n')).toMatch(/listens on.*127\.0\.0\.1/)
+    expect(output.join('\n')).toContain(dataDir)
+    expect((await fetch(`${url}/health`)).status).toBe(200)
+    const registered = await post(`${url}/api/auth/register`, account)
+    expect(registered.status).toBe(201)
+    token = ((await registered.json()) as { accessToken: string }).accessToken
+    expect((await stat(join(dataDir, 'secrets.json'))).mode & 0o777).toBe(0o600)
+    const secrets = JSON.parse(await readFile(join(dataDir, 'secrets.json'), 'utf8'))
+    expect(new Set([secrets.jwtSecret, secrets.passwordPepper, ...Object.values(secrets.databasePasswords)]).size).toBe(6)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  })
+
+  it('loses nothing acknowledged to kill -9, leaves no database behind, and starts again without a hand', async () => {
+    const acknowledged: string[] = []
+    for (let round = 0; round < 3; round += 1) {
+      const { child, url } = await start()
+      const database = await databasePid()
+      expect(database).toBeGreaterThan(0)
+      const headers = { authorization: `Bearer ${token}` }
+      // The signing key was kept: the token of the first start still opens the door.
+      expect((await fetch(`${url}/api/auth/me`, { headers })).status).toBe(200)
+      const writes = Array.from({ length: 20 }, async (_, index) => {
+        const name = `router ${round}.${index}`
+        const answer = await post(`${url}/api/routers`, { name }, headers).catch(() => undefined)
+        if (answer?.status === 201) acknowledged.push(name)
+        if (acknowledged.length >= round * 20 + 8) child.kill('SIGKILL')
+      })
+      await Promise.all([...writes, once(child, 'exit')])
+      await gone(database)
+    }
+    const { child, url } = await start()
+    const { items } = (await (await fetch(`${url}/api/routers?limit=200`, { headers: { authorization: `Bearer ${token}` } })).json()) as {
+      items: { name: string }[]
+    }
+    const kept = new Set(items.map(({ name }) => name))
+    expect(acknowledged.length).toBeGreaterThanOrEqual(8)
+    expect(acknowledged.filter((name) => !kept.has(name))).toEqual([])
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  })
+
+  it('finishes what is under way on SIGTERM, is not ready meanwhile, and exits 0 with its database', async () => {
+    const { child, url, output } = await start({ SHUTDOWN_NOTICE_MS: '600', BCRYPT_COST: '13' })
+    const database = await databasePid()
+    const slow = post(`${url}/api/auth/register`, { ...account, email: 'slow@example.com' })
+    await fetch(`${url}/health/live`)
+    child.kill('SIGTERM')
+    const exited = once(child, 'exit')
+    while (!output.join('\n').includes('closing')) await once(child.stdout as Readable, 'data')
+    const ready = await fetch(`${url}/health/ready`)
+    expect([ready.status, await ready.json()]).toEqual([503, { status: 'not-ready', reason: 'closing' }])
+    expect((await slow).status).toBe(201)
+    expect(await exited).toEqual([0, null])
+    await gone(database)
+    expect(output.join('\n')).toContain('closed')
+  })
+
+  it('shares one database with a second server started on the same data at the same time', async () => {
+    const [first, second] = await Promise.all([start(), start()])
+    for (const { url } of [first, second])
+      expect((await fetch(`${url}/api/auth/me`, { headers: { authorization: `Bearer ${token}` } })).status).toBe(200)
+    for (const { child } of [second, first]) {
+      child.kill('SIGTERM')
+      await once(child, 'exit')
+    }
+  })
+
+  it('refuses to start on a configuration or a database that it must not use, in words, with exit code 1 and no secret', async () => {
+    const main = inject('database')
+    const secrets = { JWT_SECRET: 'x'.repeat(48), PASSWORD_PEPPER: 'y'.repeat(48) }
+    const refused = async (env: Record<string, string>) => {
+      const failure = await start(env).then(
+        () => undefined,
+        (error: Error) => error.message,
+      )
+      expect(failure).toBeDefined()
+      expect(failure).not.toContain(main.password)
+      expect(failure).not.toContain('x'.repeat(48))
+      return failure
+    }
+    expect(await refused({ PORT: 'x', LOG_LEVEL: 'loud' })).toMatch(/PORT must be a whole number[\s\S]*LOG_LEVEL must be one of/)
+    expect(await refused({ DATABASE_URL: loginUrl(main, 'server') })).toMatch(
+      /DATABASE_AUTH_URL is missing[\s\S]*JWT_SECRET is missing[\s\S]*PASSWORD_PEPPER is missing/,
+    )
+    const own = {
+      DATABASE_URL: main.adminUrl,
+      DATABASE_AUTH_URL: loginUrl(main, 'auth'),
+      DATABASE_ROLE_PREFIX: main.rolePrefix,
+      ...secrets,
+    }
+    expect(await refused(own)).toMatch(/is a superuser.*npm run setup/)
+    expect(await refused({ ...own, DATABASE_URL: 'postgres://nobody:nothing@127.0.0.1:9/x' })).toMatch(/cannot be reached/)
+    expect(await refused({ NODE_ENV: 'production', BCRYPT_COST: '10' })).toMatch(/BCRYPT_COST must be a whole number from 12/)
+  })
+})
