@@ -5,7 +5,7 @@ import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type EmbeddedDatabase, startEmbedded } from '../src/database/embedded.ts'
 
 const settings = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' }
@@ -67,26 +67,6 @@ describe('the embedded database', () => {
     expect(await query(second.url, 'select word from kept')).toEqual(['Grüße'])
   })
 
-  it('is UTF-8 with a collation that does not depend on the machine, and loads pg_stat_statements', async () => {
-    const { url } = await start(newDirectory())
-    const locale = `select pg_encoding_to_char(encoding), datlocprovider, datlocale from pg_database where datname = 'postgres'`
-    expect(await query(url, locale)).toEqual(['UTF8', 'b', 'C.UTF-8'])
-    expect(await query(url, 'show shared_preload_libraries')).toEqual(['pg_stat_statements'])
-  })
-
-  it('refuses a wrong password, listens on loopback only, and keeps the right one to itself', async () => {
-    const dataDir = newDirectory()
-    const { url } = await start(dataDir)
-    const wrong = new URL(url)
-    wrong.password = 'postgres'
-    await expect(query(wrong.href, 'select 1')).rejects.toMatchObject({ code: '28P01' })
-    expect(
-      await query(url, `select setting from pg_settings where name in ('listen_addresses', 'unix_socket_directories') order by name`),
-    ).toEqual(['127.0.0.1', ''])
-    expect((await stat(join(dataDir, 'postgresql/password'))).mode & 0o777).toBe(0o600)
-    expect((await stat(join(dataDir, 'postgresql'))).mode & 0o777).toBe(0o700)
-  })
-
   it('is one when several processes start it for the first time at once', async () => {
     const dataDir = newDirectory()
     const all = await Promise.all([startElsewhere(dataDir), startElsewhere(dataDir), start(dataDir)])
@@ -119,15 +99,6 @@ describe('the embedded database', () => {
     expect(await query(next.url, 'select 1')).toEqual([1])
   })
 
-  it('outlives a process that attached to it', async () => {
-    const dataDir = newDirectory()
-    const owner = await start(dataDir)
-    const attached = await start(dataDir)
-    expect(attached).toMatchObject({ url: owner.url, dataDir: owner.dataDir })
-    await attached.stop()
-    expect(await query(owner.url, 'select 1')).toEqual([1])
-  })
-
   it('starts under a directory that only its owner may enter, root included', async () => {
     const parent = newDirectory()
     await mkdir(parent, { mode: 0o700 })
@@ -154,5 +125,47 @@ describe('the embedded database', () => {
     await mkdir(join(dataDir, 'postgresql/data'), { recursive: true })
     await writeFile(join(dataDir, 'postgresql/data/PG_VERSION'), '17\n')
     await expect(start(dataDir)).rejects.toThrow(/holds data of PostgreSQL 17, but this is PostgreSQL 18\. Export it/)
+  })
+})
+
+describe('a running embedded database', () => {
+  const dataDir = join(tmpdir(), `netpilot-${randomUUID()}`)
+  let database: EmbeddedDatabase
+  beforeAll(async () => {
+    database = await startEmbedded({ dataDir, settings })
+  })
+  afterAll(async () => {
+    await database.stop()
+    await rm(dataDir, { recursive: true })
+  })
+
+  it('is UTF-8 with a collation that does not depend on the machine, and loads pg_stat_statements', async () => {
+    const locale = `select pg_encoding_to_char(encoding), datlocprovider, datlocale from pg_database where datname = 'postgres'`
+    expect(await query(database.url, locale)).toEqual(['UTF8', 'b', 'C.UTF-8'])
+    expect(await query(database.url, 'show shared_preload_libraries')).toEqual(['pg_stat_statements'])
+  })
+
+  it('refuses a wrong password and trusts nobody', async () => {
+    const wrong = new URL(database.url)
+    wrong.password = 'postgres'
+    await expect(query(wrong.href, 'select 1')).rejects.toMatchObject({ code: '28P01' })
+    expect(await query(database.url, 'select distinct auth_method from pg_hba_file_rules')).toEqual(['scram-sha-256'])
+  })
+
+  it('listens on loopback only', async () => {
+    expect(await query(database.url, 'show listen_addresses')).toEqual(['127.0.0.1'])
+    expect(await query(database.url, 'show unix_socket_directories')).toEqual([''])
+  })
+
+  it('keeps its secret and its files to itself', async () => {
+    expect((await stat(join(dataDir, 'postgresql/password'))).mode & 0o777).toBe(0o600)
+    expect((await stat(join(dataDir, 'postgresql'))).mode & 0o777).toBe(0o700)
+  })
+
+  it('outlives a process that attached to it', async () => {
+    const attached = await startEmbedded({ dataDir })
+    expect(attached).toMatchObject({ url: database.url, dataDir: database.dataDir })
+    await attached.stop()
+    expect(await query(database.url, 'select 1')).toEqual([1])
   })
 })

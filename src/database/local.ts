@@ -22,7 +22,7 @@ const DATABASE = 'netpilot'
 
 export async function openLocalDatabase(dataDir: string, rolePrefix: string): Promise<LocalDatabase> {
   const secrets = await keepSecrets(join(dataDir, 'secrets.json'))
-  const embedded = await startEmbedded({ dataDir: join(dataDir, 'postgres') })
+  const embedded = await startEmbedded({ dataDir })
   try {
     const adminUrl = await ensureDatabase(embedded.url)
     await setUpDatabase({ adminUrl, rolePrefix, passwords: secrets.databasePasswords })

@@ -7,7 +7,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { hasManufacturers, loadManufacturers } from '../modules/manufacturers/load.ts'
+import { hasManufacturers, loadManufacturers } from './manufacturers.ts'
 import { roleNames, withPrefix } from './role-names.ts'
 
 export type Migration = { name: string; sha256: Buffer; up: string /** How to undo it; every migration has one. */; down: string }

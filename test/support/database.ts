@@ -3,7 +3,7 @@
  * makes (databases, and roles behind a random prefix) it removes; what was there stays untouched.
  */
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -30,8 +30,6 @@ declare module 'vitest' {
 export default async function openTestDatabase({ provide }: TestProject) {
   const given = process.env.DATABASE_URL_TEST
   const directory = await mkdtemp(join(tmpdir(), 'netpilot-test-'))
-  // Started by root, the database runs as another user, who must get through.
-  await chmod(directory, 0o711)
   const embedded = given
     ? undefined
     : await startEmbedded({
@@ -57,6 +55,7 @@ export default async function openTestDatabase({ provide }: TestProject) {
     })
     await embedded?.stop()
     await rm(directory, { recursive: true, force: true })
+    if (embedded) await rm(embedded.dataDir, { recursive: true, force: true })
   }
 }
 

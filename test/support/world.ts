@@ -3,11 +3,11 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import type pg from 'pg'
 import { inject } from 'vitest'
-import { buildApp } from '../../src/app.ts'
+import { type AppOptions, buildApp } from '../../src/app.ts'
 import { type Config, readConfig } from '../../src/config.ts'
 import { readMigrations } from '../../src/database/migrations.ts'
 import { openPool } from '../../src/database/pool.ts'
-import { loginUrl, type TestDatabase } from './database.ts'
+import { asAdmin, loginUrl, type TestDatabase } from './database.ts'
 
 export type Answer = LightMyRequestResponse
 type Method = NonNullable<InjectOptions['method']>
@@ -26,7 +26,11 @@ export type TestServer = {
 }
 
 /** A server of its own, for a test that needs other settings or does something to it. */
-export async function openServer(env: Record<string, string> = {}, database: TestDatabase = inject('database')): Promise<TestServer> {
+export async function openServer(
+  env: Record<string, string> = {},
+  database: TestDatabase = inject('database'),
+  options: Partial<AppOptions> = {},
+): Promise<TestServer> {
   const config = testConfig({ DATABASE_ROLE_PREFIX: database.rolePrefix, ...env })
   const pool = (role: 'server' | 'auth', size: number) =>
     openPool({
@@ -45,6 +49,7 @@ export async function openServer(env: Record<string, string> = {}, database: Tes
     pools,
     migrations: await readMigrations(),
     logStream: { write: (line) => void logged.push(line) },
+    ...options,
   })
   await app.ready()
   const close = async () => {
@@ -133,6 +138,10 @@ export const sharedWorld = (): Promise<World> => {
   shared ??= openServer().then(worldOf)
   return shared
 }
+
+/** Past row security, as a superuser: to age rows, and to see what was stored. */
+export const rowsOf = <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> =>
+  asAdmin(inject('database').adminUrl, async (client) => (await client.query<Row>(text, values)).rows)
 
 /** A MAC that no other test has; globally administered unless asked otherwise. */
 export const newMac = (firstOctet = '00'): string => [firstOctet, ...randomBytes(5).toString('hex').matchAll(/../g)].map(String).join(':')

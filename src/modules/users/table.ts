@@ -1,7 +1,6 @@
 import { bytea, instant } from '../../database/columns.ts'
-import { bigint, boolean, check, integer, pgPolicy, pgTable, sql, text, unique, uuid } from '../../database/drizzle.ts'
-import { contextPolicy, signInPolicy } from '../../rls/policies.ts'
-import { appUser } from '../../rls/roles.ts'
+import { bigint, boolean, check, integer, pgTable, sql, text, unique, uuid } from '../../database/drizzle.ts'
+import { contextPolicy, signInPolicy, userPolicy } from '../../rls/policies.ts'
 
 /** One row a person. Kept cold (no counters, no last login): on a distributed PostgreSQL it is copied to every node. */
 export const users = pgTable(
@@ -26,12 +25,7 @@ export const users = pgTable(
     unique('users_google_id_key').on(t.googleId),
     check('users_email_normalised', sql`${t.email} = lower(btrim(${t.email}))`),
     check('users_role_known', sql`${t.role} in ('user', 'admin')`),
-    pgPolicy('users_user', {
-      for: 'all',
-      to: appUser,
-      using: sql`${t.id} = (select ctx.uid())`,
-      withCheck: sql`${t.id} = (select ctx.uid())`,
-    }),
+    userPolicy('users', t.id),
     signInPolicy('users'),
     contextPolicy('users'),
   ],

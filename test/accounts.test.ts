@@ -1,0 +1,233 @@
+/** Accounts and login sessions: registering, signing in, refreshing, signing out. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import bcrypt from 'bcrypt'
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { comparable, expectProblem } from './support/problems.ts'
+import { type Answer, openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await sharedWorld()
+})
+
+const newEmail = () => `${randomUUID()}@example.com`
+const register = (body: object) => world.send('POST', '/api/auth/register', { body })
+const login = (email: string, password: string) => world.send('POST', '/api/auth/login', { body: { email, password } })
+const refresh = (refreshToken: string, { send } = world) => send('POST', '/api/auth/refresh', { body: { refreshToken } })
+const me = (accessToken: string, { send } = world) => send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${accessToken}` } })
+const expectOver = (answer: Answer) => expectProblem(answer, 401, 'unauthenticated')
+
+describe('an account', () => {
+  it('is made with an address and a password, and signs its owner in', async () => {
+    const email = newEmail()
+    const answer = await register({ email, password: 'correct horse battery', fullName: 'Ada Lovelace' })
+    expect(answer.statusCode).toBe(201)
+    const { user, accessToken, ...rest } = answer.json()
+    expect(rest).toEqual({ refreshToken: expect.stringMatching(/^npr_[\w-]{100}$/), tokenType: 'Bearer', expiresIn: 600 })
+    expect(user).toEqual({
+      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      email,
+      fullName: 'Ada Lovelace',
+      role: 'user',
+      emailVerified: false,
+      hasPassword: true,
+      createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+    })
+    expect((await me(accessToken)).json()).toEqual(user)
+    expect((await login(email, 'correct horse battery')).json().user).toEqual(user)
+  })
+
+  it('has one spelling of its address: trimmed and lower-cased', async () => {
+    const [name, password] = [randomUUID(), 'correct horse battery']
+    const { user } = (await register({ email: ` ${name.toUpperCase()}@Example.COM\t`, password })).json()
+    expect(user.email).toBe(`${name}@example.com`)
+    expect((await login(`\n${name}@EXAMPLE.com `, password)).json().user.id).toBe(user.id)
+    expectProblem(await register({ email: `${name}@EXAMPLE.com`, password }), 409, 'email-taken')
+  })
+
+  it('is made once, whoever tries at the same time', async () => {
+    const name = randomUUID()
+    const passwords = Array.from({ length: 5 }, () => randomUUID())
+    const answers = await Promise.all(passwords.map((password) => register({ email: `${name}@example.com`, password })))
+    expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([201, 409, 409, 409, 409])
+    const logins = await Promise.all(passwords.map((password) => login(`${name}@example.com`, password)))
+    expect(logins.map(({ statusCode }) => statusCode)).toEqual(answers.map(({ statusCode }) => (statusCode === 201 ? 200 : 401)))
+  })
+
+  it.each([
+    ['11 characters', 'elevenchars', 400],
+    ['12 characters', 'twelve chars', 201],
+    ['12 characters of four bytes', '🔑'.repeat(12), 201],
+    ['256 characters', 'horse'.padEnd(256, '🔑'), 201],
+    ['257 characters', 'horse'.padEnd(257 + 252, '🔑'), 400],
+    ['the name of the service and little else', 'netpilot2026', 400],
+  ])('with a password of %s: see status', async (_what, password, status) => {
+    const answer = await register({ email: newEmail(), password })
+    expect(answer.statusCode).toBe(status)
+    if (status === 400) expect(expectProblem(answer, 400, 'invalid-request').errors).toMatchObject([{ path: '/body/password' }])
+  })
+
+  it('has a password of which the 73rd byte matters, T12', async () => {
+    const email = newEmail()
+    await register({ email, password: `${'a'.repeat(72)}b` })
+    expectProblem(await login(email, `${'a'.repeat(72)}c`), 401, 'invalid-credentials')
+    expectProblem(await login(email, 'a'.repeat(72)), 401, 'invalid-credentials')
+    expect((await login(email, `${'a'.repeat(72)}b`)).statusCode).toBe(200)
+  })
+
+  it('that was imported with plain bcrypt signs in, and is stored the present way from then on', async () => {
+    const { id, email, password } = await world.person()
+    const stored = async () => (await rowsOf('select password_hash from user_credentials where user_id = $1', [id]))[0]?.password_hash
+    const imported = (await bcrypt.hash(password, 4)).replace('$2b$', '$2y$')
+    await rowsOf('update user_credentials set password_hash = $2 where user_id = $1', [id, imported])
+    expect((await login(email, 'not this horse')).statusCode).toBe(401)
+    expect(await stored()).toBe(imported)
+    expect((await login(email, password)).statusCode).toBe(200)
+    expect(await stored()).toMatch(/^np1:\$2b\$04\$/)
+    expect((await login(email, password)).statusCode).toBe(200)
+  })
+})
+
+describe('signing in', () => {
+  it('fails alike, after one bcrypt of the same cost, whatever the reason, T16 T17', async () => {
+    const [wrong, deactivated, googleOnly, bare] = await Promise.all(Array.from({ length: 4 }, () => world.person()))
+    const { id: deactivatedId, email: deactivatedEmail, password } = deactivated as Person
+    await rowsOf('update users set is_active = false where id = $1', [deactivatedId])
+    await rowsOf('update user_credentials set password_hash = null where user_id = $1', [googleOnly?.id])
+    await rowsOf('delete from user_credentials where user_id = $1', [bare?.id])
+    const compare = vi.spyOn(bcrypt, 'compare')
+    onTestFinished(() => compare.mockRestore())
+
+    const attempts = [
+      ['unknown', newEmail(), 'some other horse'],
+      ['wrong password', wrong?.email, 'some other horse'],
+      ['deactivated, right password', deactivatedEmail, password],
+      ['Google only', googleOnly?.email, googleOnly?.password],
+      ['no credentials', bare?.email, bare?.password],
+    ] as const
+    const answers: Answer[] = []
+    for (const [, email = '', guess = ''] of attempts) answers.push(await login(email, guess))
+    const [first] = answers as [Answer]
+    expectProblem(first, 401, 'invalid-credentials')
+    expect(answers.map(comparable)).toEqual(attempts.map(() => comparable(first)))
+    expect(compare.mock.calls.map(([, against]) => String(against).slice(0, 7))).toEqual(attempts.map(() => '$2b$04$'))
+  })
+
+  it('starts a session of its own each time, which ends alone, T24', async () => {
+    const ada = await world.person()
+    const other = (await login(ada.email, ada.password)).json()
+    expect((await ada.call('POST', '/api/auth/logout')).statusCode).toBe(204)
+    expectOver(await me(ada.accessToken))
+    expect((await me(other.accessToken)).statusCode).toBe(200)
+    expect((await refresh(other.refreshToken)).statusCode).toBe(200)
+  })
+})
+
+describe('a refresh token', () => {
+  /** Moves the times of a person's sessions into the past. */
+  const age = (ada: Person, column: string, interval: string) =>
+    rowsOf(`update user_login_sessions set ${column} = ${column} - $2::interval where user_id = $1`, [ada.id, interval])
+
+  it('is exchanged for the next one, with an access token that works', async () => {
+    const ada = await world.person()
+    const answer = await refresh(ada.refreshToken)
+    expect(answer.statusCode).toBe(200)
+    const next = answer.json()
+    expect(next).toMatchObject({ user: { id: ada.id, hasPassword: true }, tokenType: 'Bearer', expiresIn: 600 })
+    expect(next.refreshToken).not.toBe(ada.refreshToken)
+    expect((await me(next.accessToken)).json()).toEqual(next.user)
+    expect((await refresh(next.refreshToken)).statusCode).toBe(200)
+  })
+
+  it('that 50 use at once has one successor for all of them, T20', async () => {
+    const ada = await world.person()
+    const answers = await Promise.all(Array.from({ length: 50 }, () => refresh(ada.refreshToken)))
+    expect(new Set(answers.map(({ statusCode }) => statusCode))).toEqual(new Set([200]))
+    const successors = [...new Set(answers.map((answer) => answer.json().refreshToken))]
+    expect(successors).toHaveLength(1)
+    expect((await refresh(successors[0])).statusCode).toBe(200)
+  })
+
+  it('answers within the grace with the same successor, after it ends the session and its access tokens, T21', async () => {
+    const ada = await world.person()
+    const next = (await refresh(ada.refreshToken)).json()
+    await age(ada, 'rotated_at', '9 seconds')
+    expect((await refresh(ada.refreshToken)).json().refreshToken).toBe(next.refreshToken)
+    await age(ada, 'rotated_at', '2 seconds')
+    expect((await me(next.accessToken)).statusCode).toBe(200)
+    expectOver(await refresh(ada.refreshToken))
+    for (const token of [ada.accessToken, next.accessToken]) expectOver(await me(token))
+    expectOver(await refresh(next.refreshToken))
+    expect(await rowsOf('select end_reason from user_login_sessions where user_id = $1', [ada.id])).toEqual([{ end_reason: 'reuse' }])
+  })
+
+  it('two steps behind ends the session at once', async () => {
+    const ada = await world.person()
+    const next = (await refresh((await refresh(ada.refreshToken)).json().refreshToken)).json()
+    expectOver(await refresh(ada.refreshToken))
+    expectOver(await me(next.accessToken))
+  })
+
+  it.each([
+    ['idle', 'idle_expires_at', '14 days'],
+    ['old', 'expires_at', '30 days'],
+  ])('of a session that is too %s is over, and so is the access token', async (_what, column, interval) => {
+    const ada = await world.person()
+    expect((await me(ada.accessToken)).statusCode).toBe(200)
+    await age(ada, column, interval)
+    expectOver(await refresh(ada.refreshToken))
+    expectOver(await me(ada.accessToken))
+  })
+
+  it('renews the idle time, never beyond the end of the session', async () => {
+    const ada = await world.person()
+    await age(ada, 'idle_expires_at', '13 days')
+    await refresh(ada.refreshToken)
+    const left = `select round(extract(epoch from idle_expires_at - now()) / 86400)::int as idle from user_login_sessions where user_id = $1`
+    expect(await rowsOf(left, [ada.id])).toEqual([{ idle: 14 }])
+    await age(ada, 'expires_at', '29 days')
+    await refresh((await refresh(ada.refreshToken)).json().refreshToken)
+    expect(await rowsOf(left, [ada.id])).toEqual([{ idle: 1 }])
+  })
+
+  it('of a deactivated account is over, and so is the access token, T23', async () => {
+    const ada = await world.person()
+    await rowsOf('update users set is_active = false where id = $1', [ada.id])
+    expectOver(await me(ada.accessToken))
+    expectOver(await refresh(ada.refreshToken))
+  })
+
+  it('is no access token, nor the other way round', async () => {
+    const ada = await world.person()
+    expectOver(await me(ada.refreshToken))
+    expectOver(await refresh(ada.accessToken))
+    expectOver(await refresh(ada.refreshToken.slice(0, -1)))
+  })
+})
+
+describe('signing out', () => {
+  it('ends the session at once: its access token, its refresh token, and on every server, T22', async () => {
+    const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
+    const servers = await Promise.all([openServer({}, undefined, { secrets }), openServer({}, undefined, { secrets })])
+    onTestFinished(async () => void (await Promise.all(servers.map((server) => server.close()))))
+    const [here, there] = servers.map(worldOf) as [World, World]
+    const ada = await here.person()
+    expect((await me(ada.accessToken, there)).statusCode).toBe(200)
+    const answer = await ada.call('POST', '/api/auth/logout')
+    expect([answer.statusCode, answer.body]).toEqual([204, ''])
+    for (const everywhere of [here, there]) {
+      expectOver(await me(ada.accessToken, everywhere))
+      expectOver(await refresh(ada.refreshToken, everywhere))
+    }
+    expectOver(await ada.call('POST', '/api/auth/logout'))
+  })
+
+  it('of another server’s tokens is not possible: keys are not shared', async () => {
+    const stranger = await openServer()
+    onTestFinished(stranger.close)
+    const ada = await worldOf(stranger).person()
+    expectOver(await me(ada.accessToken))
+    expectOver(await refresh(ada.refreshToken))
+    expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
+  })
+})

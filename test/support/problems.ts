@@ -1,0 +1,28 @@
+/** What every error looks like, and what may differ between two that must look alike. */
+import { expect } from 'vitest'
+import type { Answer } from './world.ts'
+
+export type ProblemBody = { detail?: string; errors?: { path: string; message: string }[]; requestId: string }
+
+/** Holds an answer against RFC 9457, the contract's fields and the headers that go with its status. @returns what only this error has */
+export function expectProblem({ statusCode, headers, body }: Answer, status: number, code: string): ProblemBody {
+  const { detail, errors, requestId, ...rest } = JSON.parse(body)
+  expect(rest).toEqual({ type: `urn:netpilot:problem:${code}`, title: expect.any(String), status, code })
+  expect(statusCode).toBe(status)
+  expect(headers).toMatchObject({
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+    'x-request-id': requestId,
+    'x-content-type-options': 'nosniff',
+    ...(status === 401 && { 'www-authenticate': 'Bearer realm="netpilot"' }),
+    ...((status === 503 || status === 429) && { 'retry-after': expect.stringMatching(/^[1-9]\d*$/) }),
+  })
+  expect(requestId).toMatch(/^[0-9a-f-]{36}$/)
+  return { requestId, ...(detail !== undefined && { detail }), ...(errors !== undefined && { errors }) }
+}
+
+/** Status, headers and body without what belongs to one request only: two answers that tell nothing apart have the same. */
+export function comparable({ statusCode, headers, body }: Answer) {
+  const { date, 'x-request-id': requestId, ...rest } = headers
+  return { statusCode, headers: rest, body: body.replaceAll(String(requestId), '…') }
+}
