@@ -2,7 +2,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -17,6 +17,8 @@ const running = new Set<ChildProcess>()
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'netpilot-process-'))
+  // Started by root, the database runs as another user, who must get through.
+  await chmod(dataDir, 0o711)
 })
 afterAll(async () => {
   for (const child of running) child.kill('SIGKILL')
