@@ -2,7 +2,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { problem } from '../http/problem.ts'
-import { answers, IdParams } from '../http/schemas.ts'
+import { answers, IdParams, Nullable } from '../http/schemas.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { makeApiKey } from './api-keys.ts'
 import type { AuthIdentity, Identity } from './identity.ts'
@@ -24,7 +24,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         summary: 'Make a key for the router',
         description: 'The key is shown once. A router has two live keys at most, so that one can replace the other without a gap.',
         params: IdParams,
-        body: Type.Optional(AddKey),
+        body: Nullable(AddKey),
         response: answers({ 201: NewKey }),
       },
     },
@@ -68,7 +68,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         summary: 'Replace a key',
         description: 'Makes a key with the same name and scopes; the old one goes on working for the overlap.',
         params: KeyParams,
-        body: Type.Optional(RotateKey),
+        body: Nullable(RotateKey),
         response: answers({ 201: NewKey }),
       },
     },

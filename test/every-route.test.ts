@@ -1,0 +1,221 @@
+/** What holds for every route: asked of each operation in the OpenAPI document, so that a new route is covered from its first day. */
+import { randomUUID } from 'node:crypto'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { listOperations, type Operation, placesOf, sampleOf, typesOf, urlOf } from './support/operations.ts'
+import { comparable, expectProblem } from './support/problems.ts'
+import { type Answer, newMac, type Person, type Router, sharedWorld, type World } from './support/world.ts'
+
+let world: World
+let operations: Operation[]
+let ada: Person
+let router: Router
+beforeAll(async () => {
+  world = await sharedWorld()
+  operations = await listOperations(world)
+  ada = await world.person()
+  router = await ada.router()
+})
+
+/** As whoever may enter: the person, the person's agent, or nobody in particular. */
+const enter = (
+  operation: Operation,
+  { values = {}, ...options }: Parameters<World['send']>[2] & { values?: Record<string, string> } = {},
+) => {
+  const call = { person: ada.call, agent: router.call, anyone: world.send }[operation.door]
+  return call(operation.method, urlOf(operation, values), options)
+}
+const withBodies = () => operations.flatMap((operation) => (operation.body ? [{ operation, body: operation.body }] : []))
+/** What a router saw is taken as far as it makes sense: an entry is skipped, never the scan refused, for what it says. */
+const isLenient = (operation: Operation, pointer: string) => operation.path === '/api/agent/scans' && pointer.startsWith('/devices/')
+
+function expectFault(answer: Answer, pointer: string, context: string) {
+  const { errors = [] } = expectProblem(answer, 400, 'invalid-request')
+  expect(
+    errors.map(({ path }) => path),
+    context,
+  ).toContain(pointer)
+}
+
+describe('the OpenAPI document', () => {
+  it('is of version 3.1 and tells of each operation what it does, where it belongs, and how it fails', async () => {
+    const { openapi, info, tags, components } = (await world.send('GET', '/openapi.json')).json()
+    expect(openapi).toMatch(/^3\.1\./)
+    expect(info).toMatchObject({ title: 'NetPilot', version: '0.0.0-test' })
+    expect(components.schemas.Problem.required).toEqual(['type', 'title', 'status', 'code', 'requestId'])
+    expect(operations.length).toBeGreaterThan(20)
+    const groups = tags.map(({ name }: { name: string }) => name)
+    for (const { name, summary, tags: [tag, ...more] = [], responses } of operations) {
+      expect(summary, name).toMatch(/^[A-Z].{5,}[^.]$/)
+      expect(groups, name).toContain(tag)
+      expect(more, name).toEqual([])
+      expect(
+        Object.keys(responses).some((status) => status.startsWith('2')),
+        name,
+      ).toBe(true)
+      // Health answers in its own form, and there is nothing about it that a client could do wrong.
+      const failures = Object.values(responses['4XX']?.content ?? {}).map(({ schema }) => schema.$ref)
+      expect(failures, name).toEqual(tag === 'health' ? [] : ['#/components/schemas/Problem'])
+    }
+    const summaries = operations.map(({ summary }) => summary)
+    expect(new Set(summaries).size).toBe(summaries.length)
+  })
+
+  it('names the door of every route under /api but those for signing in', () => {
+    const open = operations.filter(({ path, door }) => path.startsWith('/api/') && door === 'anyone').map(({ name }) => name)
+    expect(open).toEqual(['POST /api/auth/register', 'POST /api/auth/login', 'POST /api/auth/refresh'])
+    for (const { path, door } of operations) expect(door === 'agent', path).toBe(path.startsWith('/api/agent/'))
+  })
+})
+
+describe('every body', () => {
+  it('is of the right type in every place: nothing is coerced, T29', async () => {
+    let tried = 0
+    for (const { operation, body } of withBodies()) {
+      for (const { pointer, schema, with: put } of placesOf(body)) {
+        const types = typesOf(schema)
+        const wrong = [null, 5, 1.5, '5', 'true', true, [], ['x'], {}].filter((value) => {
+          const type = value === null ? 'null' : Array.isArray(value) ? 'array' : Number.isInteger(value) ? 'integer' : typeof value
+          return types.length > 0 && !types.includes(type)
+        })
+        for (const value of wrong) {
+          tried += 1
+          const context = `${operation.name} ${pointer} ${JSON.stringify(value)}`
+          expectFault(
+            await enter(operation, { headers: { 'content-type': 'application/json' }, body: JSON.stringify(put(value)) }),
+            `/body${pointer}`,
+            context,
+          )
+        }
+      }
+    }
+    expect(tried).toBeGreaterThan(150)
+  })
+
+  it('has known fields only: nobody sets a role, an owner, an id or a time, T29', async () => {
+    const FOREIGN = [
+      'role',
+      'userId',
+      'user_id',
+      'id',
+      'isActive',
+      'is_active',
+      'createdAt',
+      'lastSeen',
+      'emailVerified',
+      'status',
+      'hasOwnProperty',
+      '',
+    ]
+    for (const { operation, body } of withBodies()) {
+      for (const { pointer, schema, with: put } of placesOf(body)) {
+        if (!schema.properties) continue
+        for (const field of FOREIGN.filter((name) => !Object.hasOwn(schema.properties ?? {}, name))) {
+          const answer = await enter(operation, { body: put({ ...(sampleOf(schema) as object), [field]: 'x' }) })
+          expectFault(answer, `/body${pointer}/${field}`, `${operation.name} ${field}`)
+        }
+      }
+    }
+  })
+
+  it('holds no U+0000 and no lone surrogate in any text, R48 T13', async () => {
+    let tried = 0
+    for (const { operation, body } of withBodies()) {
+      for (const { pointer, schema, with: put } of placesOf(body)) {
+        if (!typesOf(schema).includes('string')) continue
+        const text = String(sampleOf(schema, { name: pointer.split('/').findLast((part) => part !== '0') ?? '' }))
+        for (const hostile of ['\0', `${text}\0`, `a\0${text}`, '\ud800', `${text}\udfff`, `\udc00\ud800${text}`]) {
+          tried += 1
+          const answer = await enter(operation, { body: put(hostile) })
+          const context = `${operation.name} ${pointer} ${JSON.stringify(hostile)}`
+          if (isLenient(operation, pointer)) expect(answer.statusCode, context).toBe(200)
+          else expectFault(answer, `/body${pointer}`, context)
+        }
+      }
+    }
+    expect(tried).toBeGreaterThan(100)
+  })
+})
+
+describe('every parameter', () => {
+  it('that is text holds no U+0000, and each is given once, T33', async () => {
+    for (const operation of operations) {
+      for (const { in: part, name, schema } of operation.parameters) {
+        const hostile = `${sampleOf(schema, { name })}\0`
+        const answer = await enter(operation, part === 'path' ? { values: { [name]: hostile } } : { query: { [name]: hostile } })
+        expectFault(answer, `/${part === 'path' ? 'params' : 'querystring'}/${name}`, operation.name)
+        if (part === 'path') continue
+        const twice = new URLSearchParams([0, 1].map(() => [name, String(sampleOf(schema, { name }))])).toString()
+        const call = operation.door === 'agent' ? router.call : ada.call
+        expectFault(await call(operation.method, `${urlOf(operation, {})}?${twice}`), `/querystring/${name}`, operation.name)
+      }
+    }
+  })
+
+  it('that is an id is a uuid', async () => {
+    for (const operation of operations) {
+      for (const { name } of operation.parameters.filter(({ in: part, schema }) => part === 'path' && schema.format === 'uuid')) {
+        for (const malformed of ['7', 'me', `${randomUUID()}0`, randomUUID().replaceAll('-', ''), '..'])
+          expectFault(await enter(operation, { values: { [name]: malformed } }), `/params/${name}`, operation.name)
+      }
+    }
+  })
+})
+
+describe('every door', () => {
+  it('is closed to nobody in particular and to who belongs at another', async () => {
+    for (const { door, method, name, ...operation } of operations.filter(({ door }) => door !== 'anyone')) {
+      const url = urlOf({ door, method, name, ...operation }, {})
+      const wrong = door === 'agent' ? ada.accessToken : router.key
+      for (const headers of [
+        {},
+        { authorization: `Bearer ${wrong}` },
+        { authorization: 'Basic YTpi' },
+        { 'x-api-key': wrong },
+        { cookie: `token=${ada.accessToken}` },
+      ])
+        expectProblem(
+          await world.send(method, url, { headers: headers as Record<string, string>, body: { unknown: true } }),
+          401,
+          'unauthenticated',
+        )
+    }
+  })
+})
+
+describe('what belongs to somebody else', () => {
+  it('answers like what nobody has, to the byte, whatever the route; and is there for its owner, T30', async () => {
+    const bob = await world.person()
+    const bobs = await bob.router()
+    for (const operation of operations.filter(
+      ({ door, path, parameters }) => door === 'person' && (/\{/.test(path) || parameters.some(({ name }) => name === 'routerId')),
+    )) {
+      // New each time: the owner's own call, which comes last, may be the end of it.
+      const target = await ada.router()
+      const mac = newMac()
+      await target.scan([mac])
+      const [device] = await target.devices()
+      const ids = {
+        routerId: target.id,
+        keyId: target.keyId,
+        mac,
+        id: String(operation.path.startsWith('/api/devices') ? device?.id : target.id),
+      }
+      const nobodys = { routerId: randomUUID(), keyId: randomUUID(), mac: newMac(), id: randomUUID() }
+      const ask = (person: Person, values: typeof ids) => {
+        const query = Object.fromEntries(
+          operation.parameters
+            .filter(({ in: part, name }) => part === 'query' && name === 'routerId')
+            .map(({ name }) => [name, values.routerId]),
+        )
+        const body = operation.body && { body: sampleOf(operation.body, { lean: true }) }
+        return person.call(operation.method, urlOf(operation, values), { query, ...body })
+      }
+      const unknown = comparable(await ask(bob, nobodys))
+      expect(comparable(await ask(bob, ids)), operation.name).toEqual(unknown)
+      if (operation.path.includes('{keyId}')) expect(comparable(await ask(bob, { ...ids, id: bobs.id })), operation.name).toEqual(unknown)
+      const owners = await ask(ada, ids)
+      expect(owners.statusCode, `${operation.name}: ${owners.body}`).toBeLessThan(300)
+      expect(comparable(owners), operation.name).not.toEqual(unknown)
+    }
+  })
+})

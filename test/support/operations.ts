@@ -1,0 +1,107 @@
+/** Every operation of the OpenAPI document, and requests made from its schemas: what holds for all routes is asked of each, also of new ones. */
+import type { Answer, World } from './world.ts'
+
+export type Schema = {
+  type?: string | string[]
+  properties?: Record<string, Schema>
+  required?: string[]
+  items?: Schema
+  anyOf?: Schema[]
+  oneOf?: Schema[]
+  enum?: unknown[]
+  format?: string
+  examples?: unknown[]
+  minimum?: number
+  minProperties?: number
+}
+
+type Method = Parameters<World['send']>[0]
+
+export type Operation = {
+  /** `POST /api/routers/{id}/keys` */
+  name: string
+  method: Method
+  path: string
+  summary: string | undefined
+  tags: string[]
+  door: 'anyone' | 'person' | 'agent'
+  /** Of a JSON body. */
+  body: Schema | undefined
+  parameters: { in: 'query' | 'path'; name: string; schema: Schema }[]
+  responses: Record<string, { content?: Record<string, { schema: { $ref?: string } }> }>
+}
+
+type Documented = Omit<Operation, 'name' | 'method' | 'path' | 'door' | 'body'> & {
+  security?: Record<string, unknown>[]
+  requestBody?: { content: Record<string, { schema: Schema }> }
+}
+
+export function operationsOf(openapi: { paths: Record<string, Record<string, Documented>> }): Operation[] {
+  return Object.entries(openapi.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { summary, tags, parameters = [], responses, security = [], requestBody }]) => ({
+      name: `${method.toUpperCase()} ${path}`,
+      method: method.toUpperCase() as Method,
+      path,
+      summary,
+      tags,
+      door: (Object.keys(security[0] ?? {})[0] ?? 'anyone') as Operation['door'],
+      body: requestBody?.content['application/json']?.schema,
+      parameters,
+      responses,
+    })),
+  )
+}
+
+/** What a schema does not tell by an example, by name. */
+const EXAMPLES: Record<string, string> = { mac: '00:00:5e:00:53:01', ip: '192.0.2.7', ips: '192.0.2.8', takenAt: '2026-01-01T00:00:00Z' }
+const FORMATS: Record<string, string> = { uuid: '7e5f1c1e-0000-4000-8000-000000000000', 'date-time': '2100-01-01T00:00:00Z' }
+
+/** A value that the schema accepts, with every field that can stand in it, or only with what it needs. */
+export function sampleOf(schema: Schema, { name = '', lean = false } = {}): unknown {
+  if (schema.properties) {
+    const [chosen, ...others] = (schema.oneOf ?? []).map(({ required = [] }) => required)
+    const needed = [...(schema.required ?? []), ...(chosen ?? [])]
+    const fields = Object.entries(schema.properties).filter(([field]) => !others.flat().includes(field))
+    const lacking = (schema.minProperties ?? 0) - needed.length
+    const kept = lean ? fields.filter(([field], index) => needed.includes(field) || index < lacking) : fields
+    return Object.fromEntries(kept.map(([field, inner]) => [field, sampleOf(inner, { name: field, lean })]))
+  }
+  if (schema.items) return [sampleOf(schema.items, { name, lean })]
+  const [type] = [schema.type ?? schema.anyOf?.[0]?.type ?? 'string'].flat()
+  const known = schema.examples?.[0] ?? schema.enum?.[0] ?? EXAMPLES[name] ?? FORMATS[schema.format ?? '']
+  return known ?? { integer: schema.minimum ?? 1, boolean: true, object: {} }[type as string] ?? 'sample'
+}
+
+/** A place in a body: its JSON pointer, its schema, and the body with something else there. */
+export type Place = { pointer: string; schema: Schema; with(value: unknown): unknown }
+
+/** Every place of the full sample: the body itself, its fields, their fields and items. */
+export function placesOf(schema: Schema, sample = sampleOf(schema)): Place[] {
+  const below = (pointer: string, inner: Schema | undefined, value: unknown, put: (value: unknown) => unknown): Place[] =>
+    inner && value !== undefined
+      ? placesOf(inner, value).map((place) => ({
+          ...place,
+          pointer: `/${pointer}${place.pointer}`,
+          with: (replacement) => put(place.with(replacement)),
+        }))
+      : []
+  const fields = Object.entries(schema.properties ?? {}).flatMap(([field, inner]) =>
+    below(field, inner, (sample as Record<string, unknown>)[field], (value) => ({ ...(sample as object), [field]: value })),
+  )
+  const items = below('0', schema.items, (sample as unknown[])[0], (value) => [value])
+  return [{ pointer: '', schema, with: (value) => value }, ...fields, ...items]
+}
+
+/** The JSON types that a place may have; none when it may have any. */
+export const typesOf = ({ type, anyOf, enum: values }: Schema): string[] =>
+  type ? [type].flat() : anyOf ? anyOf.flatMap(typesOf) : (values ?? []).map((value) => typeof value)
+
+/** The path with a value for each of its parameters. */
+export const urlOf = ({ path }: Operation, values: Record<string, string>) =>
+  path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? FORMATS.uuid ?? ''))
+
+/** The operations that a server documents. */
+export async function listOperations({ send }: World): Promise<Operation[]> {
+  const answer: Answer = await send('GET', '/openapi.json')
+  return operationsOf(answer.json())
+}
