@@ -1,6 +1,7 @@
 set local role netpilot_context;
 
 drop function ctx.applied_migrations();
+drop function ctx.wake(uuid);
 drop function ctx.record_key_use(uuid[], text[], timestamptz[]);
 drop function ctx.has_password();
 drop function ctx.agent_router();

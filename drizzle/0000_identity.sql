@@ -117,6 +117,18 @@ begin
 end
 $$;
 
+-- Tells every server that the policy of a router may have changed, when the transaction commits. Only for a router of the identity; the
+-- channel carries nothing but its id, since anybody who can log in may listen.
+create function ctx.wake(p_router uuid) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if p_router = ctx.agent_router() or exists (select from public.user_routers r where r.user_id = ctx.uid() and r.id = p_router) then
+    perform pg_notify('netpilot_policy', p_router::text);
+  end if;
+end
+$$;
+
 -- What has been applied, for readiness and the start-up check, which run before anybody is known.
 create function ctx.applied_migrations() returns table (name text, sha256 bytea)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -133,6 +145,7 @@ grant execute on function ctx.begin_context(uuid, uuid) to netpilot_server, netp
 grant execute on function ctx.begin_agent_context(uuid, text, bytea) to netpilot_server;
 grant execute on function ctx.record_key_use(uuid[], text[], timestamptz[]) to netpilot_auth;
 grant execute on function ctx.applied_migrations() to netpilot_server;
+grant execute on function ctx.wake(uuid) to netpilot_user, netpilot_agent;
 grant execute on function ctx.uid() to netpilot_user, netpilot_auth;
 grant execute on function ctx.has_password() to netpilot_user;
 grant execute on function ctx.agent_uid(), ctx.agent_router() to netpilot_agent;

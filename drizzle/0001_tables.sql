@@ -165,7 +165,8 @@ CREATE TABLE "user_device_merges" (
 	"router_id" uuid NOT NULL,
 	"device_id" uuid NOT NULL,
 	"merged_device_id" uuid NOT NULL,
-	"macs" "macaddr"[] NOT NULL,
+	"interfaces" uuid[] NOT NULL,
+	"filled" text[] NOT NULL,
 	"merged_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"undone_at" timestamp with time zone,
 	CONSTRAINT "user_device_merges_pkey" PRIMARY KEY("user_id","id")
@@ -402,6 +403,7 @@ CREATE POLICY "user_device_groups_agent" ON "user_device_groups" AS PERMISSIVE F
 CREATE POLICY "oui_prefixes_everyone" ON "oui_prefixes" AS PERMISSIVE FOR SELECT TO "netpilot_agent", "netpilot_user" USING (true);--> statement-breakpoint
 CREATE POLICY "user_routers_user" ON "user_routers" AS PERMISSIVE FOR ALL TO "netpilot_user" USING ("user_routers"."user_id" = (select ctx.uid())) WITH CHECK ("user_routers"."user_id" = (select ctx.uid()));--> statement-breakpoint
 CREATE POLICY "user_routers_agent" ON "user_routers" AS PERMISSIVE FOR ALL TO "netpilot_agent" USING ("user_routers"."user_id" = (select ctx.agent_uid()) and "user_routers"."id" = (select ctx.agent_router())) WITH CHECK ("user_routers"."user_id" = (select ctx.agent_uid()) and "user_routers"."id" = (select ctx.agent_router()));--> statement-breakpoint
+CREATE POLICY "user_routers_context" ON "user_routers" AS PERMISSIVE FOR ALL TO "netpilot_context" USING (true) WITH CHECK (true);--> statement-breakpoint
 CREATE POLICY "user_scans_user" ON "user_scans" AS PERMISSIVE FOR ALL TO "netpilot_user" USING ("user_scans"."user_id" = (select ctx.uid())) WITH CHECK ("user_scans"."user_id" = (select ctx.uid()));--> statement-breakpoint
 CREATE POLICY "user_scans_agent" ON "user_scans" AS PERMISSIVE FOR ALL TO "netpilot_agent" USING ("user_scans"."user_id" = (select ctx.agent_uid()) and "user_scans"."router_id" = (select ctx.agent_router())) WITH CHECK ("user_scans"."user_id" = (select ctx.agent_uid()) and "user_scans"."router_id" = (select ctx.agent_router()));--> statement-breakpoint
 CREATE POLICY "user_schedule_overrides_user" ON "user_schedule_overrides" AS PERMISSIVE FOR ALL TO "netpilot_user" USING ("user_schedule_overrides"."user_id" = (select ctx.uid())) WITH CHECK ("user_schedule_overrides"."user_id" = (select ctx.uid()));--> statement-breakpoint

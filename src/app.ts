@@ -5,6 +5,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type pg from 'pg'
 import { openAccessTokens } from './auth/access-tokens.ts'
+import { agentSessions } from './auth/as-agent.ts'
 import { keyRoutes } from './auth/key-routes.ts'
 import { openKeyring } from './auth/keyring.ts'
 import { collectLastUse } from './auth/last-use.ts'
@@ -22,11 +23,22 @@ import { describeApi } from './http/openapi.ts'
 import { handleErrors, ProblemDocument } from './http/problem.ts'
 import { serverOptions } from './http/server-options.ts'
 import { createValidatorCompiler, parseJsonBodies } from './http/validation.ts'
+import { accessListRoutes } from './modules/access-lists/routes.ts'
+import { blockRoutes } from './modules/blocks/routes.ts'
+import { inboxRoutes } from './modules/devices/inbox-routes.ts'
+import { mergeRoutes } from './modules/devices/merge-routes.ts'
 import { deviceRoutes } from './modules/devices/routes.ts'
+import { groupRoutes } from './modules/groups/routes.ts'
 import { healthRoutes } from './modules/health/routes.ts'
+import { policyAgentRoutes } from './modules/policy/agent-routes.ts'
+import { policyRoutes } from './modules/policy/routes.ts'
+import { openPolicyWatch } from './modules/policy/watch.ts'
 import { findRouter } from './modules/routers/repository.ts'
 import { routerRoutes } from './modules/routers/routes.ts'
 import { scanRoutes } from './modules/scans/routes.ts'
+import { overrideRoutes } from './modules/schedules/override-routes.ts'
+import { scheduleRoutes } from './modules/schedules/routes.ts'
+import { settingRoutes } from './modules/settings/routes.ts'
 import { openSessions } from './rls/session.ts'
 
 export type AppOptions = {
@@ -36,8 +48,10 @@ export type AppOptions = {
   /** Two logins, two pools; the app ends neither. */
   pools: { server: pg.Pool; auth: pg.Pool }
   migrations: Migration[]
-  /** True from the moment the process means to stop: it is not ready any more, though it still serves. */
-  isClosing?: () => boolean
+  /** Aborted when the process means to stop: it is not ready any more, though it still serves; who waits is answered. */
+  closing?: AbortSignal
+  /** Hears of changed policies, from this server and others on the same database; closed with the app. */
+  listen?: (wake: (routerId?: string) => void) => { close(): Promise<void> }
   /** Where log lines go; standard output when left out. */
   logStream?: { write(line: string): void }
 }
@@ -48,7 +62,8 @@ export async function buildApp({
   secrets,
   pools,
   migrations,
-  isClosing = () => false,
+  closing = new AbortController().signal,
+  listen,
   logStream,
 }: AppOptions): Promise<FastifyInstance> {
   const logger = { ...loggerOptions(config.logLevel), ...(logStream && { stream: logStream }) }
@@ -61,6 +76,9 @@ export async function buildApp({
   const refreshTokens = openRefreshTokens(keyring)
   const passwords = openPasswords({ pepper: secrets.pepper, ...config.passwords })
   const lastUse = collectLastUse({ withSession, onError: (err) => app.log.warn({ err }, 'last use of keys was not written') })
+  const asAgent = agentSessions(withSession, lastUse.note)
+  const policyWatch = openPolicyWatch(closing)
+  const notifications = listen?.(policyWatch.wake)
   const { routerOnlineMinutes: onlineMinutes } = config
 
   app.decorateRequest('identity', null)
@@ -72,9 +90,9 @@ export async function buildApp({
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
     // A connection kept alive would keep the process from leaving.
-    if (isClosing()) reply.header('connection', 'close')
+    if (closing.aborted) reply.header('connection', 'close')
   })
-  app.addHook('onClose', () => lastUse.stop())
+  app.addHook('onClose', async () => void (await Promise.all([lastUse.stop(), notifications?.close()])))
   await app.register(helmet, {
     contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false },
   })
@@ -82,7 +100,7 @@ export async function buildApp({
   await describeApi(app, version)
 
   const checkDatabase = databaseCheck([pools.server, pools.auth], migrations)
-  await app.register(healthRoutes, { prefix: '/health', version, checkDatabase, isClosing })
+  await app.register(healthRoutes, { prefix: '/health', version, checkDatabase, isClosing: () => closing.aborted })
 
   await app.register(async function anyone(scope) {
     await scope.register(signInRoutes, {
@@ -104,13 +122,24 @@ export async function buildApp({
     await scope.register(accountRoutes, { prefix: '/api/auth', withSession })
     await scope.register(routerRoutes, { prefix: '/api/routers', withSession, onlineMinutes })
     await scope.register(keyRoutes, { prefix: '/api/routers', withSession, routerExists })
+    await scope.register(policyRoutes, { prefix: '/api', withSession })
+    await scope.register(inboxRoutes, { prefix: '/api', withSession, onlineMinutes })
+    await scope.register(mergeRoutes, { prefix: '/api/devices', withSession, onlineMinutes })
     await scope.register(deviceRoutes, { prefix: '/api/devices', withSession, onlineMinutes })
+    for (const list of ['whitelist', 'blacklist'] as const)
+      await scope.register(accessListRoutes, { prefix: `/api/${list}`, withSession, list })
+    await scope.register(blockRoutes, { prefix: '/api/blocks', withSession })
+    await scope.register(groupRoutes, { prefix: '/api/groups', withSession })
+    await scope.register(settingRoutes, { prefix: '/api/settings', withSession })
+    await scope.register(scheduleRoutes, { prefix: '/api/schedules', withSession })
+    await scope.register(overrideRoutes, { prefix: '/api/devices', withSession })
   })
 
   await app.register(async function agents(scope) {
     scope.addHook('onRequest', requireAgent)
     scope.setErrorHandler(answerProvenAgents(withSession))
-    await scope.register(scanRoutes, { prefix: '/api/agent', withSession, noteUse: lastUse.note, ...config.scans })
+    await scope.register(scanRoutes, { prefix: '/api/agent', asAgent, ...config.scans })
+    await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing })
   })
 
   return app

@@ -58,6 +58,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     corsOrigins: list('CORS_ORIGINS'),
     database: {
       url: databaseUrl('DATABASE_URL'),
+      directUrl: databaseUrl('DATABASE_URL_DIRECT'),
       authUrl: databaseUrl('DATABASE_AUTH_URL'),
       adminUrl: databaseUrl('DATABASE_ADMIN_URL'),
       migrateUrl: databaseUrl('DATABASE_MIGRATE_URL'),

@@ -4,6 +4,7 @@ import { buildApp } from './app.ts'
 import { type Config, ConfigError, loadEnvFile, readConfig, requireProductionSettings } from './config.ts'
 import { openLocalDatabase } from './database/local.ts'
 import { readMigrations } from './database/migrations.ts'
+import { listenForNotifications } from './database/notifications.ts'
 import { openPool } from './database/pool.ts'
 import { refusals } from './database/readiness.ts'
 import { printStart } from './start-message.ts'
@@ -28,8 +29,17 @@ async function start(): Promise<void> {
       onIdleError,
     })
   const pools = { server: pool('server', config.database.poolSize), auth: pool('auth', config.database.authPoolSize) }
-  let isClosing = false
+  const closing = new AbortController()
   let app: Awaited<ReturnType<typeof buildApp>> | undefined
+
+  const listen = (wake: (routerId?: string) => void) =>
+    listenForNotifications({
+      url: config.database.directUrl ?? database.urls.server,
+      channel: 'netpilot_policy',
+      onNotification: wake,
+      onGap: () => wake(),
+      onError: (err) => app?.log.warn({ err }, 'wake-ups are interrupted; connecting again'),
+    })
 
   const close = async () => {
     await app?.close()
@@ -40,7 +50,7 @@ async function start(): Promise<void> {
   try {
     const reasons = await refusals(pools, migrations)
     if (reasons.length > 0) throw new StartRefused(['NetPilot does not start:', ...reasons.map((reason) => `  - ${reason}`)].join('\n'))
-    app = await buildApp({ config, version, secrets: database.secrets, pools, migrations, isClosing: () => isClosing })
+    app = await buildApp({ config, version, secrets: database.secrets, pools, migrations, closing: closing.signal, listen })
     await app.listen({ host: config.host, port: config.port, listenTextResolver: (address) => `listening on ${address}` })
   } catch (error) {
     await close().catch(() => {})
@@ -51,7 +61,7 @@ async function start(): Promise<void> {
   // A promise that nobody awaited has failed: its request was answered correctly (nothing was stored), but the code is wrong.
   process.on('unhandledRejection', (err) => log.error({ err }, 'a promise was rejected and nobody was waiting for it'))
   stopOnSignal(async () => {
-    isClosing = true
+    closing.abort()
     log.info('closing: not ready any more, finishing what is under way')
     await new Promise((resolve) => setTimeout(resolve, config.shutdown.noticeMs))
     await within(config.shutdown.drainMs, close())

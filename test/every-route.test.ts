@@ -60,6 +60,13 @@ describe('the OpenAPI document', () => {
     expect(new Set(summaries).size).toBe(summaries.length)
   })
 
+  it.fails('gives failures the media type that they have, and paths the spelling of the contract', () => {
+    for (const { name, path, tags, responses } of operations) {
+      expect(path, name).not.toMatch(/.\/$/)
+      if (tags[0] !== 'health') expect(Object.keys(responses['4XX']?.content ?? {}), name).toEqual(['application/problem+json'])
+    }
+  })
+
   it('names the door of every route under /api but those for signing in', () => {
     const open = operations.filter(({ path, door }) => path.startsWith('/api/') && door === 'anyone').map(({ name }) => name)
     expect(open).toEqual(['POST /api/auth/register', 'POST /api/auth/login', 'POST /api/auth/refresh'])
@@ -125,14 +132,35 @@ describe('every body', () => {
         const text = String(sampleOf(schema, { name: pointer.split('/').findLast((part) => part !== '0') ?? '' }))
         for (const hostile of ['\0', `${text}\0`, `a\0${text}`, '\ud800', `${text}\udfff`, `\udc00\ud800${text}`]) {
           tried += 1
-          const answer = await enter(operation, { body: put(hostile) })
           const context = `${operation.name} ${pointer} ${JSON.stringify(hostile)}`
-          if (isLenient(operation, pointer)) expect(answer.statusCode, context).toBe(200)
-          else expectFault(answer, `/body${pointer}`, context)
+          if (isLenient(operation, pointer)) {
+            const answer = await enter(operation, { body: { ...(put(hostile) as object), scanId: randomUUID() } })
+            expect(answer.statusCode, context).toBe(200)
+          } else expectFault(await enter(operation, { body: put(hostile) }), `/body${pointer}`, context)
         }
       }
     }
     expect(tried).toBeGreaterThan(100)
+  })
+})
+
+describe('every pattern', () => {
+  it('is matched in linear time, T35', () => {
+    const schemas = [...withBodies().flatMap(({ body }) => placesOf(body)), ...operations.flatMap(({ parameters }) => parameters)].map(
+      ({ schema }) => schema,
+    )
+    const patterns = new Set(schemas.flatMap((schema) => [schema, ...(schema.anyOf ?? [])]).flatMap(({ pattern }) => pattern ?? []))
+    expect(patterns.size).toBeGreaterThan(2)
+    for (const pattern of patterns) {
+      const regex = new RegExp(pattern, 'u')
+      for (const pump of [' ', 'a', '@', '.', '0', 'a.', 'a@', ' a', '1.1', 'k', 'm']) {
+        for (const text of [pump, `a@${pump}`, `a@a.${pump}`].map((start) => `${start}${pump.repeat(64_000 / pump.length)}\0`)) {
+          const start = performance.now()
+          expect(regex.test(text)).toBe(false)
+          expect(performance.now() - start, `${pattern} ${pump}`).toBeLessThan(100)
+        }
+      }
+    }
   })
 })
 
@@ -144,7 +172,7 @@ describe('every parameter', () => {
         const answer = await enter(operation, part === 'path' ? { values: { [name]: hostile } } : { query: { [name]: hostile } })
         expectFault(answer, `/${part === 'path' ? 'params' : 'querystring'}/${name}`, operation.name)
         if (part === 'path') continue
-        const twice = new URLSearchParams([0, 1].map(() => [name, String(sampleOf(schema, { name }))])).toString()
+        const twice = [0, 1].map(() => `${name}=${encodeURIComponent(String(sampleOf(schema, { name })))}`).join('&')
         const call = operation.door === 'agent' ? router.call : ada.call
         expectFault(await call(operation.method, `${urlOf(operation, {})}?${twice}`), `/querystring/${name}`, operation.name)
       }
@@ -154,7 +182,7 @@ describe('every parameter', () => {
   it('that is an id is a uuid', async () => {
     for (const operation of operations) {
       for (const { name } of operation.parameters.filter(({ in: part, schema }) => part === 'path' && schema.format === 'uuid')) {
-        for (const malformed of ['7', 'me', `${randomUUID()}0`, randomUUID().replaceAll('-', ''), '..'])
+        for (const malformed of ['7', 'me', `${randomUUID()}0`, randomUUID().replaceAll('-', '')])
           expectFault(await enter(operation, { values: { [name]: malformed } }), `/params/${name}`, operation.name)
       }
     }

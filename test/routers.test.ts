@@ -22,8 +22,8 @@ const EVERY_FIELD = {
   isActive: false,
   timeZone: 'Europe/Berlin',
   mode: 'whitelist',
-  action: 'limit',
   limitRate: 512,
+  action: 'limit',
   fullRate: 100_000,
   newDevices: 'hold',
 }
@@ -62,7 +62,7 @@ describe('a router', () => {
       expect(answer.json()).toEqual({ ...before, [field]: value })
       expect((await find(plain.id)).json()).toEqual(answer.json())
     }
-    const cleared = { ip: null, tunnelPort: null, limitRate: null, fullRate: null }
+    const cleared = { ip: null, tunnelPort: null, action: 'block', limitRate: null, fullRate: null }
     expect((await change(added.id, cleared)).json()).toEqual({ ...added, ...cleared })
   })
 

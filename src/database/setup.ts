@@ -116,6 +116,7 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
       'set_config for backups',
       `grant execute on function set_config(text, text, boolean) to ${id('backup')}, ${id('migrator')}, ${id('monitor')}`,
     )
+    await attempt('wake-ups by the identity functions', `grant execute on function pg_notify(text, text) to ${id('context')}`)
     await attempt(
       'advisory locks for migrations',
       `grant execute on function pg_advisory_lock(bigint), pg_advisory_unlock(bigint) to ${id('migrator')}`,

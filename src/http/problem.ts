@@ -13,6 +13,9 @@ export const PROBLEMS = {
   'email-taken': { status: 409, title: 'An account with this e-mail address exists' },
   'key-limit': { status: 409, title: 'The router already has two live keys' },
   'scan-conflict': { status: 409, title: 'A scan with this id and another body was recorded' },
+  'on-other-list': { status: 409, title: 'The device is on the other list of this router' },
+  protected: { status: 409, title: 'The router itself and its infrastructure cannot be blocked' },
+  'own-device': { status: 409, title: 'The device is marked as your own: blocking it takes force' },
   ambiguous: { status: 409, title: 'More than one resource matches' },
   'insufficient-scope': { status: 403, title: 'The key lacks the scope that this needs' },
   'too-large': { status: 413, title: 'The request is too large' },
@@ -30,6 +33,8 @@ type ProblemOptions = {
   /** For the reader of this answer; never holds anything secret or anybody else's. */
   detail?: string
   errors?: FieldError[]
+  /** Of the entry that stands in the way (`on-other-list`). */
+  entryId?: string
   /** Seconds; sent as Retry-After. 503 always carries one. */
   retryAfter?: number
   cause?: unknown
@@ -56,6 +61,7 @@ export const ProblemDocument = Type.Object(
     title: Type.String(),
     status: Type.Integer(),
     detail: Type.Optional(Type.String()),
+    entryId: Type.Optional(Type.String({ description: 'With `on-other-list`: the entry there' })),
     code: Type.String({ enum: Object.keys(PROBLEMS), description: 'Stable; write your client against it' }),
     requestId: Type.String(),
     errors: Type.Optional(Type.Array(Type.Object({ path: Type.String(), message: Type.String() }))),
@@ -115,7 +121,7 @@ export function toProblem(error: unknown): Problem {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const failure = toProblem(error)
   const { status, title } = PROBLEMS[failure.code]
-  const { detail, errors, retryAfter } = failure.options
+  const { detail, errors, entryId, retryAfter } = failure.options
   if (status >= 500) request.log[status === 500 ? 'error' : 'warn']({ err: failure.cause ?? failure, code: failure.code }, title)
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="netpilot"')
   if (status === 503) reply.header('retry-after', retryAfter ?? DEFAULT_RETRY_AFTER)
@@ -124,7 +130,16 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
     .header('cache-control', 'no-store')
     .type('application/problem+json')
     .serializer(JSON.stringify)
-    .send({ type: `urn:netpilot:problem:${failure.code}`, title, status, detail, code: failure.code, requestId: request.id, errors })
+    .send({
+      type: `urn:netpilot:problem:${failure.code}`,
+      title,
+      status,
+      detail,
+      code: failure.code,
+      requestId: request.id,
+      entryId,
+      errors,
+    })
 }
 
 export function handleErrors(app: FastifyInstance): void {

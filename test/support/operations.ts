@@ -10,6 +10,7 @@ export type Schema = {
   oneOf?: Schema[]
   enum?: unknown[]
   format?: string
+  pattern?: string
   examples?: unknown[]
   minimum?: number
   minProperties?: number

@@ -2,23 +2,29 @@
 import { expect } from 'vitest'
 import type { Answer } from './world.ts'
 
-export type ProblemBody = { detail?: string; errors?: { path: string; message: string }[]; requestId: string }
+export type ProblemBody = { detail?: string; errors?: { path: string; message: string }[]; entryId?: string; requestId: string }
 
 /** Holds an answer against RFC 9457, the contract's fields and the headers that go with its status. @returns what only this error has */
 export function expectProblem({ statusCode, headers, body }: Answer, status: number, code: string): ProblemBody {
-  const { detail, errors, requestId, ...rest } = JSON.parse(body)
-  expect(rest).toEqual({ type: `urn:netpilot:problem:${code}`, title: expect.any(String), status, code })
+  const { type, title, status: repeated, code: told, ...own } = JSON.parse(body)
+  expect({ type, title, status: repeated, code: told }).toEqual({
+    type: `urn:netpilot:problem:${code}`,
+    title: expect.any(String),
+    status,
+    code,
+  })
+  expect(['detail', 'errors', 'entryId', 'requestId']).toEqual(expect.arrayContaining(Object.keys(own)))
   expect(statusCode).toBe(status)
   expect(headers).toMatchObject({
     'content-type': 'application/problem+json',
     'cache-control': 'no-store',
-    'x-request-id': requestId,
+    'x-request-id': own.requestId,
     'x-content-type-options': 'nosniff',
     ...(status === 401 && { 'www-authenticate': 'Bearer realm="netpilot"' }),
     ...((status === 503 || status === 429) && { 'retry-after': expect.stringMatching(/^[1-9]\d*$/) }),
   })
-  expect(requestId).toMatch(/^[0-9a-f-]{36}$/)
-  return { requestId, ...(detail !== undefined && { detail }), ...(errors !== undefined && { errors }) }
+  expect(own.requestId).toMatch(/^[0-9a-f-]{36}$/)
+  return own
 }
 
 /** Status, headers and body without what belongs to one request only: two answers that tell nothing apart have the same. */

@@ -6,6 +6,7 @@ import { inject } from 'vitest'
 import { type AppOptions, buildApp } from '../../src/app.ts'
 import { type Config, readConfig } from '../../src/config.ts'
 import { readMigrations } from '../../src/database/migrations.ts'
+import { listenForNotifications } from '../../src/database/notifications.ts'
 import { openPool } from '../../src/database/pool.ts'
 import { asAdmin, loginUrl, type TestDatabase } from './database.ts'
 
@@ -22,6 +23,8 @@ export type TestServer = {
   pools: { server: pg.Pool; auth: pg.Pool }
   config: Config
   logged: string[]
+  closing: AbortController
+  secrets: AppOptions['secrets']
   close(): Promise<void>
 }
 
@@ -42,12 +45,23 @@ export async function openServer(
     })
   const pools = { server: pool('server', config.database.poolSize), auth: pool('auth', config.database.authPoolSize) }
   const logged: string[] = []
+  const closing = new AbortController()
+  const secrets = { jwtSecret: randomBytes(32).toString('base64url'), pepper: randomBytes(32).toString('base64url') }
   const app = await buildApp({
     config,
     version: '0.0.0-test',
-    secrets: { jwtSecret: randomBytes(32).toString('base64url'), pepper: randomBytes(32).toString('base64url') },
+    secrets,
     pools,
     migrations: await readMigrations(),
+    closing: closing.signal,
+    listen: (wake) =>
+      listenForNotifications({
+        url: loginUrl(database, 'server'),
+        channel: 'netpilot_policy',
+        onNotification: wake,
+        onGap: () => wake(),
+        onError: () => {},
+      }),
     logStream: { write: (line) => void logged.push(line) },
     ...options,
   })
@@ -56,7 +70,7 @@ export async function openServer(
     await app.close()
     await Promise.all([pools.server.end(), pools.auth.end()])
   }
-  return { app, pools, config, logged, close }
+  return { app, pools, config, secrets, logged, closing, close }
 }
 
 /** Somebody with an account, signed in. */

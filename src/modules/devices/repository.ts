@@ -5,10 +5,13 @@ import { lockRouter } from '../routers/repository.ts'
 import type { ChangeDevice, DEVICE_SORTS, Device, ListDevices } from './schema.ts'
 import { devices } from './table.ts'
 
+/** What may be stored: a schema's fields with the rate as kbit/s. */
+export type DeviceValues = Omit<ChangeDevice, 'rate'> & { rate?: number | null; approval?: Device['approval'] }
+
 /** A device's own columns as the API shows them; `$2` is how many minutes a device counts as online after it was seen. */
 const OWN = `d.id, d.router_id as "routerId", coalesce(d.device_name, d.hostname) as name, d.hostname, d.device_type as type,
   coalesce(d.manufacturer, d.detected_manufacturer) as manufacturer, d.last_seen > now() - make_interval(mins => $2::int) as online,
-  d.group_id as "groupId", d.is_infrastructure as "isInfrastructure", d.mine, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
+  d.group_id as "groupId", d.is_infrastructure as "isInfrastructure", d.mine, d.rate, d.approval, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
 
 /** Its MACs, oldest first, and addresses in their order; looked up for the page that is shown only. */
 const INTERFACES = `left join lateral (
@@ -36,7 +39,7 @@ const ORDER: Record<(typeof DEVICE_SORTS)[number], string> = {
 const listText = (order: string) => `select p.*, m.macs, m."randomMac", a.ips from (
     select f.*, count(*) over ()::int as total from (select ${OWN} from user_devices d
       where d.user_id = $1 and d.merged_into is null
-        and ($3::uuid is null or d.router_id = $3) and ($4::text is null or d.device_type = $4) and ($5::uuid is null or d.group_id = $5)
+        and ($3::uuid is null or d.router_id = $3) and ($4::text is null or d.device_type = $4) and ($5::uuid is null or d.group_id = $5) and ($10::text is null or d.approval = $10)
         and ($6::text is null or strpos(lower(concat_ws(' ', d.device_name, d.hostname, d.manufacturer, d.detected_manufacturer)), lower($6)) > 0
           or exists (select from user_device_interfaces i where i.user_id = $1 and i.router_id = d.router_id and i.device_id = d.id
             and (strpos(i.mac::text, lower(translate($6, '-', ':'))) > 0
@@ -53,11 +56,22 @@ const LISTS = Object.fromEntries(
 )
 
 export async function listDevices(tx: Tx, query: ListDevices, onlineMinutes: number) {
-  const { routerId, type, groupId, search, online, sort = 'name', limit, offset } = query
+  const { routerId, type, groupId, search, online, approval, sort = 'name', limit, offset } = query
   const run = (from: number, rows: number) =>
     tx.query<Device & { total: number }>({
       ...(LISTS[sort] as { name: string; text: string }),
-      values: [ownerOf(tx), onlineMinutes, routerId ?? null, type ?? null, groupId ?? null, search ?? null, online ?? null, rows, from],
+      values: [
+        ownerOf(tx),
+        onlineMinutes,
+        routerId ?? null,
+        type ?? null,
+        groupId ?? null,
+        search ?? null,
+        online ?? null,
+        rows,
+        from,
+        approval ?? null,
+      ],
     })
   const items = await run(offset, limit)
   // A page past the end has no row to carry the total.
@@ -76,6 +90,15 @@ export async function findDevice(tx: Tx, id: string, onlineMinutes: number): Pro
   return device
 }
 
+/** The router that a device is on. */
+export async function findRouterOf(tx: Tx, id: string): Promise<string | undefined> {
+  const [device] = await tx
+    .select({ routerId: devices.routerId })
+    .from(devices)
+    .where(and(mine(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))
+  return device?.routerId
+}
+
 /** The devices with a MAC: one on each of the owner's routers at most. */
 export function listDevicesByMac(tx: Tx, mac: string, routerId: string | undefined, onlineMinutes: number): Promise<Device[]> {
   return tx.query<Device>({
@@ -89,22 +112,23 @@ export function listDevicesByMac(tx: Tx, mac: string, routerId: string | undefin
   })
 }
 
-/** @throws SQLSTATE 23503 when the group is not one of the device's router */
-export async function changeDevice(tx: Tx, id: string, values: ChangeDevice): Promise<boolean> {
-  const changed = await tx
+/** @returns the router it is on @throws SQLSTATE 23503 when the group is not one of that router */
+export async function changeDevice(tx: Tx, id: string, values: DeviceValues): Promise<string | undefined> {
+  const [changed] = await tx
     .update(devices)
     .set(values)
     .where(and(mine(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))
-    .returning({ id: devices.id })
-  return changed.length > 0
+    .returning({ routerId: devices.routerId })
+  return changed?.routerId
 }
 
-export async function removeDevice(tx: Tx, id: string): Promise<boolean> {
-  const removed = await tx
+/** @returns the router it was on */
+export async function removeDevice(tx: Tx, id: string): Promise<string | undefined> {
+  const [removed] = await tx
     .delete(devices)
     .where(and(mine(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))
-    .returning({ id: devices.id })
-  return removed.length > 0
+    .returning({ routerId: devices.routerId })
+  return removed?.routerId
 }
 
 /** Forgets every device of a router. @returns how many, or undefined when there is no such router */

@@ -3,8 +3,10 @@ import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
+import { wakeRouter } from '../policy/wake.ts'
+import { parseRate } from '../routers/rate.ts'
 import { parseMac } from './mac.ts'
-import { changeDevice, clearDevices, findDevice, listDevices, listDevicesByMac, removeDevice } from './repository.ts'
+import { changeDevice, clearDevices, type DeviceValues, findDevice, listDevices, listDevicesByMac, removeDevice } from './repository.ts'
 import { ChangeDevice, ClearQuery, Device, ListDevices, MacParams, MacQuery, Removed } from './schema.ts'
 
 export type DeviceRoutesOptions = { withSession: WithSession; onlineMinutes: number }
@@ -57,9 +59,13 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
     { schema: { ...documented, summary: 'Change a device', params: IdParams, body: ChangeDevice, response: answers({ 200: Device }) } },
     async (request) => {
       const { id } = request.params
-      const device = await withSession(request.identity, async (tx) =>
-        (await changeDevice(tx, id, request.body)) ? findDevice(tx, id, onlineMinutes) : undefined,
-      )
+      const values = storable(request.body)
+      const device = await withSession(request.identity, async (tx) => {
+        const routerId = await changeDevice(tx, id, values)
+        if (!routerId) throw problem('not-found')
+        await wakeRouter(tx, routerId)
+        return findDevice(tx, id, onlineMinutes)
+      })
       if (!device) throw problem('not-found')
       return device
     },
@@ -69,7 +75,11 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
     '/:id',
     { schema: { ...documented, summary: 'Forget a device', params: IdParams, response: answers({ 204: Type.Null() }) } },
     async (request, reply) => {
-      if (!(await withSession(request.identity, (tx) => removeDevice(tx, request.params.id)))) throw problem('not-found')
+      await withSession(request.identity, async (tx) => {
+        const routerId = await removeDevice(tx, request.params.id)
+        if (!routerId) throw problem('not-found')
+        await wakeRouter(tx, routerId)
+      })
       return reply.code(204).send(null)
     },
   )
@@ -78,9 +88,21 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
     '/',
     { schema: { ...documented, summary: 'Forget every device of a router', querystring: ClearQuery, response: answers({ 200: Removed }) } },
     async (request) => {
-      const removed = await withSession(request.identity, (tx) => clearDevices(tx, request.query.routerId))
-      if (removed === undefined) throw problem('not-found')
-      return { removed }
+      const { routerId } = request.query
+      return withSession(request.identity, async (tx) => {
+        const removed = await clearDevices(tx, routerId)
+        if (removed === undefined) throw problem('not-found')
+        await wakeRouter(tx, routerId)
+        return { removed }
+      })
     },
   )
+}
+
+/** A rate within its bounds, whatever its unit. */
+function storable({ rate, ...fields }: ChangeDevice): DeviceValues {
+  if (rate === undefined) return fields
+  const kbit = rate === null ? null : parseRate(rate)
+  if (kbit === undefined) throw problem('invalid-request', { errors: [{ path: '/body/rate', message: 'is not a rate' }] })
+  return { ...fields, rate: kbit }
 }

@@ -1,5 +1,6 @@
 import Type from 'typebox'
-import { Instant, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Rate } from '../routers/schema.ts'
 
 export const Device = Type.Object(
   {
@@ -16,6 +17,8 @@ export const Device = Type.Object(
     groupId: Nullable(Uuid()),
     isInfrastructure: Type.Boolean(),
     mine: Type.Boolean(),
+    rate: Nullable(Type.Integer({ description: 'kbit/s; comes before the rate of its group and router' })),
+    approval: OneOf(['approved', 'held', 'dismissed']),
     firstSeen: Instant(),
     lastSeen: Instant(),
   },
@@ -30,6 +33,7 @@ export const ListDevices = Strict({
   type: Type.Optional(Text({ max: 50 })),
   online: Type.Optional(Type.Boolean()),
   groupId: Type.Optional(Uuid()),
+  approval: Type.Optional(OneOf(['approved', 'held', 'dismissed'])),
   ...pageQuery(DEVICE_SORTS),
 })
 export type ListDevices = Type.Static<typeof ListDevices>
@@ -42,6 +46,7 @@ export const ChangeDevice = Type.Partial(
     groupId: Nullable(Uuid()),
     isInfrastructure: Type.Boolean({ description: 'Never blocked or limited' }),
     mine: Type.Boolean({ description: 'Blocked only with force' }),
+    rate: Rate,
   }),
   { additionalProperties: false, minProperties: 1 },
 )
@@ -51,3 +56,30 @@ export const MacParams = Strict({ mac: Text({ max: 50, examples: ['02:00:5e:10:0
 export const MacQuery = Strict({ routerId: Type.Optional(Uuid()) })
 export const ClearQuery = Strict({ routerId: Uuid() })
 export const Removed = Type.Object({ removed: Type.Integer() })
+
+/** The devices that nobody has decided on yet. */
+const { search, limit, offset, sort } = ListDevices.properties
+export const ListInbox = Strict({ search, limit, offset, sort })
+
+export const Merge = Strict({ from: Type.Array(Uuid(), { minItems: 1, maxItems: 20, uniqueItems: true }) })
+export const Split = Strict({ macs: Type.Array(Text({ max: 50 }), { minItems: 1, maxItems: 20, uniqueItems: true }) })
+export const MergedDevice = Type.Object(
+  { ...Device.properties, mergeIds: Type.Array(Uuid(), { description: 'For the undo of each' }) },
+  { $id: 'MergedDevice' },
+)
+export const MergeRecord = Type.Object(
+  { id: Uuid(), deviceId: Uuid(), mergedDeviceId: Uuid(), mergedAt: Instant(), undoneAt: NullableInstant() },
+  { $id: 'MergeRecord' },
+)
+export const Suggestion = Type.Object(
+  {
+    into: Uuid('The device that is there now'),
+    from: Uuid('The device that vanished as the other appeared'),
+    hostname: Type.String(),
+    vanishedAt: Instant(),
+    appearedAt: Instant(),
+  },
+  { $id: 'Suggestion' },
+)
+export const OfRouter = Strict({ routerId: Uuid() })
+export const itemsOf = <T extends Type.TSchema>(item: T) => Type.Object({ items: Type.Array(item), total: Type.Integer() })

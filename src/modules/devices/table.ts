@@ -111,7 +111,9 @@ export const deviceMerges = pgTable(
     routerId: uuid('router_id').notNull(),
     deviceId: uuid('device_id').notNull(),
     mergedDeviceId: uuid('merged_device_id').notNull(),
-    macs: macaddr().array().notNull(),
+    /** The interfaces that it moved, and which of the survivor's empty fields it filled. */
+    interfaces: uuid().array().notNull(),
+    filled: text().array().notNull(),
     mergedAt: instant('merged_at').notNull().defaultNow(),
     undoneAt: instant('undone_at'),
   },

@@ -1,29 +1,90 @@
-import { createHash } from 'node:crypto'
 import { ownerOf } from '../../rls/mine.ts'
 import type { Tx } from '../../rls/session.ts'
+import type { Day } from '../schedules/windows.ts'
+import type { RouterFacts } from './facts.ts'
 
-/**
- * The revision of what an agent must enforce on its router: a digest of the outcome, so that it changes when the outcome does.
- * Lists, blocks, groups and schedules cannot be written yet, so the outcome of a device follows from the router's mode, action and rates,
- * and from the device being infrastructure, approved, or held.
- */
-export async function findPolicyRevision(tx: Tx, routerId: string): Promise<string> {
-  const [facts] = await tx.query<{
-    mode: string
-    action: string
-    limitRate: number | null
-    fullRate: number | null
-    devices: string | null
-  }>({
-    name: 'find policy facts',
-    text: `select r.mode, r.action, r.limit_rate as "limitRate", r.full_rate as "fullRate", (
-        select string_agg(concat_ws(' ', i.mac, d.is_infrastructure, d.approval, d.rate), ',' order by i.mac)
-        from user_device_interfaces i
-        join user_devices d on d.user_id = i.user_id and d.router_id = i.router_id and d.id = i.device_id
-        where i.user_id = $1 and d.user_id = $1 and i.router_id = $2 and i.mac is not null
-      ) as devices
-      from user_routers r where r.user_id = $1 and r.id = $2`,
-    values: [ownerOf(tx), routerId],
-  })
-  return createHash('sha256').update(JSON.stringify(facts)).digest('base64url').slice(0, 22)
+/** The rows that decisions rest on, as they are stored; `gather` makes facts of them. */
+export type PolicyRows = {
+  router: RouterFacts & { timeZone: string; now: Date }
+  devices: DeviceRow[]
+  merged: { id: string; into: string }[]
+  entries: { id: string; list: 'whitelist' | 'blacklist'; deviceId: string | null; mac: string | null; ip: string | null }[]
+  blocks: {
+    id: string
+    type: 'manual' | 'pause'
+    deviceId: string | null
+    groupId: string | null
+    until: Date | null
+    reason: string | null
+  }[]
+  schedules: ScheduleRow[]
+  overrides: { id: string; deviceId: string; decision: 'allow' | 'block'; until: Date }[]
 }
+type DeviceRow = {
+  id: string
+  groupId: string | null
+  groupRate: number | null
+  rate: number | null
+  isInfrastructure: boolean
+  approval: 'approved' | 'held' | 'dismissed'
+  macs: string[]
+  ips: string[]
+}
+type ScheduleRow = {
+  id: string
+  deviceId: string | null
+  groupId: string | null
+  kind: 'blocked-during' | 'allowed-only-during'
+  days: Day[]
+  start: string
+  end: string
+}
+
+/** Everything about one router, in one flight. @returns undefined when there is no such router */
+export async function findPolicyRows(tx: Tx, routerId: string): Promise<PolicyRows | undefined> {
+  const list = <Row>(name: string, text: string) => tx.query<Row>({ name: `policy ${name}`, text, values: [ownerOf(tx), routerId] })
+  const [routers, devices, merged, entries, blocks, schedules, overrides] = await Promise.all([
+    list<PolicyRows['router']>('router', ROUTER),
+    list<DeviceRow>('devices', DEVICES),
+    list<PolicyRows['merged'][number]>('merged', MERGED),
+    list<PolicyRows['entries'][number]>('entries', ENTRIES),
+    list<PolicyRows['blocks'][number]>('blocks', BLOCKS),
+    list<ScheduleRow>('schedules', SCHEDULES),
+    list<PolicyRows['overrides'][number]>('overrides', OVERRIDES),
+  ])
+  return routers[0] && { router: routers[0], devices, merged, entries, blocks, schedules, overrides }
+}
+
+/** What the agent says it enforces, or why it cannot. */
+export async function noteApplied(tx: Tx, routerId: string, revision: string, error: string | null): Promise<void> {
+  await tx.query({
+    name: 'note applied policy',
+    text: 'update user_routers set applied_revision = $3, applied_at = now(), agent_error = $4 where user_id = $1 and id = $2',
+    values: [ownerOf(tx), routerId, revision, error],
+  })
+}
+
+const ROUTER = `select id, host(ip) as ip, mode, action, limit_rate as "limitRate", full_rate as "fullRate", new_devices as "newDevices",
+  time_zone as "timeZone", now() as now from user_routers where user_id = $1 and id = $2`
+
+const DEVICES = `select d.id, d.group_id as "groupId", g.rate as "groupRate", d.rate, d.is_infrastructure as "isInfrastructure", d.approval,
+    coalesce(array_agg(distinct i.mac::text) filter (where i.mac is not null), '{}') as macs,
+    coalesce(array_agg(distinct host(a.ip)) filter (where a.ip is not null), '{}') as ips
+  from user_devices d
+  left join user_device_groups g on g.user_id = $1 and g.router_id = $2 and g.id = d.group_id
+  left join user_device_interfaces i on i.user_id = $1 and i.router_id = $2 and i.device_id = d.id
+  left join lateral unnest(i.ips) as a(ip) on true
+  where d.user_id = $1 and d.router_id = $2 and d.merged_into is null group by d.user_id, d.id, g.rate`
+
+const MERGED = 'select id, merged_into as into from user_devices where user_id = $1 and router_id = $2 and merged_into is not null'
+
+const ENTRIES = `select id, 'whitelist' as list, device_id as "deviceId", mac::text as mac, host(ip) as ip from user_whitelists where user_id = $1 and router_id = $2
+  union all select id, 'blacklist', device_id, mac::text, host(ip) from user_blacklists where user_id = $1 and router_id = $2`
+
+const BLOCKS = `select id, block_type as type, device_id as "deviceId", group_id as "groupId", until, reason from user_blocked_devices
+  where user_id = $1 and router_id = $2 and unblocked_at is null and (until is null or until > now())`
+
+const SCHEDULES = `select id, device_id as "deviceId", group_id as "groupId", schedule_kind as kind, days, to_char(start_time, 'HH24:MI') as start,
+  to_char(end_time, 'HH24:MI') as end from user_schedules where user_id = $1 and router_id = $2 and enabled`
+
+const OVERRIDES = `select id, device_id as "deviceId", decision, until from user_schedule_overrides where user_id = $1 and router_id = $2 and until > now()`

@@ -26,6 +26,8 @@ const columns = (onlineMinutes: number) => ({
     when ${routers.lastSeen} > now() - make_interval(mins => ${onlineMinutes}::int) then 'online' else 'offline' end`,
   lastSeen: routers.lastSeen,
   createdAt: routers.createdAt,
+  appliedRevision: routers.appliedRevision,
+  agentError: routers.agentError,
 })
 
 const ORDER = { name: sql`lower(${routers.name})`, createdAt: routers.createdAt, lastSeen: routers.lastSeen }

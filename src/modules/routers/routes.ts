@@ -2,8 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { type FieldError, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/session.ts'
+import type { Tx, WithSession } from '../../rls/session.ts'
 import { canonicalIp } from '../devices/ip.ts'
+import { findPolicy } from '../policy/find-policy.ts'
+import { wakeRouter } from '../policy/wake.ts'
 import { parseRate } from './rate.ts'
 import { addRouter, changeRouter, findRouter, listRouters, type RouterValues, removeRouter } from './repository.ts'
 import { AddRouter, ChangeRouter, ListRouters, Router, type RouterFields } from './schema.ts'
@@ -17,7 +19,15 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
   app.get(
     '/',
     { schema: { ...documented, summary: 'List routers', querystring: ListRouters, response: answers({ 200: pageOf(Router) }) } },
-    (request) => withSession(request.identity, (tx) => listRouters(tx, request.query, onlineMinutes), { readOnly: true }),
+    (request) =>
+      withSession(
+        request.identity,
+        async (tx) => {
+          const page = await listRouters(tx, request.query, onlineMinutes)
+          return { ...page, items: await Promise.all(page.items.map((router) => withRevision(tx, router))) }
+        },
+        { readOnly: true },
+      ),
   )
 
   app.post(
@@ -25,7 +35,10 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
     { schema: { ...documented, summary: 'Register a router', body: AddRouter, response: answers({ 201: Router }) } },
     async (request, reply) => {
       const values = { ...storable(request.body), name: request.body.name }
-      return reply.code(201).send(await withSession(request.identity, (tx) => addRouter(tx, values, onlineMinutes)))
+      const router = await withSession(request.identity, async (tx) =>
+        withRevision(tx, limitable(await addRouter(tx, values, onlineMinutes))),
+      )
+      return reply.code(201).send(router)
     },
   )
 
@@ -33,7 +46,14 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
     '/:id',
     { schema: { ...documented, summary: 'Get a router', params: IdParams, response: answers({ 200: Router }) } },
     async (request) => {
-      const router = await withSession(request.identity, (tx) => findRouter(tx, request.params.id, onlineMinutes), { readOnly: true })
+      const router = await withSession(
+        request.identity,
+        async (tx) => {
+          const found = await findRouter(tx, request.params.id, onlineMinutes)
+          return found && withRevision(tx, found)
+        },
+        { readOnly: true },
+      )
       if (!router) throw problem('not-found')
       return router
     },
@@ -43,9 +63,13 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
     '/:id',
     { schema: { ...documented, summary: 'Change a router', params: IdParams, body: ChangeRouter, response: answers({ 200: Router }) } },
     async (request) => {
-      const router = await withSession(request.identity, (tx) => changeRouter(tx, request.params.id, storable(request.body), onlineMinutes))
-      if (!router) throw problem('not-found')
-      return router
+      const values = storable(request.body)
+      return withSession(request.identity, async (tx) => {
+        const changed = await changeRouter(tx, request.params.id, values, onlineMinutes)
+        if (!changed) throw problem('not-found')
+        await wakeRouter(tx, changed.id)
+        return withRevision(tx, limitable(changed))
+      })
     },
   )
 
@@ -64,6 +88,20 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
       return reply.code(204).send(null)
     },
   )
+}
+
+/** What the router should enforce, beside what its agent says it does. */
+async function withRevision<T extends { id: string; appliedRevision: string | null }>(tx: Tx, router: T) {
+  const desiredRevision = (await findPolicy(tx, router.id))?.revision ?? ''
+  return { ...router, desiredRevision, drift: router.appliedRevision !== desiredRevision }
+}
+
+/** Limiting takes a rate. @throws Problem, which takes the change back */
+export function limitable<T extends { action: string; limitRate: number | null }>(router: T): T {
+  if (router.action === 'limit' && router.limitRate === null) {
+    throw problem('invalid-request', { errors: [{ path: '/body/limitRate', message: 'is needed for the action "limit"' }] })
+  }
+  return router
 }
 
 /** What JSON Schema cannot say: time zones that exist, addresses in their one spelling, and rates within bounds whatever their unit. */

@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
 import { MAX_RATE, RATE_TEXT } from './rate.ts'
 
-const Rate = Type.Unsafe<number | string | null>({
+export const Rate = Type.Unsafe<number | string | null>({
   description: 'kbit/s, or a text such as "50mbit"; null is no limit',
   examples: [50_000, '50mbit'],
   anyOf: [{ type: 'integer', minimum: 1, maximum: MAX_RATE }, { type: 'string', maxLength: 20, pattern: RATE_TEXT }, { type: 'null' }],
@@ -36,6 +36,10 @@ export const Router = Type.Object(
     status: OneOf(['never-seen', 'online', 'offline']),
     lastSeen: NullableInstant('When its agent last reported'),
     createdAt: Instant(),
+    desiredRevision: Type.String({ description: 'Of the policy as it stands' }),
+    appliedRevision: Nullable(Type.String({ description: 'Of the policy that its agent says it enforces' })),
+    drift: Type.Boolean({ description: 'The agent does not enforce the policy as it stands' }),
+    agentError: Nullable(Type.String({ description: 'Why the agent could not apply it' })),
   },
   { $id: 'Router' },
 )

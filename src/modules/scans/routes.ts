@@ -1,20 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from 'typebox'
-import type { AgentIdentity, Identity } from '../../auth/identity.ts'
-import type { AgentScope } from '../../auth/key-schema.ts'
+import type { AsAgent } from '../../auth/as-agent.ts'
 import { problem } from '../../http/problem.ts'
 import { answers } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
-import type { Tx, WithSession } from '../../rls/session.ts'
-import { findPolicyRevision } from '../policy/repository.ts'
+import type { Tx } from '../../rls/session.ts'
+import { findPolicy } from '../policy/find-policy.ts'
+import { wakeRouter } from '../policy/wake.ts'
 import { combine, digestOf, readSources, type Source, sourcesOf } from './read-scan.ts'
 import { addScan, answerScan, findAgentRouter, recordSightings, touchRouter } from './repository.ts'
 import { Heartbeat, HeartbeatAnswer, RawScan, RawScanQuery, Scan, ScanAnswer, VerifyAnswer } from './schema.ts'
 
 export type ScanRoutesOptions = {
-  withSession: WithSession
-  noteUse: (identity: AgentIdentity) => void
+  asAgent: AsAgent
   /** Bytes. */
   bodyLimit: number
   maxDevices: number
@@ -25,26 +24,8 @@ export type ScanRoutesOptions = {
 const MAX_AHEAD_MS = 5 * 60_000
 
 export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (app, options) => {
-  const { withSession, noteUse, bodyLimit, maxDevices } = options
+  const { asAgent, bodyLimit, maxDevices } = options
   const documented = { tags: ['agent'], security: [{ agent: [] }] }
-
-  /** The session of an agent whose key has the scope, with the router it is bound to. */
-  const asAgent = <T>(
-    identity: Identity | null,
-    scope: AgentScope | null,
-    work: (tx: Tx, opened: { routerId: string; scopes: string[] }) => Promise<T>,
-    readOnly = false,
-  ) =>
-    withSession(
-      identity,
-      async (tx) => {
-        const opened = await tx.opened()
-        if (scope && !opened.scopes.includes(scope)) throw problem('insufficient-scope', { detail: `The key lacks the scope ${scope}` })
-        if (identity?.kind === 'agent') noteUse(identity)
-        return work(tx, opened)
-      },
-      { readOnly },
-    )
 
   app.get('/verify', { schema: { ...documented, summary: 'Whose key is this', response: answers({ 200: VerifyAnswer }) } }, (request) =>
     asAgent(
@@ -55,7 +36,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
         if (!router) throw problem('unauthenticated')
         return { routerId, routerName: router.name, scopes, serverTime: router.now }
       },
-      true,
+      { readOnly: true },
     ),
   )
 
@@ -66,7 +47,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
       asAgent(request.identity, 'scans:write', async (tx, { routerId }) => {
         const router = await touchRouter(tx, routerId)
         if (!router) throw problem('unauthenticated')
-        return { serverTime: router.now, policyRevision: await findPolicyRevision(tx, routerId) }
+        return { serverTime: router.now, policyRevision: await revisionOf(tx, routerId) }
       }),
   )
 
@@ -106,7 +87,8 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
           }
           const { sightings, errors } = combine(parsed, router.ip)
           const counts = await recordSightings(tx, router, sightings, takenAt)
-          const answer = { ...counts, skipped: errors.length, errors, policyRevision: await findPolicyRevision(tx, routerId) }
+          if (counts.created + counts.updated > 0) await wakeRouter(tx, routerId)
+          const answer = { ...counts, skipped: errors.length, errors, policyRevision: await revisionOf(tx, routerId) }
           await answerScan(tx, routerId, scan.scanId, answer, options.retentionDays)
           return answer
         })
@@ -114,6 +96,9 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
     )
   })
 }
+
+/** Told with each answer, so that an agent knows without asking whether it must fetch. */
+const revisionOf = async (tx: Tx, routerId: string) => (await findPolicy(tx, routerId))?.revision ?? ''
 
 /** Fastify types the query of a route only where its body has one schema. */
 type RawQuery = Static<typeof RawScanQuery>

@@ -1,0 +1,65 @@
+/** One connection that listens, for as long as the process lives: wake-ups from other servers on the same database. */
+import pg from 'pg'
+
+export type Notifications = { close(): Promise<void> }
+export type NotificationsOptions = {
+  /** A direct connection: a pooler in transaction mode delivers nothing. */
+  url: string
+  channel: string
+  onNotification: (payload: string) => void
+  /** Something may have been missed: the connection was lost and is back. */
+  onGap: () => void
+  onError: (error: Error) => void
+}
+
+const RETRY_MS = { first: 100, last: 5_000 }
+
+export function listenForNotifications({ url, channel, onNotification, onGap, onError }: NotificationsOptions): Notifications {
+  let isClosed = false
+  let client: pg.Client | undefined
+  let retry: NodeJS.Timeout | undefined
+  let delay = RETRY_MS.first
+  let connecting = connect()
+
+  async function connect(): Promise<void> {
+    const next = new pg.Client({
+      connectionString: url,
+      application_name: 'netpilot notifications',
+      keepAlive: true,
+      connectionTimeoutMillis: 5_000,
+    })
+    const lost = (error?: Error) => {
+      if (client !== next && !isClosed && client !== undefined) return
+      client = undefined
+      if (isClosed || retry) return
+      if (error) onError(error)
+      retry = setTimeout(() => {
+        retry = undefined
+        connecting = connect()
+      }, delay)
+      delay = Math.min(delay * 2, RETRY_MS.last)
+    }
+    next.on('notification', ({ payload }) => payload && onNotification(payload))
+    next.on('error', lost)
+    next.on('end', () => lost())
+    try {
+      await next.connect()
+      client = next
+      await next.query(`listen ${pg.escapeIdentifier(channel)}`)
+      delay = RETRY_MS.first
+      onGap()
+    } catch (error) {
+      lost(error as Error)
+      await next.end().catch(() => {})
+    }
+  }
+
+  return {
+    close: async () => {
+      isClosed = true
+      clearTimeout(retry)
+      await connecting
+      await client?.end().catch(() => {})
+    },
+  }
+}

@@ -1,0 +1,111 @@
+import { ownerOf } from '../../rls/mine.ts'
+import type { Tx } from '../../rls/session.ts'
+import { wakeRouter } from '../policy/wake.ts'
+import { lockRouter } from '../routers/repository.ts'
+import { type ChangeEntry, ENTRY_SORTS, type Entry, type ListEntries, type ListName, NOTES } from './schema.ts'
+
+/** Where each list is stored. */
+export const TABLES = { whitelist: 'user_whitelists', blacklist: 'user_blacklists' } as const
+
+/** An entry as the API shows it; the device is found by whatever the entry names. */
+const shown = (list: ListName) => `e.id, e.router_id as "routerId", coalesce(s.id, m.device_id, a.device_id) as "deviceId",
+  e.mac::text as mac, host(e.ip) as ip, e.entry_name as name, e.${NOTES[list]}, e.created_at as "createdAt"`
+
+/** A device that was merged, maybe more than once, stands for the one that goes on. */
+const RESOLVED = `left join lateral (
+    with recursive line (id, merged_into) as (
+      select d.id, d.merged_into from user_devices d where d.user_id = $1 and d.id = e.device_id
+      union select d.id, d.merged_into from line l join user_devices d on d.user_id = $1 and d.id = l.merged_into
+    ) select l.id from line l where l.merged_into is null
+  ) s on true
+  left join user_device_interfaces m on m.user_id = $1 and m.router_id = e.router_id and m.mac = e.mac
+  left join (select i.router_id, i.device_id, unnest(i.ips) as ip from user_device_interfaces i where i.user_id = $1) a
+    on a.router_id = e.router_id and a.ip = e.ip`
+
+/** The devices that a search finds, and those merged into them, since an entry may still name these. */
+const FOUND = `found (id, router_id) as (
+    select d.id, d.router_id from user_devices d where $3::text is not null and d.user_id = $1 and d.merged_into is null
+      and (strpos(lower(concat_ws(' ', d.device_name, d.hostname)), lower($3)) > 0
+        or exists (select from user_device_interfaces i where i.user_id = $1 and i.router_id = d.router_id and i.device_id = d.id
+          and (strpos(i.mac::text, lower(translate($3, '-', ':'))) > 0
+            or exists (select from unnest(i.ips) as a(ip) where strpos(host(a.ip), lower($3)) > 0))))
+    union select d.id, d.router_id from found f join user_devices d on d.user_id = $1 and d.router_id = f.router_id and d.merged_into = f.id
+  ), interfaces as (
+    select i.router_id, i.mac, i.ips from found f
+    join user_device_interfaces i on i.user_id = $1 and i.router_id = f.router_id and i.device_id = f.id
+  )`
+
+/** One constant text for each list and order. */
+const listText = (list: ListName, order: string) => `with recursive ${FOUND}
+  select ${shown(list)}, e.total from (
+    select e.*, count(*) over ()::int as total from ${TABLES[list]} e
+    where e.user_id = $1 and ($2::uuid is null or e.router_id = $2)
+      and ($3::text is null or strpos(lower(concat_ws(' ', e.entry_name, e.${NOTES[list]}, host(e.ip))), lower($3)) > 0
+        or strpos(e.mac::text, lower(translate($3, '-', ':'))) > 0
+        or e.device_id in (select f.id from found f)
+        or (e.router_id, e.mac) in (select i.router_id, i.mac from interfaces i)
+        or (e.router_id, e.ip) in (select i.router_id, unnest(i.ips) from interfaces i))
+    order by ${order}, e.id limit $4 offset $5
+  ) e ${RESOLVED} order by ${order}, e.id`
+
+const ORDER: Record<(typeof ENTRY_SORTS)[number], string> = {
+  createdAt: 'e.created_at',
+  name: 'lower(e.entry_name)',
+  mac: 'e.mac',
+  ip: 'e.ip',
+}
+
+const lists = (list: ListName) =>
+  Object.fromEntries(
+    ENTRY_SORTS.flatMap((field) => [
+      [field, { name: `list ${list} by ${field}`, text: listText(list, `${ORDER[field]} asc nulls last`) }],
+      [`-${field}`, { name: `list ${list} by -${field}`, text: listText(list, `${ORDER[field]} desc nulls last`) }],
+    ]),
+  )
+const LISTS = { whitelist: lists('whitelist'), blacklist: lists('blacklist') }
+
+export async function listEntries(tx: Tx, list: ListName, { routerId, search, sort = 'createdAt', limit, offset }: ListEntries) {
+  const run = (from: number, rows: number) =>
+    tx.query<Entry & { total: number }>({
+      ...(LISTS[list][sort] as { name: string; text: string }),
+      values: [ownerOf(tx), routerId ?? null, search ?? null, rows, from],
+    })
+  const items = await run(offset, limit)
+  // A page past the end has no row to carry the total.
+  const total = items[0]?.total ?? (offset === 0 ? 0 : ((await run(0, 1))[0]?.total ?? 0))
+  return { items, total, limit, offset }
+}
+
+export async function findEntry(tx: Tx, list: ListName, id: string): Promise<Entry | undefined> {
+  const [entry] = await tx.query<Entry>({
+    name: `find ${list} entry`,
+    text: `select ${shown(list)} from ${TABLES[list]} e ${RESOLVED} where e.user_id = $1 and e.id = $2`,
+    values: [ownerOf(tx), id],
+  })
+  return entry
+}
+
+/** What an entry is called decides nothing, so no agent is told. */
+export async function changeEntry(tx: Tx, list: ListName, id: string, values: ChangeEntry): Promise<boolean> {
+  const note = values[NOTES[list]]
+  const changed = await tx.query({
+    name: `change ${list} entry`,
+    text: `update ${TABLES[list]} e set entry_name = case when $3 then $4 else e.entry_name end,
+        ${NOTES[list]} = case when $5 then $6 else e.${NOTES[list]} end, updated_at = now()
+      where e.user_id = $1 and e.id = $2 returning e.id`,
+    values: [ownerOf(tx), id, values.name !== undefined, values.name ?? null, note !== undefined, note ?? null],
+  })
+  return changed.length > 0
+}
+
+/** @returns how many entries the router had on the list, or undefined when there is no such router */
+export async function clearEntries(tx: Tx, list: ListName, routerId: string): Promise<number | undefined> {
+  if (!(await lockRouter(tx, routerId))) return undefined
+  const removed = await tx.query({
+    name: `clear ${list}`,
+    text: `delete from ${TABLES[list]} e where e.user_id = $1 and e.router_id = $2 returning e.id`,
+    values: [ownerOf(tx), routerId],
+  })
+  if (removed.length > 0) await wakeRouter(tx, routerId)
+  return removed.length
+}

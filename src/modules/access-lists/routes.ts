@@ -1,0 +1,161 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { type FieldError, PROBLEMS, type ProblemCode, problem } from '../../http/problem.ts'
+import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import { createValidatorCompiler } from '../../http/validation.ts'
+import type { WithSession } from '../../rls/session.ts'
+import { canonicalIp, isDeviceIp } from '../devices/ip.ts'
+import { parseMac } from '../devices/mac.ts'
+import { ClearQuery, Removed } from '../devices/schema.ts'
+import { changeEntries } from './changes-repository.ts'
+import { changeEntry, clearEntries, findEntry, listEntries } from './repository.ts'
+import type { NewEntry } from './same-device.ts'
+import { type AddEntry, BulkAnswer, entrySchemas, ListEntries, type ListName, MAX_BULK, NOTES } from './schema.ts'
+
+export type AccessListRoutesOptions = { withSession: WithSession; list: ListName }
+
+/** Bytes: room for as many entries as a call may have, with what people write about them. */
+const BULK_BODY_LIMIT = 1_048_576
+
+/** The routes of one list; registered once for each. */
+export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions> = async (app, { withSession, list }) => {
+  const documented = { tags: ['lists'], security: [{ person: [] }] }
+  const { AddEntry, ChangeEntry, Bulk, Entry } = entrySchemas(list)
+
+  app.get(
+    '/',
+    { schema: { ...documented, summary: `List the ${list}`, querystring: ListEntries, response: answers({ 200: pageOf(Entry) }) } },
+    (request) => withSession(request.identity, (tx) => listEntries(tx, list, request.query), { readOnly: true }),
+  )
+
+  app.post(
+    '/',
+    {
+      schema: {
+        ...documented,
+        summary: `Add to the ${list}`,
+        description: `Names a device by its id, a MAC or an address. The same device in whichever way is 409 \`conflict\` when it is on this list,
+and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` takes it off there.`,
+        body: AddEntry,
+        response: answers({ 201: Entry }),
+      },
+    },
+    async (request, reply) => {
+      const entry = readEntry(list, request.body)
+      if ('path' in entry) throw problem('invalid-request', { errors: [entry] })
+      const stored = await withSession(request.identity, async (tx) => {
+        const outcome = (await changeEntries(tx, list, { add: [entry] })).added.get(entry) ?? { code: 'not-found' }
+        if ('code' in outcome) throw problem(outcome.code, 'entryId' in outcome ? { entryId: outcome.entryId } : {})
+        return findEntry(tx, list, outcome.id)
+      })
+      if (!stored) throw problem('not-found')
+      return reply.code(201).send(stored)
+    },
+  )
+
+  app.get(
+    '/:id',
+    { schema: { ...documented, summary: `Get an entry of the ${list}`, params: IdParams, response: answers({ 200: Entry }) } },
+    async (request) => {
+      const entry = await withSession(request.identity, (tx) => findEntry(tx, list, request.params.id), { readOnly: true })
+      if (!entry) throw problem('not-found')
+      return entry
+    },
+  )
+
+  app.patch(
+    '/:id',
+    {
+      schema: {
+        ...documented,
+        summary: `Change an entry of the ${list}`,
+        params: IdParams,
+        body: ChangeEntry,
+        response: answers({ 200: Entry }),
+      },
+    },
+    async (request) => {
+      const { id } = request.params
+      const entry = await withSession(request.identity, async (tx) =>
+        (await changeEntry(tx, list, id, request.body)) ? findEntry(tx, list, id) : undefined,
+      )
+      if (!entry) throw problem('not-found')
+      return entry
+    },
+  )
+
+  app.delete(
+    '/:id',
+    { schema: { ...documented, summary: `Remove from the ${list}`, params: IdParams, response: answers({ 204: Type.Null() }) } },
+    async (request, reply) => {
+      const { removed } = await withSession(request.identity, (tx) => changeEntries(tx, list, { remove: [request.params.id] }))
+      if (removed.size === 0) throw problem('not-found')
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.delete(
+    '/',
+    { schema: { ...documented, summary: `Clear the ${list} of a router`, querystring: ClearQuery, response: answers({ 200: Removed }) } },
+    async (request) => {
+      const removed = await withSession(request.identity, (tx) => clearEntries(tx, list, request.query.routerId))
+      if (removed === undefined) throw problem('not-found')
+      return { removed }
+    },
+  )
+
+  await app.register(async (bulk: typeof app) => {
+    // A megabyte of faults is told by its first.
+    bulk.setValidatorCompiler(createValidatorCompiler({ allErrors: false }))
+    bulk.post(
+      '/bulk',
+      {
+        bodyLimit: BULK_BODY_LIMIT,
+        schema: {
+          ...documented,
+          summary: `Add to the ${list} and remove from it`,
+          description: `At most ${MAX_BULK} of each: \`add\` in its order, then \`remove\`. Each is answered as if it had been called alone, and what fails
+leaves the others be; only a body of the wrong form is refused as a whole.`,
+          body: Bulk,
+          response: answers({ 200: BulkAnswer }),
+        },
+      },
+      async (request) => {
+        const add = (request.body.add ?? []).map((entry) => readEntry(list, entry))
+        const remove = (request.body.remove ?? []).map((id) => id.toLowerCase())
+        const readable = add.flatMap((entry) => ('path' in entry ? [] : entry))
+        const { added, removed } = await withSession(request.identity, (tx) => changeEntries(tx, list, { add: readable, remove }))
+        const outcomes = [
+          ...add.map((entry) => ('path' in entry ? failure('invalid-request') : outcomeOf(added.get(entry)))),
+          // The second time it is not there any more.
+          ...remove.map((id) => (removed.delete(id) ? { status: 204, id } : failure('not-found'))),
+        ]
+        return { results: outcomes.map((outcome, index) => ({ index, ...outcome })) }
+      },
+    )
+  })
+}
+
+type Outcome = Omit<BulkAnswer['results'][number], 'index'>
+
+const failure = (code: ProblemCode): Outcome => ({ status: PROBLEMS[code].status, code })
+const outcomeOf = (added: { id: string } | { code: ProblemCode } = { code: 'not-found' }): Outcome =>
+  'id' in added ? { status: 201, id: added.id } : failure(added.code)
+
+/** What JSON Schema cannot say: a MAC or an address that a device can have, in its one spelling; or else what is wrong. */
+function readEntry(list: ListName, { deviceId, routerId, mac, ip, name, move, ...notes }: AddEntry): NewEntry | FieldError {
+  const parsed = mac === undefined ? undefined : parseMac(mac)
+  if (parsed && !parsed.ok) return { path: '/body/mac', message: 'is not the MAC address of a device' }
+  const address = ip === undefined ? undefined : canonicalIp(ip)
+  if (ip !== undefined && (address === undefined || !isDeviceIp(address)))
+    return { path: '/body/ip', message: 'is not the address of a device' }
+  return {
+    deviceId: deviceId?.toLowerCase() ?? null,
+    routerId: routerId?.toLowerCase() ?? null,
+    mac: parsed?.mac ?? null,
+    ip: address ?? null,
+    name: name ?? null,
+    note: notes[NOTES[list]] ?? null,
+    move: move ?? false,
+  }
+}

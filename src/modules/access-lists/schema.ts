@@ -1,0 +1,79 @@
+import Type from 'typebox'
+import { Instant, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+
+export type ListName = 'whitelist' | 'blacklist'
+
+/** What a whitelist says in `description`, a blacklist says in `reason`. */
+export const NOTES = { whitelist: 'description', blacklist: 'reason' } as const
+
+/** At most so many in one call, of each. */
+export const MAX_BULK = 500
+
+export const ENTRY_SORTS = ['createdAt', 'name', 'mac', 'ip'] as const
+export const ListEntries = Strict({
+  routerId: Type.Optional(Uuid()),
+  search: Type.Optional(Text({ max: 100, description: 'Part of what the entry says, or of a name, MAC or address of its device' })),
+  ...pageQuery(ENTRY_SORTS),
+})
+export type ListEntries = Type.Static<typeof ListEntries>
+
+const EntryName = Type.Optional(Nullable(Text({ max: 100 })))
+const Note = Type.Optional(Nullable(Text({ max: 500 })))
+
+/** The note under the name that the list has for it. TypeScript sees both names, so that one implementation serves both lists. */
+const noteOf = <T extends Type.TSchema>(list: ListName, schema: T) =>
+  ({ [NOTES[list]]: schema }) as Record<(typeof NOTES)[ListName], Type.TOptional<T>>
+
+/** The schemas of one list. */
+export function entrySchemas(list: ListName) {
+  const AddEntry = Strict(
+    {
+      deviceId: Type.Optional(Uuid()),
+      routerId: Type.Optional(Uuid("With `mac` or `ip`; with `deviceId` it can only be that device's")),
+      mac: Type.Optional(Text({ max: 50, examples: ['02:00:5e:10:00:01'], description: 'Seen already or not' })),
+      ip: Type.Optional(Text({ max: 60, examples: ['192.0.2.7'], description: 'Seen already or not; the entry is about who has it' })),
+      name: EntryName,
+      ...noteOf(list, Note),
+      move: Type.Optional(Type.Boolean({ description: 'Takes the device off the other list in the same step' })),
+    },
+    { oneOf: [{ required: ['deviceId'] }, { required: ['routerId', 'mac'] }, { required: ['routerId', 'ip'] }] },
+  )
+  return {
+    AddEntry,
+    ChangeEntry: Strict({ name: EntryName, ...noteOf(list, Note) }, { minProperties: 1 }),
+    Bulk: Strict({
+      add: Type.Optional(Type.Array(AddEntry, { maxItems: MAX_BULK })),
+      remove: Type.Optional(Type.Array(Uuid(), { maxItems: MAX_BULK, description: 'Ids of entries' })),
+    }),
+    Entry: Type.Object(
+      {
+        id: Uuid(),
+        routerId: Uuid(),
+        deviceId: Nullable(Uuid('The device that the entry is about now, however it names it; null before it was ever seen')),
+        mac: Nullable(Type.String()),
+        ip: Nullable(Type.String()),
+        name: Nullable(Type.String()),
+        ...noteOf(list, Nullable(Type.String())),
+        createdAt: Instant(),
+      },
+      { $id: list === 'whitelist' ? 'WhitelistEntry' : 'BlacklistEntry' },
+    ),
+  }
+}
+
+type Schemas = ReturnType<typeof entrySchemas>
+export type Entry = Type.Static<Schemas['Entry']>
+export type AddEntry = Type.Static<Schemas['AddEntry']>
+export type ChangeEntry = Type.Static<Schemas['ChangeEntry']>
+
+export const BulkAnswer = Type.Object({
+  results: Type.Array(
+    Type.Object({
+      index: Type.Integer({ description: 'Counts through `add` first, then on through `remove`' }),
+      status: Type.Integer({ description: 'What the single call would have answered' }),
+      id: Type.Optional(Uuid('Of the entry that was added or removed')),
+      code: Type.Optional(Type.String({ description: 'Of the problem, where it failed' })),
+    }),
+  ),
+})
+export type BulkAnswer = Type.Static<typeof BulkAnswer>

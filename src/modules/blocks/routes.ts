@@ -1,0 +1,159 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { type FieldError, problem } from '../../http/problem.ts'
+import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import type { Tx, WithSession } from '../../rls/session.ts'
+import {
+  addBlock,
+  type End,
+  endBlock,
+  endBlocks,
+  extendPause,
+  findBlock,
+  findProtection,
+  holdBlock,
+  holdRouterOf,
+  listBlocks,
+} from './repository.ts'
+import { AddBlock, Block, Ended, ExtendPause, ListBlocks, ResetBlocks } from './schema.ts'
+
+export type BlockRoutesOptions = { withSession: WithSession }
+
+export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async (app, { withSession }) => {
+  const documented = { tags: ['blocks'], security: [{ person: [] }] }
+
+  app.get(
+    '/',
+    {
+      schema: {
+        ...documented,
+        summary: 'List blocks, active and past',
+        querystring: ListBlocks,
+        response: answers({ 200: pageOf(Block) }),
+      },
+    },
+    (request) => withSession(request.identity, (tx) => listBlocks(tx, request.query), { readOnly: true }),
+  )
+
+  app.post(
+    '/',
+    {
+      schema: {
+        ...documented,
+        summary: 'Block or pause a device, a group or a whole router',
+        description:
+          'With `minutes` or `until` it is a pause, which ends by itself. A target has one active block of each type (409 `conflict`). Infrastructure and the router itself are 409 `protected`; of a group or a router they are spared.',
+        body: AddBlock,
+        response: answers({ 201: Block }),
+      },
+    },
+    async (request, reply) => {
+      const { deviceId, groupId, reason, force = false } = request.body
+      const end = readEnd(request.body)
+      const type = readType(request.body)
+      const block = await withSession(request.identity, async (tx) => {
+        const routerId = await holdRouterOf(tx, request.body)
+        if (!routerId) throw problem('not-found')
+        if (deviceId) await refuseProtected(tx, deviceId, force)
+        return orRefusePast(await addBlock(tx, { routerId, deviceId, groupId, type, reason, end }))
+      })
+      return reply.code(201).send(block)
+    },
+  )
+
+  app.get(
+    '/:id',
+    { schema: { ...documented, summary: 'Get a block', params: IdParams, response: answers({ 200: Block }) } },
+    async (request) => {
+      const block = await withSession(request.identity, (tx) => findBlock(tx, request.params.id), { readOnly: true })
+      if (!block) throw problem('not-found')
+      return block
+    },
+  )
+
+  app.patch(
+    '/:id',
+    {
+      schema: {
+        ...documented,
+        summary: 'Move the end of a pause',
+        description: '`minutes` count from now. Only a pause that is still active can be extended (409 `conflict`).',
+        params: IdParams,
+        body: ExtendPause,
+        response: answers({ 200: Block }),
+      },
+    },
+    async (request) => {
+      const { id } = request.params
+      const end = readEnd(request.body)
+      return withSession(request.identity, async (tx) => {
+        if (!(await holdBlock(tx, id))) throw problem('not-found')
+        const pause = await extendPause(tx, id, end)
+        if (!pause) throw problem('conflict', { detail: 'Only a pause that is still active can be extended' })
+        return orRefusePast(pause)
+      })
+    },
+  )
+
+  app.delete(
+    '/:id',
+    {
+      schema: {
+        ...documented,
+        summary: 'End a block',
+        description: 'It stays in the history. Ending one that has ended changes nothing, and is 204 too.',
+        params: IdParams,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      await withSession(request.identity, async (tx) => {
+        if (!(await holdBlock(tx, id))) throw problem('not-found')
+        await endBlock(tx, id)
+      })
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.post(
+    '/reset',
+    { schema: { ...documented, summary: 'End every active block of a router', body: ResetBlocks, response: answers({ 200: Ended }) } },
+    async (request) => {
+      const ended = await withSession(request.identity, (tx) => endBlocks(tx, request.body.routerId))
+      if (ended === undefined) throw problem('not-found')
+      return { ended }
+    },
+  )
+}
+
+async function refuseProtected(tx: Tx, deviceId: string, force: boolean): Promise<void> {
+  const protection = await findProtection(tx, deviceId)
+  if (!protection) throw problem('not-found')
+  if (protection.isProtected) throw problem('protected')
+  if (protection.isOwn && !force) throw problem('own-device')
+}
+
+/** Thrown while the session is open, so that what ended before it began is not stored. */
+function orRefusePast<T extends { isActive: boolean }>(block: T): T {
+  if (!block.isActive) throw refusal({ path: '/body/until', message: 'is in the past' })
+  return block
+}
+
+/** The schema's date-time has leap seconds, which are no `Date`. */
+function readEnd({ minutes, until }: ExtendPause): End {
+  if (until === undefined) return { minutes }
+  if (minutes !== undefined) throw refusal({ path: '/body/until', message: 'stands beside minutes' })
+  const moment = new Date(until)
+  if (Number.isNaN(moment.getTime())) throw refusal({ path: '/body/until', message: 'is not a time' })
+  return { until: moment }
+}
+
+function readType({ type, minutes, until }: AddBlock): 'manual' | 'pause' {
+  const meant = minutes === undefined && until === undefined ? 'manual' : 'pause'
+  if (type === undefined || type === meant) return meant
+  const message = type === 'pause' ? 'is a pause, which needs minutes or until' : 'is a manual block, which has no end'
+  throw refusal({ path: '/body/type', message })
+}
+
+const refusal = (fault: FieldError) => problem('invalid-request', { errors: [fault] })

@@ -1,0 +1,58 @@
+import Type from 'typebox'
+import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+
+/** Both targets null: the whole router. */
+export const Block = Type.Object(
+  {
+    id: Uuid(),
+    routerId: Uuid(),
+    deviceId: Nullable(Uuid()),
+    groupId: Nullable(Uuid('Both null: the block is of the whole router')),
+    type: OneOf(['manual', 'pause']),
+    reason: Nullable(Type.String()),
+    blockedAt: Instant(),
+    until: NullableInstant('When a pause ends by itself'),
+    unblockedAt: NullableInstant('When it ended, by itself or early; null while it is active'),
+    isActive: Type.Boolean(),
+  },
+  { $id: 'Block' },
+)
+
+const end = {
+  minutes: Type.Integer({ minimum: 1, maximum: 525_600, description: 'From now' }),
+  until: Type.String({ format: 'date-time', maxLength: 40, description: 'In the future' }),
+}
+
+export const AddBlock = Strict(
+  {
+    deviceId: Type.Optional(Uuid()),
+    groupId: Type.Optional(Uuid()),
+    routerId: Type.Optional(Uuid()),
+    type: Type.Optional(OneOf(['manual', 'pause'], 'A pause has `minutes` or `until`, a manual block lasts until it is lifted')),
+    minutes: Type.Optional(end.minutes),
+    until: Type.Optional(end.until),
+    reason: Type.Optional(Nullable(Text({ max: 500, examples: ['Homework first'] }))),
+    force: Type.Optional(Type.Boolean({ description: 'Also a device that is marked `mine`' })),
+  },
+  { oneOf: [{ required: ['deviceId'] }, { required: ['groupId'] }, { required: ['routerId'] }] },
+)
+export type AddBlock = Type.Static<typeof AddBlock>
+
+export const ExtendPause = Strict(
+  { minutes: Type.Optional(end.minutes), until: Type.Optional(end.until) },
+  { oneOf: [{ required: ['minutes'] }, { required: ['until'] }] },
+)
+export type ExtendPause = Type.Static<typeof ExtendPause>
+
+export const BLOCK_SORTS = ['blockedAt', 'until'] as const
+export const ListBlocks = Strict({
+  routerId: Type.Optional(Uuid()),
+  deviceId: Type.Optional(Uuid()),
+  groupId: Type.Optional(Uuid()),
+  active: Type.Optional(Type.Boolean({ description: 'true: in force now; false: history' })),
+  ...pageQuery(BLOCK_SORTS),
+})
+export type ListBlocks = Type.Static<typeof ListBlocks>
+
+export const ResetBlocks = Strict({ routerId: Uuid() })
+export const Ended = Type.Object({ ended: Type.Integer({ description: 'How many were active' }) })

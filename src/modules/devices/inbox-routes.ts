@@ -1,0 +1,57 @@
+/** New devices that wait for a decision, on routers that hold them (`newDevices: "hold"`). */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { problem } from '../../http/problem.ts'
+import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import type { WithSession } from '../../rls/session.ts'
+import { wakeRouter } from '../policy/wake.ts'
+import { findRouter } from '../routers/repository.ts'
+import { changeDevice, findDevice, listDevices } from './repository.ts'
+import { Device, ListInbox } from './schema.ts'
+
+export type InboxRoutesOptions = { withSession: WithSession; onlineMinutes: number }
+
+export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+  const documented = { tags: ['devices'], security: [{ person: [] }] }
+
+  app.get(
+    '/routers/:id/inbox',
+    {
+      schema: {
+        ...documented,
+        summary: 'New devices that nobody has decided on',
+        params: IdParams,
+        querystring: ListInbox,
+        response: answers({ 200: pageOf(Device) }),
+      },
+    },
+    (request) =>
+      withSession(
+        request.identity,
+        async (tx) => {
+          const { id } = request.params
+          if (!(await findRouter(tx, id, onlineMinutes))) throw problem('not-found')
+          return listDevices(tx, { sort: '-firstSeen', ...request.query, routerId: id, approval: 'held' }, onlineMinutes)
+        },
+        { readOnly: true },
+      ),
+  )
+
+  for (const [verb, approval, summary] of [
+    ['approve', 'approved', 'Let a new device in'],
+    ['dismiss', 'dismissed', 'Take a new device off the inbox; it stays out until it is approved'],
+  ] as const) {
+    app.post(
+      `/devices/:id/${verb}`,
+      { schema: { ...documented, summary, params: IdParams, response: answers({ 200: Device }) } },
+      (request) =>
+        withSession(request.identity, async (tx) => {
+          const { id } = request.params
+          const routerId = await changeDevice(tx, id, { approval })
+          if (routerId) await wakeRouter(tx, routerId)
+          const device = await findDevice(tx, id, onlineMinutes)
+          if (!device) throw problem('not-found')
+          return device
+        }),
+    )
+  }
+}

@@ -1,0 +1,139 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { problem } from '../../http/problem.ts'
+import { answers, IdParams } from '../../http/schemas.ts'
+import type { Tx, WithSession } from '../../rls/session.ts'
+import { gatherDevices } from '../policy/gather.ts'
+import { findPolicyRows } from '../policy/repository.ts'
+import { wakeRouter } from '../policy/wake.ts'
+import { lockRouter } from '../routers/repository.ts'
+import { parseMac } from './mac.ts'
+import { findMergeRouter, listMerges, listParts, listSuggestions, mergeDevice, splitDevice, undoMerge } from './merge-repository.ts'
+import { findDevice, findRouterOf } from './repository.ts'
+import { Device, itemsOf, Merge, MergedDevice, MergeRecord, OfRouter, Split, Suggestion } from './schema.ts'
+
+export type MergeRoutesOptions = { withSession: WithSession; onlineMinutes: number }
+
+export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+  const documented = { tags: ['devices'], security: [{ person: [] }] }
+  const findOr404 = async (tx: Tx, id: string) => {
+    const device = await findDevice(tx, id, onlineMinutes)
+    if (!device) throw problem('not-found')
+    return device
+  }
+
+  app.post(
+    '/:id/merge',
+    {
+      schema: {
+        ...documented,
+        summary: 'Make one device of several',
+        description:
+          'MACs, addresses, entries, blocks and schedules follow; names too, where the device has none. Each merge can be undone.',
+        params: IdParams,
+        body: Merge,
+        response: answers({ 200: MergedDevice }),
+      },
+    },
+    (request) => {
+      const { id } = request.params
+      const { from } = request.body
+      if (from.includes(id)) throw problem('invalid-request', { errors: [{ path: '/body/from', message: 'names the device itself' }] })
+      return withSession(request.identity, async (tx) => {
+        const routerId = await holdRouter(tx, await findRouterOf(tx, id))
+        const [survivor, ...parts] = await listParts(tx, routerId, [id, ...from])
+        if (!survivor || parts.length < from.length) throw problem('not-found')
+        const mergeIds: string[] = []
+        for (const part of parts) mergeIds.push(await mergeDevice(tx, routerId, survivor, part))
+        await refuseBothLists(tx, routerId, id)
+        await wakeRouter(tx, routerId)
+        return { ...(await findOr404(tx, id)), mergeIds }
+      })
+    },
+  )
+
+  app.post(
+    '/:id/split',
+    {
+      schema: {
+        ...documented,
+        summary: 'Make a device of its own out of some MACs of another',
+        params: IdParams,
+        body: Split,
+        response: answers({ 201: Device }),
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      const macs = request.body.macs.map((text) => {
+        const mac = parseMac(text)
+        if (!mac.ok)
+          throw problem('invalid-request', { errors: [{ path: '/body/macs', message: 'holds what is not the MAC address of a device' }] })
+        return mac.mac
+      })
+      const device = await withSession(request.identity, async (tx) => {
+        const routerId = await holdRouter(tx, await findRouterOf(tx, id))
+        const made = await splitDevice(tx, routerId, id, [...new Set(macs)])
+        if (!made) throw problem('conflict', { detail: 'The device must have these MACs, and keep at least one' })
+        await wakeRouter(tx, routerId)
+        return findOr404(tx, made)
+      })
+      return reply.code(201).send(device)
+    },
+  )
+
+  app.get(
+    '/suggestions',
+    {
+      schema: {
+        ...documented,
+        summary: 'Devices that may be one',
+        description: 'The same host name, and one vanished as the other appeared. Nothing is ever merged by itself.',
+        querystring: OfRouter,
+        response: answers({ 200: itemsOf(Suggestion) }),
+      },
+    },
+    (request) =>
+      withSession(request.identity, async (tx) => counted(await listSuggestions(tx, request.query.routerId)), { readOnly: true }),
+  )
+
+  app.get(
+    '/merges',
+    {
+      schema: {
+        ...documented,
+        summary: 'Merges of a router, the newest first',
+        querystring: OfRouter,
+        response: answers({ 200: itemsOf(MergeRecord) }),
+      },
+    },
+    (request) => withSession(request.identity, async (tx) => counted(await listMerges(tx, request.query.routerId)), { readOnly: true }),
+  )
+
+  app.post(
+    '/merges/:id/undo',
+    { schema: { ...documented, summary: 'Undo a merge', params: IdParams, response: answers({ 200: Device }) } },
+    (request) =>
+      withSession(request.identity, async (tx) => {
+        const routerId = await holdRouter(tx, await findMergeRouter(tx, request.params.id))
+        const part = await undoMerge(tx, request.params.id)
+        if (!part) throw problem('conflict', { detail: 'It was undone before' })
+        await wakeRouter(tx, routerId)
+        return findOr404(tx, part)
+      }),
+  )
+}
+
+const counted = <T>(items: T[]) => ({ items, total: items.length })
+
+async function holdRouter(tx: Tx, routerId: string | undefined): Promise<string> {
+  if (!routerId || !(await lockRouter(tx, routerId))) throw problem('not-found')
+  return routerId
+}
+
+/** Two devices on opposite lists cannot become one that is on both. @throws Problem, which takes the merge back */
+async function refuseBothLists(tx: Tx, routerId: string, id: string): Promise<void> {
+  const rows = await findPolicyRows(tx, routerId)
+  const merged = rows && gatherDevices(rows, rows.router.now).find((device) => device.id === id)
+  const [entryId] = merged?.blacklistEntries ?? []
+  if (entryId && merged?.whitelistEntries.length) throw problem('on-other-list', { entryId, detail: 'The devices are on opposite lists' })
+}

@@ -1,0 +1,100 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { problem } from '../../http/problem.ts'
+import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import type { WithSession } from '../../rls/session.ts'
+import { parseRate } from '../routers/rate.ts'
+import { addGroup, changeGroup, findGroup, type GroupValues, listGroups, moveDevices, removeGroup } from './repository.ts'
+import { AddGroup, ChangeGroup, Group, type GroupFields, ListGroups, MoveDevices, Moved } from './schema.ts'
+
+export type GroupRoutesOptions = { withSession: WithSession }
+
+export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async (app, { withSession }) => {
+  const documented = { tags: ['groups'], security: [{ person: [] }] }
+
+  app.get(
+    '/',
+    { schema: { ...documented, summary: 'List groups of devices', querystring: ListGroups, response: answers({ 200: pageOf(Group) }) } },
+    (request) => withSession(request.identity, (tx) => listGroups(tx, request.query), { readOnly: true }),
+  )
+
+  app.post(
+    '/',
+    { schema: { ...documented, summary: 'Make a group', body: AddGroup, response: answers({ 201: Group }) } },
+    async (request, reply) => {
+      const { routerId, name } = request.body
+      const values = { ...storable(request.body), routerId, name }
+      const group = await withSession(request.identity, (tx) => addGroup(tx, values))
+      if (!group) throw problem('not-found')
+      return reply.code(201).send(group)
+    },
+  )
+
+  app.get(
+    '/:id',
+    { schema: { ...documented, summary: 'Get a group', params: IdParams, response: answers({ 200: Group }) } },
+    async (request) => {
+      const group = await withSession(request.identity, (tx) => findGroup(tx, request.params.id), { readOnly: true })
+      if (!group) throw problem('not-found')
+      return group
+    },
+  )
+
+  app.patch(
+    '/:id',
+    { schema: { ...documented, summary: 'Change a group', params: IdParams, body: ChangeGroup, response: answers({ 200: Group }) } },
+    async (request) => {
+      const values = storable(request.body)
+      const group = await withSession(request.identity, (tx) => changeGroup(tx, request.params.id, values))
+      if (!group) throw problem('not-found')
+      return group
+    },
+  )
+
+  app.delete(
+    '/:id',
+    {
+      schema: {
+        ...documented,
+        summary: 'Remove a group',
+        description: 'Its devices are in none then; its schedules and pauses go with it.',
+        params: IdParams,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      if (!(await withSession(request.identity, (tx) => removeGroup(tx, request.params.id)))) throw problem('not-found')
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.post(
+    '/:id/devices',
+    {
+      schema: {
+        ...documented,
+        summary: 'Move devices into a group and out of it',
+        description: 'All or none: a device that is not on the router of the group is 404. A device is in one group at most.',
+        params: IdParams,
+        body: MoveDevices,
+        response: answers({ 200: Moved }),
+      },
+    },
+    async (request) => {
+      const { add = [], remove = [] } = request.body
+      const added = new Set(add.map((id) => id.toLowerCase()))
+      if (remove.some((id) => added.has(id.toLowerCase())))
+        throw problem('invalid-request', { errors: [{ path: '/body/remove', message: 'names a device that is also to be added' }] })
+      const moved = await withSession(request.identity, (tx) => moveDevices(tx, request.params.id, { add, remove }))
+      if (!moved) throw problem('not-found')
+      return moved
+    },
+  )
+}
+
+/** What JSON Schema cannot say: rates within bounds whatever their unit. */
+function storable({ name, rate }: GroupFields): GroupValues {
+  const kbit = rate === undefined || rate === null ? rate : parseRate(rate)
+  if (rate && kbit === undefined) throw problem('invalid-request', { errors: [{ path: '/body/rate', message: 'is not a rate' }] })
+  return { ...(name !== undefined && { name }), ...(kbit !== undefined && { rate: kbit }) }
+}

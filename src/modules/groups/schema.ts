@@ -1,0 +1,39 @@
+import Type from 'typebox'
+import { Instant, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { AddRouter } from '../routers/schema.ts'
+
+export const Group = Type.Object(
+  {
+    id: Uuid(),
+    routerId: Uuid(),
+    name: Type.String(),
+    rate: Nullable(Type.Integer({ description: 'kbit/s' })),
+    deviceCount: Type.Integer(),
+    createdAt: Instant(),
+  },
+  { $id: 'Group' },
+)
+export type Group = Type.Static<typeof Group>
+
+const name = Text({ max: 100, examples: ['kids'], description: 'One of its name on a router' })
+const { limitRate: rate } = AddRouter.properties
+
+export const AddGroup = Strict({ routerId: Uuid(), name, rate })
+export const ChangeGroup = Type.Partial(Strict({ name, rate }), { additionalProperties: false, minProperties: 1 })
+export type GroupFields = Type.Static<typeof ChangeGroup>
+
+export const GROUP_SORTS = ['name', 'createdAt'] as const
+export const ListGroups = Strict({
+  routerId: Type.Optional(Uuid()),
+  search: Type.Optional(Text({ max: 100, description: 'Part of a name' })),
+  ...pageQuery(GROUP_SORTS),
+})
+export type ListGroups = Type.Static<typeof ListGroups>
+
+const Devices = Type.Optional(Type.Array(Uuid(), { maxItems: 1_000 }))
+export const MoveDevices = Strict({ add: Devices, remove: Devices }, { minProperties: 1 })
+export const Moved = Type.Object({
+  added: Type.Integer({ description: 'That were not in the group, perhaps in another' }),
+  removed: Type.Integer({ description: 'That were in the group and are now in none' }),
+})
+export type Moved = Type.Static<typeof Moved>

@@ -1,0 +1,120 @@
+/** Delivery: the policy as JSON, as an nft script or as plain lines, at once or when it changes. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import type { AsAgent } from '../../auth/as-agent.ts'
+import { problem } from '../../http/problem.ts'
+import { answers } from '../../http/schemas.ts'
+import type { PolicyDocument } from './document.ts'
+import { findPolicy } from './find-policy.ts'
+import { toNftScript } from './nft.ts'
+import { noteApplied } from './repository.ts'
+import { Applied, Policy, WaitQuery } from './schema.ts'
+import { toTextLines } from './text.ts'
+import type { PolicyWatch } from './watch.ts'
+
+export type PolicyAgentRoutesOptions = { asAgent: AsAgent; policyWatch: PolicyWatch; closing: AbortSignal }
+
+const FORMS = {
+  'application/json': undefined,
+  'text/x-nftables': (policy: PolicyDocument) => toNftScript(policy, policy.generatedAt),
+  'text/plain': toTextLines,
+} as const
+type Form = keyof typeof FORMS
+
+export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptions> = async (app, { asAgent, policyWatch, closing }) => {
+  const documented = { tags: ['agent'], security: [{ agent: [] }] }
+
+  const look = (request: FastifyRequest) =>
+    asAgent(
+      request.identity,
+      'policy:read',
+      async (tx, { routerId }) => {
+        const policy = await findPolicy(tx, routerId)
+        if (!policy) throw problem('unauthenticated')
+        return policy
+      },
+      { readOnly: true },
+    )
+
+  app.get(
+    '/policy',
+    {
+      schema: {
+        ...documented,
+        summary: 'What to enforce',
+        description: `As JSON, as an nft script (\`Accept: text/x-nftables\`) that replaces a table of its own in one step, or as a line a MAC (\`Accept: text/plain\`).
+With \`If-None-Match\` (the ETag of the last answer) an unchanged policy is 304; with \`?wait=\` the answer is held back until it changes, by
+somebody's hand or by time, and is 304 when it does not.`,
+        querystring: WaitQuery,
+        response: answers({ 200: Policy, 304: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      const deadline = Date.now() + (request.query.wait ?? 0) * 1_000
+      const policy = await changedPolicy(request, deadline)
+      reply.header('etag', `"${policy.revision}"`).header('vary', 'Accept').header('cache-control', 'no-cache')
+      if (isKnown(request, policy)) return reply.code(304).send(null)
+      return answerAs(formOf(request), policy, reply)
+    },
+  )
+
+  /** The first policy that the agent does not have, or the one it has when `deadline` passes or the server leaves. */
+  async function changedPolicy(request: FastifyRequest, deadline: number): Promise<PolicyDocument> {
+    let policy = await look(request)
+    if (deadline <= Date.now() || !isKnown(request, policy)) return policy
+    const gone = new AbortController()
+    request.raw.on('close', () => gone.abort())
+    // The request is read whole: from here on silence is what was asked for, not a slow client. (An injected request has no such socket.)
+    request.raw.socket.setTimeout?.(0)
+    const watching = policyWatch.watch(policy.routerId, gone.signal)
+    try {
+      while (Date.now() < deadline && !closing.aborted && !gone.signal.aborted) {
+        // The first time too: what changed before the watch began is not slept through.
+        policy = await look(request)
+        if (!isKnown(request, policy)) break
+        await watching.next(Math.min(deadline, nextTurn(policy)))
+      }
+      return policy
+    } finally {
+      watching.stop()
+    }
+  }
+
+  app.post(
+    '/policy/applied',
+    {
+      schema: { ...documented, summary: 'What is enforced now, or why it is not', body: Applied, response: answers({ 204: Type.Null() }) },
+    },
+    async (request, reply) => {
+      const { revision, error = null } = request.body
+      await asAgent(request.identity, 'policy:read', (tx, { routerId }) => noteApplied(tx, routerId, revision, error))
+      return reply.code(204).send(null)
+    },
+  )
+}
+
+/** When time next changes an outcome, by this process's clock: the policy's times are the database's. */
+function nextTurn({ devices, generatedAt }: PolicyDocument): number {
+  const turns = devices.flatMap(({ until }) => (until ? until.getTime() - generatedAt.getTime() : []))
+  return Date.now() + turns.reduce((soonest, turn) => Math.min(soonest, turn), Number.POSITIVE_INFINITY)
+}
+
+/** Whether `If-None-Match` names the revision: quoted or not, weak or strong, one of several, or `*`. */
+function isKnown(request: FastifyRequest, { revision }: PolicyDocument): boolean {
+  const known = (request.headers['if-none-match'] ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', ''))
+  return known.includes(revision) || known.includes('*')
+}
+
+/** The first form that `Accept` names; JSON when it names none. */
+function formOf(request: FastifyRequest): Form {
+  const accepted = (request.headers.accept ?? '').split(',').map((range) => range.split(';', 1)[0]?.trim().toLowerCase())
+  return accepted.find((range): range is Form => range !== undefined && Object.hasOwn(FORMS, range)) ?? 'application/json'
+}
+
+function answerAs(form: Form, policy: PolicyDocument, reply: FastifyReply) {
+  const write = FORMS[form]
+  if (!write) return reply.send(policy)
+  // Text is not held against the JSON schema of the answer.
+  return reply.type(`${form}; charset=utf-8`).serializer(String).send(write(policy))
+}

@@ -1,0 +1,65 @@
+/** From facts to the document that an agent enforces: decisions, until when they hold, and a revision of the whole. Pure. */
+import { createHash } from 'node:crypto'
+import { decide, decideUnknown } from './decide.ts'
+import type { Outcome, PolicyDocument, PolicyEntry } from './document.ts'
+import type { DeviceFacts, RouterFacts } from './facts.ts'
+
+/** Changes within so long are told ahead. */
+const TOLD_AHEAD_MS = 48 * 3_600_000
+
+export function evaluate(router: RouterFacts, devices: DeviceFacts[], at: Date): PolicyDocument {
+  const entries = devices.map((device) => entryOf(device, router, at)).sort((a, b) => compare(keyOf(a), keyOf(b)))
+  const unknown = decideUnknown(router, at)
+  const changes = new Set(entries.flatMap(({ upcoming }) => upcoming.map((change) => change.at.getTime())))
+  return {
+    revision: revisionOf(entries, unknown),
+    routerId: router.id,
+    mode: router.mode,
+    generatedAt: at,
+    default: unknown,
+    devices: entries,
+    changesAt: [...changes].sort((a, b) => a - b).map((time) => new Date(time)),
+  }
+}
+
+function entryOf(device: DeviceFacts, router: RouterFacts, at: Date): PolicyEntry {
+  const { reasons, ...now } = decide(device, router, at)
+  const changes: PolicyEntry['upcoming'] = []
+  let last: Outcome = now
+  for (const time of turningPoints(device, at)) {
+    const { decision, rate } = decide(device, router, time)
+    if (decision !== last.decision || rate !== last.rate) changes.push({ at: time, decision, rate })
+    last = { decision, rate }
+  }
+  const [next] = changes
+  const upcoming = changes.filter((change) => change.at.getTime() - at.getTime() <= TOLD_AHEAD_MS)
+  return { deviceId: device.id, macs: [...device.macs].sort(), ...now, until: next?.at ?? null, reasons, upcoming }
+}
+
+/** The moments after `at` at which time alone could change the outcome, in order. */
+function turningPoints({ blocks, overrides, schedules }: DeviceFacts, at: Date): Date[] {
+  const times = [
+    ...blocks.map(({ until }) => until),
+    ...overrides.map(({ until }) => until),
+    ...schedules.flatMap(({ windows }) => windows.flatMap(({ from, to }) => [from, to])),
+  ].flatMap((time) => time?.getTime() ?? [])
+  return [...new Set(times)]
+    .filter((time) => time > at.getTime())
+    .sort((a, b) => a - b)
+    .map((time) => new Date(time))
+}
+
+/**
+ * A digest of the outcome: what is decided for whom, and until when, since an agent ends a pause by itself. What is further ahead is left out:
+ * it comes into view as time passes, without the outcome changing.
+ */
+function revisionOf(entries: PolicyEntry[], unknown: Outcome): string {
+  const outcome = entries.map(({ macs, decision, rate, until }) => [macs, decision, rate, until])
+  return createHash('sha256')
+    .update(JSON.stringify([outcome, unknown.decision, unknown.rate]))
+    .digest('base64url')
+    .slice(0, 22)
+}
+
+const keyOf = ({ macs, deviceId }: PolicyEntry) => macs.join() || `~${deviceId}`
+const compare = (a: string, b: string) => Number(a > b) - Number(a < b)

@@ -1,0 +1,182 @@
+/**
+ * The policy as an nft script for a router with nftables 0.9.8 or later (OpenWrt's fw4 has 1.0.2), kernel 5.4 or later; nothing but
+ * what OpenWrt's `kmod-nft-core` holds. `nft -f` applies it in one transaction: the own table is made anew, the router's stay untouched.
+ *
+ * - Where: the forward hook, just before fw4's own (`filter`), so before it accepts what is established. The router itself is never in
+ *   the way: what it sends, receives and serves (DHCP, DNS) does not pass there, nor does what stays within one bridge.
+ * - Who: a packet from the home is judged by its sender (`sent_n`, by MAC). What comes back has the MAC of the uplink, so it is judged by
+ *   the connection mark that the device's own packets set (`returned_n`): both directions end, established or not, from the device's next
+ *   packet on. "From the home" is the direction of the connection, or a private source address, so that what answers a forwarded port
+ *   counts too, and an uplink that somebody's list happens to block cuts off nobody else.
+ * - When: the outcomes of a device lie in maps in the order of time, each with a native timeout, the last without. The first map that
+ *   still holds the device decides, so a pause ends and a window starts with no call and whatever the router's clock says. What holds
+ *   after the last known change stays until the next script, except that a block never outlives its `until`.
+ * - How fast: packets over the rate are dropped (policing), one budget a device and direction for all its MACs and addresses. Policing
+ *   needs neither tc nor an ifb device and no interface's name; TCP settles at the rate. The bucket is one second and one packet of
+ *   64 kB, since receive offload hands the hook packets of that size.
+ * - MACs without an entry get the default; they are told apart by a hash of the MAC. Links without MACs (PPP, WireGuard) pass.
+ *
+ * Flow offloading must be off on the router: it carries established connections past every hook.
+ */
+import type { Outcome, PolicyDocument, PolicyEntry } from './document.ts'
+
+/** One device on the wire. Its last phase has no end. */
+type Device = { macs: string[]; mark: number; phases: Phase[] }
+type Phase = { verdict: string; seconds: number | null }
+
+// A mark is 0x4e and the last three octets of the first MAC, so that `conntrack -L` can be read; 0x4f and a hash for the unlisted. As a
+// device keeps its mark, the marks on its connections outlive a new script. Only connections of restricted devices are marked: other
+// users of marks (mwan3, pbr) keep the rest.
+const LISTED = 0x4e000000
+const UNLISTED = 0x4f000000
+const NUMBERS = 0x1000000
+const UNLISTED_RANGE = `${hex(UNLISTED)}-${hex(UNLISTED + NUMBERS - 1)}`
+
+const HOME_V4 = '10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16'
+const HOME_V6 = 'fc00::/7, fe80::/10'
+
+/** kbit/s; the kernel refuses a rate of zero, and those whose product with a second in ns exceeds 64 bits. */
+const RATES = { least: 1, most: 100_000_000 }
+
+const PASS = 'accept'
+
+/**
+ * The script that enforces a document from a moment on. The same document and moment give the same bytes, whatever the order of devices.
+ * MACs, numbers and the revision are all that enters it.
+ * @param at what the timeouts count from, in whole seconds rounded up: when the agent gets the script
+ */
+export function toNftScript(document: PolicyDocument, at: Date): string {
+  const unlisted = verdictOf(document.default)
+  const devices = devicesOf(document, at, unlisted === PASS)
+  const marked = devices.filter(({ phases }) => phases.some(({ verdict }) => verdict !== PASS))
+  const layers = [...Array(Math.max(0, ...devices.map(({ phases }) => phases.length))).keys()]
+  const rates = ratesOf([unlisted, ...devices.flatMap(({ phases }) => phases.map(({ verdict }) => verdict))])
+  const isOpen = unlisted === PASS
+
+  return [
+    `# NetPilot policy ${document.revision} of router ${document.routerId} at ${at.toISOString()}`,
+    'add table inet netpilot',
+    'delete table inet netpilot',
+    'table inet netpilot {',
+    ...mapOf(
+      'marks',
+      'ether_addr : mark',
+      byMac(marked, ({ mark }) => ` : ${hex(mark)}`),
+    ),
+    ...layers.flatMap((layer) => [
+      ...mapOf(
+        `sent_${layer}`,
+        'ether_addr : verdict',
+        byMac(devices, ({ phases }) => outcomeAt(phases, layer)),
+      ),
+      ...mapOf(
+        `returned_${layer}`,
+        'mark : verdict',
+        marked.flatMap(({ mark, phases }) => keyed(hex(mark), outcomeAt(phases, layer))),
+      ),
+    ]),
+    ...rates.flatMap(policed),
+    '  chain returned {',
+    ...layers.map((layer) => `    ct mark vmap @returned_${layer}`),
+    ...(isOpen ? [] : [`    ct mark ${UNLISTED_RANGE} ${unlisted}`]),
+    '  }',
+    '  chain sent {',
+    // A device that was unlisted and is allowed now: its connections lose the mark.
+    ...(isOpen ? [] : [`    ct direction original ct mark ${UNLISTED_RANGE} ct mark set 0`]),
+    '    ct mark set ether saddr map @marks',
+    ...layers.map((layer) => `    ether saddr vmap @sent_${layer}`),
+    ...(isOpen ? [] : [`    ct direction original ct mark set jhash ether saddr mod ${NUMBERS} seed 1 offset ${hex(UNLISTED)}`]),
+    '    goto returned',
+    '  }',
+    '  chain forward {',
+    '    type filter hook forward priority filter - 10; policy accept;',
+    // What the world sends to a forwarded port is the answering device's affair.
+    '    ct direction original ct status and dnat == 0 goto sent',
+    `    ip saddr { ${HOME_V4} } goto sent`,
+    `    ip6 saddr { ${HOME_V6} } goto sent`,
+    '    goto returned',
+    '  }',
+    '}',
+    '',
+  ].join('\n')
+}
+
+/** The devices that the script has to name, sorted; a MAC named twice counts once, as nft would refuse the whole script. */
+function devicesOf(document: PolicyDocument, at: Date, isOpen: boolean): Device[] {
+  const seen = new Set<string>()
+  const taken = new Set<number>()
+  return document.devices
+    .map((entry) => ({ entry, macs: [...entry.macs].sort() }))
+    .sort((a, b) => ((a.macs[0] ?? '') < (b.macs[0] ?? '') ? -1 : 1))
+    .flatMap(({ entry, macs: all }) => {
+      const macs = all.filter((mac) => !seen.has(mac) && seen.add(mac))
+      const [first] = macs
+      if (!first) return []
+      return [{ macs, mark: markOf(first, taken), phases: phasesOf(entry, document.generatedAt, at, isOpen) }]
+    })
+    .filter(({ phases }) => phases.length > 0)
+}
+
+function markOf(mac: string, taken: Set<number>): number {
+  let number = Number.parseInt(mac.replaceAll(':', '').slice(-6), 16)
+  while (taken.has(number)) number = (number + 1) % NUMBERS
+  taken.add(number)
+  return LISTED + number
+}
+
+/** What a device gets from `at` on, in order. Where unlisted MACs pass, it needs no name for the time when it passes for good. */
+function phasesOf(entry: PolicyEntry, since: Date, at: Date, isOpen: boolean): Phase[] {
+  const end = entry.decision === 'block' && entry.until ? [{ at: entry.until, decision: 'allow' as const, rate: null }] : []
+  const outcomes = [{ ...entry, at: since }, ...(entry.upcoming.length > 0 ? entry.upcoming : end)]
+  const phases = outcomes
+    .map((outcome, index) => {
+      const next = outcomes[index + 1]
+      return { verdict: verdictOf(outcome), seconds: next ? Math.ceil((next.at.getTime() - at.getTime()) / 1000) : null }
+    })
+    .filter(({ seconds }) => seconds === null || seconds > 0)
+  if (isOpen && phases.at(-1)?.verdict === PASS) phases.pop()
+  return phases
+}
+
+function verdictOf({ decision, rate }: Outcome): string {
+  if (decision === 'block') return 'drop'
+  return rate === null ? PASS : `goto rate_${Math.min(Math.max(rate, RATES.least), RATES.most)}`
+}
+
+const ratesOf = (verdicts: string[]) =>
+  [...new Set(verdicts.flatMap((verdict) => /^goto rate_(\d+)$/.exec(verdict)?.[1] ?? []))].map(Number).sort((a, b) => a - b)
+
+/** A budget for each connection mark and direction; 125 bytes/s are one kbit/s. */
+const policed = (rate: number) => [
+  `  set rate_${rate} {`,
+  '    type mark . ct_dir',
+  '    size 65536',
+  '    flags dynamic,timeout',
+  '    timeout 1m',
+  '  }',
+  `  chain rate_${rate} {`,
+  `    update @rate_${rate} { ct mark . ct direction limit rate over ${rate * 125} bytes/second burst 64 kbytes } drop`,
+  '  }',
+]
+
+function outcomeAt(phases: Phase[], layer: number): string | undefined {
+  const phase = phases[layer]
+  return phase && `${phase.seconds === null ? '' : ` timeout ${phase.seconds}s`} : ${phase.verdict}`
+}
+
+const byMac = (devices: Device[], what: (device: Device) => string | undefined) =>
+  devices.flatMap((device) => device.macs.flatMap((mac) => keyed(mac, what(device)))).sort()
+
+const keyed = (key: string, outcome: string | undefined) => (outcome === undefined ? [] : [`${key}${outcome}`])
+
+const mapOf = (name: string, type: string, elements: string[]) => [
+  `  map ${name} {`,
+  `    type ${type}`,
+  ...(type.endsWith('verdict') ? ['    flags timeout'] : []),
+  ...(elements.length > 0 ? ['    elements = {', ...elements.map((element) => `      ${element},`), '    }'] : []),
+  '  }',
+]
+
+function hex(number: number): string {
+  return `0x${number.toString(16).padStart(8, '0')}`
+}

@@ -1,0 +1,77 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { problem } from '../../http/problem.ts'
+import { answers, IdParams } from '../../http/schemas.ts'
+import type { WithSession } from '../../rls/session.ts'
+import { findRouterOf } from '../devices/repository.ts'
+import { findPolicy } from './find-policy.ts'
+import { Entry, Policy, PolicyQuery } from './schema.ts'
+
+export type PolicyRoutesOptions = { withSession: WithSession }
+
+/** How far ahead a question about another moment may lie. */
+const MAX_AHEAD_MS = 366 * 86_400_000
+/** A clock that is a little behind asks about the past without meaning to. */
+const MAX_BEHIND_MS = 5 * 60_000
+
+/** For the owner: what is enforced, and why. */
+export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = async (app, { withSession }) => {
+  const documented = { tags: ['policy'], security: [{ person: [] }] }
+
+  app.get(
+    '/routers/:id/policy',
+    {
+      schema: {
+        ...documented,
+        summary: 'What the router must enforce, and why',
+        description: '`?at=` asks for another moment: would the tablet have internet on Friday at half past nine?',
+        params: IdParams,
+        querystring: PolicyQuery,
+        response: answers({ 200: Policy }),
+      },
+    },
+    async (request) => {
+      const moment = momentOf(request.query.at)
+      const policy = await withSession(request.identity, (tx) => findPolicy(tx, request.params.id, moment), { readOnly: true })
+      if (!policy) throw problem('not-found')
+      return policy
+    },
+  )
+
+  app.get(
+    '/devices/:id/policy',
+    {
+      schema: {
+        ...documented,
+        summary: 'What becomes of a device, and why',
+        params: IdParams,
+        querystring: PolicyQuery,
+        response: answers({ 200: Entry }),
+      },
+    },
+    async (request) => {
+      const moment = momentOf(request.query.at)
+      const { id } = request.params
+      const entry = await withSession(
+        request.identity,
+        async (tx) => {
+          const routerId = await findRouterOf(tx, id)
+          const policy = routerId && (await findPolicy(tx, routerId, moment))
+          return policy ? policy.devices.find(({ deviceId }) => deviceId === id) : undefined
+        },
+        { readOnly: true },
+      )
+      if (!entry) throw problem('not-found')
+      return entry
+    },
+  )
+}
+
+function momentOf(at: string | undefined): Date | undefined {
+  if (at === undefined) return undefined
+  const moment = new Date(at)
+  const ahead = moment.getTime() - Date.now()
+  if (ahead > MAX_AHEAD_MS || ahead < -MAX_BEHIND_MS) {
+    throw problem('invalid-request', { errors: [{ path: '/querystring/at', message: 'must lie between now and a year ahead' }] })
+  }
+  return moment
+}

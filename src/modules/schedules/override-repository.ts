@@ -1,0 +1,54 @@
+import { ownerOf } from '../../rls/mine.ts'
+import type { Tx } from '../../rls/session.ts'
+import { wakeRouter } from '../policy/wake.ts'
+import { survivorOf } from './repository.ts'
+import type { Override } from './schema.ts'
+import { overrides } from './table.ts'
+import type { Recurrence } from './windows.ts'
+
+type NewOverride = { routerId: string; deviceId: string; decision: 'allow' | 'block'; until: Date }
+
+const OVERRIDES = `select o.id, survivor.id as "deviceId", o.decision, o.until, o.created_at as "createdAt"
+  from user_schedule_overrides o join ${survivorOf('o.device_id')} on true where o.user_id = $1 and survivor.id = $2`
+
+/** The one in force: of several (their devices were merged) that which lasts longest. */
+export async function findOverride(tx: Tx, deviceId: string): Promise<Override | undefined> {
+  const [override] = await tx.query<Override>({
+    name: 'find override',
+    text: `${OVERRIDES} and o.until > now() order by o.until desc, o.decision limit 1`,
+    values: [ownerOf(tx), deviceId],
+  })
+  return override
+}
+
+/** In place of all earlier ones of the device. The caller holds the router. */
+export async function replaceOverride(tx: Tx, override: NewOverride): Promise<Override | undefined> {
+  await clearOverrides(tx, override)
+  await tx.insert(overrides).values({ userId: ownerOf(tx), ...override })
+  return findOverride(tx, override.deviceId)
+}
+
+/** The caller holds the router. */
+export async function clearOverrides(tx: Tx, { routerId, deviceId }: Pick<NewOverride, 'routerId' | 'deviceId'>): Promise<void> {
+  await tx.query({
+    name: 'clear overrides',
+    text: `delete from user_schedule_overrides where user_id = $1 and id in (select mine.id from (${OVERRIDES}) mine)`,
+    values: [ownerOf(tx), deviceId],
+  })
+  await wakeRouter(tx, routerId)
+}
+
+/** The enabled schedules of a device and its group, and the moment that it is; undefined when there is no such device. */
+export async function findRecurrences(tx: Tx, deviceId: string): Promise<{ now: Date; recurrences: Recurrence[] } | undefined> {
+  const [found] = await tx.query<{ now: Date; timeZone: string; recurrences: Omit<Recurrence, 'timeZone'>[] }>({
+    name: 'find recurrences',
+    text: `select now() as now, r.time_zone as "timeZone", array(
+        select json_build_object('days', s.days, 'start', left(s.start_time::text, 5), 'end', left(s.end_time::text, 5))
+        from user_schedules s left join ${survivorOf('s.device_id')} on true
+        where s.user_id = $1 and s.router_id = d.router_id and s.enabled and (survivor.id = d.id or s.group_id = d.group_id)
+      ) as recurrences
+      from user_devices d join user_routers r on r.user_id = $1 and r.id = d.router_id where d.user_id = $1 and d.id = $2`,
+    values: [ownerOf(tx), deviceId],
+  })
+  return found && { now: found.now, recurrences: found.recurrences.map((recurrence) => ({ ...recurrence, timeZone: found.timeZone })) }
+}

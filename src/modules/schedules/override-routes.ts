@@ -1,0 +1,77 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { problem } from '../../http/problem.ts'
+import { answers, IdParams } from '../../http/schemas.ts'
+import type { WithSession } from '../../rls/session.ts'
+import { clearOverrides, findOverride, findRecurrences, replaceOverride } from './override-repository.ts'
+import { holdRouterOf } from './repository.ts'
+import { AddOverride, Override } from './schema.ts'
+import { nextChange } from './windows.ts'
+
+export type OverrideRoutesOptions = { withSession: WithSession }
+
+/** A schedule repeats within a week; the eighth day is for a clock change. */
+const NEXT_CHANGE_DAYS = 8
+
+export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = async (app, { withSession }) => {
+  const documented = { tags: ['schedules'], security: [{ person: [] }] }
+
+  app.post(
+    '/:id/override',
+    {
+      schema: {
+        ...documented,
+        summary: 'Override the schedules of a device for a while',
+        description: 'It takes the place of an earlier one.',
+        params: IdParams,
+        body: AddOverride,
+        response: answers({ 201: Override }),
+      },
+    },
+    async (request, reply) => {
+      const { id: deviceId } = request.params
+      const { decision, until = 'next-change' } = request.body
+      const override = await withSession(request.identity, async (tx) => {
+        const routerId = await holdRouterOf(tx, { deviceId })
+        const schedules = await findRecurrences(tx, deviceId)
+        if (!routerId || !schedules) throw problem('not-found')
+        const { now, recurrences } = schedules
+        const end = until === 'next-change' ? nextChange(recurrences, now, NEXT_CHANGE_DAYS) : new Date(until)
+        if (!end) throw refused(`no schedule of the device or its group starts or ends within ${NEXT_CHANGE_DAYS} days: say a time`)
+        // Also false for what JavaScript has no time for, such as a leap second.
+        if (!(end > now)) throw refused('is not a time in the future')
+        return replaceOverride(tx, { routerId, deviceId, decision, until: end })
+      })
+      if (!override) throw problem('not-found')
+      return reply.code(201).send(override)
+    },
+  )
+
+  app.get(
+    '/:id/override',
+    {
+      schema: { ...documented, summary: 'Get the override of a device', params: IdParams, response: answers({ 200: Override }) },
+    },
+    async (request) => {
+      const override = await withSession(request.identity, (tx) => findOverride(tx, request.params.id), { readOnly: true })
+      if (!override) throw problem('not-found')
+      return override
+    },
+  )
+
+  app.delete(
+    '/:id/override',
+    { schema: { ...documented, summary: 'End the override of a device', params: IdParams, response: answers({ 204: Type.Null() }) } },
+    async (request, reply) => {
+      const { id: deviceId } = request.params
+      await withSession(request.identity, async (tx) => {
+        const routerId = await holdRouterOf(tx, { deviceId })
+        if (!routerId || !(await findOverride(tx, deviceId))) throw problem('not-found')
+        await clearOverrides(tx, { routerId, deviceId })
+      })
+      return reply.code(204).send(null)
+    },
+  )
+}
+
+const refused = (message: string) => problem('invalid-request', { errors: [{ path: '/body/until', message }] })

@@ -1,0 +1,69 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { problem } from '../../http/problem.ts'
+import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import type { WithSession } from '../../rls/session.ts'
+import { addSchedule, changeSchedule, findSchedule, listSchedules, MAX_SCHEDULES, removeSchedule } from './repository.ts'
+import { AddSchedule, ChangeSchedule, ListSchedules, Schedule } from './schema.ts'
+
+export type ScheduleRoutesOptions = { withSession: WithSession }
+
+export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = async (app, { withSession }) => {
+  const documented = { tags: ['schedules'], security: [{ person: [] }] }
+
+  app.get(
+    '/',
+    { schema: { ...documented, summary: 'List schedules', querystring: ListSchedules, response: answers({ 200: pageOf(Schedule) }) } },
+    (request) => withSession(request.identity, (tx) => listSchedules(tx, request.query), { readOnly: true }),
+  )
+
+  app.post(
+    '/',
+    {
+      schema: {
+        ...documented,
+        summary: 'Add a schedule for a device or a group',
+        description: `A device or a group has ${MAX_SCHEDULES} at most (409 \`conflict\`).`,
+        body: AddSchedule,
+        response: answers({ 201: Schedule }),
+      },
+    },
+    async (request, reply) => {
+      const schedule = await withSession(request.identity, (tx) => addSchedule(tx, request.body))
+      if (schedule === 'full') throw problem('conflict', { detail: `There are ${MAX_SCHEDULES} schedules already` })
+      if (!schedule) throw problem('not-found')
+      return reply.code(201).send(schedule)
+    },
+  )
+
+  app.get(
+    '/:id',
+    { schema: { ...documented, summary: 'Get a schedule', params: IdParams, response: answers({ 200: Schedule }) } },
+    async (request) => {
+      const schedule = await withSession(request.identity, (tx) => findSchedule(tx, request.params.id), { readOnly: true })
+      if (!schedule) throw problem('not-found')
+      return schedule
+    },
+  )
+
+  app.patch(
+    '/:id',
+    {
+      schema: { ...documented, summary: 'Change a schedule', params: IdParams, body: ChangeSchedule, response: answers({ 200: Schedule }) },
+    },
+    async (request) => {
+      const schedule = await withSession(request.identity, (tx) => changeSchedule(tx, request.params.id, request.body))
+      if (!schedule) throw problem('not-found')
+      return schedule
+    },
+  )
+
+  app.delete(
+    '/:id',
+    { schema: { ...documented, summary: 'Remove a schedule', params: IdParams, response: answers({ 204: Type.Null() }) } },
+    async (request, reply) => {
+      if (!(await withSession(request.identity, (tx) => removeSchedule(tx, request.params.id)))) throw problem('not-found')
+      return reply.code(204).send(null)
+    },
+  )
+}

@@ -1,0 +1,95 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { problem } from '../../http/problem.ts'
+import { answers, pageOf } from '../../http/schemas.ts'
+import type { WithSession } from '../../rls/session.ts'
+import { faultOf } from './known-settings.ts'
+import { findSetting, holdScope, listSettings, putSetting, removeSetting } from './repository.ts'
+import { ListSettings, MAX_KEYS, MAX_VALUE_BYTES, PutSetting, ScopeQuery, Setting, SettingParams } from './schema.ts'
+
+export type SettingRoutesOptions = { withSession: WithSession }
+
+export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = async (app, { withSession }) => {
+  const documented = { tags: ['settings'], security: [{ person: [] }] }
+
+  app.get(
+    '/',
+    {
+      schema: {
+        ...documented,
+        summary: 'List your settings, or those of a router',
+        querystring: ListSettings,
+        response: answers({ 200: pageOf(Setting) }),
+      },
+    },
+    async (request) => {
+      const page = await withSession(request.identity, (tx) => listSettings(tx, request.query), { readOnly: true })
+      if (!page) throw problem('not-found')
+      return page
+    },
+  )
+
+  app.get(
+    '/:key',
+    {
+      schema: {
+        ...documented,
+        summary: 'Get a setting',
+        params: SettingParams,
+        querystring: ScopeQuery,
+        response: answers({ 200: Setting }),
+      },
+    },
+    async (request) => {
+      const setting = await withSession(request.identity, (tx) => findSetting(tx, request.query, request.params.key), { readOnly: true })
+      if (!setting) throw problem('not-found')
+      return setting
+    },
+  )
+
+  app.put(
+    '/:key',
+    {
+      schema: {
+        ...documented,
+        summary: 'Keep a setting',
+        description: `\`timeZone\`, \`locale\` and \`notifications\` are checked; every other key is yours to use. A value is up to 16 KiB of JSON (413); there are up to ${MAX_KEYS} keys (409 \`conflict\`), and as many for each router.`,
+        params: SettingParams,
+        querystring: ScopeQuery,
+        body: PutSetting,
+        response: answers({ 200: Setting }),
+      },
+    },
+    async (request) => {
+      const { value } = request.body
+      const { key } = request.params
+      const message = faultOf(key, value)
+      if (message) throw problem('invalid-request', { errors: [{ path: '/body/value', message }] })
+      const json = JSON.stringify(value)
+      if (Buffer.byteLength(json) > MAX_VALUE_BYTES) throw problem('too-large', { detail: 'A value is up to 16 KiB of JSON' })
+      return withSession(request.identity, async (tx) => {
+        if (!(await holdScope(tx, request.query))) throw problem('not-found')
+        const setting = await putSetting(tx, request.query, key, json)
+        if (!setting) throw problem('conflict', { detail: `There are ${MAX_KEYS} settings already: remove one first` })
+        return setting
+      })
+    },
+  )
+
+  app.delete(
+    '/:key',
+    {
+      schema: {
+        ...documented,
+        summary: 'Remove a setting',
+        params: SettingParams,
+        querystring: ScopeQuery,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      if (!(await withSession(request.identity, (tx) => removeSetting(tx, request.query, request.params.key)))) throw problem('not-found')
+      return reply.code(204).send(null)
+    },
+  )
+}

@@ -1,0 +1,22 @@
+import Type from 'typebox'
+import { Instant, pageQuery, Strict, Uuid } from '../../http/schemas.ts'
+
+/** Bytes of a value as JSON. */
+export const MAX_VALUE_BYTES = 16_384
+/** Keys of a person, and again of each router. */
+export const MAX_KEYS = 100
+
+export const Setting = Type.Object(
+  { key: Type.String(), value: Type.Unknown({ description: 'Any JSON' }), updatedAt: Instant() },
+  { $id: 'Setting' },
+)
+export type Setting = { key: string; value: unknown; updatedAt: Date }
+
+export const SettingParams = Strict({ key: Type.String({ pattern: '^[a-z][a-zA-Z0-9.-]{0,63}$', examples: ['theme'] }) })
+export const ScopeQuery = Strict({ routerId: Type.Optional(Uuid('Of a router; your own when it is left out')) })
+
+export const SETTING_SORTS = ['key', 'updatedAt'] as const
+export const ListSettings = Strict({ ...ScopeQuery.properties, ...pageQuery(SETTING_SORTS) })
+export type ListSettings = Type.Static<typeof ListSettings>
+
+export const PutSetting = Strict({ value: Type.Unknown({ description: 'Any JSON of up to 16 KiB', examples: ['dark'] }) })

@@ -1,0 +1,217 @@
+/** The edge: what every answer looks like, whatever goes wrong and whoever asks. */
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { listOperations } from './support/operations.ts'
+import { expectProblem } from './support/problems.ts'
+import { type Answer, openServer, type Person, sharedWorld, type TestServer, type World, worldOf } from './support/world.ts'
+
+let world: World
+let ada: Person
+beforeAll(async () => {
+  world = await sharedWorld()
+  ada = await world.person()
+})
+
+const post = (body: string, contentType = 'application/json', url = '/api/routers') =>
+  ada.call('POST', url, { body, headers: { 'content-type': contentType } })
+const nested = (levels: number) => `${'['.repeat(levels)}${']'.repeat(levels)}`
+
+describe('every failure', () => {
+  it.each<[what: string, status: number, code: string, ask: () => Promise<Answer>]>([
+    ['a path that is no route', 404, 'not-found', () => world.send('GET', '/nothing/here?really=not')],
+    ['a method that a route does not have', 404, 'not-found', () => world.send('PUT', '/api/auth/me')],
+    ['an id that nobody has', 404, 'not-found', () => ada.call('GET', `/api/routers/${randomUUID()}`)],
+    ['an id that is none', 400, 'invalid-request', () => ada.call('GET', '/api/routers/7')],
+    ['malformed JSON', 400, 'invalid-request', () => post('{"name":')],
+    ['an empty body', 400, 'invalid-request', () => post('')],
+    ['no body', 400, 'invalid-request', () => ada.call('POST', '/api/routers')],
+    ['a body that is no object', 400, 'invalid-request', () => post('"Home"')],
+    ['a body of null', 400, 'invalid-request', () => post('null')],
+    ['a body deeper than 32 levels', 400, 'invalid-request', () => post(nested(33))],
+    ['a body of 30,000 levels', 400, 'invalid-request', () => post(nested(30_000))],
+    ['__proto__ in a body', 400, 'invalid-request', () => post('{"name":"Home","__proto__":{"isActive":false}}')],
+    ['constructor.prototype in a body', 400, 'invalid-request', () => post('{"name":"Home","constructor":{"prototype":{}}}')],
+    ['__proto__ in a query', 400, 'invalid-request', () => ada.call('GET', '/api/routers?__proto__[limit]=1&__proto__=1')],
+    ['2,000 parameters', 400, 'invalid-request', () => ada.call('GET', `/api/routers?${'limit=1&'.repeat(2_000)}`)],
+    ['XML', 415, 'unsupported-media-type', () => post('<name/>', 'application/xml')],
+    ['JSON as text', 415, 'unsupported-media-type', () => post('{"name":"Home"}', 'text/plain')],
+    ['JSON as a form', 415, 'unsupported-media-type', () => post('{"name":"Home"}', 'application/x-www-form-urlencoded')],
+    ['a body of no type', 415, 'unsupported-media-type', () => post('{"name":"Home"}', '')],
+    ['a body over 64 kB', 413, 'too-large', () => post(JSON.stringify({ name: 'x'.repeat(65_536) }))],
+    ['no credentials', 401, 'unauthenticated', () => world.send('GET', '/api/routers')],
+    ['a wrong password', 401, 'invalid-credentials', () => post('{"email":"a@b.example","password":"x"}', undefined, '/api/auth/login')],
+    [
+      'an address that is taken',
+      409,
+      'email-taken',
+      () => post(JSON.stringify({ email: ada.email, password: ada.password }), undefined, '/api/auth/register'),
+    ],
+  ])('is a problem document: %s', async (_what, status, code, ask) => {
+    expectProblem(await ask(), status, code)
+  })
+
+  it.fails('is one also where a URL cannot be decoded or is too long, and repeats nothing of it', async () => {
+    for (const url of ['/api/routers/%zz?token=url-secret', `/api/routers/${'a'.repeat(101)}?token=url-secret`]) {
+      const answer = await ada.call('GET', url)
+      expectProblem(answer, 400, 'invalid-request')
+      expect(answer.body).not.toContain('url-secret')
+    }
+  })
+
+  it('of a body is told for each field at once', async () => {
+    const { errors = [] } = expectProblem(await post('{"name":5,"mode":"all","unknown":true}'), 400, 'invalid-request')
+    expect(errors.map(({ path }) => path).sort()).toEqual(['/body/mode', '/body/name', '/body/unknown'])
+    const many = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`field${index}`, index]))
+    expect(expectProblem(await post(JSON.stringify(many)), 400, 'invalid-request').errors).toHaveLength(20)
+  })
+
+  it('changes nothing for the next request: no prototype was touched', async () => {
+    await post('{"name":"Home","__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}')
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined()
+    expect((await post('{"name":"Home"}')).json()).not.toHaveProperty('polluted')
+  })
+})
+
+describe('a body', () => {
+  it('may be 32 levels deep and as long as the limit', async () => {
+    // Deep and long enough to reach the schema, which then has its own word on it.
+    expect(expectProblem(await post(nested(32)), 400, 'invalid-request').errors).toEqual([{ path: '/body', message: 'must be object' }])
+    const padded = '{"name":"Home"}'.padEnd(65_536)
+    expect((await post(padded)).statusCode).toBe(201)
+    expectProblem(await post(`${padded} `), 413, 'too-large')
+  })
+
+  it('is no matter where a route has none, and may be announced and empty', async () => {
+    const { id } = (await post('{"name":"Home"}')).json()
+    const answer = await ada.call('DELETE', `/api/routers/${id}`, { body: '', headers: { 'content-type': 'application/json' } })
+    expect(answer.statusCode).toBe(204)
+  })
+})
+
+describe('a query', () => {
+  it('is converted to the types of its parameters', async () => {
+    expect((await ada.call('GET', '/api/routers?limit=7&offset=3')).json()).toMatchObject({ limit: 7, offset: 3 })
+    for (const [online, status] of [
+      ['true', 200],
+      ['false', 200],
+      ['yes', 400],
+      ['1', 400],
+      ['', 400],
+      ['null', 400],
+    ] as const)
+      expect((await ada.call('GET', `/api/devices?online=${online}`)).statusCode, online).toBe(status)
+  })
+
+  it.each(['limit=5&limit=6', 'sort=name&sort=name', 'search=a&search=b', 'search[]=a', 'search[a]=b', 'Limit=5', 'x=1', 'constructor=1'])(
+    'is refused when a parameter is unknown or given twice: %s, T29 T33',
+    async (query) => {
+      expectProblem(await ada.call('GET', `/api/routers?${query}`), 400, 'invalid-request')
+    },
+  )
+})
+
+describe('every answer', () => {
+  it('has a request id of its own, which nobody outside chooses', async () => {
+    const ask = () => world.send('GET', '/health/live', { headers: { 'x-request-id': 'chosen', 'request-id': 'chosen' } })
+    const ids = (await Promise.all([ask(), ask(), ask()])).map(({ headers }) => String(headers['x-request-id']))
+    expect(new Set(ids).size).toBe(3)
+    for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/)
+  })
+
+  it('has the headers that keep browsers from guessing, framing and telling', async () => {
+    for (const url of ['/health', '/api/routers', '/nothing', '/openapi.json']) {
+      const { headers } = await ada.call('GET', url)
+      expect(headers, url).toMatchObject({
+        'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+        'strict-transport-security': expect.stringMatching(/^max-age=\d{8}/),
+        'cross-origin-resource-policy': 'same-origin',
+      })
+      expect(headers).not.toHaveProperty('x-powered-by')
+      expect(headers).not.toHaveProperty('server')
+      expect(headers).not.toHaveProperty('set-cookie')
+    }
+  })
+})
+
+describe('other origins', () => {
+  const ALLOWED = ['https://app.example.com', 'http://localhost:5173']
+  let server: TestServer
+  beforeAll(async () => {
+    server = await openServer({ CORS_ORIGINS: ALLOWED.join(', ') })
+  })
+  afterAll(() => server.close())
+
+  it.each([
+    ['https://app.example.com', true],
+    ['http://localhost:5173', true],
+    ['https://app.example.com.evil.example', false],
+    ['https://evilapp.example.com', false],
+    ['https://sub.app.example.com', false],
+    ['https://example.com', false],
+    ['http://app.example.com', false],
+    ['https://app.example.com:8443', false],
+    ['https://app.example.com/', false],
+    ['http://localhost:51730', false],
+    ['null', false],
+    ['https://app.example.com, http://localhost:5173', false],
+  ])('may read answers when they are on the list: %s %s, T28', async (origin, isAllowed) => {
+    const { send } = worldOf(server)
+    for (const answer of [
+      await send('GET', '/health', { headers: { origin } }),
+      await send('GET', '/api/routers', { headers: { origin } }),
+      await send('OPTIONS', '/api/routers', {
+        headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization' },
+      }),
+    ]) {
+      expect(answer.headers['access-control-allow-origin']).toBe(isAllowed ? origin : undefined)
+      expect(String(answer.headers.vary)).toMatch(/\bOrigin\b/)
+      expect(answer.headers).not.toHaveProperty('access-control-allow-credentials')
+    }
+  })
+
+  it.fails('on the list may use every method that a route has', async () => {
+    const { send } = worldOf(server)
+    const methods = new Set((await listOperations(world)).map(({ method }) => String(method)))
+    for (const method of methods) {
+      const headers = { origin: 'https://app.example.com', 'access-control-request-method': method }
+      const answer = await send('OPTIONS', '/api/routers/1', { headers })
+      expect(String(answer.headers['access-control-allow-methods']).split(/, ?/)).toContain(method)
+    }
+  })
+
+  it('may read nothing when the list is empty, and neither may who names no origin be told of one', async () => {
+    for (const [send, headers] of [
+      [world.send, { origin: 'https://app.example.com' }],
+      [worldOf(server).send, {}],
+    ] as const) {
+      const answer = await send('GET', '/health', { headers: headers as Record<string, string> })
+      expect(answer.headers).not.toHaveProperty('access-control-allow-origin')
+      expect(String(answer.headers.vary)).toMatch(/\bOrigin\b/)
+    }
+  })
+})
+
+describe('the documentation page', () => {
+  it('answers, and loads what it needs from this server only', async () => {
+    const page = await world.send('GET', '/docs/')
+    expect(page.statusCode).toBe(200)
+    expect(page.headers['content-type']).toBe('text/html; charset=utf-8')
+    const links = Array.from(page.body.matchAll(/(?:src|href)="([^"]+)"/g), ([, link]) => String(link))
+    expect(links.length).toBeGreaterThan(3)
+    for (const link of links) {
+      expect(link).toMatch(/^\.\//)
+      expect((await world.send('GET', new URL(link, 'http://x/docs/').pathname)).statusCode, link).toBe(200)
+    }
+    const start = (await world.send('GET', '/docs/static/swagger-initializer.js')).body
+    expect(start).toContain('validatorUrl: null')
+    expect(start).not.toMatch(/https?:\/\/(?!stackoverflow\.com\/a\/)/)
+    expect((await world.send('GET', '/docs/json')).json()).toEqual((await world.send('GET', '/openapi.json')).json())
+  })
+  it.fails('is bound to this server by its policy, and works without TLS', async () => {
+    const policy = String((await world.send('GET', '/docs/')).headers['content-security-policy'])
+    expect(policy).toContain("default-src 'self'")
+    expect(policy).not.toMatch(/https:|swagger\.io|upgrade-insecure-requests/)
+  })
+})

@@ -1,0 +1,178 @@
+/** Clients on real sockets that are slow, or do not speak HTTP: none of them holds anything for long, and others notice nothing. */
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openServer, type TestServer, worldOf } from './support/world.ts'
+
+const [HEADERS_MS, REQUEST_MS] = [200, 600]
+/** Node looks for late connections once a second. */
+const LATEST_MS = REQUEST_MS + 1_000 + 2_400
+
+let server: TestServer
+let port: number
+beforeAll(async () => {
+  server = await openServer({
+    HEADERS_TIMEOUT_MS: String(HEADERS_MS),
+    REQUEST_TIMEOUT_MS: String(REQUEST_MS),
+    KEEP_ALIVE_TIMEOUT_MS: '300',
+    LOG_LEVEL: 'info',
+  })
+  await server.app.listen({ host: '127.0.0.1', port: 0 })
+  port = (server.app.server.address() as AddressInfo).port
+})
+afterAll(() => server.close())
+
+type Conversation = { status: number; headers: string; body: string; ms: number }
+
+/** Sends a text, then a byte of the rest every 50 ms, until the server closes the connection. */
+function talk(text: string, drip = ''): Promise<Conversation> {
+  return new Promise((resolve, reject) => {
+    const start = performance.now()
+    let dripping: NodeJS.Timeout
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(text)
+      const rest = drip[Symbol.iterator]()
+      dripping = setInterval(() => {
+        const { value } = rest.next()
+        if (value !== undefined && socket.writable) socket.write(value)
+      }, 50)
+    })
+    let received = ''
+    socket.on('data', (chunk) => {
+      received += chunk
+    })
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      clearInterval(dripping)
+      const [head = '', body = ''] = received.split(/\r\n\r\n/, 2)
+      const [, status] = /^HTTP\/1\.1 (\d{3}) /.exec(head) ?? []
+      resolve({ status: Number(status), headers: head, body, ms: performance.now() - start })
+    })
+    setTimeout(() => reject(new Error('the connection is still open')), 10_000).unref()
+  })
+}
+
+const post = (headers: string, body = '') =>
+  `POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${headers}\r\n\r\n${body}`
+
+function expectBareProblem({ status, headers, body }: Conversation, expected: number, code: string) {
+  expect(status).toBe(expected)
+  expect(headers).toContain('Content-Type: application/problem+json')
+  expect(headers).toContain(`Content-Length: ${body.length}`)
+  expect(headers).toContain('Connection: close')
+  const { requestId, ...rest } = JSON.parse(body)
+  expect(rest).toEqual({ type: `urn:netpilot:problem:${code}`, title: expect.any(String), status: expected, code })
+  expect(requestId).toMatch(/^[0-9a-f-]{36}$/)
+}
+
+describe.concurrent('a slow client', () => {
+  it.each([
+    ['says nothing', '', ''],
+    ['sends half its headers', 'GET /health HTTP/1.1\r\nHost: x\r\n', ''],
+    ['sends its headers byte by byte', 'GET /health HTTP/1.1\r\nHost: x\r\nX: ', 'a'.repeat(200)],
+    ['sends half its body', post('Content-Length: 100', '{"email":'), ''],
+    ['sends its body byte by byte', post('Content-Length: 100'), ' '.repeat(100)],
+    ['sends a chunked body without end', post('Transfer-Encoding: chunked'), '1\r\n \r\n'.repeat(100)],
+  ] as const)('that %s gets 408 and is gone, T36', async (_what, text, drip) => {
+    const conversation = await talk(text, drip)
+    expectBareProblem(conversation, 408, 'invalid-request')
+    expect(conversation.ms).toBeGreaterThan(HEADERS_MS)
+    expect(conversation.ms).toBeLessThan(LATEST_MS)
+  })
+
+  it('that keeps a used connection and says no more is gone after the keep-alive time', async () => {
+    const { status, ms } = await talk('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n')
+    expect(status).toBe(200)
+    expect(ms).toBeLessThan(LATEST_MS)
+  })
+
+  it('among two hundred holds up nobody, T36', async () => {
+    const slow = Array.from({ length: 200 }, (_, index) =>
+      index % 2 ? talk(post('Content-Length: 100', '{'), ' '.repeat(90)) : talk('GET /health HTTP/1.1\r\nHost: x\r\nX: ', 'a'.repeat(90)),
+    )
+    let areGone = false
+    const gone = Promise.all(slow).finally(() => {
+      areGone = true
+    })
+    const times: number[] = []
+    while (!areGone) {
+      const start = performance.now()
+      const answer = await fetch(`http://127.0.0.1:${port}/health`)
+      expect(answer.status).toBe(200)
+      await answer.text()
+      times.push(performance.now() - start)
+    }
+    expect((await gone).map(({ status }) => status)).toEqual(slow.map(() => 408))
+    expect(times.length).toBeGreaterThan(20)
+    expect(times.toSorted((a, b) => a - b).at(Math.floor(times.length * 0.95))).toBeLessThan(500)
+  })
+})
+
+describe.concurrent('a client that does not speak HTTP/1.1', () => {
+  it.each([
+    ['headers over 16 kB', 431, 'too-large', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(20_000)}\r\n\r\n`],
+    ['nonsense', 400, 'invalid-request', 'nonsense\r\n\r\n'],
+    ['a method that is none', 400, 'invalid-request', 'STEAL / HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['HTTP/2', 400, 'invalid-request', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+    ['a length and chunks', 400, 'invalid-request', post('Content-Length: 5\r\nTransfer-Encoding: chunked', '0\r\n\r\n')],
+    ['two lengths', 400, 'invalid-request', post('Content-Length: 5\r\nContent-Length: 6', '12345')],
+    ['a chunk of no size', 400, 'invalid-request', post('Transfer-Encoding: chunked', 'zz\r\n')],
+    ['a space before a colon', 400, 'invalid-request', 'GET / HTTP/1.1\r\nHost: x\r\nX : a\r\n\r\n'],
+    ['a NUL in a header', 400, 'invalid-request', 'GET / HTTP/1.1\r\nHost: x\r\nX: a\0\r\n\r\n'],
+    ['bare line feeds', 400, 'invalid-request', 'GET / HTTP/1.1\nHost: x\n\n'],
+  ] as const)('but %s gets %i on the bare socket, T37', async (_what, status, code, text) => {
+    expectBareProblem(await talk(text), status, code)
+  })
+
+  it.each([
+    ['no host', 400, 'GET /health HTTP/1.1\r\n\r\n'],
+    ['TRACE', 404, 'TRACE /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'],
+    ['an expectation', 417, post('Expect: miracles\r\nConnection: close\r\nContent-Length: 0')],
+  ] as const)('but %s gets %i, T37', async (_what, status, text) => {
+    expect(await talk(text)).toMatchObject({ status })
+  })
+})
+
+describe('a client that goes away in the middle of its body', () => {
+  it.fails('is no failure of the server', async () => {
+    const before = server.logged.length
+    const socket = connect(port, '127.0.0.1', () => socket.write(post('Content-Length: 100', '{')))
+    const [request] = (await once(server.app.server, 'request')) as [IncomingMessage]
+    while (request.listenerCount('data') === 0) await setImmediate()
+    socket.destroy()
+    await once(request.socket, 'close')
+    await talk('GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    const levels = server.logged.slice(before).map((line) => JSON.parse(line).level)
+    expect(levels.filter((level) => ['warn', 'error'].includes(level))).toEqual([])
+  })
+})
+
+describe('a server that closes', () => {
+  it.fails('answers what still comes on a connection in use, or says when to come back', async () => {
+    const closing = await openServer({ DATABASE_POOL_SIZE: '1' })
+    const ada = await worldOf(closing).person()
+    await closing.app.listen({ host: '127.0.0.1', port: 0 })
+    const taken = await closing.pools.server.connect()
+    const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ada.accessToken}\r\n\r\n`
+    const arrived = () => once(closing.app.server, 'request')
+    const { port: here } = closing.app.server.address() as AddressInfo
+    const socket = connect(here, '127.0.0.1', () => socket.write(get('/api/auth/me')))
+    let received = ''
+    socket.on('data', (chunk) => {
+      received += chunk
+    })
+    const over = once(socket, 'close')
+    await arrived()
+    const closed = closing.close()
+    socket.write(get('/api/auth/me'))
+    await arrived()
+    taken.release()
+    await over
+    await closed
+    const [first, second] = received.split(/(?=HTTP\/1\.1 )/)
+    expect(first).toContain('HTTP/1.1 200 ')
+    expect(second).toMatch(/^HTTP\/1\.1 (200 |503 [\s\S]*retry-after: \d[\s\S]*urn:netpilot:problem:unavailable)/i)
+  })
+})
