@@ -139,7 +139,7 @@ export async function buildApp({
     scope.addHook('onRequest', requireAgent)
     scope.setErrorHandler(answerProvenAgents(withSession))
     await scope.register(scanRoutes, { prefix: '/api/agent', asAgent, ...config.scans })
-    await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing })
+    await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing, onlineMinutes })
   })
 
   return app

@@ -104,7 +104,54 @@ describe('the policy of a router', () => {
   })
 })
 
+describe('a preview', () => {
+  const preview = (router: Router, changeWanted: unknown, who = ada) =>
+    who.call('POST', `/api/routers/${router.id}/policy/preview`, { body: { change: changeWanted } })
+
+  it('says which devices a change would affect, and saves nothing', async () => {
+    const router = await freshRouter()
+    const before = await policyOf(router)
+    const ids = before.devices.map(({ deviceId }: { deviceId: string }) => deviceId)
+    const affected = async (changeWanted: unknown) =>
+      (await preview(router, changeWanted)).json().affected.map((one: { deviceId: string; before: object; after: { decision: string } }) => [one.deviceId, one.after.decision])
+    expect(await affected({ router: { mode: 'whitelist' } })).toEqual(ids.map((id: string) => [id, 'block']))
+    expect(await affected({ router: { mode: 'whitelist' }, whitelist: { add: [{ deviceId: ids[0] }] } })).toEqual([[ids[1], 'block']])
+    expect(await affected({ router: { mode: 'blacklist', action: 'limit', limitRate: '1mbit' }, blacklist: { add: [{ mac: macs[1]?.toUpperCase() }] } })).toEqual([[ids[1], 'limit']])
+    expect(await affected({ blocks: [{ deviceId: ids[0], minutes: 5 }] })).toEqual([[ids[0], 'block']])
+    expect(await affected({ blocks: [{}], devices: [{ deviceId: ids[1], isInfrastructure: true }] })).toEqual([[ids[0], 'block']])
+    expect(await affected({})).toEqual([])
+    const after = await policyOf(router)
+    expect({ ...after, generatedAt: null }).toEqual({ ...before, generatedAt: null })
+    expect((await ada.call('GET', '/api/blocks', { query: { routerId: router.id } })).json().total).toBe(0)
+  })
+
+  it('wakes nobody, and is refused as the change would be', async () => {
+    const router = await freshRouter()
+    const other = await freshRouter()
+    const [stranger] = await other.devices()
+    expect((await preview(router, { blocks: [{ deviceId: stranger?.id }] })).statusCode).toBe(404)
+    expect((await preview(router, { router: { mode: 'all' } })).statusCode).toBe(400)
+    expect((await preview(router, { router: { mode: 'none' } }, await world.person())).statusCode).toBe(404)
+    const { revision } = (await fetchPolicy(router)).json()
+    const waiting = fetchPolicy(router, revision, { wait: '1' })
+    expect((await preview(router, { router: { mode: 'whitelist' } })).json().affected).toHaveLength(2)
+    expect((await waiting).statusCode).toBe(304)
+  })
+})
+
 describe('an agent', () => {
+  it('gets the parts of its own router: devices and lists', async () => {
+    const [router, other] = [await freshRouter(), await freshRouter()]
+    await ada.call('POST', '/api/whitelist', { body: { routerId: other.id, mac: macs[0] } })
+    await ada.call('POST', '/api/blacklist', { body: { routerId: other.id, mac: macs[1] } })
+    const part = async (one: Router, name: string) => (await one.call('GET', `/api/agent/${name}`)).json()
+    const devices = await part(other, 'devices')
+    expect(devices.items.flatMap((device: { macs: string[] }) => device.macs).sort()).toEqual(macs)
+    expect(await part(other, 'whitelist')).toMatchObject({ total: 1, items: [{ mac: macs[0], routerId: other.id }] })
+    expect(await part(other, 'blacklist')).toMatchObject({ total: 1, items: [{ mac: macs[1] }] })
+    expect([await part(router, 'whitelist'), await part(router, 'blacklist')]).toMatchObject([{ total: 0 }, { total: 0 }])
+  })
+
   it('gets its own router policy in three forms, each with the revision as ETag, and 304 when it has it', async () => {
     const router = await freshRouter({ mode: 'blacklist' })
     const json = await fetchPolicy(router)

@@ -1,7 +1,8 @@
 /** Asks the database itself whether isolation holds: by its catalogue, and by attack with raw SQL that names no owner. */
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { type RoleName, roleNames } from '../src/database/role-names.ts'
+import { roleNames } from '../src/database/role-names.ts'
+import { CHECKS, GRANTS, OPEN_POLICIES } from './support/catalogue.ts'
 import { loginUrl } from './support/database.ts'
 import { addSomebody, type Somebody } from './support/rows.ts'
 
@@ -15,206 +16,34 @@ beforeAll(() => Promise.all([admin, server, auth].map((client) => client.connect
 afterAll(() => Promise.all([admin, server, auth].map((client) => client.end())))
 
 const rowsOf = async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) => (await admin.query<Row>(text, values)).rows
-/** Names without the prefix of this run, so that expectations read like the migrations. */
-const plain = (text: string) => text.replaceAll(database.rolePrefix, '')
+/** Each check of the catalogue, as the rest of a sentence about the database. */
+const CATALOGUE = {
+  relations: 'has tables of the owner only, each with row security enabled and forced, and no other way to their rows',
+  grants: 'gives each role the verbs and columns that it needs, one by one, and nobody TRUNCATE',
+  grantsElsewhere: 'gives nothing in advance, no setting of a superuser, and nothing of the catalogue',
+  policies: 'has the policies that are meant, the same for reading and writing, and no other',
+  policiesOfOneRole: 'has at most one policy of a table for a role',
+  keys: 'has the primary, unique and foreign keys that are meant, and no other',
+  owners: 'carries the owner in every row, first in every index, and in every reference',
+  reactions: 'refers only by cascade or no action, as a sharded database can, with every reference watched, and without triggers',
+  conditions: 'refuses forged hashes, unbound keys, unknown roles, and rules about nobody in particular',
+  roles: 'has roles that are no superusers, bypass nothing, inherit nothing, and own only what is meant',
+  memberships: 'lets the server become the two request roles, the migrator the owners, and nobody anybody else',
+  settings: 'bounds the statements, locks, idle transactions and temporary files of the logins that serve requests',
+  functions: 'has identity functions that are definers with a fixed path, never IMMUTABLE, for the roles that need them',
+  fence: 'keeps everybody from setting a setting, locking, sleeping, notifying, large objects and PL/pgSQL',
+} satisfies Record<keyof typeof CHECKS, string>
 
-/** What each request role may do, by table. Everything that is not here is nobody's. */
-const GRANTS: Record<string, Partial<Record<RoleName, string>>> = {
-  oui_prefixes: { user: 'SELECT', agent: 'SELECT' },
-  user_api_keys: { auth: 'INSERT SELECT UPDATE' },
-  user_audit_log: { user: 'INSERT SELECT', auth: 'INSERT SELECT' },
-  user_blacklists: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  user_blocked_devices: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  user_credentials: { auth: 'DELETE INSERT SELECT UPDATE' },
-  user_device_groups: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  user_device_interfaces: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  user_device_merges: { user: 'DELETE INSERT SELECT UPDATE' },
-  user_devices: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  user_login_sessions: { auth: 'INSERT SELECT UPDATE' },
-  user_recovery_codes: { auth: 'DELETE INSERT SELECT UPDATE' },
-  user_routers: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  user_scans: { user: 'SELECT', agent: 'DELETE INSERT SELECT' },
-  user_schedule_overrides: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  user_schedules: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  user_settings: { user: 'DELETE INSERT SELECT UPDATE' },
-  user_tokens: { auth: 'DELETE INSERT SELECT UPDATE' },
-  user_whitelists: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  users: { auth: 'DELETE INSERT SELECT UPDATE', user: 'SELECT' },
-}
-
-/** Beyond whole tables, single columns. */
-const COLUMN_GRANTS = [
-  'context SELECT user_api_keys(expires_at, key_id, kind, last_used_at, revoked_at, router_id, scopes, secret_sha256, user_id)',
-  'context SELECT user_credentials(has_password, user_id)',
-  'context SELECT user_login_sessions(ended_at, expires_at, id, idle_expires_at, user_id)',
-  'context SELECT users(id, is_active, role)',
-  'context UPDATE user_api_keys(last_used_at)',
-  'agent INSERT user_device_interfaces(device_id, first_seen, id, ips, mac, router_id, user_id)',
-  'agent INSERT user_devices(approval, detected_manufacturer, first_seen, hostname, id, last_seen, router_id, user_id)',
-  'agent UPDATE user_device_interfaces(device_id, ips, mac)',
-  'agent UPDATE user_devices(hostname, last_seen, merged_into)',
-  'agent UPDATE user_routers(agent_error, applied_at, applied_revision, last_seen)',
-  'agent UPDATE user_scans(answer)',
-  'user UPDATE users(avatar_url, full_name, updated_at)',
-]
-
-/** The only forms a policy has, as PostgreSQL prints them. */
-const OWN = /^\((user_id|id) = \( SELECT ctx\.uid\(\) AS uid\)\)$/
-const OWN_ROUTER =
-  /^\(\(user_id = \( SELECT ctx\.agent_uid\(\) AS agent_uid\)\) AND \((router_id|id) = \( SELECT ctx\.agent_router\(\) AS agent_router\)\)\)$/
-
-/** Where a policy is `true`, and why that shows nobody's rows to a request. */
-const OPEN_POLICIES = [
-  'oui_prefixes_everyone', // reference data: the IEEE's registry
-  'user_api_keys_context', // what the identity functions look up; nobody can log in as their owner
-  'user_credentials_context',
-  'user_login_sessions_context',
-  'users_context',
-  'user_audit_log_auth', // signing in, before anybody is known: static statements of a login that requests cannot reach
-  'user_credentials_auth',
-  'user_login_sessions_auth',
-  'user_recovery_codes_auth',
-  'user_tokens_auth',
-  'users_auth',
-]
-
-describe('every table', () => {
-  it('has row security enabled and forced, and at least one policy', async () => {
-    const tables = await rowsOf<{ name: string; enabled: boolean; forced: boolean; policies: number }>(
-      `select c.relname as name, c.relrowsecurity as enabled, c.relforcerowsecurity as forced,
-        (select count(*)::int from pg_policy p where p.polrelid = c.oid) as policies
-       from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')`,
-    )
-    expect(tables.length).toBe(Object.keys(GRANTS).length)
-    expect(tables.filter(({ enabled, forced, policies }) => !enabled || !forced || policies === 0)).toEqual([])
-  })
-
-  it('grants each role the verbs that it needs, one by one, and nobody TRUNCATE', async () => {
-    const granted = await rowsOf<{ table: string; role: string; verbs: string }>(
-      `select c.relname as table, a.grantee::regrole::text as role, string_agg(a.privilege_type, ' ' order by a.privilege_type) as verbs
-       from pg_class c, aclexplode(c.relacl) a
-       where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.grantee <> c.relowner group by 1, 2 order by 1, 2`,
-    )
-    const found: typeof GRANTS = {}
-    for (const { table, role, verbs } of granted) found[table] = { ...found[table], [plain(role)]: verbs }
-    expect(found).toEqual(GRANTS)
-  })
-
-  it('grants single columns where a role needs no more', async () => {
-    const granted = await rowsOf<{ line: string }>(
-      `select concat(a.grantee::regrole, ' ', a.privilege_type, ' ', c.relname, '(', string_agg(t.attname, ', ' order by t.attname), ')') as line
-       from pg_class c join pg_attribute t on t.attrelid = c.oid, aclexplode(t.attacl) a
-       where c.relnamespace = 'public'::regnamespace group by a.grantee, a.privilege_type, c.relname`,
-    )
-    expect(granted.map(({ line }) => plain(line)).sort()).toEqual([...COLUMN_GRANTS].sort())
-  })
-
-  it('has policies of the known forms only, the same for reading and writing', async () => {
-    const policies = await rowsOf<{ name: string; roles: string; using: string; check: string | null; permissive: boolean; verb: string }>(
-      `select polname as name, polpermissive as permissive, polcmd as verb, array_to_string(polroles::regrole[], ' ') as roles,
-        pg_get_expr(polqual, polrelid) as using, pg_get_expr(polwithcheck, polrelid) as check from pg_policy`,
-    )
-    const wrong = policies.filter(({ name, roles: to, using, check, verb }) => {
-      if (verb !== 'r' && check !== using) return true
-      if (using === 'true') return !OPEN_POLICIES.includes(name)
-      return (
-        !(/_(user|auth)$/.test(name) && OWN.test(using) && [roles.user, roles.auth].includes(to)) &&
-        !(name.endsWith('_agent') && OWN_ROUTER.test(using) && to === roles.agent)
-      )
-    })
-    expect(wrong).toEqual([])
-    expect(
-      policies
-        .filter(({ using }) => using === 'true')
-        .map(({ name }) => name)
-        .sort(),
-    ).toEqual([...OPEN_POLICIES].sort())
-  })
-
-  it('has at most one policy for a role', async () => {
-    const doubled = await rowsOf(
-      'select polrelid::regclass, role from pg_policy, unnest(polroles) as role group by 1, 2 having count(*) > 1',
-    )
-    expect(doubled).toEqual([])
-  })
-
-  it('carries the owner in every key: primary, unique and foreign', async () => {
-    const without = await rowsOf(
-      `select i.indrelid::regclass as table, i.indexrelid::regclass as key from pg_index i
-       join pg_attribute first on first.attrelid = i.indrelid and first.attnum = i.indkey[0]
-       join pg_class c on c.oid = i.indrelid and c.relnamespace = 'public'::regnamespace
-       where first.attname <> 'user_id' and c.relname not in ('users', 'oui_prefixes')
-       union all
-       select con.conrelid::regclass, con.conindid::regclass from pg_constraint con
-       where con.contype = 'f' and con.confrelid <> 'users'::regclass and not (
-         (select attname from pg_attribute where attrelid = con.conrelid and attnum = con.conkey[1]) = 'user_id'
-         and (select attname from pg_attribute where attrelid = con.confrelid and attnum = con.confkey[1]) = 'user_id')`,
-    )
-    expect(without).toEqual([])
-  })
-
-  it('refers to the next only in ways that a sharded database takes: cascade or no action, and no triggers', async () => {
-    const keys = await rowsOf(
-      `select conname from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace and confdeltype not in ('c', 'a')`,
-    )
-    expect(keys).toEqual([])
-    expect(await rowsOf(`select tgname from pg_trigger where not tgisinternal`)).toEqual([])
-  })
-
-  it('refers to its router and devices by keys that hold the owner', async () => {
-    const keys = await rowsOf<{ name: string; columns: string }>(
-      `select conname as name, (select string_agg(attname, ' ' order by place) from unnest(conkey) with ordinality as k(num, place)
-         join pg_attribute on attrelid = conrelid and attnum = num) as columns
-       from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace and confrelid <> 'users'::regclass order by 1`,
-    )
-    expect(Object.fromEntries(keys.map(({ name, columns }) => [name, columns]))).toMatchSnapshot()
-  })
-
-  it('is the only kind of relation there: no view, no sequence, no leaf without policies', async () => {
-    expect(await rowsOf(`select relname from pg_class where relnamespace = 'public'::regnamespace and relkind not in ('r', 'i')`)).toEqual(
-      [],
-    )
-  })
+describe('the database', () => {
+  it.each(Object.entries(CHECKS).map(([name, check]) => ({ check, sentence: CATALOGUE[name as keyof typeof CHECKS] })))(
+    '$sentence',
+    async ({ check }) => {
+      expect(await check(admin, roles)).toEqual([])
+    },
+  )
 })
 
 describe('the roles', () => {
-  it('are no superusers, bypass nothing, own nothing that serves requests, and inherit nothing', async () => {
-    const found = await rowsOf<{ name: string; login: boolean; bypass: boolean; inherit: boolean; super: boolean; owns: boolean }>(
-      `select rolname as name, rolcanlogin as login, rolbypassrls as bypass, rolinherit as inherit, rolsuper as super,
-        exists (select from pg_class where relowner = r.oid) as owns from pg_roles r where rolname = any($1)`,
-      [Object.values(roles)],
-    )
-    const by = Object.fromEntries(found.map(({ name, ...flags }) => [plain(name), flags]))
-    const none = { login: false, bypass: false, inherit: false, super: false, owns: false }
-    expect(by).toEqual({
-      owner: { ...none, owns: true },
-      context: none,
-      user: none,
-      agent: none,
-      migrator: { ...none, login: true },
-      server: { ...none, login: true },
-      auth: { ...none, login: true },
-      admin: { ...none, login: true },
-      backup: { ...none, login: true, bypass: true },
-      monitor: { ...none, login: true },
-    })
-  })
-
-  it('can become each other only where it is meant: the server the two request roles, the migrator the owners', async () => {
-    const memberships = await rowsOf<{ member: string; role: string }>(
-      'select member::regrole::text as member, roleid::regrole::text as role from pg_auth_members where member::regrole::text = any($1)',
-      [Object.values(roles)],
-    )
-    expect(memberships.map(({ member, role }) => `${plain(member)} ${plain(role)}`).sort()).toEqual([
-      'backup pg_read_all_data',
-      'migrator context',
-      'migrator owner',
-      'monitor pg_monitor',
-      'server agent',
-      'server user',
-    ])
-  })
-
   it('time out: statements, locks and idle transactions of the logins that serve requests', async () => {
     for (const client of [server, auth]) {
       const { rows } = await client.query(
@@ -233,44 +62,6 @@ describe('the roles', () => {
   it('cannot make temporary or public tables', async () => {
     await expect(server.query('create temp table t ()')).rejects.toMatchObject({ code: '42501' })
     await expect(server.query('create table public.t ()')).rejects.toMatchObject({ code: '42501' })
-  })
-})
-
-describe('the identity functions', () => {
-  it('are definers with a fixed path, never IMMUTABLE, and executable by the roles that need them', async () => {
-    const functions = await rowsOf<{ name: string; definer: boolean; volatility: string; path: string; roles: string }>(
-      `select p.proname as name, p.prosecdef as definer, p.provolatile as volatility, array_to_string(p.proconfig, ' ') as path,
-        (select string_agg(case a.grantee when 0 then 'PUBLIC' else a.grantee::regrole::text end, ' ' order by a.grantee::regrole::text)
-         from aclexplode(p.proacl) a where a.grantee <> p.proowner) as roles
-       from pg_proc p where p.pronamespace = 'ctx'::regnamespace order by 1`,
-    )
-    expect(
-      functions.filter(({ definer, volatility, path }) => !definer || volatility === 'i' || path !== 'search_path=pg_catalog, pg_temp'),
-    ).toEqual([])
-    expect(Object.fromEntries(functions.map(({ name, roles: to }) => [name, to && plain(to)]))).toEqual({
-      agent_router: 'agent',
-      agent_uid: 'agent',
-      applied_migrations: 'server',
-      assume: null,
-      begin_agent_context: 'server',
-      begin_context: 'auth server',
-      has_password: 'user',
-      identity: null,
-      record_key_use: 'auth',
-      uid: 'auth user',
-    })
-  })
-
-  it('stand behind a fence: nobody who serves requests can set a setting, lock, sleep, notify or write large objects', async () => {
-    const open = await rowsOf<{ function: string }>(
-      `select p.oid::regprocedure::text as function from pg_proc p
-       where p.pronamespace = 'pg_catalog'::regnamespace and has_function_privilege($1, p.oid, 'execute')
-         and (p.proname in ('set_config', 'pg_notify', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_cancel_backend', 'pg_terminate_backend',
-           'loread', 'lowrite', 'ts_stat') or p.proname like any (array['pg\\_sleep%', 'pg%advisory%', 'lo\\_%', '%\\_to\\_xml%']))`,
-      [roles.user],
-    )
-    expect(open).toEqual([])
-    expect(await rowsOf(`select 1 where has_language_privilege($1, 'plpgsql', 'usage')`, [roles.user])).toEqual([])
   })
 })
 

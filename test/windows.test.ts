@@ -127,7 +127,7 @@ describe('windows of usual days', () => {
       '06-01T21:00/06-02T07:00',
       '06-03T21:00/06-04T07:00',
     ])
-    expect(within('sun 12:00-12:00', 'Asia/Kolkata', '2026-06-01T00:00', '2026-06-08T00:00')).toEqual(['06-07T06:30/06-08T06:30'])
+    expect(within('sun 12:00-12:00', 'Asia/Kolkata', '2026-06-02T00:00', '2026-06-08T00:00')).toEqual(['06-07T06:30/06-08T06:30'])
   })
 
   it('are those of the day in the zone, not in UTC', () => {
@@ -152,6 +152,20 @@ describe('windows of usual days', () => {
     const friday = spanOf('2011-12-29T00:00', '2012-01-01T00:00')
     expect(windowsWithin(recurrenceOf('fri 10:00-12:00', 'Pacific/Apia'), friday)).toEqual([])
     expect(windowsWithin(recurrenceOf('thu 22:00-07:00', 'Pacific/Apia'), friday).map(shown)).toEqual(['12-30T08:00/12-30T10:00'])
+  })
+})
+
+describe('windows of a clock that goes back across midnight', () => {
+  // 00:01 of Sunday became 23:01 of Saturday again, at 02:31Z.
+  const within = (window: string, from: string, to: string) =>
+    windowsWithin(recurrenceOf(window, 'America/St_Johns'), spanOf(from, to)).map(shown)
+
+  it('are found in the minute of the day after, though the day before is not over', () => {
+    expect(within('fri 23:30-23:30', '2010-11-07T02:30:10', '2010-11-07T02:30:50')).toEqual(['11-06T02:00/11-07T03:00'])
+  })
+
+  it('are found when they began in that minute and the span ends on the day before', () => {
+    expect(within('sun 00:00-06:00', '2010-11-07T02:20:00', '2010-11-07T02:40:00')).toEqual(['11-07T02:30/11-07T09:30'])
   })
 })
 
@@ -237,15 +251,14 @@ describe('windows of any recurrence', () => {
     check(
       fc.property(recurrence, minute, length, length, (rule, from, first, second) => {
         const [cut, to] = [from + first, from + first + second]
-        const joined = [...windowsOf(rule, from, cut), ...windowsOf(rule, cut, to)].reduce<{ from: number; to: number }[]>(
-          (all, window) => {
-            const last = all.at(-1)
-            return last && window.from <= last.to
-              ? [...all.slice(0, -1), { from: Math.min(last.from, window.from), to: Math.max(last.to, window.to) }]
-              : [...all, window]
-          },
-          [],
-        )
+        const joined: { from: number; to: number }[] = []
+        for (const window of [...windowsOf(rule, from, cut), ...windowsOf(rule, cut, to)]) {
+          const last = joined.at(-1)
+          if (last && window.from <= last.to) {
+            last.from = Math.min(last.from, window.from)
+            last.to = Math.max(last.to, window.to)
+          } else joined.push(window)
+        }
         expect(joined).toEqual(windowsOf(rule, from, to))
       }),
     )

@@ -244,17 +244,18 @@ const SETTINGS = [
 ]
 
 /** Every line that a query finds is one that is meant, and the other way round. A query may ask for the roles' names, as $1. */
-const exactly =
-  (meant: string[], text: string): Check =>
-  async (client, roles) => {
+const exactly = (meant: string[], text: string): Check => {
+  const expected = new Set(meant)
+  return async (client, roles) => {
     const { rows } = await client.query<{ line: string }>(text, text.includes('$1') ? [Object.values(roles)] : [])
     const prefix = roles.owner.slice(0, -'owner'.length)
     const found = new Set(rows.map(({ line }) => line.replaceAll(prefix, '')))
     return [
       ...meant.filter((line) => !found.has(line)).map((line) => `missing: ${line}`),
-      ...[...found].filter((line) => !meant.includes(line)).map((line) => `not meant: ${line}`),
+      ...[...found].filter((line) => !expected.has(line)).map((line) => `not meant: ${line}`),
     ]
   }
+}
 const none = (text: string) => exactly([], text)
 
 const grantLines = (rights: Rights) =>
@@ -322,6 +323,10 @@ export const CHECKS = {
     union all select ${GRANT}, c.oid::regclass) from pg_class c
       left join pg_init_privs i on i.objoid = c.oid and i.classoid = 'pg_class'::regclass and i.objsubid = 0, aclexplode(c.relacl) a
       where c.relnamespace = 'pg_catalog'::regnamespace and ${TO_US}
+        and not exists (select from aclexplode(i.initprivs) b where (b.grantee, b.privilege_type) = (a.grantee, a.privilege_type))
+    union all select ${GRANT}, c.oid::regclass, '(', t.attname, ')') from pg_attribute t join pg_class c on c.oid = t.attrelid
+      left join pg_init_privs i on i.objoid = c.oid and i.classoid = 'pg_class'::regclass and i.objsubid = t.attnum, aclexplode(t.attacl) a
+      where c.relnamespace = 'pg_catalog'::regnamespace and t.attacl is not null and ${TO_US}
         and not exists (select from aclexplode(i.initprivs) b where (b.grantee, b.privilege_type) = (a.grantee, a.privilege_type))`,
   ),
 

@@ -45,7 +45,10 @@ export async function addSomebody(admin: pg.ClientBase): Promise<Somebody> {
     ['user_devices', { user_id: userId, id: deviceId, router_id: routerId, device_name: 'tablet', group_id: groupId }],
     ['user_devices', { user_id: userId, id: otherDeviceId, router_id: routerId, merged_into: deviceId }],
     ['user_device_interfaces', { user_id: userId, router_id: routerId, device_id: deviceId, mac: '00:00:5e:00:53:01', ips: '{192.0.2.1}' }],
-    ['user_device_merges', { user_id: userId, router_id: routerId, device_id: deviceId, merged_device_id: otherDeviceId, interfaces: '{}', filled: '{}' }],
+    [
+      'user_device_merges',
+      { user_id: userId, router_id: routerId, device_id: deviceId, merged_device_id: otherDeviceId, interfaces: '{}', filled: '{}' },
+    ],
     ['user_whitelists', { user_id: userId, router_id: routerId, device_id: deviceId }],
     ['user_blacklists', { user_id: userId, router_id: routerId, mac: '00:00:5e:00:53:02' }],
     ['user_blocked_devices', { user_id: userId, router_id: routerId, device_id: deviceId, block_type: 'manual' }],

@@ -9,6 +9,7 @@ import { readMigrations } from '../../src/database/migrations.ts'
 import { listenForNotifications } from '../../src/database/notifications.ts'
 import { openPool } from '../../src/database/pool.ts'
 import { asAdmin, loginUrl, type TestDatabase } from './database.ts'
+import { requireOwner } from './owner-named.ts'
 
 export type Answer = LightMyRequestResponse
 type Method = NonNullable<InjectOptions['method']>
@@ -44,6 +45,7 @@ export async function openServer(
       onIdleError: () => {},
     })
   const pools = { server: pool('server', config.database.poolSize), auth: pool('auth', config.database.authPoolSize) }
+  requireOwner(pools.server)
   const logged: string[] = []
   const closing = new AbortController()
   const secrets = { jwtSecret: randomBytes(32).toString('base64url'), pepper: randomBytes(32).toString('base64url') }

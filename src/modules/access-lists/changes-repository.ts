@@ -115,13 +115,13 @@ async function findFacts(tx: Tx, list: ListName, routerId: string, entries: NewE
       from line l group by l.survivor`,
     values: [...values, ids, macs, ips],
   })
-  const matching = (table: string) => `select e.id, e.device_id, e.mac, e.ip, e.created_at from ${table} e
-    where e.user_id = $1 and e.router_id = $2 and (e.device_id = any($3::uuid[]) or e.mac = any($4::macaddr[]) or e.ip = any($5::inet[]))`
   const stored = await tx.query<StoredEntry & { isHere: boolean }>({
     name: `find entries beside ${list}`,
     text: `select e.id, e.device_id as "deviceId", e.mac::text as mac, host(e.ip) as ip, e."isHere" from (
-        select h.*, true as "isHere" from (${matching(TABLES[list])}) h union all select t.*, false from (${matching(TABLES[OTHER[list]])}) t
-      ) e order by e.created_at, e.id`,
+        select h.id, h.device_id, h.mac, h.ip, h.created_at, true as "isHere" from ${TABLES[list]} h where h.user_id = $1 and h.router_id = $2
+        union all
+        select t.id, t.device_id, t.mac, t.ip, t.created_at, false from ${TABLES[OTHER[list]]} t where t.user_id = $1 and t.router_id = $2
+      ) e where e.device_id = any($3::uuid[]) or e.mac = any($4::macaddr[]) or e.ip = any($5::inet[]) order by e.created_at, e.id`,
     values: [
       ...values,
       devices.flatMap((device) => device.ids),

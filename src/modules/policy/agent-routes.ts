@@ -4,16 +4,20 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { AsAgent } from '../../auth/as-agent.ts'
 import { problem } from '../../http/problem.ts'
-import { answers } from '../../http/schemas.ts'
+import { answers, pageOf } from '../../http/schemas.ts'
+import { listEntries } from '../access-lists/repository.ts'
+import { entrySchemas } from '../access-lists/schema.ts'
+import { listDevices } from '../devices/repository.ts'
+import { Device } from '../devices/schema.ts'
 import type { PolicyDocument } from './document.ts'
 import { findPolicy } from './find-policy.ts'
 import { toNftScript } from './nft.ts'
 import { noteApplied } from './repository.ts'
-import { Applied, Policy, WaitQuery } from './schema.ts'
+import { Applied, PartQuery, Policy, WaitQuery } from './schema.ts'
 import { toTextLines } from './text.ts'
 import type { PolicyWatch } from './watch.ts'
 
-export type PolicyAgentRoutesOptions = { asAgent: AsAgent; policyWatch: PolicyWatch; closing: AbortSignal }
+export type PolicyAgentRoutesOptions = { asAgent: AsAgent; policyWatch: PolicyWatch; closing: AbortSignal; onlineMinutes: number }
 
 const FORMS = {
   'application/json': undefined,
@@ -22,7 +26,10 @@ const FORMS = {
 } as const
 type Form = keyof typeof FORMS
 
-export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptions> = async (app, { asAgent, policyWatch, closing }) => {
+export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptions> = async (
+  app,
+  { asAgent, policyWatch, closing, onlineMinutes },
+) => {
   const documented = { tags: ['agent'], security: [{ agent: [] }] }
 
   const look = (request: FastifyRequest) =>
@@ -79,6 +86,27 @@ somebody's hand or by time, and is 304 when it does not.`,
     } finally {
       watching.stop()
     }
+  }
+
+  // The parts, for agents that make their own of them.
+  app.get(
+    '/devices',
+    { schema: { ...documented, summary: 'The devices of the router', querystring: PartQuery, response: answers({ 200: pageOf(Device) }) } },
+    (request) => asAgent(request.identity, 'policy:read', (tx) => listDevices(tx, request.query, onlineMinutes), { readOnly: true }),
+  )
+  for (const list of ['whitelist', 'blacklist'] as const) {
+    app.get(
+      `/${list}`,
+      {
+        schema: {
+          ...documented,
+          summary: `The ${list} of the router`,
+          querystring: PartQuery,
+          response: answers({ 200: pageOf(entrySchemas(list).Entry) }),
+        },
+      },
+      (request) => asAgent(request.identity, 'policy:read', (tx) => listEntries(tx, list, request.query), { readOnly: true }),
+    )
   }
 
   app.post(

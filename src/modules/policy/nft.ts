@@ -38,6 +38,9 @@ const HOME_V6 = 'fc00::/7, fe80::/10'
 /** kbit/s; the kernel refuses a rate of zero, and those whose product with a second in ns exceeds 64 bits. */
 const RATES = { least: 1, most: 100_000_000 }
 
+/** Seconds: a year. nft refuses a script with a timeout of more than eight digits. */
+const LONGEST_TIMEOUT = 31_536_000
+
 const PASS = 'accept'
 
 /**
@@ -106,11 +109,12 @@ function devicesOf(document: PolicyDocument, at: Date, isOpen: boolean): Device[
   const seen = new Set<string>()
   const taken = new Set<number>()
   return document.devices
-    .map((entry) => ({ entry, macs: [...entry.macs].sort() }))
-    .sort((a, b) => ((a.macs[0] ?? '') < (b.macs[0] ?? '') ? -1 : 1))
-    .flatMap(({ entry, macs: all }) => {
+    .map((entry) => ({ entry, all: [...entry.macs].sort() }))
+    .sort((a, b) => (a.all.join() < b.all.join() ? -1 : 1))
+    .flatMap(({ entry, all }) => {
       const macs = all.filter((mac) => !seen.has(mac) && seen.add(mac))
       const [first] = macs
+      // An entry by address alone names no device until a scan finds its MAC.
       if (!first) return []
       return [{ macs, mark: markOf(first, taken), phases: phasesOf(entry, document.generatedAt, at, isOpen) }]
     })
@@ -131,7 +135,8 @@ function phasesOf(entry: PolicyEntry, since: Date, at: Date, isOpen: boolean): P
   const phases = outcomes
     .map((outcome, index) => {
       const next = outcomes[index + 1]
-      return { verdict: verdictOf(outcome), seconds: next ? Math.ceil((next.at.getTime() - at.getTime()) / 1000) : null }
+      const seconds = next ? Math.min(Math.ceil((next.at.getTime() - at.getTime()) / 1000), LONGEST_TIMEOUT) : null
+      return { verdict: verdictOf(outcome), seconds }
     })
     .filter(({ seconds }) => seconds === null || seconds > 0)
   if (isOpen && phases.at(-1)?.verdict === PASS) phases.pop()

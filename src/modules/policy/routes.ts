@@ -3,8 +3,10 @@ import { problem } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
 import { findRouterOf } from '../devices/repository.ts'
+import { storable } from '../routers/storable.ts'
 import { findPolicy } from './find-policy.ts'
-import { Entry, Policy, PolicyQuery } from './schema.ts'
+import { previewChange } from './preview.ts'
+import { Entry, Policy, PolicyQuery, PreviewAnswer, PreviewRequest } from './schema.ts'
 
 export type PolicyRoutesOptions = { withSession: WithSession }
 
@@ -34,6 +36,23 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
       const policy = await withSession(request.identity, (tx) => findPolicy(tx, request.params.id, moment), { readOnly: true })
       if (!policy) throw problem('not-found')
       return policy
+    },
+  )
+
+  app.post(
+    '/routers/:id/policy/preview',
+    {
+      schema: {
+        ...documented,
+        summary: 'What a change would do; nothing is saved',
+        params: IdParams,
+        body: PreviewRequest,
+        response: answers({ 200: PreviewAnswer }),
+      },
+    },
+    (request) => {
+      const { router, ...change } = request.body.change
+      return previewChange(withSession, request.identity, request.params.id, { ...change, ...(router && { router: storable(router) }) })
     },
   )
 

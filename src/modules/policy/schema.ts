@@ -1,23 +1,28 @@
 import Type from 'typebox'
-import { Instant, Nullable, NullableInstant, OneOf, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { ChangeRouter } from '../routers/schema.ts'
 
 const Rate = Nullable(Type.Integer({ description: 'kbit/s' }))
 const Decision = OneOf(['allow', 'limit', 'block'])
+
+const outcome = {
+  decision: Decision,
+  rate: Rate,
+  until: NullableInstant('When time alone changes this outcome'),
+  reasons: Type.Array(
+    Type.Object({
+      code: Type.String({ description: 'Stable' }),
+      text: Type.String(),
+      id: Type.Optional(Uuid('Of the block, schedule, override or entry that says so')),
+    }),
+  ),
+}
 
 export const Entry = Type.Object(
   {
     deviceId: Nullable(Uuid('Null for a list entry whose MAC was never seen')),
     macs: Type.Array(Type.String()),
-    decision: Decision,
-    rate: Rate,
-    until: NullableInstant('When time alone changes this outcome'),
-    reasons: Type.Array(
-      Type.Object({
-        code: Type.String({ description: 'Stable' }),
-        text: Type.String(),
-        id: Type.Optional(Uuid('Of the block, schedule, override or entry that says so')),
-      }),
-    ),
+    ...outcome,
     upcoming: Type.Array(Type.Object({ at: Instant(), decision: Decision, rate: Rate }), {
       description: 'What it changes to within two days, for an agent that cannot ask',
     }),
@@ -41,13 +46,58 @@ export const Policy = Type.Object(
 export const PolicyQuery = Strict({
   at: Type.Optional(Type.String({ format: 'date-time', maxLength: 40, description: 'Another moment than now' })),
 })
-export const PolicyParams = Strict({ id: Uuid() })
 export const WaitQuery = Strict({
   wait: Type.Optional(
     Type.Integer({ minimum: 0, maximum: 60, description: 'Seconds to wait for a revision other than that of If-None-Match' }),
   ),
 })
+const { limit, offset } = pageQuery([])
+export const PartQuery = Strict({ limit, offset })
 export const Applied = Strict({
   revision: Text({ max: 100 }),
   error: Type.Optional(Nullable(Text({ max: 1_000, description: 'Why it could not be applied' }))),
+})
+
+const ListChange = Strict({
+  add: Type.Optional(
+    Type.Array(
+      Strict(
+        { deviceId: Type.Optional(Uuid()), mac: Type.Optional(Text({ max: 50 })), ip: Type.Optional(Text({ max: 60 })) },
+        { minProperties: 1, maxProperties: 1 },
+      ),
+      { maxItems: 100 },
+    ),
+  ),
+  remove: Type.Optional(Type.Array(Uuid('Of an entry'), { maxItems: 100 })),
+})
+const { mode, action, limitRate, fullRate, newDevices } = ChangeRouter.properties
+
+export const Change = Strict({
+  router: Type.Optional(Strict({ mode, action, limitRate, fullRate, newDevices })),
+  whitelist: Type.Optional(ListChange),
+  blacklist: Type.Optional(ListChange),
+  blocks: Type.Optional(
+    Type.Array(
+      Strict({
+        deviceId: Type.Optional(Uuid()),
+        groupId: Type.Optional(Uuid('Neither a device nor a group: the whole router')),
+        minutes: Type.Optional(Type.Integer({ minimum: 1, maximum: 525_600, description: 'A pause; without it the block is manual' })),
+      }),
+      { maxItems: 100 },
+    ),
+  ),
+  unblock: Type.Optional(Type.Array(Uuid('Of a block'), { maxItems: 100 })),
+  devices: Type.Optional(
+    Type.Array(Strict({ deviceId: Uuid(), groupId: Type.Optional(Nullable(Uuid())), isInfrastructure: Type.Optional(Type.Boolean()) }), {
+      maxItems: 100,
+    }),
+  ),
+})
+export const PreviewRequest = Strict({ change: Change })
+export const PreviewedOutcome = Type.Object(outcome)
+export const PreviewAnswer = Type.Object({
+  affected: Type.Array(
+    Type.Object({ deviceId: Nullable(Uuid()), macs: Type.Array(Type.String()), before: PreviewedOutcome, after: PreviewedOutcome }),
+    { description: 'Devices that would be decided otherwise, at another rate, or until another time' },
+  ),
 })

@@ -1,15 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { type FieldError, problem } from '../../http/problem.ts'
+import { problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
-import { canonicalIp } from '../devices/ip.ts'
 import { findPolicy } from '../policy/find-policy.ts'
 import { wakeRouter } from '../policy/wake.ts'
-import { parseRate } from './rate.ts'
-import { addRouter, changeRouter, findRouter, listRouters, type RouterValues, removeRouter } from './repository.ts'
-import { AddRouter, ChangeRouter, ListRouters, Router, type RouterFields } from './schema.ts'
-import { isTimeZone } from './time-zone.ts'
+import { addRouter, changeRouter, findRouter, listRouters, removeRouter } from './repository.ts'
+import { AddRouter, ChangeRouter, ListRouters, Router } from './schema.ts'
+import { limitable, storable } from './storable.ts'
 
 export type RouterRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 
@@ -94,31 +92,4 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
 async function withRevision<T extends { id: string; appliedRevision: string | null }>(tx: Tx, router: T) {
   const desiredRevision = (await findPolicy(tx, router.id))?.revision ?? ''
   return { ...router, desiredRevision, drift: router.appliedRevision !== desiredRevision }
-}
-
-/** Limiting takes a rate. @throws Problem, which takes the change back */
-export function limitable<T extends { action: string; limitRate: number | null }>(router: T): T {
-  if (router.action === 'limit' && router.limitRate === null) {
-    throw problem('invalid-request', { errors: [{ path: '/body/limitRate', message: 'is needed for the action "limit"' }] })
-  }
-  return router
-}
-
-/** What JSON Schema cannot say: time zones that exist, addresses in their one spelling, and rates within bounds whatever their unit. */
-function storable({ limitRate, fullRate, ip, ...fields }: RouterFields): RouterValues {
-  const errors: FieldError[] = []
-  const values: RouterValues = { ...fields }
-  /** Null clears a field; what `read` cannot make sense of is a fault. */
-  const convert = <T, V>(name: string, given: T | null, read: (given: T) => V | undefined, kind: string): V | null => {
-    const value = given === null ? null : read(given)
-    if (value === undefined) errors.push({ path: `/body/${name}`, message: `is not ${kind}` })
-    return value ?? null
-  }
-  if (fields.timeZone !== undefined && !isTimeZone(fields.timeZone))
-    errors.push({ path: '/body/timeZone', message: 'is not an IANA time zone' })
-  if (ip !== undefined) values.ip = convert('ip', ip, canonicalIp, 'an address')
-  if (limitRate !== undefined) values.limitRate = convert('limitRate', limitRate, parseRate, 'a rate')
-  if (fullRate !== undefined) values.fullRate = convert('fullRate', fullRate, parseRate, 'a rate')
-  if (errors.length > 0) throw problem('invalid-request', { errors })
-  return values
 }
