@@ -41,6 +41,13 @@ describe('the door for agents', () => {
     }
   })
 
+  it('asks for the whole secret: the right id is not enough', async () => {
+    const { key, keyId } = await ada.router()
+    expect((await verify(key)).statusCode).toBe(200)
+    await rowsOf('update user_api_keys set secret_sha256 = $2 where id = $1', [keyId, makeApiKey('agent', ada.id).sha256])
+    expectRefused(await verify(key))
+  })
+
   it('takes no key in a URL, valid or not, and does not repeat it', async () => {
     const router = await ada.router()
     for (const query of [`key=${router.key}`, 'api_key=x', 'apikey=x', 'X-API-Key=x', 'access_token=x', 'token=x', `a=b&c=${router.key}`]) {

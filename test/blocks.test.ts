@@ -198,6 +198,25 @@ describe('one active block of each type', () => {
   })
 })
 
+describe('the blocks of a device that was merged', () => {
+  it('are those of the device that goes on, however often it was merged', async () => {
+    const [part, last] = [await addDevice(), await addDevice()]
+    const merge = async (into: string, from: string) =>
+      expect((await ada.call('POST', `/api/devices/${into}/merge`, { body: { from: [from] } })).statusCode).toBe(200)
+    const { id } = (await add({ deviceId: part, minutes: 5 })).json()
+    await merge(deviceId, part)
+    await merge(last, deviceId)
+    expect((await find(id)).json()).toMatchObject({ deviceId: last, isActive: true })
+    expect((await list({ deviceId: last })).items).toEqual([(await find(id)).json()])
+    for (const gone of [part, deviceId]) expect((await list({ deviceId: gone })).items).toEqual([])
+    expectProblem(await add({ deviceId: last, minutes: 5 }), 409, 'conflict')
+    expect((await add({ deviceId: last })).statusCode).toBe(201)
+    expect((await extend(id, { minutes: 10 })).json()).toMatchObject({ id, deviceId: last })
+    await end(id)
+    expect((await add({ deviceId: last, minutes: 5 })).statusCode).toBe(201)
+  })
+})
+
 describe('a pause', () => {
   it('ends by time alone, on the database’s clock', async () => {
     const { id } = (await add({ deviceId, minutes: 10 })).json()

@@ -65,10 +65,14 @@ describe('every failure', () => {
     expect(expectProblem(await post(JSON.stringify(many)), 400, 'invalid-request').errors).toHaveLength(20)
   })
 
-  it('changes nothing for the next request: no prototype was touched', async () => {
-    await post('{"name":"Home","__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}')
+  it('comes before any prototype is touched, also where a body may hold anything, T31', async () => {
+    const router = await ada.router()
+    for (const hostile of ['{"__proto__":{"polluted":true}}', '{"constructor":{"prototype":{"polluted":true}}}']) {
+      const body = `{"scanId":"${randomUUID()}","takenAt":"2026-01-01T00:00:00Z","sources":[{"format":"ip-neigh-json","content":${hostile}}]}`
+      const answer = await router.call('POST', '/api/agent/scans', { body, headers: { 'content-type': 'application/json' } })
+      expect(expectProblem(answer, 400, 'invalid-request').detail).toContain('not valid JSON')
+    }
     expect(({} as Record<string, unknown>).polluted).toBeUndefined()
-    expect((await post('{"name":"Home"}')).json()).not.toHaveProperty('polluted')
   })
 })
 
@@ -76,6 +80,7 @@ describe('a body', () => {
   it('may be 32 levels deep and as long as the limit', async () => {
     // Deep and long enough to reach the schema, which then has its own word on it.
     expect(expectProblem(await post(nested(32)), 400, 'invalid-request').errors).toEqual([{ path: '/body', message: 'must be object' }])
+    expect(expectProblem(await post(nested(33)), 400, 'invalid-request').detail).toContain('32 levels')
     const padded = '{"name":"Home"}'.padEnd(65_536)
     expect((await post(padded)).statusCode).toBe(201)
     expectProblem(await post(`${padded} `), 413, 'too-large')

@@ -6,7 +6,7 @@ import { toTextLines } from '../src/modules/policy/text.ts'
 import { ALLOW, BLOCK, documentOf, entryOf, limit, macOf } from './support/documents.ts'
 
 const NOW = new Date('2026-10-25T00:30:00Z')
-const after = (seconds: number) => new Date(NOW.getTime() + seconds * 1000)
+const inSeconds = (seconds: number) => new Date(NOW.getTime() + seconds * 1000)
 const [TV, PHONE, TABLET, DOCK] = [macOf(1), macOf(2), macOf(3), macOf(4)] as const
 
 const script = (...args: Parameters<typeof documentOf>) => toNftScript(documentOf(...args), NOW)
@@ -64,15 +64,15 @@ describe('the nft form', () => {
   })
 
   it('ends a pause by a timeout, counted from the moment of the script', () => {
-    const pause = [entryOf([TV], BLOCK, [{ at: after(90), ...ALLOW }])]
+    const pause = [entryOf([TV], BLOCK, [{ at: inSeconds(90), ...ALLOW }])]
     expect(elementsOf(script(pause, NOW), 'sent_0')).toEqual([`${TV} timeout 90s : drop,`])
-    expect(elementsOf(toNftScript(documentOf(pause, NOW), after(60.5)), 'sent_0')).toEqual([`${TV} timeout 30s : drop,`])
-    expect(elementsOf(toNftScript(documentOf(pause, NOW), after(89.99)), 'sent_0')).toEqual([`${TV} timeout 1s : drop,`])
-    expect(elementsOf(toNftScript(documentOf(pause, NOW), after(90)), 'sent_0')).toBeUndefined()
+    expect(elementsOf(toNftScript(documentOf(pause, NOW), inSeconds(60.5)), 'sent_0')).toEqual([`${TV} timeout 30s : drop,`])
+    expect(elementsOf(toNftScript(documentOf(pause, NOW), inSeconds(89.99)), 'sent_0')).toEqual([`${TV} timeout 1s : drop,`])
+    expect(elementsOf(toNftScript(documentOf(pause, NOW), inSeconds(90)), 'sent_0')).toBeUndefined()
   })
 
   it('ends a pause that is longer than what the document looks ahead', () => {
-    const pause = { ...entryOf([TV], BLOCK), until: after(864_000) }
+    const pause = { ...entryOf([TV], BLOCK), until: inSeconds(864_000) }
     expect(elementsOf(script([pause], NOW), 'sent_0')).toEqual([`${TV} timeout 864000s : drop,`])
     expect(elementsOf(script([pause], NOW, BLOCK), 'sent_1')).toEqual([`${TV} : accept,`])
   })
@@ -84,8 +84,8 @@ describe('the nft form', () => {
 
   it('holds the outcomes to come in the order of time, each until the next', () => {
     const upcoming = [
-      { at: after(60), ...BLOCK },
-      { at: after(120), ...limit(800) },
+      { at: inSeconds(60), ...BLOCK },
+      { at: inSeconds(120), ...limit(800) },
     ]
     const text = script([entryOf([TV], ALLOW, upcoming)], NOW)
     expect(elementsOf(text, 'sent_0')).toEqual([`${TV} timeout 60s : accept,`])
@@ -117,19 +117,20 @@ describe('the nft form', () => {
   })
 
   it('names a MAC once, whoever has it', () => {
-    const text = script([entryOf([TV, PHONE], BLOCK), entryOf([TV], ALLOW)], NOW, BLOCK)
+    const text = script([entryOf([TV, PHONE], BLOCK), entryOf([TV], BLOCK)], NOW)
     expect(elementsOf(text, 'sent_0')).toEqual([`${TV} : drop,`, `${PHONE} : drop,`])
+    expect(elementsOf(text, 'marks')).toHaveLength(2)
   })
 
   it('does not depend on any order, and holds nothing that a person wrote', () => {
     const outcome = fc.oneof(fc.constantFrom(ALLOW, BLOCK), fc.integer({ min: 1, max: 9 }).map(limit))
-    const steps = fc.array(fc.record({ after: fc.integer({ min: 1, max: 99 }), outcome }), { maxLength: 3 })
+    const steps = fc.array(fc.record({ wait: fc.integer({ min: 1, max: 99 }), outcome }), { maxLength: 3 })
     const devices = fc
       .uniqueArray(fc.integer({ min: 0, max: 0xffffff }), { maxLength: 12 })
       .chain((numbers) => fc.tuple(...numbers.map((number) => fc.tuple(fc.constant(number), outcome, steps))))
       .map((rows) =>
         rows.map(([number, now, later]) => {
-          const upcoming = later.sort((a, b) => a.after - b.after).map((step) => ({ at: after(step.after), ...step.outcome }))
+          const upcoming = later.sort((a, b) => a.wait - b.wait).map((step) => ({ at: inSeconds(step.wait), ...step.outcome }))
           return entryOf([macOf(number), `06${macOf(number).slice(2)}`], now, upcoming)
         }),
       )

@@ -185,7 +185,8 @@ describe('the next change', () => {
     [['sun 02:30-06:00'], '2026-03-22T05:00', '2026-03-29T01:00:00.000Z', 'on the day of a clock change'],
     [[], '2026-06-01T20:00', undefined, 'none without a schedule'],
     [['mon,tue,wed,thu,fri,sat,sun 06:00-06:00'], '2026-06-01T20:00', undefined, 'none when it never ends'],
-  ])('of %j after %s is %s: %s', (windows, after, expected) => {
+    [['mon,tue,wed,thu,fri,sat,sun 06:00-06:00'], '2026-06-01T04:00', undefined, 'none when it never ends, as a day of it begins'],
+  ])('of %j after %s is %s: %s', (windows, after, expected, _why) => {
     expect(next(windows, after)).toBe(expected)
   })
 })

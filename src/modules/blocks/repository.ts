@@ -14,10 +14,24 @@ export type End = { minutes?: number | undefined; until?: Date | undefined }
 const isOver = sql<boolean>`coalesce(${blocks.until} <= now(), false)`
 const isActive = sql<boolean>`(${blocks.unblockedAt} is null and not ${isOver})`
 
-const columns = {
+/** A device that was merged, maybe more than once, stands for the one that goes on. */
+const survivor = (tx: Tx) => sql<string | null>`(
+  with recursive line (id, merged_into) as (
+    select d.id, d.merged_into from user_devices d where d.user_id = ${ownerOf(tx)} and d.id = ${blocks.deviceId}
+    union select d.id, d.merged_into from line l join user_devices d on d.user_id = ${ownerOf(tx)} and d.id = l.merged_into
+  ) select l.id from line l where l.merged_into is null)`
+
+/** Of a device, or of one that was merged into it. */
+const isOfDevice = (tx: Tx, deviceId: string) => sql<boolean>`${blocks.deviceId} in (
+  with recursive line (id) as (
+    select d.id from user_devices d where d.user_id = ${ownerOf(tx)} and d.id = ${deviceId} and d.merged_into is null
+    union select d.id from line l join user_devices d on d.user_id = ${ownerOf(tx)} and d.merged_into = l.id
+  ) select l.id from line l)`
+
+const columns = (tx: Tx) => ({
   id: blocks.id,
   routerId: blocks.routerId,
-  deviceId: blocks.deviceId,
+  deviceId: survivor(tx),
   groupId: blocks.groupId,
   type: blocks.type,
   reason: blocks.reason,
@@ -25,7 +39,7 @@ const columns = {
   until: blocks.until,
   unblockedAt: sql`coalesce(${blocks.unblockedAt}, case when ${isOver} then ${blocks.until} end)`.mapWith(blocks.unblockedAt),
   isActive,
-}
+})
 
 const momentOf = ({ minutes, until }: End) =>
   sql`coalesce(${until ?? null}::timestamptz, now() + make_interval(mins => ${minutes ?? null}::int))`
@@ -36,14 +50,14 @@ export async function listBlocks(tx: Tx, { routerId, deviceId, groupId, active, 
   const where = and(
     mine(tx, blocks),
     routerId === undefined ? undefined : eq(blocks.routerId, routerId),
-    deviceId === undefined ? undefined : eq(blocks.deviceId, deviceId),
+    deviceId === undefined ? undefined : isOfDevice(tx, deviceId),
     groupId === undefined ? undefined : eq(blocks.groupId, groupId),
     active === undefined ? undefined : sql`${isActive} = ${active}`,
   )
   const field = ORDER[sort.replace('-', '') as keyof typeof ORDER]
   const order: SQL[] = [sort.startsWith('-') ? sql`${desc(field)} nulls last` : sql`${asc(field)} nulls last`, asc(blocks.id)]
   const items = await tx
-    .select(columns)
+    .select(columns(tx))
     .from(blocks)
     .where(where)
     .orderBy(...order)
@@ -54,7 +68,7 @@ export async function listBlocks(tx: Tx, { routerId, deviceId, groupId, active, 
 
 export async function findBlock(tx: Tx, id: string) {
   const [block] = await tx
-    .select(columns)
+    .select(columns(tx))
     .from(blocks)
     .where(and(mine(tx, blocks), eq(blocks.id, id)))
   return block
@@ -64,7 +78,7 @@ export async function findBlock(tx: Tx, id: string) {
 export async function holdRouterOf(tx: Tx, { deviceId, groupId, routerId }: AddBlock): Promise<string | undefined> {
   const [target] = await tx.query<{ routerId: string }>({
     name: 'find router of a target',
-    text: `select router_id as "routerId" from user_devices where user_id = $1 and id = $2 and merged_into is null
+    text: `select router_id as "routerId" from user_devices where user_id = $1 and id = $2
       union all select router_id from user_device_groups where user_id = $1 and id = $3
       union all select id from user_routers where user_id = $1 and id = $4`,
     values: [ownerOf(tx), deviceId ?? null, groupId ?? null, routerId ?? null],
@@ -89,23 +103,26 @@ export async function findProtection(tx: Tx, deviceId: string): Promise<{ isProt
 
 /**
  * The router is held. What time has ended is written down first, so that it makes room and stays in the history.
- * @returns the block, not active when its end is past
- * @throws SQLSTATE 23505 when one of this type is active for the target, 23503 when the target went away
+ * @returns the block, not active when its end is past; undefined when one of its type came with a device that was merged into the target
+ * @throws SQLSTATE 23505 when one of its type is active for the target, 23503 when the target went away
  */
 export async function addBlock(
   tx: Tx,
   { end, ...values }: Pick<typeof blocks.$inferInsert, 'routerId' | 'deviceId' | 'groupId' | 'type' | 'reason'> & { end: End },
 ) {
+  const { routerId, deviceId, type } = values
   await tx
     .update(blocks)
     .set({ unblockedAt: blocks.until })
-    .where(and(mine(tx, blocks), eq(blocks.routerId, values.routerId), isNull(blocks.unblockedAt), isOver))
+    .where(and(mine(tx, blocks), eq(blocks.routerId, routerId), isNull(blocks.unblockedAt), isOver))
+  if (deviceId && (await tx.$count(blocks, and(mine(tx, blocks), eq(blocks.type, type), isActive, isOfDevice(tx, deviceId)))) > 0)
+    return undefined
   const [block] = await tx
     .insert(blocks)
     .values({ ...values, until: momentOf(end), userId: ownerOf(tx) })
-    .returning(columns)
-  await wakeRouter(tx, values.routerId)
-  return block as NonNullable<typeof block>
+    .returning(columns(tx))
+  await wakeRouter(tx, routerId)
+  return block
 }
 
 /** Holds the router of a block. @returns false when there is no such block */
@@ -120,7 +137,7 @@ export async function extendPause(tx: Tx, id: string, end: End) {
     .update(blocks)
     .set({ until: momentOf(end) })
     .where(and(mine(tx, blocks), eq(blocks.id, id), eq(blocks.type, 'pause'), isActive))
-    .returning(columns)
+    .returning(columns(tx))
   if (pause) await wakeRouter(tx, pause.routerId)
   return pause
 }

@@ -55,7 +55,9 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         const routerId = await holdRouterOf(tx, request.body)
         if (!routerId) throw problem('not-found')
         if (deviceId) await refuseProtected(tx, deviceId, force)
-        return orRefusePast(await addBlock(tx, { routerId, deviceId, groupId, type, reason, end }))
+        const added = await addBlock(tx, { routerId, deviceId, groupId, type, reason, end })
+        if (!added) throw problem('conflict')
+        return orRefusePast(added)
       })
       return reply.code(201).send(block)
     },
