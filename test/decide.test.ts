@@ -213,6 +213,21 @@ describe('a night from 21:00 to 07:00', () => {
   })
 })
 
+describe('a schedule that never lets go', () => {
+  it('has no end, and leaves the revision alone from day to day', () => {
+    const always: PolicyRows = {
+      ...zoned('Europe/Berlin'),
+      schedules: [{ ...(zoned('Europe/Berlin').schedules[0] as PolicyRows['schedules'][number]), start: '07:00', end: '07:00' }],
+    }
+    const on = (day: number) => {
+      const moment = new Date(at.getTime() + day * 86_400_000)
+      return evaluate(always.router, gatherDevices(always, moment), moment)
+    }
+    expect(on(0).devices[0]).toMatchObject({ decision: 'block', until: null, upcoming: [] })
+    expect(new Set([0, 1, 2, 5].map((day) => on(day).revision)).size).toBe(1)
+  })
+})
+
 const time = fc.integer({ min: -600, max: 600 }).map(minutes)
 const scope = fc.constantFrom('device' as const, 'group' as const, 'router' as const)
 const id = fc.uuid()

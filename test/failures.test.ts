@@ -41,6 +41,9 @@ describe('an error of the database', () => {
   it.each([
     ['22021', 400, 'invalid-request'],
     ['22P02', 400, 'invalid-request'],
+    ['22P05', 400, 'invalid-request'],
+    ['22007', 400, 'invalid-request'],
+    ['22008', 400, 'invalid-request'],
     ['22001', 400, 'invalid-request'],
     ['NP401', 401, 'unauthenticated'],
     ['23503', 404, 'not-found'],

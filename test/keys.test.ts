@@ -81,6 +81,7 @@ describe('a key', () => {
     for (const body of [
       { expiresAt: new Date(Date.now() - 1_000).toISOString() },
       { expiresAt: 'tomorrow' },
+      { expiresAt: '2099-12-31T23:59:60Z' },
       { scopes: [] },
       { scopes: ['admin'] },
       { scopes: ['policy:read', 'policy:read'] },
@@ -88,10 +89,6 @@ describe('a key', () => {
     ])
       expectProblem(await addKey(router, body), 400, 'invalid-request')
     expect((await listKeys(router)).total).toBe(1)
-  })
-
-  it.fails('may end in a leap second or not, but the server is up to it', async () => {
-    expect((await addKey(await ada.router(), { expiresAt: '2099-12-31T23:59:60Z' })).statusCode).toBeLessThan(500)
   })
 
   it('needs no body: everything about it has a default', async () => {

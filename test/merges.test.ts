@@ -11,7 +11,15 @@ beforeAll(async () => {
   ;[ada, bob] = await Promise.all([world.person(), world.person()])
 })
 
-type Shown = { id: string; macs: string[]; ips: string[]; name: string | null; firstSeen: string; groupId: string | null; [more: string]: unknown }
+type Shown = {
+  id: string
+  macs: string[]
+  ips: string[]
+  name: string | null
+  firstSeen: string
+  groupId: string | null
+  [more: string]: unknown
+}
 const get = async (id: string): Promise<Shown> => (await ada.call('GET', `/api/devices/${id}`)).json()
 const entryOf = async (id: string) => (await ada.call('GET', `/api/devices/${id}/policy`)).json()
 const merge = (id: string, ...from: string[]) => ada.call('POST', `/api/devices/${id}/merge`, { body: { from } })
@@ -35,7 +43,13 @@ describe('devices that are merged', () => {
 
     const merged = await merge(now, before)
     expect(merged.statusCode).toBe(200)
-    expect(merged.json()).toMatchObject({ id: now, name: "Ada's phone", type: 'phone', macs: expect.arrayContaining(macs), mergeIds: [expect.any(String)] })
+    expect(merged.json()).toMatchObject({
+      id: now,
+      name: "Ada's phone",
+      type: 'phone',
+      macs: expect.arrayContaining(macs),
+      mergeIds: [expect.any(String)],
+    })
     expect((await get(now)).ips).toEqual(['192.0.2.10', '192.0.2.11'])
     expect((await ada.call('GET', `/api/devices/${before}`)).statusCode).toBe(404)
     expect(await entryOf(now)).toMatchObject({ decision: 'allow', reasons: [{ code: 'whitelisted' }] })

@@ -29,9 +29,12 @@ const policyOf = async (router: Router, query: Record<string, string> = {}) =>
   (await router.owner.call('GET', `/api/routers/${router.id}/policy`, { query })).json()
 const fetchPolicy = (router: Router, revision?: string, query: Record<string, string> = {}, accept = 'application/json') =>
   router.call('GET', '/api/agent/policy', { query, headers: { accept, ...(revision && { 'if-none-match': `"${revision}"` }) } })
-const deviceWith = async (router: Router, mac: string) => (await router.devices()).find((device) => (device.macs as string[]).includes(mac)) as { id: string }
-const change = (router: Router, fields: Record<string, unknown>) => router.owner.call('PATCH', `/api/routers/${router.id}`, { body: fields })
-const pause = (router: Router, body: Record<string, unknown>) => router.owner.call('POST', '/api/blocks', { body: { routerId: router.id, ...body } })
+const deviceWith = async (router: Router, mac: string) =>
+  (await router.devices()).find((device) => (device.macs as string[]).includes(mac)) as { id: string }
+const change = (router: Router, fields: Record<string, unknown>) =>
+  router.owner.call('PATCH', `/api/routers/${router.id}`, { body: fields })
+const pause = (router: Router, body: Record<string, unknown>) =>
+  router.owner.call('POST', '/api/blocks', { body: { routerId: router.id, ...body } })
 
 describe('the policy of a router', () => {
   it('says for each device what is decided and why, to its owner and to nobody else', async () => {
@@ -62,7 +65,8 @@ describe('the policy of a router', () => {
     const inMinutes = (count: number) => new Date(Date.now() + count * 60_000).toISOString()
     expect((await policyOf(router, { at: inMinutes(59) })).devices[0].decision).toBe('block')
     expect((await policyOf(router, { at: inMinutes(61) })).devices[0].decision).toBe('allow')
-    for (const at of [inMinutes(-60), inMinutes(60 * 24 * 400), 'tomorrow']) expect((await ada.call('GET', `/api/routers/${router.id}/policy`, { query: { at } })).statusCode).toBe(400)
+    for (const at of [inMinutes(-60), inMinutes(60 * 24 * 400), 'tomorrow'])
+      expect((await ada.call('GET', `/api/routers/${router.id}/policy`, { query: { at } })).statusCode).toBe(400)
   })
 
   it('has a revision that changes with the outcome, and with nothing else', async () => {
@@ -80,7 +84,11 @@ describe('the policy of a router', () => {
 
   it('spares infrastructure and the router itself, and holds new devices when the owner wants that', async () => {
     const router = await freshRouter({ mode: 'whitelist', newDevices: 'hold' })
-    const codes = async () => (await policyOf(router)).devices.map((entry: { decision: string; reasons: { code: string }[] }) => [entry.decision, entry.reasons[0]?.code])
+    const codes = async () =>
+      (await policyOf(router)).devices.map((entry: { decision: string; reasons: { code: string }[] }) => [
+        entry.decision,
+        entry.reasons[0]?.code,
+      ])
     expect(await codes()).toEqual([
       ['block', 'held'],
       ['block', 'held'],
@@ -100,7 +108,9 @@ describe('the policy of a router', () => {
     await change(router, { mode: 'whitelist' })
     await router.call('POST', '/api/agent/policy/applied', { body: { revision, error: 'nft: no such table' } })
     expect(await shown()).toMatchObject({ appliedRevision: revision, drift: true, agentError: 'nft: no such table' })
-    expect((await ada.call('GET', '/api/routers', { query: { search: 'Home' } })).json().items.every((one: object) => 'desiredRevision' in one)).toBe(true)
+    expect(
+      (await ada.call('GET', '/api/routers', { query: { search: 'Home' } })).json().items.every((one: object) => 'desiredRevision' in one),
+    ).toBe(true)
   })
 })
 
@@ -113,10 +123,17 @@ describe('a preview', () => {
     const before = await policyOf(router)
     const ids = before.devices.map(({ deviceId }: { deviceId: string }) => deviceId)
     const affected = async (changeWanted: unknown) =>
-      (await preview(router, changeWanted)).json().affected.map((one: { deviceId: string; before: object; after: { decision: string } }) => [one.deviceId, one.after.decision])
+      (await preview(router, changeWanted))
+        .json()
+        .affected.map((one: { deviceId: string; before: object; after: { decision: string } }) => [one.deviceId, one.after.decision])
     expect(await affected({ router: { mode: 'whitelist' } })).toEqual(ids.map((id: string) => [id, 'block']))
     expect(await affected({ router: { mode: 'whitelist' }, whitelist: { add: [{ deviceId: ids[0] }] } })).toEqual([[ids[1], 'block']])
-    expect(await affected({ router: { mode: 'blacklist', action: 'limit', limitRate: '1mbit' }, blacklist: { add: [{ mac: macs[1]?.toUpperCase() }] } })).toEqual([[ids[1], 'limit']])
+    expect(
+      await affected({
+        router: { mode: 'blacklist', action: 'limit', limitRate: '1mbit' },
+        blacklist: { add: [{ mac: macs[1]?.toUpperCase() }] },
+      }),
+    ).toEqual([[ids[1], 'limit']])
     expect(await affected({ blocks: [{ deviceId: ids[0], minutes: 5 }] })).toEqual([[ids[0], 'block']])
     expect(await affected({ blocks: [{}], devices: [{ deviceId: ids[1], isInfrastructure: true }] })).toEqual([[ids[0], 'block']])
     expect(await affected({})).toEqual([])

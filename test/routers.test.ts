@@ -46,6 +46,10 @@ describe('a router', () => {
       newDevices: 'allow',
       status: 'never-seen',
       lastSeen: null,
+      desiredRevision: expect.any(String),
+      appliedRevision: null,
+      agentError: null,
+      drift: true,
       createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
     })
     expect((await find(answer.json().id)).json()).toEqual(answer.json())
@@ -59,11 +63,12 @@ describe('a router', () => {
       const before = (await find(plain.id)).json()
       const answer = await change(plain.id, { [field]: value })
       expect(answer.statusCode, field).toBe(200)
-      expect(answer.json()).toEqual({ ...before, [field]: value })
+      // What the agent should enforce follows from the fields.
+      expect({ ...answer.json(), desiredRevision: before.desiredRevision }).toEqual({ ...before, [field]: value })
       expect((await find(plain.id)).json()).toEqual(answer.json())
     }
     const cleared = { ip: null, tunnelPort: null, action: 'block', limitRate: null, fullRate: null }
-    expect((await change(added.id, cleared)).json()).toEqual({ ...added, ...cleared })
+    expect((await change(added.id, cleared)).json()).toEqual({ ...added, ...cleared, desiredRevision: expect.any(String) })
   })
 
   it.each([

@@ -76,6 +76,9 @@ const MAX_FIELD_ERRORS = 20
 const BY_SQLSTATE: Record<string, ProblemCode> = {
   '22021': 'invalid-request', // a NUL or an invalid character
   '22P02': 'invalid-request',
+  '22P05': 'invalid-request', // U+0000 within JSON
+  '22007': 'invalid-request', // a time that is none
+  '22008': 'invalid-request',
   '22001': 'invalid-request',
   '22003': 'invalid-request',
   '23505': 'conflict',

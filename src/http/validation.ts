@@ -16,7 +16,14 @@ const options: Options = {
   strict: true,
   strictRequired: false,
 }
-const compilerOf = (extra: Options) => addFormats.default(new Ajv({ ...options, ...extra }))
+const compilerOf = (extra: Options) => addFormats.default(new Ajv({ ...options, ...extra })).addFormat('date-time', isInstant)
+
+const RFC_3339 = addFormats.default.get('date-time')
+/** RFC 3339 allows the 60th second of a leap, which no `Date` can hold. */
+function isInstant(text: string): boolean {
+  const { validate } = RFC_3339 as { validate: (text: string) => boolean }
+  return validate(text) && !Number.isNaN(Date.parse(text))
+}
 
 /** Bodies as they are; query strings and parameters are text on the wire and are converted to their type. */
 export function createValidatorCompiler(extra: Options = {}): FastifySchemaCompiler<TSchema> {

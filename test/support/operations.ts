@@ -32,8 +32,9 @@ export type Operation = {
   responses: Record<string, { content?: Record<string, { schema: { $ref?: string } }> }>
 }
 
-type Documented = Omit<Operation, 'name' | 'method' | 'path' | 'door' | 'body'> & {
+type Documented = Omit<Operation, 'name' | 'method' | 'path' | 'door' | 'body' | 'parameters'> & {
   security?: Record<string, unknown>[]
+  parameters?: (Operation['parameters'][number] & { example?: unknown })[]
   requestBody?: { content: Record<string, { schema: Schema }> }
 }
 
@@ -47,7 +48,10 @@ export function operationsOf(openapi: { paths: Record<string, Record<string, Doc
       tags,
       door: (Object.keys(security[0] ?? {})[0] ?? 'anyone') as Operation['door'],
       body: requestBody?.content['application/json']?.schema,
-      parameters,
+      parameters: parameters.map(({ example, schema, ...rest }) => ({
+        ...rest,
+        schema: { ...schema, ...(example !== undefined && { examples: [example] }) },
+      })),
       responses,
     })),
   )
@@ -97,9 +101,12 @@ export function placesOf(schema: Schema, sample = sampleOf(schema)): Place[] {
 export const typesOf = ({ type, anyOf, enum: values }: Schema): string[] =>
   type ? [type].flat() : anyOf ? anyOf.flatMap(typesOf) : (values ?? []).map((value) => typeof value)
 
-/** The path with a value for each of its parameters. */
-export const urlOf = ({ path }: Operation, values: Record<string, string>) =>
-  path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? FORMATS.uuid ?? ''))
+/** The path with a value for each of its parameters, made from its schema unless given. */
+export const urlOf = ({ path, parameters }: Operation, values: Record<string, string>) =>
+  path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    const schema = parameters.find((parameter) => parameter.name === name)?.schema ?? {}
+    return encodeURIComponent(values[name] ?? String(sampleOf(schema, { name })))
+  })
 
 /** The operations that a server documents. */
 export async function listOperations({ send }: World): Promise<Operation[]> {

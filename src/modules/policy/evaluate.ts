@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { decide, decideUnknown } from './decide.ts'
 import type { Outcome, PolicyDocument, PolicyEntry } from './document.ts'
-import type { DeviceFacts, RouterFacts } from './facts.ts'
+import { type DeviceFacts, HORIZON_MS, type RouterFacts } from './facts.ts'
 
 /** Changes within so long are told ahead. */
 const TOLD_AHEAD_MS = 48 * 3_600_000
@@ -38,11 +38,12 @@ function entryOf(device: DeviceFacts, router: RouterFacts, at: Date): PolicyEntr
 
 /** The moments after `at` at which time alone could change the outcome, in order. */
 function turningPoints({ blocks, overrides, schedules }: DeviceFacts, at: Date): Date[] {
-  const times = [
-    ...blocks.map(({ until }) => until),
-    ...overrides.map(({ until }) => until),
-    ...schedules.flatMap(({ windows }) => windows.flatMap(({ from, to }) => [from, to])),
-  ].flatMap((time) => time?.getTime() ?? [])
+  const horizon = at.getTime() + HORIZON_MS
+  // At the horizon every window seems to end: what comes after it is not known.
+  const edges = schedules.flatMap(({ windows }) => windows.flatMap(({ from, to }) => [from, to])).filter((edge) => edge.getTime() < horizon)
+  const times = [...blocks.map(({ until }) => until), ...overrides.map(({ until }) => until), ...edges].flatMap(
+    (time) => time?.getTime() ?? [],
+  )
   return [...new Set(times)]
     .filter((time) => time > at.getTime())
     .sort((a, b) => a - b)

@@ -4,6 +4,9 @@ import type { Window } from '../schedules/windows.ts'
 /** What a rule is about: the device itself, its group, or the whole router. */
 export type Scope = 'device' | 'group' | 'router'
 
+/** Windows are known so far ahead. A schedule repeats within a week; what is further off comes into view as time passes. */
+export const HORIZON_MS = 8 * 86_400_000
+
 export type RouterFacts = {
   id: string
   ip: string | null

@@ -1,10 +1,7 @@
 /** From rows to the facts of each device at a moment: who is meant by an entry, a block or a schedule, and when its windows are. Pure. */
 import { type Window, windowsWithin } from '../schedules/windows.ts'
-import type { DeviceFacts, ScheduleFact, Scope } from './facts.ts'
+import { type DeviceFacts, HORIZON_MS, type ScheduleFact, type Scope } from './facts.ts'
 import type { PolicyRows } from './repository.ts'
-
-/** A schedule repeats within a week; what is further ahead comes into view as time passes. */
-const AHEAD_MS = 8 * 86_400_000
 
 export function gatherDevices(rows: PolicyRows, at: Date): DeviceFacts[] {
   const survivors = new Map(rows.merged.map(({ id, into }) => [id, into]))
@@ -86,7 +83,7 @@ function windowsFor(
   at: Date,
   ends: Date[],
 ): ScheduleFact['windows'] {
-  const horizon = new Date(at.getTime() + AHEAD_MS)
+  const horizon = new Date(at.getTime() + HORIZON_MS)
   const spans: Window[] = [
     { from: at, to: horizon },
     ...ends.filter((time) => time > horizon).map((from) => ({ from, to: new Date(from.getTime() + 1) })),
