@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { ownerOf } from '../../rls/mine.ts'
 import type { Tx } from '../../rls/session.ts'
-import { wakeRouter } from '../policy/wake.ts'
 import { lockRouter } from '../routers/repository.ts'
+import { wakeRouter } from '../routers/wake.ts'
 import { TABLES } from './repository.ts'
 import {
   type Added,

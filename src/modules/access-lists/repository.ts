@@ -1,7 +1,7 @@
 import { ownerOf } from '../../rls/mine.ts'
 import type { Tx } from '../../rls/session.ts'
-import { wakeRouter } from '../policy/wake.ts'
 import { lockRouter } from '../routers/repository.ts'
+import { wakeRouter } from '../routers/wake.ts'
 import { type ChangeEntry, ENTRY_SORTS, type Entry, type ListEntries, type ListName, NOTES } from './schema.ts'
 
 /** Where each list is stored. */

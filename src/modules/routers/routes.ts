@@ -4,10 +4,10 @@ import { problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { findPolicy } from '../policy/find-policy.ts'
-import { wakeRouter } from '../policy/wake.ts'
 import { addRouter, changeRouter, findRouter, listRouters, removeRouter } from './repository.ts'
 import { AddRouter, ChangeRouter, ListRouters, Router } from './schema.ts'
 import { limitable, storable } from './storable.ts'
+import { wakeRouter } from './wake.ts'
 
 export type RouterRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 

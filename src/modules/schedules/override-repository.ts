@@ -1,6 +1,6 @@
 import { ownerOf } from '../../rls/mine.ts'
 import type { Tx } from '../../rls/session.ts'
-import { wakeRouter } from '../policy/wake.ts'
+import { wakeRouter } from '../routers/wake.ts'
 import { survivorOf } from './repository.ts'
 import type { Override } from './schema.ts'
 import { overrides } from './table.ts'
