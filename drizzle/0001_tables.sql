@@ -191,7 +191,7 @@ CREATE TABLE "user_devices" (
 	"first_seen" timestamp with time zone DEFAULT now() NOT NULL,
 	"last_seen" timestamp with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "user_devices_pkey" PRIMARY KEY("user_id","id"),
-	CONSTRAINT "user_devices_router_key" UNIQUE("user_id","router_id","id"),
+	CONSTRAINT "user_devices_router_key" UNIQUE("user_id","id","router_id"),
 	CONSTRAINT "user_devices_approval_known" CHECK ("user_devices"."approval" in ('approved', 'held', 'dismissed')),
 	CONSTRAINT "user_devices_rate_positive" CHECK ("user_devices"."rate" > 0)
 );
@@ -206,7 +206,7 @@ CREATE TABLE "user_device_groups" (
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "user_device_groups_pkey" PRIMARY KEY("user_id","id"),
-	CONSTRAINT "user_device_groups_router_key" UNIQUE("user_id","router_id","id"),
+	CONSTRAINT "user_device_groups_router_key" UNIQUE("user_id","id","router_id"),
 	CONSTRAINT "user_device_groups_name_key" UNIQUE("user_id","router_id","group_name"),
 	CONSTRAINT "user_device_groups_rate_positive" CHECK ("user_device_groups"."rate" > 0)
 );

@@ -42,7 +42,7 @@ grant select on
   to netpilot_agent;
 grant update (last_seen, applied_revision, applied_at, agent_error) on user_routers to netpilot_agent;
 grant insert (user_id, id, router_id, hostname, detected_manufacturer, approval, first_seen, last_seen),
-  update (hostname, merged_into, last_seen) on user_devices to netpilot_agent;
+  update (hostname, detected_manufacturer, merged_into, last_seen) on user_devices to netpilot_agent;
 grant insert (user_id, id, router_id, device_id, mac, ips, first_seen), update (device_id, mac, ips) on user_device_interfaces to netpilot_agent;
 grant insert, delete on user_scans to netpilot_agent;
 grant update (answer) on user_scans to netpilot_agent;

@@ -1,7 +1,9 @@
 /** The environment as a typed configuration; the only reader of the environment. Every variable is described in `.env.example`. */
 import { existsSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
+import { requireStrongSecret } from './auth/strong-secret.ts'
 import { roleNames } from './database/role-names.ts'
 
 export type Config = ReturnType<typeof readConfig>
@@ -85,7 +87,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       cost: integer('BCRYPT_COST', 12, isProduction ? 12 : 4, 16),
       concurrency: integer('BCRYPT_CONCURRENCY', Math.min(availableParallelism(), 2), 1, 64),
       queue: integer('BCRYPT_QUEUE', 64, 0, 10_000),
-      waitMs: integer('BCRYPT_WAIT_MS', 10_000, 0, 60_000),
+      waitMs: integer('BCRYPT_WAIT_MS', 5_000, 0, 60_000),
     },
     routerOnlineMinutes: integer('ROUTER_ONLINE_MINUTES', 15, 1, 1_440),
     scans: {
@@ -110,6 +112,22 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     roleNames(config.database.rolePrefix)
   } catch (error) {
     faults.push(`DATABASE_ROLE_PREFIX: ${(error as Error).message}`)
+  }
+  for (const [name, secret] of Object.entries({
+    JWT_SECRET: config.secrets.jwt,
+    JWT_SECRET_PREVIOUS: config.secrets.jwtPrevious,
+    PASSWORD_PEPPER: config.secrets.pepper,
+  })) {
+    try {
+      if (secret !== undefined) requireStrongSecret(name, secret)
+    } catch (error) {
+      faults.push((error as Error).message)
+    }
+  }
+  for (const proxy of config.trustProxy) {
+    const [address = '', bits = '0', ...more] = proxy.split('/')
+    if (!isIP(address) || !/^\d{1,3}$/.test(bits) || more.length > 0)
+      faults.push('TRUST_PROXY: each entry is an address or a network such as 10.0.0.0/8')
   }
   for (const origin of config.corsOrigins) {
     if (!isOrigin(origin))

@@ -1,5 +1,7 @@
 /** The process: read the configuration, open the database, listen, and leave in good order. */
+import { once } from 'node:events'
 import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
 import { buildApp } from './app.ts'
 import { type Config, ConfigError, loadEnvFile, readConfig, requireProductionSettings } from './config.ts'
 import { openLocalDatabase } from './database/local.ts'
@@ -7,6 +9,7 @@ import { readMigrations } from './database/migrations.ts'
 import { listenForNotifications } from './database/notifications.ts'
 import { openPool } from './database/pool.ts'
 import { refusals } from './database/readiness.ts'
+import { roleNames } from './database/role-names.ts'
 import { printStart } from './start-message.ts'
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
@@ -17,6 +20,8 @@ class StartRefused extends Error {}
 async function start(): Promise<void> {
   loadEnvFile()
   const config = readConfig(process.env)
+  // Before the database is opened: a start that finds its port taken must not take a database away from another one.
+  await requireFreePort(config)
   const database = config.database.url === undefined ? await local(config) : remote(config)
   const migrations = await readMigrations()
   const onIdleError = (err: Error) => app?.log.warn({ err }, 'an idle database connection was lost')
@@ -48,7 +53,7 @@ async function start(): Promise<void> {
   }
 
   try {
-    const reasons = await refusals(pools, migrations)
+    const reasons = await refusals(pools, migrations, roleNames(config.database.rolePrefix))
     if (reasons.length > 0) throw new StartRefused(['NetPilot does not start:', ...reasons.map((reason) => `  - ${reason}`)].join('\n'))
     app = await buildApp({ config, version, secrets: database.secrets, pools, migrations, closing: closing.signal, listen })
     await app.listen({ host: config.host, port: config.port, listenTextResolver: (address) => `listening on ${address}` })
@@ -60,23 +65,30 @@ async function start(): Promise<void> {
   const { log } = app
   // A promise that nobody awaited has failed: its request was answered correctly (nothing was stored), but the code is wrong.
   process.on('unhandledRejection', (err) => log.error({ err }, 'a promise was rejected and nobody was waiting for it'))
+  void database.lost.then(() => {
+    if (!closing.signal.aborted) fail('The database is gone: it stopped, or the process that ran it did. Start NetPilot again.')
+  })
   stopOnSignal(async () => {
     closing.abort()
     log.info('closing: not ready any more, finishing what is under way')
     await new Promise((resolve) => setTimeout(resolve, config.shutdown.noticeMs))
-    await within(config.shutdown.drainMs, close())
+    // Whoever is slower than this is cut off; the process leaves in order all the same.
+    const cut = setTimeout(() => app?.server.closeAllConnections(), config.shutdown.drainMs)
+    await close()
+    clearTimeout(cut)
     log.info('closed')
   })
   printStart({ config, version, address: app.server.address(), dataDir: database.dataDir })
 }
 
 async function local(config: Config) {
-  const { urls, secrets, dataDir, stop } = await openLocalDatabase(config.dataDir, config.database.rolePrefix)
+  const { urls, secrets, dataDir, stop, lost } = await openLocalDatabase(config.dataDir, config.database.rolePrefix)
   const { jwt, jwtPrevious, pepper } = config.secrets
   return {
     urls,
     dataDir,
     stop,
+    lost,
     secrets: { jwtSecret: jwt ?? secrets.jwtSecret, jwtSecretPrevious: jwtPrevious, pepper: pepper ?? secrets.passwordPepper },
   }
 }
@@ -87,6 +99,8 @@ function remote(config: Config) {
     urls: { server: url, auth: authUrl },
     dataDir: undefined,
     stop: async () => {},
+    // Somebody else's, and it may come back: waited for, not given up.
+    lost: new Promise<void>(() => {}),
     secrets: { jwtSecret, jwtSecretPrevious: config.secrets.jwtPrevious, pepper },
   }
 }
@@ -107,12 +121,13 @@ function stopOnSignal(stop: () => Promise<void>): void {
   process.on('SIGINT', onSignal)
 }
 
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`requests were still under way after ${ms} ms`)), ms)
-  })
-  await Promise.race([work, late]).finally(() => clearTimeout(timer))
+/** @throws EADDRINUSE when another program listens there */
+async function requireFreePort({ host, port }: Config): Promise<void> {
+  const probe = createServer()
+  probe.listen({ host, port })
+  await once(probe, 'listening')
+  probe.close()
+  await once(probe, 'close')
 }
 
 function fail(message: string): never {

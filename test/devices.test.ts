@@ -57,7 +57,7 @@ describe('the list of devices', () => {
     expect(pi).toEqual({
       ...{ id: expect.stringMatching(/^[0-9a-f-]{36}$/), routerId: home.id, name: 'bravo', hostname: 'bravo', type: 'phone' },
       ...{ manufacturer: 'Raspberry Pi Trading Ltd', macs: ['dc:a6:32:00:00:02'], ips: ['192.0.2.12', 'fd00::12'], randomMac: false },
-      ...{ online: true, groupId: null, isInfrastructure: false, mine: false },
+      ...{ online: true, groupId: null, isInfrastructure: false, mine: false, rate: null, approval: 'approved' },
       ...{ firstSeen: pi?.lastSeen, lastSeen: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/) },
     })
   })
@@ -177,12 +177,12 @@ describe('a device', () => {
     const router = await eve.router()
     await router.scan([{ mac: PI, ip: '192.0.2.7', hostname: 'one' }])
     const device = await onlyDevice(router)
-    const word = { name: 'Büro 🖥', type: 'desktop', manufacturer: 'Me', isInfrastructure: true, mine: true }
+    const word = { name: 'Büro 🖥', type: 'desktop', manufacturer: 'Me', isInfrastructure: true, mine: true, rate: 512 }
     expect((await change(device.id, word)).json()).toEqual({ ...device, ...word })
     await router.scan([{ mac: PI, ip: '192.0.2.8', hostname: 'two' }])
     const { lastSeen, ...rest } = await onlyDevice(router)
     expect({ ...rest, lastSeen }).toEqual({ ...device, ...word, ips: ['192.0.2.8'], hostname: 'two', lastSeen })
-    const given = { name: null, type: null, manufacturer: null, isInfrastructure: false, mine: false }
+    const given = { name: null, type: null, manufacturer: null, isInfrastructure: false, mine: false, rate: null }
     const scanned = { ...rest, ...given, lastSeen, name: 'two', manufacturer: 'Raspberry Pi Foundation' }
     expect((await change(device.id, given)).json()).toEqual(scanned)
     expect((await eve.call('GET', `/api/devices/${device.id}`)).json()).toEqual(scanned)
@@ -242,6 +242,7 @@ describe('a device', () => {
     expect((await onlyDevice(router)).macs).toEqual([PI])
     const calls = [eve.call('GET', `/api/devices/${id}`), change(id, { name: 'x' }), eve.call('DELETE', `/api/devices/${id}`)]
     for (const answer of await Promise.all(calls)) expectProblem(answer, 404, 'not-found')
+    expect(await rowsOf('select device_name as name from user_devices where id = $1', [id])).toEqual([{ name: null }])
     const clear = () => eve.call('DELETE', '/api/devices', { query: { routerId: router.id } })
     expect((await clear()).json()).toEqual({ removed: 1 })
     expect(await rowsOf('select from user_devices where router_id = $1', [router.id])).toEqual([])

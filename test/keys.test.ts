@@ -40,7 +40,7 @@ describe('a key', () => {
       expiresAt: null,
       lastUsedAt: null,
     })
-    expect((await ada.call('GET', keysOf({ id }))).json()).toEqual({ items: [shown], total: 1 })
+    expect((await ada.call('GET', keysOf({ id }))).json()).toEqual({ items: [shown], total: 1, limit: 50, offset: 0 })
     const [stored] = await rowsOf('select k.*, row_to_json(k)::text as row from user_api_keys k where id = $1', [shown.id])
     expect(stored?.secret_sha256).toEqual(readApiKey(key)?.sha256)
     expect(stored?.row).not.toContain(key.slice(40, 60))
@@ -105,7 +105,7 @@ describe('a key', () => {
     const answer = await revoke(router)
     expect([answer.statusCode, answer.body]).toEqual([204, ''])
     expectRefused(await verify(router.key))
-    expect(await listKeys(router)).toEqual({ items: [], total: 0 })
+    expect(await listKeys(router)).toEqual({ items: [], total: 0, limit: 50, offset: 0 })
     expectProblem(await revoke(router), 404, 'not-found')
     expectProblem(await rotate(router), 404, 'not-found')
     for (const status of [201, 201, 409]) expect((await addKey(router)).statusCode).toBe(status)
@@ -176,7 +176,7 @@ describe('a rotated key', () => {
     expect((await listKeys(router)).total).toBe(2)
   })
 
-  it.fails('has one successor, also when it is rotated twice at once', async () => {
+  it('has one successor, also when it is rotated twice at once', async () => {
     const router = await ada.router()
     const answers = await asAdmin(inject('database').adminUrl, async (client) => {
       await client.query('begin')

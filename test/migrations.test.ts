@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { isMigrated, migrate, migrateBack, readMigrations } from '../src/database/migrations.ts'
 import { openPool } from '../src/database/pool.ts'
 import { refusals } from '../src/database/readiness.ts'
+import { roleNames } from '../src/database/role-names.ts'
 import { setUpDatabase } from '../src/database/setup.ts'
 import { asAdmin, loginUrl, separateDatabase, type TestDatabase } from './support/database.ts'
 
@@ -81,17 +82,13 @@ describe('migrations', () => {
       client.query(`update drizzle.migrations set sha256 = sha256('other') where name = '0000_identity'`),
     )
     await expect(migrate(options())).rejects.toThrow('Applied migrations were edited: 0000_identity')
-    const pool = openPool({
-      url: loginUrl(database, 'server'),
-      size: 1,
-      acquireTimeoutMs: 1_000,
-      applicationName: 'test',
-      onIdleError: () => {},
-    })
-    expect(await refusals({ server: pool, auth: pool }, await readMigrations())).toEqual([
+    const [pool, auth] = (['server', 'auth'] as const).map((role) =>
+      openPool({ url: loginUrl(database, role), size: 1, acquireTimeoutMs: 1_000, applicationName: 'test', onIdleError: () => {} }),
+    ) as [pg.Pool, pg.Pool]
+    expect(await refusals({ server: pool, auth }, await readMigrations(), roleNames(main.rolePrefix))).toEqual([
       expect.stringContaining('0000_identity (applied in another version)'),
     ])
-    await pool.end()
+    await Promise.all([pool.end(), auth.end()])
   })
 
   it('leave nothing of a file that fails, and are not read without a way back', async () => {
@@ -117,23 +114,34 @@ describe('a database that must not be served from', () => {
   const poolOf = (url: string) => openPool({ url, size: 1, acquireTimeoutMs: 1_000, applicationName: 'test', onIdleError: () => {} })
 
   it('is one whose role is a superuser, or may become the owner, and the reason says what to do', async () => {
-    const [superuser, migrator, auth] = [main.adminUrl, loginUrl(main, 'migrator'), loginUrl(main, 'auth')].map(poolOf) as [
-      pg.Pool,
-      pg.Pool,
-      pg.Pool,
-    ]
-    expect(await refusals({ server: superuser, auth }, await migrations)).toEqual([
+    const [superuser, server, migrator, auth] = [
+      main.adminUrl,
+      loginUrl(main, 'server'),
+      loginUrl(main, 'migrator'),
+      loginUrl(main, 'auth'),
+    ].map(poolOf) as [pg.Pool, pg.Pool, pg.Pool, pg.Pool]
+    expect(await refusals({ server: superuser, auth }, await migrations, roleNames(main.rolePrefix))).toEqual([
       expect.stringMatching(/is a superuser.*npm run setup.*DATABASE_URL/),
     ])
-    expect(await refusals({ server: auth, auth: migrator }, await migrations)).toEqual([
+    expect(await refusals({ server, auth: migrator }, await migrations, roleNames(main.rolePrefix))).toEqual([
       expect.stringMatching(/DATABASE_AUTH_URL.*owns tables, or may become/),
     ])
-    await Promise.all([superuser, migrator, auth].map((pool) => pool.end()))
+    await Promise.all([superuser, server, migrator, auth].map((pool) => pool.end()))
+  })
+
+  it('is one that is asked with another role than the one meant for it: the prefix, or the strings, are mixed up', async () => {
+    const auth = poolOf(loginUrl(main, 'auth'))
+    expect(await refusals({ server: auth, auth }, await migrations, roleNames(main.rolePrefix))).toEqual([
+      expect.stringMatching(/DATABASE_URL names the role .*auth, but .*server is needed/),
+    ])
+    await auth.end()
   })
 
   it('is one whose role bypasses row security', async () => {
     const [backup, auth] = [loginUrl(main, 'backup'), loginUrl(main, 'auth')].map(poolOf) as [pg.Pool, pg.Pool]
-    expect(await refusals({ server: backup, auth }, await migrations)).toEqual([expect.stringContaining('BYPASSRLS')])
+    expect(await refusals({ server: backup, auth }, await migrations, roleNames(main.rolePrefix))).toEqual([
+      expect.stringContaining('BYPASSRLS'),
+    ])
     await Promise.all([backup, auth].map((pool) => pool.end()))
   })
 
@@ -141,7 +149,7 @@ describe('a database that must not be served from', () => {
     const empty = await separateDatabase(main, 'empty')
     await setUpDatabase({ adminUrl: empty.adminUrl, rolePrefix: empty.rolePrefix, passwords: {} })
     const [server, auth] = [loginUrl(empty, 'server'), loginUrl(empty, 'auth')].map(poolOf) as [pg.Pool, pg.Pool]
-    expect(await refusals({ server, auth }, await migrations)).toEqual([
+    expect(await refusals({ server, auth }, await migrations, roleNames(main.rolePrefix))).toEqual([
       expect.stringMatching(/Migrations are missing: 0000_identity.*npm run migrate/),
     ])
     await Promise.all([server, auth].map((pool) => pool.end()))
@@ -149,7 +157,7 @@ describe('a database that must not be served from', () => {
 
   it('is not the one that this run uses', async () => {
     const [server, auth] = [loginUrl(main, 'server'), loginUrl(main, 'auth')].map(poolOf) as [pg.Pool, pg.Pool]
-    expect(await refusals({ server, auth }, await migrations)).toEqual([])
+    expect(await refusals({ server, auth }, await migrations, roleNames(main.rolePrefix))).toEqual([])
     await Promise.all([server, auth].map((pool) => pool.end()))
   })
 })

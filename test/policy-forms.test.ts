@@ -95,11 +95,11 @@ describe('the nft form', () => {
     expect(text).toMatch(/ether saddr vmap @sent_0\n *ether saddr vmap @sent_1\n *ether saddr vmap @sent_2\n/)
   })
 
-  it('polices each rate once, in bytes', () => {
+  it('polices each rate once, in bytes, each device and direction for itself', () => {
     const text = script([entryOf([TV], limit(800)), entryOf([PHONE], limit(800)), entryOf([TABLET], limit(64))], NOW)
-    expect(text.match(/limit rate over .*? burst/g)).toEqual([
-      'limit rate over 8000 bytes/second burst',
-      'limit rate over 100000 bytes/second burst',
+    expect(text.match(/update .*/g)).toEqual([
+      'update @rate_64 { ct mark . ct direction limit rate over 8000 bytes/second burst 64 kbytes } drop',
+      'update @rate_800 { ct mark . ct direction limit rate over 100000 bytes/second burst 64 kbytes } drop',
     ])
   })
 

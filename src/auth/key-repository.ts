@@ -35,11 +35,13 @@ export const listKeys = (tx: Tx, routerId: string) =>
     .where(ofRouter(tx, routerId, unexpired))
     .orderBy(asc(apiKeys.createdAt), asc(apiKeys.id))
 
-export async function findKey(tx: Tx, routerId: string, id: string) {
+/** Holds the key's row: of two rotations at once, the second finds it gone. */
+export async function holdKey(tx: Tx, routerId: string, id: string) {
   const [key] = await tx
     .select(columns)
     .from(apiKeys)
     .where(ofRouter(tx, routerId, and(eq(apiKeys.id, id), unexpired)))
+    .for('update')
   return key
 }
 

@@ -2,12 +2,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { problem } from '../http/problem.ts'
-import { answers, IdParams, Nullable } from '../http/schemas.ts'
+import { answers, IdParams, Nullable, pageOf } from '../http/schemas.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { makeApiKey } from './api-keys.ts'
 import type { AuthIdentity, Identity } from './identity.ts'
-import { addKey, expireKey, findKey, type KeyValues, listKeys, revokeKey } from './key-repository.ts'
-import { AddKey, AGENT_SCOPES, KeyList, KeyParams, NewKey, RotateKey } from './key-schema.ts'
+import { addKey, expireKey, holdKey, type KeyValues, listKeys, revokeKey } from './key-repository.ts'
+import { AddKey, AGENT_SCOPES, Key, KeyParams, ListKeys, NewKey, RotateKey } from './key-schema.ts'
 
 const DEFAULT_OVERLAP_MINUTES = 60
 
@@ -42,11 +42,20 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
 
   app.get(
     '/:id/keys',
-    { schema: { ...documented, summary: "List the router's live keys", params: IdParams, response: answers({ 200: KeyList }) } },
+    {
+      schema: {
+        ...documented,
+        summary: "List the router's live keys",
+        params: IdParams,
+        querystring: ListKeys,
+        response: answers({ 200: pageOf(Key) }),
+      },
+    },
     async (request) => {
       if (!(await routerExists(request.identity, request.params.id))) throw problem('not-found')
       const items = await withSession(asAuth(request.identity), (tx) => listKeys(tx, request.params.id), { readOnly: true })
-      return { items, total: items.length }
+      const { limit, offset } = request.query
+      return { items: items.slice(offset, offset + limit), total: items.length, limit, offset }
     },
   )
 
@@ -77,7 +86,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       const { overlapMinutes = DEFAULT_OVERLAP_MINUTES } = request.body ?? {}
       const identity = asAuth(request.identity)
       const rotated = await withSession(identity, async (tx) => {
-        const old = await findKey(tx, id, keyId)
+        const old = await holdKey(tx, id, keyId)
         if (!old) throw problem('not-found')
         if (overlapMinutes === 0) await revokeKey(tx, id, keyId)
         else await expireKey(tx, id, keyId, overlapMinutes)

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Nullable, NullableInstant, OneOf, Strict, Text, Uuid } from '../http/schemas.ts'
+import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../http/schemas.ts'
 
 /** What an agent's key may do: report what the router sees, and read what it must enforce. */
 export const AGENT_SCOPES = ['scans:write', 'policy:read'] as const
@@ -20,7 +20,8 @@ export const NewKey = Type.Object(
   { ...key, key: Type.String({ description: 'The key itself: shown now and never again' }) },
   { $id: 'NewKey' },
 )
-export const KeyList = Type.Object({ items: Type.Array(Key), total: Type.Integer() })
+const { limit, offset } = pageQuery([])
+export const ListKeys = Strict({ limit, offset })
 
 export const AddKey = Strict({
   name: Type.Optional(Nullable(Text({ max: 100, examples: ['Attic'] }))),

@@ -5,7 +5,7 @@ import type { Tx } from '../rls/session.ts'
 export type Account = User & { passwordHash: string | null; isActive: boolean }
 export type LoginSession = { id: string; counter: number }
 /** Where a login session comes from, for its owner's list: the browser's words for itself, and the address. */
-export type Visitor = { device: string | null; address: string }
+export type Visitor = { device: string | null; address: string | null }
 export type SessionLifetime = { idleDays: number; maxDays: number }
 
 const USER = `u.id, u.email, u.full_name as "fullName", u.role, u.email_verified_at is not null as "emailVerified", u.created_at as "createdAt"`

@@ -4,12 +4,14 @@ import type { WithSession } from '../rls/session.ts'
 import { readApiKey } from './api-keys.ts'
 import { bearerOf } from './bearer.ts'
 
-const KEY_IN_QUERY = /[?&](x-api-key|api[-_]?key|key|token|access_token)=|[?&][^=&]*=np[ap]_/i
+const KEY_NAME = /^(x-api-key|api[-_]?key|key|token|access_token)$/i
+const KEY_FORM = /np[ap]_/
 
 /** The door of the scope `agents`: form and checksum of a router's key; the proof rides on the first statement of the session. */
 export const requireAgent: onRequestAsyncHookHandler = async (request) => {
   // What stands in a URL stands in logs and histories: nothing that could be a key is looked at there.
-  if (KEY_IN_QUERY.test(request.url)) {
+  const query = Object.entries(request.query as Record<string, unknown>)
+  if (query.some(([name, value]) => KEY_NAME.test(name) || KEY_FORM.test(String(value)))) {
     throw problem('invalid-request', { detail: 'A key belongs in the X-API-Key header, never in a URL. If this one is real, revoke it.' })
   }
   const header = request.headers['x-api-key']

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
+import { canonicalIp } from '../modules/devices/ip.ts'
 import { findMe } from '../modules/users/repository.ts'
 import { User } from '../modules/users/schema.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
@@ -172,5 +173,6 @@ const MAX_DEVICE_LENGTH = 200
 
 const visitorOf = (request: FastifyRequest): Visitor => ({
   device: request.headers['user-agent']?.slice(0, MAX_DEVICE_LENGTH) ?? null,
-  address: request.ip,
+  // A link-local zone or a proxy's nonsense is no reason to refuse somebody.
+  address: canonicalIp(request.ip) ?? null,
 })

@@ -10,6 +10,7 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import pg from 'pg'
 import { findBinaries } from './embedded/binaries.ts'
 import { createCluster, outlastLeftover, requireVersion } from './embedded/cluster.ts'
 import { findHome, type Home } from './embedded/home.ts'
@@ -26,6 +27,8 @@ export type EmbeddedDatabase = {
    * process that attached: the server is its owner's, and goes away when the owner stops or dies.
    */
   stop(): Promise<void>
+  /** Resolves when the server is gone without `stop` having been called: it crashed, or its owner, to whom this process attached, went away. */
+  lost: Promise<void>
 }
 
 /** How long to wait for another process that is starting the same database, milliseconds. */
@@ -64,15 +67,30 @@ async function own(home: Home, settings: Settings, release: () => void): Promise
     }
     const server = await startServer(home, binaries, settings)
     const gone = server.exited.then(release)
+    let isStopped = false
     const stop = () => {
+      isStopped = true
       server.end()
       return gone
     }
-    return { url: server.url, dataDir: home.directory, stop }
+    const lost = new Promise<void>((resolve) => void gone.then(() => isStopped || resolve()))
+    return { url: server.url, dataDir: home.directory, stop, lost }
   } catch (error) {
     release()
     throw error
   }
 }
 
-const attach = (home: Home, url: string): EmbeddedDatabase => ({ url, dataDir: home.directory, stop: async () => {} })
+/** Holds a connection for as long as it is attached: when that ends, so did the server. */
+async function attach(home: Home, url: string): Promise<EmbeddedDatabase> {
+  const witness = new pg.Client({ connectionString: url, application_name: 'netpilot attached', keepAlive: true })
+  witness.on('error', () => {})
+  await witness.connect()
+  let isStopped = false
+  const lost = new Promise<void>((resolve) => void witness.once('end', () => isStopped || resolve()))
+  const stop = async () => {
+    isStopped = true
+    await witness.end()
+  }
+  return { url, dataDir: home.directory, stop, lost }
+}

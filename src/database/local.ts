@@ -16,6 +16,8 @@ export type LocalDatabase = {
   /** Where the data lies. */
   dataDir: string
   stop(): Promise<void>
+  /** Resolves when the database is gone though nobody here stopped it. */
+  lost: Promise<void>
 }
 
 const DATABASE = 'netpilot'
@@ -35,7 +37,7 @@ export async function openLocalDatabase(dataDir: string, rolePrefix: string): Pr
     }
     const urls = { server: urlOf('server'), auth: urlOf('auth'), admin: urlOf('admin'), migrate: urlOf('migrator') }
     if (!(await isMigrated({ url: urls.migrate, rolePrefix }))) await migrateApart(urls, rolePrefix)
-    return { urls, secrets, dataDir: embedded.dataDir, stop: embedded.stop }
+    return { urls, secrets, dataDir: embedded.dataDir, stop: embedded.stop, lost: embedded.lost }
   } catch (error) {
     await embedded.stop()
     throw error

@@ -24,6 +24,8 @@ export type PoolOptions = {
   onIdleError: (error: Error) => void
 }
 
+const QUERY_TIMEOUT_MS = 6_000
+
 export function openPool({ url, size, acquireTimeoutMs, applicationName, onIdleError }: PoolOptions): pg.Pool {
   const options = {
     connectionString: url,
@@ -32,6 +34,8 @@ export function openPool({ url, size, acquireTimeoutMs, applicationName, onIdleE
     idleTimeoutMillis: 30_000,
     application_name: applicationName,
     keepAlive: true,
+    // Above `statement_timeout`: for a database that no longer answers at all. The connection is then destroyed.
+    query_timeout: QUERY_TIMEOUT_MS,
     // A session's BEGIN, identity and first query travel together.
     pipeline: true,
     Client: ExtendedClient,

@@ -3,6 +3,10 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 
+/** Nothing from elsewhere, and no wish for https: on a home network the page is served over plain HTTP. */
+const DOCS_CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+
 const DESCRIPTION = `NetPilot looks after home and small-business routers: see every device; allow, limit, pause or block it.
 
 Errors are problem documents (RFC 9457) with a stable \`code\`. Times are RFC 3339 UTC, rates kbit/s, MAC addresses lower-case with colons.
@@ -37,6 +41,6 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
       buildLocalReference: (schema, _base, _fragment, index) => (typeof schema.$id === 'string' ? schema.$id : `schema-${index}`),
     },
   })
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true })
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP, uiConfig: { validatorUrl: null } as never })
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
 }

@@ -110,6 +110,8 @@ export function toProblem(error: unknown): Problem {
   // A parent that does not exist for this identity: whether it is a stranger's or nobody's is not for the asker to learn.
   if (code === '23503') return problem('not-found', { cause: error })
   if (typeof code === 'string' && /^08/.test(code)) return problem('unavailable', { cause: error })
+  // Of the database it would be a Problem already: the client went away in the middle of its request.
+  if (code === 'ECONNRESET') return problem('invalid-request', { detail: 'The request was not sent whole' })
   // Fastify's own refusals carry their status and a message that repeats nothing of the request.
   if (typeof code === 'string' && code.startsWith('FST_') && statusCode !== undefined && statusCode < 500) {
     if (statusCode === 413) return problem('too-large')

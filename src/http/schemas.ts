@@ -42,6 +42,8 @@ export const pageOf = <T extends Type.TSchema>(item: T) =>
 
 export const IdParams = Strict({ id: Uuid() })
 
+const FAILURE = { content: { 'application/problem+json': { schema: Type.Ref('Problem') } } }
+
 /** The answers of a route: its own, and a problem document for each failure. A response always has a schema, so no column can leak. */
 export const answers = <T extends Record<number, Type.TSchema>>(success: T) =>
-  ({ ...success, '4xx': Type.Ref('Problem'), '5xx': Type.Ref('Problem') }) as unknown as T
+  ({ ...success, '4xx': FAILURE, '5xx': FAILURE }) as unknown as T

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import type { FastifyHttpOptions, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
 import { logController } from './logging.ts'
-import { bareProblem, sendProblem } from './problem.ts'
+import { bareProblem, problem, sendProblem } from './problem.ts'
 
 export const serverOptions = ({ http, trustProxy }: Config): FastifyHttpOptions<Server> => ({
   logController,
@@ -20,13 +20,17 @@ export const serverOptions = ({ http, trustProxy }: Config): FastifyHttpOptions<
   genReqId: () => randomUUID(),
   requestIdHeader: false,
   routerOptions: { maxParamLength: 100, ignoreTrailingSlash: false },
-  return503OnClosing: true,
+  // What still comes on a connection in use is served: the process leaves when it is done.
+  return503OnClosing: false,
   forceCloseConnections: 'idle',
   clientErrorHandler(error, socket) {
     if (error.code === 'ECONNRESET' || !(socket as Socket).writable) return socket.destroy()
     const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
     socket.end(bareProblem(status, randomUUID()))
   },
-  // A URL that cannot be decoded never meets the error handler.
-  frameworkErrors: (error, request, reply) => void sendProblem(error, request as FastifyRequest, reply as FastifyReply),
+  // A URL that cannot be decoded meets neither hooks nor the error handler.
+  frameworkErrors: (_error, request, reply) => {
+    reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
+    sendProblem(problem('invalid-request', { detail: 'The URL cannot be read' }), request as FastifyRequest, reply as FastifyReply)
+  },
 })

@@ -4,8 +4,11 @@
  */
 import pg from 'pg'
 
-/** A statement whose text is a constant of the source; `name` must be unique to that text. */
-export type StaticQuery = { name: string; text: string; values?: unknown[] }
+/**
+ * A statement whose text is a constant of the source; `name` must be unique to that text. With `planAnew` it is planned for its values each
+ * time: for statements with long arrays or many rows, which a plan made without knowing them runs n² ways.
+ */
+export type StaticQuery = { name: string; text: string; values?: unknown[]; planAnew?: boolean }
 
 export type Facade = {
   /** For drizzle, which needs no more of a client than `query`. */
@@ -48,8 +51,8 @@ export function openFacade(client: pg.PoolClient, { prefix, namedStatements, con
 
   return {
     client: { query: send } as unknown as pg.Client,
-    query: async <Row>({ name, text, values }: StaticQuery) =>
-      (await send({ text, ...(namedStatements && { name: `${prefix} ${name}` }) }, values)).rows as Row[],
+    query: async <Row>({ name, text, values, planAnew = false }: StaticQuery) =>
+      (await send({ text, ...(namedStatements && !planAnew && { name: `${prefix} ${name}` }) }, values)).rows as Row[],
     close: () => {
       isOver = true
       if (pending > 0) throw new Error('a query was still under way when its session ended')

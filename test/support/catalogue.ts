@@ -44,7 +44,7 @@ const COLUMN_GRANTS = [
   'agent INSERT user_device_interfaces(device_id, first_seen, id, ips, mac, router_id, user_id)',
   'agent INSERT user_devices(approval, detected_manufacturer, first_seen, hostname, id, last_seen, router_id, user_id)',
   'agent UPDATE user_device_interfaces(device_id, ips, mac)',
-  'agent UPDATE user_devices(hostname, last_seen, merged_into)',
+  'agent UPDATE user_devices(detected_manufacturer, hostname, last_seen, merged_into)',
   'agent UPDATE user_routers(agent_error, applied_at, applied_revision, last_seen)',
   'agent UPDATE user_scans(answer)',
   'user UPDATE users(avatar_url, full_name, updated_at)',
@@ -146,10 +146,16 @@ const KEYS: Record<string, Record<string, string>> = {
     group_fk: `${GROUP} ON DELETE CASCADE`,
   },
   user_credentials: { pkey: 'PRIMARY KEY (user_id)', user_id_users_id_fk: USER },
-  user_device_groups: { pkey: ID, router_key: inRouter('id'), name_key: inRouter('group_name'), router_fk: ROUTER },
+  user_device_groups: { pkey: ID, router_key: 'UNIQUE (user_id, id, router_id)', name_key: inRouter('group_name'), router_fk: ROUTER },
   user_device_interfaces: { pkey: ID, mac_key: inRouter('mac'), device_fk: DEVICE },
   user_device_merges: { pkey: ID, device_fk: DEVICE, merged_device_fk: toDevice('merged_device_id') },
-  user_devices: { pkey: ID, router_key: inRouter('id'), router_fk: ROUTER, group_fk: GROUP, merged_into_fk: toDevice('merged_into') },
+  user_devices: {
+    pkey: ID,
+    router_key: 'UNIQUE (user_id, id, router_id)',
+    router_fk: ROUTER,
+    group_fk: GROUP,
+    merged_into_fk: toDevice('merged_into'),
+  },
   user_login_sessions: { pkey: ID, public_id_key: 'UNIQUE (user_id, public_id)', user_id_users_id_fk: USER },
   user_recovery_codes: { pkey: ID, sha256_key: 'UNIQUE (user_id, code_sha256)', user_id_users_id_fk: USER },
   user_routers: { pkey: ID, user_id_users_id_fk: USER },
@@ -213,6 +219,7 @@ const FENCED = `proname in ('set_config', 'pg_notify', 'pg_logical_emit_message'
   'loread', 'lowrite', 'ts_stat') or proname like any (array['pg\\_sleep%', 'pg%advisory%', 'lo\\_%', '%\\_to\\_xml%'])
   or proname = 'ts_rewrite' and pronargs = 2`
 
+/** Every role, and what it may beyond nothing at all. */
 const ROLES = [
   'owner',
   'context',
@@ -222,15 +229,15 @@ const ROLES = [
   'server login',
   'auth login',
   'admin login',
-  'backup login bypassrls',
-  'monitor login',
+  'backup login bypassrls inherit',
+  'monitor login inherit',
 ]
 /** Who can become whom; no right comes without that step. */
 const MEMBERSHIPS = [
-  'backup may become pg_read_all_data',
+  'backup may become pg_read_all_data, inherited',
   'migrator may become context',
   'migrator may become owner',
-  'monitor may become pg_monitor',
+  'monitor may become pg_monitor, inherited',
   'server may become agent',
   'server may become user',
 ]
@@ -287,6 +294,7 @@ const GRANTEE = `case a.grantee when 0 then 'PUBLIC' else a.grantee::regrole::te
 const TO_US = '(a.grantee = 0 or a.grantee::regrole::text = any($1))'
 const GRANT = `concat('grant ', ${GRANTEE}, ' ', a.privilege_type, case when a.is_grantable then ' WITH GRANT OPTION' end, ' '`
 
+/** One check for each thing that the catalogue can get wrong; what each promises stands as a sentence in `test/row-security.test.ts`. */
 export const CHECKS = {
   relations: exactly(
     [

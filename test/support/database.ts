@@ -51,7 +51,8 @@ export default async function openTestDatabase({ provide }: TestProject) {
     await asAdmin(serverUrl, async (client) => {
       const { rows } = await client.query<{ datname: string }>('select datname from pg_database where starts_with(datname, $1)', [run])
       for (const { datname } of rows) await client.query(`drop database ${pg.escapeIdentifier(datname)} with (force)`)
-      for (const role of Object.values(roleNames(run))) await client.query(`drop role if exists ${role}`)
+      const roles = await client.query<{ rolname: string }>('select rolname from pg_roles where starts_with(rolname, $1)', [run])
+      for (const { rolname } of roles.rows) await client.query(`drop role ${pg.escapeIdentifier(rolname)}`)
     })
     await embedded?.stop()
     await rm(directory, { recursive: true, force: true })

@@ -1,10 +1,11 @@
 /** A home in network namespaces: a router with a bridge, two devices on it, and the world behind it. Needs root, ip and nft. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { macOf } from '../support/documents.ts'
 
 export const PORT = 7007
@@ -21,6 +22,8 @@ export const MUM = macOf(0x12)
 export const UPLINK = macOf(0x99)
 
 export const WORLD = ['203.0.113.1', '2001:db8::1'] as const
+/** A machine of a home network that the router's uplink is in, with the same MAC. */
+export const UPSTREAM = '10.9.9.1'
 export const ROUTER = ['192.168.77.1', 'fd77::1'] as const
 /** The router's address on the uplink, where a port is forwarded to mum. */
 export const FORWARDED = '203.0.113.2'
@@ -45,8 +48,7 @@ const FIREWALL = `table inet fw4 {
 `
 
 const environment = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
-const run = (command: string, args: string[], input = '') =>
-  execFileSync(command, args, { input, env: environment, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'], maxBuffer: 1e8 })
+const run = (command: string, args: string[]) => execFileSync(command, args, { env: environment, stdio: ['ignore', 'ignore', 'pipe'] })
 
 /** What this machine lacks for the system tests, empty when it lacks nothing. */
 export function missing(): string[] {
@@ -76,13 +78,19 @@ export type Talker = {
   bytesIn: (ms: number) => Promise<number>
 }
 
+export type Network = Awaited<ReturnType<typeof openNetwork>>
+
 /** Builds the network under names of its own. */
-export function openNetwork() {
+export async function openNetwork() {
   const prefix = `netpilot-${randomBytes(4).toString('hex')}`
   const talkers: ChildProcess[] = []
-  const inside = (machine: Machine, command: string[], input?: string) =>
-    run('ip', ['netns', 'exec', `${prefix}-${machine}`, ...command], input)
-  const nft = (script: string, ...options: string[]) => inside('router', ['nft', ...options, '-f', '-'], script)
+  /** Not synchronous: what arrives meanwhile must not look as if it had arrived afterwards. */
+  async function inRouter(command: string[], input = ''): Promise<string> {
+    const done = promisify(execFile)('ip', ['netns', 'exec', `${prefix}-router`, ...command], { env: environment, maxBuffer: 1e8 })
+    done.child.stdin?.end(input)
+    return (await done).stdout
+  }
+  const nft = (script: string, ...options: string[]) => inRouter(['nft', ...options, '-f', '-'], script)
 
   const close = () => {
     for (const talker of talkers) talker.kill('SIGKILL')
@@ -97,7 +105,8 @@ export function openNetwork() {
 
   const build = [
     ...['router', 'kid', 'mum', 'world'].flatMap((machine) => [`netns add @${machine}`, `-n @${machine} link set lo up`]),
-    '-n @router link add br-lan type bridge',
+    // Snooping would hold back neighbour discovery for seconds.
+    '-n @router link add br-lan type bridge mcast_snooping 0',
     ...['kid', 'mum'].flatMap((machine) => [
       `link add lan address ${machine === 'kid' ? KID : MUM} netns @${machine} type veth peer name ${machine} netns @router`,
       `-n @router link set ${machine} master br-lan up`,
@@ -114,6 +123,8 @@ export function openNetwork() {
     `-n @router address add ${FORWARDED}/24 dev wan`,
     '-n @router address add 2001:db8::2/64 dev wan nodad',
     '-n @router link set wan up',
+    '-n @router address add 10.9.9.2/24 dev wan',
+    `-n @world address add ${UPSTREAM}/24 dev uplink`,
     `-n @world address add ${WORLD[0]}/24 dev uplink`,
     `-n @world address add ${WORLD[1]}/64 dev uplink nodad`,
     '-n @world link set uplink up',
@@ -121,8 +132,8 @@ export function openNetwork() {
   ]
   try {
     for (const line of build) run('ip', line.replaceAll('@', `${prefix}-`).split(' '))
-    for (const path of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) inside('router', ['tee', `/proc/sys/net/${path}`], '1')
-    nft(FIREWALL)
+    for (const path of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) await inRouter(['tee', `/proc/sys/net/${path}`], '1')
+    await nft(FIREWALL)
   } catch (error) {
     close()
     throw error
@@ -150,7 +161,8 @@ export function openNetwork() {
     }
     return {
       async hears(what = '') {
-        const since = performance.now()
+        // What was on its way does not count.
+        const since = performance.now() + 2 * TICK_MS
         await until(() => (last.get(what) ?? 0) > since, `${what || 'nothing'} does not arrive`)
       },
       async hearsNothing(what = '') {
@@ -165,5 +177,5 @@ export function openNetwork() {
     }
   }
 
-  return { nft, talk, close, tables: () => inside('router', ['nft', 'list', 'ruleset']) }
+  return { nft, talk, close, tables: () => inRouter(['nft', 'list', 'ruleset']) }
 }

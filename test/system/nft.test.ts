@@ -3,16 +3,16 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { PolicyEntry } from '../../src/modules/policy/document.ts'
 import { toNftScript } from '../../src/modules/policy/nft.ts'
 import { ALLOW, BLOCK, documentOf, entryOf, limit, macOf } from '../support/documents.ts'
-import { FORWARDED, KID, MUM, missing, openNetwork, ROUTER, UPLINK, WORLD } from './network.ts'
+import { FORWARDED, KID, MUM, missing, type Network, openNetwork, ROUTER, UPLINK, UPSTREAM, WORLD } from './network.ts'
 
-let network: ReturnType<typeof openNetwork>
+let network: Network
 
 beforeAll(() => {
   const lacks = missing()
   if (lacks.length > 0) throw new Error(`The system tests need ${lacks.join(' and ')}`)
 })
-beforeEach(() => {
-  network = openNetwork()
+beforeEach(async () => {
+  network = await openNetwork()
 })
 afterEach(() => network.close())
 
@@ -30,24 +30,24 @@ const crowd = (count: number) =>
   })
 
 describe('nft', () => {
-  it.each([0, 1, 5_000])('accepts and loads the script of %i devices, twice', (count) => {
+  it.each([0, 1, 5_000])('accepts and loads the script of %i devices, twice', async (count) => {
     for (const unlisted of [ALLOW, BLOCK, limit(256)]) {
       const script = scriptOf(crowd(count), unlisted)
       const started = performance.now()
-      network.nft(script, '-c')
-      expect(network.tables()).not.toContain('netpilot')
-      network.nft(script)
-      network.nft(script)
+      await network.nft(script, '-c')
+      expect(await network.tables()).not.toContain('netpilot')
+      await network.nft(script)
+      await network.nft(script)
       expect(performance.now() - started).toBeLessThan(10_000)
-      network.nft('delete table inet netpilot')
+      await network.nft('delete table inet netpilot')
     }
   })
 
-  it('keeps the script before when one is refused', () => {
-    load([entryOf([KID], BLOCK)])
-    const before = network.tables()
-    expect(() => network.nft(scriptOf([entryOf([MUM], BLOCK)]).replace('goto returned', 'goto nowhere'))).toThrow()
-    expect(network.tables()).toBe(before)
+  it('keeps the script before when one is refused', async () => {
+    await load([entryOf([KID], BLOCK)])
+    const before = await network.tables()
+    await expect(network.nft(scriptOf([entryOf([MUM], BLOCK)]).replace('goto returned', 'goto nowhere'))).rejects.toThrow('nowhere')
+    expect(await network.tables()).toBe(before)
   })
 })
 
@@ -58,12 +58,12 @@ describe('a router with the policy', () => {
     const mum = await network.talk('mum', 'beat', ...WORLD)
     for (const address of WORLD) await Promise.all([kid.hears(address), mum.hears(address)])
 
-    load([entryOf([KID], BLOCK)])
+    await load([entryOf([KID], BLOCK)])
     await Promise.all([kid.hearsNothing(), world.hearsNothing('kid')])
     await (await network.talk('kid', 'beat', ...WORLD)).hearsNothing()
     for (const address of WORLD) await mum.hears(address)
 
-    load([entryOf([MUM], BLOCK)])
+    await load([entryOf([MUM], BLOCK)])
     for (const address of WORLD) await kid.hears(address)
     await mum.hearsNothing()
   })
@@ -71,7 +71,7 @@ describe('a router with the policy', () => {
   it('ends a pause by itself', async () => {
     await network.talk('world', 'server')
     const kid = await network.talk('kid', 'beat', ...WORLD)
-    load([entryOf([KID], BLOCK, [{ at: inSeconds(2), ...ALLOW }])])
+    await load([entryOf([KID], BLOCK, [{ at: inSeconds(2), ...ALLOW }])])
     const started = performance.now()
     await kid.hearsNothing()
     for (const address of WORLD) await kid.hears(address)
@@ -80,13 +80,14 @@ describe('a router with the policy', () => {
 
   it('starts and ends a window by itself, even for a stream to which the device says nothing', async () => {
     await network.talk('world', 'server')
-    load([
-      entryOf([KID], ALLOW, [
-        { at: inSeconds(2), ...BLOCK },
-        { at: inSeconds(5), ...ALLOW },
-      ]),
-    ])
+    await load([entryOf([KID], limit(90_000))])
     const kid = await network.talk('kid', 'listen', ...WORLD)
+    for (const address of WORLD) await kid.hears(address)
+    const upcoming = [
+      { at: inSeconds(2), ...BLOCK },
+      { at: inSeconds(4), ...ALLOW },
+    ]
+    await load([entryOf([KID], ALLOW, upcoming)])
     for (const address of WORLD) await kid.hears(address)
     await kid.hearsNothing()
     for (const address of WORLD) await kid.hears(address)
@@ -94,7 +95,7 @@ describe('a router with the policy', () => {
 
   it.each(['download', 'upload'])('holds a limited device to its rate: %s', async (direction) => {
     const world = await network.talk('world', 'server')
-    load([entryOf([KID], limit(4_000))])
+    await load([entryOf([KID], limit(4_000))])
     const bytesOf = async (machine: 'kid' | 'mum') => {
       const talker = await network.talk(machine, direction, WORLD[0])
       return (direction === 'download' ? talker : world).bytesIn(4_000)
@@ -109,14 +110,14 @@ describe('a router with the policy', () => {
   it('limits and blocks whom it does not know when the policy says so, and nobody whom it knows', async () => {
     const world = await network.talk('world', 'server')
     const [kid, mum] = [await network.talk('kid', 'beat', ...WORLD), await network.talk('mum', 'beat', ...WORLD)]
-    load([entryOf([MUM], ALLOW)], BLOCK)
+    await load([entryOf([MUM], ALLOW)], BLOCK)
     await Promise.all([kid.hearsNothing(), world.hearsNothing('kid')])
     for (const address of WORLD) await mum.hears(address)
 
-    load([entryOf([MUM], ALLOW), entryOf([KID], ALLOW)], BLOCK)
+    await load([entryOf([MUM], ALLOW), entryOf([KID], ALLOW)], BLOCK)
     for (const address of WORLD) await kid.hears(address)
 
-    load([entryOf([MUM], ALLOW)], limit(800))
+    await load([entryOf([MUM], ALLOW)], limit(800))
     const [slow, fast] = [await network.talk('kid', 'download', WORLD[0]), await network.talk('mum', 'download', WORLD[0])]
     const [few, many] = await Promise.all([slow.bytesIn(2_000), fast.bytesIn(2_000)])
     expect(few).toBeLessThan(2 * 100_000 + 100_000 + 65_536)
@@ -126,23 +127,35 @@ describe('a router with the policy', () => {
   it('serves a blocked device itself', async () => {
     await network.talk('router', 'server')
     const kid = await network.talk('kid', 'beat', ...ROUTER)
-    load([entryOf([KID], BLOCK)], BLOCK)
+    await load([entryOf([KID], BLOCK)], BLOCK)
     for (const address of ROUTER) await kid.hears(address)
   })
 
-  it('lets the uplink be on a list without cutting off the others', async () => {
+  it('lets the uplink be unknown, or on a list, without cutting off the others', async () => {
     await network.talk('world', 'server')
-    const mum = await network.talk('mum', 'beat', ...WORLD)
-    load([entryOf([MUM], ALLOW), entryOf([UPLINK], BLOCK)], BLOCK)
+    const mum = await network.talk('mum', 'beat', ...WORLD, UPSTREAM)
+    await load([entryOf([MUM], ALLOW)], BLOCK)
+    for (const address of [...WORLD, UPSTREAM]) await mum.hears(address)
+    await load([entryOf([MUM], ALLOW), entryOf([UPLINK], BLOCK)], BLOCK)
     for (const address of WORLD) await mum.hears(address)
+    await mum.hearsNothing(UPSTREAM)
+  })
+
+  it('blocks what the firewall leaves untracked, too', async () => {
+    const world = await network.talk('world', 'server')
+    await network.talk('kid', 'beat', WORLD[1])
+    await network.nft('table inet raw { chain prerouting { type filter hook prerouting priority raw; notrack; }; }')
+    await world.hears('kid')
+    await load([entryOf([KID], BLOCK)])
+    await world.hearsNothing('kid')
   })
 
   it('judges what answers a forwarded port by the device that answers', async () => {
     await network.talk('mum', 'server')
     const world = await network.talk('world', 'beat', FORWARDED)
-    load([entryOf([MUM], ALLOW)], BLOCK)
+    await load([entryOf([MUM], ALLOW)], BLOCK)
     await world.hears(FORWARDED)
-    load([entryOf([MUM], BLOCK)])
+    await load([entryOf([MUM], BLOCK)])
     await world.hearsNothing()
   })
 })

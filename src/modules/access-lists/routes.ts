@@ -23,13 +23,13 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
   const { AddEntry, ChangeEntry, Bulk, Entry } = entrySchemas(list)
 
   app.get(
-    '/',
+    '',
     { schema: { ...documented, summary: `List the ${list}`, querystring: ListEntries, response: answers({ 200: pageOf(Entry) }) } },
     (request) => withSession(request.identity, (tx) => listEntries(tx, list, request.query), { readOnly: true }),
   )
 
   app.post(
-    '/',
+    '',
     {
       schema: {
         ...documented,
@@ -95,7 +95,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
   )
 
   app.delete(
-    '/',
+    '',
     { schema: { ...documented, summary: `Clear the ${list} of a router`, querystring: ClearQuery, response: answers({ 200: Removed }) } },
     async (request) => {
       const removed = await withSession(request.identity, (tx) => clearEntries(tx, list, request.query.routerId))

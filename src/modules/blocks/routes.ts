@@ -23,7 +23,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
   const documented = { tags: ['blocks'], security: [{ person: [] }] }
 
   app.get(
-    '/',
+    '',
     {
       schema: {
         ...documented,
@@ -36,7 +36,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
   )
 
   app.post(
-    '/',
+    '',
     {
       schema: {
         ...documented,

@@ -124,6 +124,9 @@ export async function changeDevice(tx: Tx, id: string, values: DeviceValues): Pr
 
 /** @returns the router it was on */
 export async function removeDevice(tx: Tx, id: string): Promise<string | undefined> {
+  // As a scan does, the router first: else the two wait for each other's rows.
+  const routerId = await findRouterOf(tx, id)
+  if (!routerId || !(await lockRouter(tx, routerId))) return undefined
   const [removed] = await tx
     .delete(devices)
     .where(and(mine(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))

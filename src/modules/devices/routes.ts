@@ -15,7 +15,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
   const documented = { tags: ['devices'], security: [{ person: [] }] }
 
   app.get(
-    '/',
+    '',
     { schema: { ...documented, summary: 'List devices', querystring: ListDevices, response: answers({ 200: pageOf(Device) }) } },
     (request) => withSession(request.identity, (tx) => listDevices(tx, request.query, onlineMinutes), { readOnly: true }),
   )
@@ -85,7 +85,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
   )
 
   app.delete(
-    '/',
+    '',
     { schema: { ...documented, summary: 'Forget every device of a router', querystring: ClearQuery, response: answers({ 200: Removed }) } },
     async (request) => {
       const { routerId } = request.query

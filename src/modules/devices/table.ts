@@ -47,7 +47,8 @@ export const devices = pgTable(
   },
   (t) => [
     primaryKey({ name: 'user_devices_pkey', columns: [t.userId, t.id] }),
-    unique('user_devices_router_key').on(t.userId, t.routerId, t.id),
+    // For foreign keys. `id` stands before `router_id`: else the planner, before statistics, probes by router and filters by id (n²).
+    unique('user_devices_router_key').on(t.userId, t.id, t.routerId),
     // Foreign keys do not consult row security, so each key carries the owner.
     foreignKey({
       name: 'user_devices_router_fk',

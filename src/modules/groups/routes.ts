@@ -13,13 +13,13 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
   const documented = { tags: ['groups'], security: [{ person: [] }] }
 
   app.get(
-    '/',
+    '',
     { schema: { ...documented, summary: 'List groups of devices', querystring: ListGroups, response: answers({ 200: pageOf(Group) }) } },
     (request) => withSession(request.identity, (tx) => listGroups(tx, request.query), { readOnly: true }),
   )
 
   app.post(
-    '/',
+    '',
     { schema: { ...documented, summary: 'Make a group', body: AddGroup, response: answers({ 201: Group }) } },
     async (request, reply) => {
       const { routerId, name } = request.body

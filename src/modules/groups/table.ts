@@ -17,7 +17,7 @@ export const deviceGroups = pgTable(
   },
   (t) => [
     primaryKey({ name: 'user_device_groups_pkey', columns: [t.userId, t.id] }),
-    unique('user_device_groups_router_key').on(t.userId, t.routerId, t.id),
+    unique('user_device_groups_router_key').on(t.userId, t.id, t.routerId),
     unique('user_device_groups_name_key').on(t.userId, t.routerId, t.name),
     foreignKey({
       name: 'user_device_groups_router_fk',

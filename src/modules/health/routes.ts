@@ -1,9 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
+import type { DatabaseState } from '../../database/readiness.ts'
 import { OneOf } from '../../http/schemas.ts'
-
-/** Milliseconds that the database took to answer; `fault` says in a word why it is not ready. */
-export type DatabaseState = { up: boolean; latencyMs: number | null; fault?: 'unreachable' | 'migrations-missing' }
 
 export type HealthRoutesOptions = { version: string; checkDatabase: () => Promise<DatabaseState>; isClosing: () => boolean }
 
@@ -22,7 +20,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
   const documented = { tags: ['health'] }
 
   app.get(
-    '/',
+    '',
     { schema: { ...documented, summary: 'State of the server and its database', response: { 200: Health, 503: Health } } },
     async (_, reply) => {
       const { up, latencyMs, fault } = await checkDatabase()

@@ -72,8 +72,6 @@ somebody's hand or by time, and is 304 when it does not.`,
     if (deadline <= Date.now() || !isKnown(request, policy)) return policy
     const gone = new AbortController()
     request.raw.on('close', () => gone.abort())
-    // The request is read whole: from here on silence is what was asked for, not a slow client. (An injected request has no such socket.)
-    request.raw.socket.setTimeout?.(0)
     const watching = policyWatch.watch(policy.routerId, gone.signal)
     try {
       while (Date.now() < deadline && !closing.aborted && !gone.signal.aborted) {

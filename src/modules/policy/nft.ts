@@ -2,8 +2,8 @@
  * The policy as an nft script for a router with nftables 0.9.8 or later (OpenWrt's fw4 has 1.0.2), kernel 5.4 or later; nothing but
  * what OpenWrt's `kmod-nft-core` holds. `nft -f` applies it in one transaction: the own table is made anew, the router's stay untouched.
  *
- * - Where: the forward hook, just before fw4's own (`filter`), so before it accepts what is established. The router itself is never in
- *   the way: what it sends, receives and serves (DHCP, DNS) does not pass there, nor does what stays within one bridge.
+ * - Where: the forward hook, just before fw4's own (`filter`), which accepts what is established and hands it to the flow table. What
+ *   the router itself sends, receives and serves (DHCP, DNS) does not pass there, nor does what stays within one bridge.
  * - Who: a packet from the home is judged by its sender (`sent_n`, by MAC). What comes back has the MAC of the uplink, so it is judged by
  *   the connection mark that the device's own packets set (`returned_n`): both directions end, established or not, from the device's next
  *   packet on. "From the home" is the direction of the connection, or a private source address, so that what answers a forwarded port

@@ -42,7 +42,8 @@ type ScheduleRow = {
 
 /** Everything about one router, in one flight. @returns undefined when there is no such router */
 export async function findPolicyRows(tx: Tx, routerId: string): Promise<PolicyRows | undefined> {
-  const list = <Row>(name: string, text: string) => tx.query<Row>({ name: `policy ${name}`, text, values: [ownerOf(tx), routerId] })
+  const list = <Row>(name: string, text: string) =>
+    tx.query<Row>({ name: `policy ${name}`, planAnew: true, text, values: [ownerOf(tx), routerId] })
   const [routers, devices, merged, entries, blocks, schedules, overrides] = await Promise.all([
     list<PolicyRows['router']>('router', ROUTER),
     list<DeviceRow>('devices', DEVICES),

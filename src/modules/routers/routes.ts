@@ -15,7 +15,7 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
   const documented = { tags: ['routers'], security: [{ person: [] }] }
 
   app.get(
-    '/',
+    '',
     { schema: { ...documented, summary: 'List routers', querystring: ListRouters, response: answers({ 200: pageOf(Router) }) } },
     (request) =>
       withSession(
@@ -29,7 +29,7 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
   )
 
   app.post(
-    '/',
+    '',
     { schema: { ...documented, summary: 'Register a router', body: AddRouter, response: answers({ 201: Router }) } },
     async (request, reply) => {
       const values = { ...storable(request.body), name: request.body.name }

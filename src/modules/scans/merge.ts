@@ -1,5 +1,8 @@
 import type { Sighting } from './sighting.ts'
 
+/** A repeater that answers for a whole /24 has so many; what claims more is no device, and would be costly to compare. */
+const MAX_ADDRESSES = 256
+
 /**
  * Makes one sighting of all that are about the same device, so that no MAC and no address is left twice:
  *
@@ -8,7 +11,7 @@ import type { Sighting } from './sighting.ts'
  * - sightings without a MAC join the one whose address they share, with all that they have; among themselves they are one when they share
  *   an address.
  *
- * The order is that of first appearance. Nearly linear: addresses form a union-find forest whose roots are MACs or addresses.
+ * A device keeps 256 addresses at most, the first ones. The order is that of first appearance. Nearly linear: addresses form a union-find forest whose roots are MACs or addresses.
  */
 export function mergeSightings(sightings: Sighting[]): Sighting[] {
   const macs = new Set<string>()
@@ -48,5 +51,5 @@ export function mergeSightings(sightings: Sighting[]): Sighting[] {
     entry.hostname ??= hostname
     for (const ip of ips) if (rootOf(ip) === key) entry.ips.add(ip)
   }
-  return Array.from(merged.values(), ({ ips, ...rest }) => ({ ...rest, ips: [...ips] }))
+  return Array.from(merged.values(), ({ ips, ...rest }) => ({ ...rest, ips: [...ips].slice(0, MAX_ADDRESSES) }))
 }

@@ -15,8 +15,8 @@ export type Source = { format: FormatName; content: unknown } | { entries: Entry
 export const sourcesOf = ({ devices, sources }: Scan): Source[] =>
   devices ? [{ entries: devices }] : (sources ?? []).map(({ format, content }) => ({ format, content }))
 
-/** A digest of what a scan says, to tell the same scan posted again from another one under the same id. */
-export const digestOf = (sources: Source[]): Buffer => createHash('sha256').update(JSON.stringify(sources)).digest()
+/** A digest of a scan's body, to tell the same scan posted again from another one under the same id. */
+export const digestOf = (body: unknown): Buffer => createHash('sha256').update(JSON.stringify(body)).digest()
 
 /** Sightings of all sources as they were read, before any two are taken for the same device. */
 export function readSources(sources: Source[]): { parsed: Parsed[]; entries: number } {
@@ -26,14 +26,17 @@ export function readSources(sources: Source[]): { parsed: Parsed[]; entries: num
   return { parsed, entries: parsed.reduce((sum, { sightings, skipped }) => sum + sightings.length + skipped.length, 0) }
 }
 
-/** @param routerIp the router's own address on its network: what answers there is the router, not a device */
+/** @param routerIp the router's own address on its network: what answers there is the router, not a device, under all its addresses */
 export function combine(parsed: Parsed[], routerIp: string | null): ReadScan {
   const errors: ScanAnswer['errors'] = []
   const sightings: Sighting[] = []
+  const isRouterAt = ({ ips }: Sighting) => routerIp !== null && ips.includes(routerIp)
+  const routerMacs = new Set(parsed.flatMap((source) => source.sightings.filter(isRouterAt).flatMap(({ mac }) => mac ?? [])))
   parsed.forEach((source, index) => {
     for (const { line, reason } of source.skipped) errors.push({ source: index, line, reason })
     for (const { line, ...sighting } of source.sightings) {
-      if (routerIp !== null && sighting.ips.includes(routerIp)) errors.push({ source: index, line, reason: 'own-interface' })
+      if (isRouterAt(sighting) || (sighting.mac !== null && routerMacs.has(sighting.mac)))
+        errors.push({ source: index, line, reason: 'own-interface' })
       else sightings.push(sighting)
     }
   })

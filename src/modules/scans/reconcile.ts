@@ -5,7 +5,7 @@
  * - A scan that is older than what is known of a device moves nothing of it.
  * - The newest scan that names addresses of a family (IPv4, IPv6) says which ones the interface has in that family.
  * - A device known by address only takes on the MAC that a scan tells for the address; if that MAC belongs to a device already, the two
- *   become one: the one that its user described goes on, else the one with the MAC.
+ *   become one: the one that its user described goes on, else the one with the MAC; described both, they stay two.
  */
 import { isIPv4 } from 'node:net'
 import type { Sighting } from './sighting.ts'
@@ -31,6 +31,8 @@ export type Changes = {
   /** Known devices that the scan saw and that nothing newer is known of, with the host name they have now. */
   seen: SeenDevice[]
   merged: { from: string; into: string }[]
+  /** Known devices whose first MAC the scan told. */
+  identified: { id: string; mac: string }[]
   /** Distinct devices of the scan. */
   counts: { created: number; updated: number; unchanged: number; total: number }
 }
@@ -42,7 +44,7 @@ type Device = {
   described: boolean
   state: 'created' | 'updated' | 'unchanged' | undefined
 }
-type Interface = { id: string; device: Device; mac: string | null; ips: string[]; stored: InterfaceRow | undefined }
+type Interface = { id: string; device: Device; mac: string | null; ips: Set<string>; stored: InterfaceRow | undefined }
 
 /**
  * @param sightings merged: no MAC and no address twice
@@ -55,11 +57,12 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
   const interfaces: Interface[] = []
   const merged: Changes['merged'] = []
   const newDevices: NewDevice[] = []
+  const identified: Changes['identified'] = []
 
   for (const { id, deviceId, mac, ips, ...facts } of known) {
     const device = devices.get(deviceId) ?? { id: deviceId, ...facts, state: undefined }
     devices.set(deviceId, device)
-    register({ id, device, mac, ips, stored: { id, deviceId, mac, ips } })
+    register({ id, device, mac, ips: new Set(ips), stored: { id, deviceId, mac, ips } })
   }
 
   function register(entry: Interface): void {
@@ -79,7 +82,7 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
     const device: Device = { id: newId(), hostname, lastSeen: takenAt, described: false, state: 'created' }
     devices.set(device.id, device)
     newDevices.push({ id: device.id, hostname, mac })
-    const entry: Interface = { id: newId(), device, mac, ips: [], stored: undefined }
+    const entry: Interface = { id: newId(), device, mac, ips: new Set(), stored: undefined }
     register(entry)
     return entry
   }
@@ -94,11 +97,14 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
     if (!waiting) return entry
     if (!entry) {
       waiting.mac = mac
+      identified.push({ id: waiting.device.id, mac })
       byMac.set(mac, waiting)
       alter(waiting.device)
       return waiting
     }
-    if (waiting.device !== entry.device && isCurrent(entry.device)) unite(waiting.device, entry.device)
+    // Where the user has said something of both, they stay two: only the address moves.
+    const isUnsaid = !waiting.device.described || !entry.device.described
+    if (waiting.device !== entry.device && isCurrent(entry.device) && isUnsaid) unite(waiting.device, entry.device)
     return entry
   }
 
@@ -136,33 +142,33 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
       return holder === undefined || holder === entry || isCurrent(holder.device)
     })
     // A sighting without a MAC knows one address of a device, not all of them.
-    const kept = mac === null ? entry.ips : entry.ips.filter((ip) => !ips.some((seen) => isIPv4(seen) === isIPv4(ip)))
-    const now = [...new Set([...kept, ...won])]
-    for (const ip of won) {
-      const holder = holders.get(ip)
-      if (holder && holder !== entry) holder.ips = holder.ips.filter((held) => held !== ip)
-    }
-    for (const ip of entry.ips) holders.delete(ip)
-    for (const ip of now) holders.set(ip, entry)
+    const told = mac === null ? new Set() : new Set(ips.map(isIPv4))
+    const now = new Set([...[...entry.ips].filter((ip) => !told.has(isIPv4(ip))), ...won])
     if (!sameMembers(now, entry.ips)) alter(entry.device)
+    for (const ip of entry.ips) if (holders.get(ip) === entry) holders.delete(ip)
+    for (const ip of now) {
+      holders.get(ip)?.ips.delete(ip)
+      holders.set(ip, entry)
+    }
     entry.ips = now
   }
 
   // A device known by address only that was united with another leaves an interface without MAC and addresses behind: it goes on empty.
   const changedInterfaces = interfaces.filter(
-    ({ stored, device, mac, ips }) => stored && (stored.deviceId !== device.id || stored.mac !== mac || !sameMembers(stored.ips, ips)),
+    ({ stored, device, mac, ips }) => stored && (stored.deviceId !== device.id || stored.mac !== mac || !sameMembers(ips, stored.ips)),
   )
   const inScan = [...devices.values()].filter(({ state }) => state !== undefined)
   const count = (state: Device['state']) => inScan.filter((device) => device.state === state).length
-  const rowOf = ({ id, device, mac, ips }: Interface): InterfaceRow => ({ id, deviceId: device.id, mac, ips })
+  const rowOf = ({ id, device, mac, ips }: Interface): InterfaceRow => ({ id, deviceId: device.id, mac, ips: [...ips] })
   return {
     newDevices: newDevices.map((device) => ({ ...device, hostname: devices.get(device.id)?.hostname ?? null })),
     newInterfaces: interfaces.filter(({ stored }) => !stored).map(rowOf),
     changedInterfaces: changedInterfaces.map(rowOf),
     seen: inScan.filter((device) => device.state !== 'created' && isCurrent(device)).map(({ id, hostname }) => ({ id, hostname })),
     merged,
+    identified,
     counts: { created: count('created'), updated: count('updated'), unchanged: count('unchanged'), total: inScan.length },
   }
 }
 
-const sameMembers = (a: string[], b: string[]) => a.length === b.length && a.every((member) => b.includes(member))
+const sameMembers = (a: Set<string>, b: Iterable<string>) => a.size === new Set(b).size && a.isSupersetOf(new Set(b))

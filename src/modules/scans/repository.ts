@@ -93,8 +93,9 @@ export async function recordSightings(tx: Tx, router: ReportingRouter, sightings
 function listKnownInterfaces(tx: Tx, routerId: string, sightings: Sighting[]): Promise<KnownInterface[]> {
   return tx.query<KnownInterface>({
     name: 'list known interfaces',
+    planAnew: true,
     text: `select i.id, i.device_id as "deviceId", i.mac::text as mac, array(select host(ip) from unnest(i.ips) as ip) as ips,
-        d.hostname, d.last_seen as "lastSeen", num_nonnulls(d.device_name, d.device_type, d.manufacturer, d.group_id) > 0 as described
+        d.hostname, d.last_seen as "lastSeen", (num_nonnulls(d.device_name, d.device_type, d.manufacturer, d.group_id, d.rate) > 0 or d.is_infrastructure or d.mine) as described
       from user_device_interfaces i
       join user_devices d on d.user_id = i.user_id and d.router_id = i.router_id and d.id = i.device_id
       where i.user_id = $1 and d.user_id = $1 and i.router_id = $2 and (i.mac = any($3::macaddr[]) or i.id in (
@@ -104,18 +105,25 @@ function listKnownInterfaces(tx: Tx, routerId: string, sightings: Sighting[]): P
   })
 }
 
+/** The longest assigned prefix of a MAC, joined to rows `n` with three prefixes. */
+const MANUFACTURER = `left join lateral (
+    select organization from oui_prefixes where (prefix, bits) in ((n.p36, 36), (n.p28, 28), (n.p24, 24)) order by bits desc limit 1
+  ) o on true`
+
+/** Three columns of prefixes; null for locally administered addresses, since nobody is assigned theirs. */
+function prefixColumns(devices: { mac: string | null }[]): (number | null)[][] {
+  const prefixes = devices.map(({ mac }) => (mac === null || isRandomMac(mac) ? [] : prefixesOf(mac)))
+  return [0, 1, 2].map((length) => prefixes.map((all) => all[length] ?? null))
+}
+
 async function addDevices(tx: Tx, router: ReportingRouter, { newDevices }: Changes, takenAt: Date): Promise<void> {
   if (newDevices.length === 0) return
-  // Nobody is assigned the prefix of a locally administered address.
-  const prefixes = newDevices.map(({ mac }) => (mac === null || isRandomMac(mac) ? [] : prefixesOf(mac)))
   await tx.query({
     name: 'add devices',
     text: `insert into user_devices (user_id, id, router_id, hostname, detected_manufacturer, approval, first_seen, last_seen)
       select $1, n.id, $2, n.hostname, o.organization, $3, $4, $4
       from unnest($5::uuid[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[]) as n(id, hostname, p36, p28, p24)
-      left join lateral (
-        select organization from oui_prefixes where (prefix, bits) in ((n.p36, 36), (n.p28, 28), (n.p24, 24)) order by bits desc limit 1
-      ) o on true
+      ${MANUFACTURER}
       on conflict do nothing`,
     values: [
       ownerOf(tx),
@@ -124,7 +132,7 @@ async function addDevices(tx: Tx, router: ReportingRouter, { newDevices }: Chang
       takenAt,
       newDevices.map(({ id }) => id),
       newDevices.map(({ hostname }) => hostname),
-      ...[0, 1, 2].map((length) => prefixes.map((all) => all[length] ?? null)),
+      ...prefixColumns(newDevices),
     ],
   })
 }
@@ -152,7 +160,15 @@ async function changeInterfaces(tx: Tx, { changedInterfaces }: Changes): Promise
   })
 }
 
-async function changeDevices(tx: Tx, { seen, merged }: Changes, takenAt: Date): Promise<void> {
+async function changeDevices(tx: Tx, { seen, merged, identified }: Changes, takenAt: Date): Promise<void> {
+  if (identified.length > 0) {
+    await tx.query({
+      name: 'identify devices',
+      text: `update user_devices d set detected_manufacturer = o.organization
+        from unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) as n(id, p36, p28, p24) ${MANUFACTURER} where d.user_id = $1 and d.id = n.id`,
+      values: [ownerOf(tx), identified.map(({ id }) => id), ...prefixColumns(identified)],
+    })
+  }
   if (seen.length > 0) {
     await tx.query({
       name: 'see devices',

@@ -3,11 +3,12 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from 'typebox'
 import type { AsAgent } from '../../auth/as-agent.ts'
 import { problem } from '../../http/problem.ts'
-import { answers } from '../../http/schemas.ts'
+import { answers, Strict } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
 import type { Tx } from '../../rls/session.ts'
 import { findPolicy } from '../policy/find-policy.ts'
 import { wakeRouter } from '../routers/wake.ts'
+import { FORMATS } from './parsers/formats.ts'
 import { combine, digestOf, readSources, type Source, sourcesOf } from './read-scan.ts'
 import { addScan, answerScan, findAgentRouter, recordSightings, touchRouter } from './repository.ts'
 import { Heartbeat, HeartbeatAnswer, RawScan, RawScanQuery, Scan, ScanAnswer, VerifyAnswer } from './schema.ts'
@@ -27,22 +28,33 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
   const { asAgent, bodyLimit, maxDevices } = options
   const documented = { tags: ['agent'], security: [{ agent: [] }] }
 
-  app.get('/verify', { schema: { ...documented, summary: 'Whose key is this', response: answers({ 200: VerifyAnswer }) } }, (request) =>
-    asAgent(
-      request.identity,
-      null,
-      async (tx, { routerId, scopes }) => {
-        const router = await findAgentRouter(tx, routerId)
-        if (!router) throw problem('unauthenticated')
-        return { routerId, routerName: router.name, scopes, serverTime: router.now }
-      },
-      { readOnly: true },
-    ),
+  app.get(
+    '/verify',
+    { schema: { ...documented, summary: 'Whose key is this', querystring: Strict({}), response: answers({ 200: VerifyAnswer }) } },
+    (request) =>
+      asAgent(
+        request.identity,
+        null,
+        async (tx, { routerId, scopes }) => {
+          const router = await findAgentRouter(tx, routerId)
+          if (!router) throw problem('unauthenticated')
+          return { routerId, routerName: router.name, scopes, serverTime: router.now }
+        },
+        { readOnly: true },
+      ),
   )
 
   app.post(
     '/heartbeat',
-    { schema: { ...documented, summary: 'Still here', body: Heartbeat, response: answers({ 200: HeartbeatAnswer }) } },
+    {
+      schema: {
+        ...documented,
+        summary: 'Still here',
+        querystring: Strict({}),
+        body: Heartbeat,
+        response: answers({ 200: HeartbeatAnswer }),
+      },
+    },
     (request) =>
       asAgent(request.identity, 'scans:write', async (tx, { routerId }) => {
         const router = await touchRouter(tx, routerId)
@@ -75,7 +87,7 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
         const scan = scanOf(request.body, request.query as RawQuery)
         const { parsed, entries } = readSources(scan.sources)
         if (entries > maxDevices) throw problem('too-large', { detail: `A scan has at most ${maxDevices} devices` })
-        const bodySha256 = digestOf(scan.sources)
+        const bodySha256 = digestOf(request.body)
         return asAgent(request.identity, 'scans:write', async (tx, { routerId }) => {
           const router = await touchRouter(tx, routerId)
           if (!router) throw problem('unauthenticated')
@@ -115,5 +127,11 @@ function scanOf(body: unknown, { format, scanId = randomUUID(), takenAt }: RawQu
   if (typeof body !== 'object' || body === null) throw problem('invalid-request', { detail: 'A scan needs a body' })
   if (format) throw problem('invalid-request', { errors: [{ path: '/querystring/format', message: 'goes with a text/plain body' }] })
   const scan = body as Scan
+  const faults = (scan.sources ?? []).flatMap(({ format: name, content }, index) =>
+    typeof content === 'string' || (FORMATS[name].json && typeof content === 'object' && content !== null)
+      ? []
+      : { path: `/body/sources/${index}/content`, message: FORMATS[name].json ? 'must be text or JSON' : 'must be text' },
+  )
+  if (faults.length > 0) throw problem('invalid-request', { errors: faults })
   return { scanId: scan.scanId, takenAt: new Date(scan.takenAt), sources: sourcesOf(scan) }
 }

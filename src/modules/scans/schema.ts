@@ -13,7 +13,7 @@ const TakenAt = Type.String({ format: 'date-time', maxLength: 40, description: '
 const Entry = Strict({
   mac: Type.Optional(Nullable(Type.String())),
   ip: Type.Optional(Nullable(Type.String())),
-  ips: Type.Optional(Type.Array(Type.String())),
+  ips: Type.Optional(Type.Array(Type.String(), { maxItems: 1_000 })),
   hostname: Type.Optional(Nullable(Type.String())),
 })
 export type Entry = Type.Static<typeof Entry>

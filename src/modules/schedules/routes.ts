@@ -12,13 +12,13 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
   const documented = { tags: ['schedules'], security: [{ person: [] }] }
 
   app.get(
-    '/',
+    '',
     { schema: { ...documented, summary: 'List schedules', querystring: ListSchedules, response: answers({ 200: pageOf(Schedule) }) } },
     (request) => withSession(request.identity, (tx) => listSchedules(tx, request.query), { readOnly: true }),
   )
 
   app.post(
-    '/',
+    '',
     {
       schema: {
         ...documented,

@@ -13,7 +13,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
   const documented = { tags: ['settings'], security: [{ person: [] }] }
 
   app.get(
-    '/',
+    '',
     {
       schema: {
         ...documented,
