@@ -370,7 +370,7 @@ CREATE INDEX "user_audit_log_at_idx" ON "user_audit_log" USING btree ("user_id",
 CREATE INDEX "user_blocked_devices_router_idx" ON "user_blocked_devices" USING btree ("user_id","router_id","blocked_at" DESC NULLS FIRST);--> statement-breakpoint
 CREATE INDEX "user_blocked_devices_device_idx" ON "user_blocked_devices" USING btree ("user_id","router_id","device_id");--> statement-breakpoint
 CREATE INDEX "user_blocked_devices_group_idx" ON "user_blocked_devices" USING btree ("user_id","router_id","group_id");--> statement-breakpoint
-CREATE INDEX "user_device_interfaces_device_idx" ON "user_device_interfaces" USING btree ("user_id","router_id","device_id");--> statement-breakpoint
+CREATE INDEX "user_device_interfaces_device_idx" ON "user_device_interfaces" USING btree ("user_id","device_id");--> statement-breakpoint
 CREATE INDEX "user_device_merges_device_idx" ON "user_device_merges" USING btree ("user_id","router_id","device_id");--> statement-breakpoint
 CREATE INDEX "user_device_merges_merged_device_idx" ON "user_device_merges" USING btree ("user_id","router_id","merged_device_id");--> statement-breakpoint
 CREATE INDEX "user_devices_merged_into_idx" ON "user_devices" USING btree ("user_id","router_id","merged_into") WHERE "user_devices"."merged_into" is not null;--> statement-breakpoint

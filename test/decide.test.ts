@@ -167,10 +167,9 @@ const zoned = (timeZone: string, kind: ScheduleFact['kind'] = 'blocked-during'):
       rate: null,
       isInfrastructure: false,
       approval: 'approved',
-      macs: ['00:00:5e:00:53:01'],
-      ips: [],
     },
   ],
+  interfaces: [{ deviceId: 'd', mac: '00:00:5e:00:53:01', ips: [] }],
   ...{ merged: [], entries: [], blocks: [], overrides: [] },
   schedules: [
     { id: 's', deviceId: 'd', groupId: null, kind, days: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'], start: '21:00', end: '07:00' },

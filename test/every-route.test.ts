@@ -152,7 +152,7 @@ describe('every pattern', () => {
     const patterns = new Set(schemas.flatMap((schema) => [schema, ...(schema.anyOf ?? [])]).flatMap(({ pattern }) => pattern ?? []))
     expect(patterns.size).toBeGreaterThan(2)
     // Short texts first: on a long one, an exponential pattern would never come back to be told.
-    const lengths = [16, 20, 24, 28, 1_000, 64_000]
+    const counts = [...Array.from({ length: 24 }, (_, step) => 14 + 2 * step), 300, 30_000]
     for (const pattern of patterns) {
       const regex = new RegExp(pattern, 'u')
       for (const pump of [' ', 'a', '@', '.', '0', 'a.', 'a@', ' a', '1.1', 'k', 'm']) {

@@ -26,13 +26,13 @@ const RESOLVED = `left join lateral (
 const FOUND = `found (id, router_id) as (
     select d.id, d.router_id from user_devices d where $3::text is not null and d.user_id = $1 and d.merged_into is null
       and (strpos(lower(concat_ws(' ', d.device_name, d.hostname)), lower($3)) > 0
-        or exists (select from user_device_interfaces i where i.user_id = $1 and i.router_id = d.router_id and i.device_id = d.id
+        or exists (select from user_device_interfaces i where i.user_id = $1 and i.device_id = d.id
           and (strpos(i.mac::text, lower(translate($3, '-', ':'))) > 0
             or exists (select from unnest(i.ips) as a(ip) where strpos(host(a.ip), lower($3)) > 0))))
     union select d.id, d.router_id from found f join user_devices d on d.user_id = $1 and d.router_id = f.router_id and d.merged_into = f.id
   ), interfaces as (
     select i.router_id, i.mac, i.ips from found f
-    join user_device_interfaces i on i.user_id = $1 and i.router_id = f.router_id and i.device_id = f.id
+    join user_device_interfaces i on i.user_id = $1 and i.device_id = f.id
   )`
 
 /** One constant text for each list and order. */

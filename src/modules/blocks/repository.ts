@@ -92,8 +92,8 @@ export async function findProtection(tx: Tx, deviceId: string): Promise<{ isProt
     name: 'find protection of a device',
     text: `select d.mine as "isOwn", d.is_infrastructure or exists (
         select from user_routers r
-        join user_device_interfaces i on i.user_id = r.user_id and i.router_id = r.id and r.ip = any(i.ips)
-        where r.user_id = $1 and i.user_id = $1 and r.id = d.router_id and i.device_id = d.id
+        join user_device_interfaces i on i.user_id = r.user_id and i.device_id = $2 and r.ip = any(i.ips)
+        where r.user_id = $1 and i.user_id = $1 and r.id = d.router_id
       ) as "isProtected"
       from user_devices d where d.user_id = $1 and d.id = $2 and d.merged_into is null`,
     values: [ownerOf(tx), deviceId],

@@ -18,11 +18,11 @@ const INTERFACES = `left join lateral (
     select coalesce(array_agg(i.mac::text order by i.first_seen, i.mac) filter (where i.mac is not null), '{}') as macs,
       coalesce((array_agg(i.mac order by i.first_seen desc, i.mac desc) filter (where i.mac is not null))[1] & '02:00:00:00:00:00'
         = '02:00:00:00:00:00', false) as "randomMac"
-    from user_device_interfaces i where i.user_id = $1 and i.router_id = p."routerId" and i.device_id = p.id
+    from user_device_interfaces i where i.user_id = $1 and i.device_id = p.id
   ) m on true
   left join lateral (
     select coalesce(array_agg(host(a.ip) order by a.ip), '{}') as ips from (
-      select distinct unnest(i.ips) as ip from user_device_interfaces i where i.user_id = $1 and i.router_id = p."routerId" and i.device_id = p.id
+      select distinct unnest(i.ips) as ip from user_device_interfaces i where i.user_id = $1 and i.device_id = p.id
     ) a
   ) a on true`
 
@@ -41,7 +41,7 @@ const listText = (order: string) => `select p.*, m.macs, m."randomMac", a.ips fr
       where d.user_id = $1 and d.merged_into is null
         and ($3::uuid is null or d.router_id = $3) and ($4::text is null or d.device_type = $4) and ($5::uuid is null or d.group_id = $5) and ($10::text is null or d.approval = $10)
         and ($6::text is null or strpos(lower(concat_ws(' ', d.device_name, d.hostname, d.manufacturer, d.detected_manufacturer)), lower($6)) > 0
-          or exists (select from user_device_interfaces i where i.user_id = $1 and i.router_id = d.router_id and i.device_id = d.id
+          or exists (select from user_device_interfaces i where i.user_id = $1 and i.device_id = d.id
             and (strpos(i.mac::text, lower(translate($6, '-', ':'))) > 0
               or exists (select from unnest(i.ips) as a(ip) where strpos(host(a.ip), lower($6)) > 0))))
     ) f where $7::boolean is null or f.online = $7
@@ -105,7 +105,7 @@ export function listDevicesByMac(tx: Tx, mac: string, routerId: string | undefin
     name: 'list devices by mac',
     text: `select p.*, m.macs, m."randomMac", a.ips from (
         select ${OWN} from user_devices d
-        join user_device_interfaces found on found.user_id = $1 and found.router_id = d.router_id and found.device_id = d.id
+        join user_device_interfaces found on found.user_id = $1 and found.device_id = d.id
         where d.user_id = $1 and found.mac = $3::macaddr and ($4::uuid is null or d.router_id = $4) and d.merged_into is null
       ) p ${INTERFACES}`,
     values: [ownerOf(tx), onlineMinutes, mac, routerId ?? null],

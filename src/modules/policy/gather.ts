@@ -27,9 +27,13 @@ export function gatherDevices(rows: PolicyRows, at: Date): DeviceFacts[] {
   }
   const timed = { device: byDevice(schedules), group: byGroup(schedules) }
   const overrides = byDevice(rows.overrides)
+  const interfaces = Map.groupBy(rows.interfaces, ({ deviceId }) => deviceId)
 
   const known = rows.devices.map((device): DeviceFacts => {
-    const { id, groupId, macs, ips, isInfrastructure, approval, rate, groupRate } = device
+    const { id, groupId, isInfrastructure, approval, rate, groupRate } = device
+    const own = interfaces.get(id) ?? []
+    const macs = own.flatMap(({ mac }) => mac ?? [])
+    const ips = [...new Set(own.flatMap((one) => one.ips))]
     const named = [
       ...(entries.device.get(id) ?? []),
       ...macs.flatMap((mac) => entries.mac.get(mac) ?? []),

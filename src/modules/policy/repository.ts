@@ -7,6 +7,7 @@ import type { RouterFacts } from './facts.ts'
 export type PolicyRows = {
   router: RouterFacts & { timeZone: string; now: Date }
   devices: DeviceRow[]
+  interfaces: { deviceId: string; mac: string | null; ips: string[] }[]
   merged: { id: string; into: string }[]
   entries: { id: string; list: 'whitelist' | 'blacklist'; deviceId: string | null; mac: string | null; ip: string | null }[]
   blocks: {
@@ -27,8 +28,6 @@ type DeviceRow = {
   rate: number | null
   isInfrastructure: boolean
   approval: 'approved' | 'held' | 'dismissed'
-  macs: string[]
-  ips: string[]
 }
 type ScheduleRow = {
   id: string
@@ -44,16 +43,17 @@ type ScheduleRow = {
 export async function findPolicyRows(tx: Tx, routerId: string): Promise<PolicyRows | undefined> {
   const list = <Row>(name: string, text: string) =>
     tx.query<Row>({ name: `policy ${name}`, planAnew: true, text, values: [ownerOf(tx), routerId] })
-  const [routers, devices, merged, entries, blocks, schedules, overrides] = await Promise.all([
+  const [routers, devices, interfaces, merged, entries, blocks, schedules, overrides] = await Promise.all([
     list<PolicyRows['router']>('router', ROUTER),
     list<DeviceRow>('devices', DEVICES),
+    list<PolicyRows['interfaces'][number]>('interfaces', INTERFACES),
     list<PolicyRows['merged'][number]>('merged', MERGED),
     list<PolicyRows['entries'][number]>('entries', ENTRIES),
     list<PolicyRows['blocks'][number]>('blocks', BLOCKS),
     list<ScheduleRow>('schedules', SCHEDULES),
     list<PolicyRows['overrides'][number]>('overrides', OVERRIDES),
   ])
-  return routers[0] && { router: routers[0], devices, merged, entries, blocks, schedules, overrides }
+  return routers[0] && { router: routers[0], devices, interfaces, merged, entries, blocks, schedules, overrides }
 }
 
 /** What the agent says it enforces, or why it cannot. */
@@ -68,14 +68,13 @@ export async function noteApplied(tx: Tx, routerId: string, revision: string, er
 const ROUTER = `select id, host(ip) as ip, mode, action, limit_rate as "limitRate", full_rate as "fullRate", new_devices as "newDevices",
   time_zone as "timeZone", now() as now from user_routers where user_id = $1 and id = $2`
 
-const DEVICES = `select d.id, d.group_id as "groupId", g.rate as "groupRate", d.rate, d.is_infrastructure as "isInfrastructure", d.approval,
-    coalesce(array_agg(distinct i.mac::text) filter (where i.mac is not null), '{}') as macs,
-    coalesce(array_agg(distinct host(a.ip)) filter (where a.ip is not null), '{}') as ips
-  from user_devices d
-  left join user_device_groups g on g.user_id = $1 and g.router_id = $2 and g.id = d.group_id
-  left join user_device_interfaces i on i.user_id = $1 and i.router_id = $2 and i.device_id = d.id
-  left join lateral unnest(i.ips) as a(ip) on true
-  where d.user_id = $1 and d.router_id = $2 and d.merged_into is null group by d.user_id, d.id, g.rate`
+const DEVICES = `select d.id, d.group_id as "groupId", g.rate as "groupRate", d.rate, d.is_infrastructure as "isInfrastructure", d.approval
+  from user_devices d left join user_device_groups g on g.user_id = $1 and g.id = d.group_id
+  where d.user_id = $1 and d.router_id = $2 and d.merged_into is null`
+
+// On their own and not joined to their devices: thousands of rows that statistics do not know yet are no case for the planner.
+const INTERFACES = `select device_id as "deviceId", mac::text as mac, array(select host(ip) from unnest(ips) as ip) as ips
+  from user_device_interfaces where user_id = $1 and router_id = $2`
 
 const MERGED = 'select id, merged_into as into from user_devices where user_id = $1 and router_id = $2 and merged_into is not null'
 

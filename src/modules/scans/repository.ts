@@ -75,7 +75,7 @@ export async function answerScan(tx: Tx, routerId: string, scanId: string, answe
   ])
 }
 
-/** Brings the router's devices up to what a scan saw; five statements at most, whatever its size. */
+/** Brings the router's devices up to what a scan saw; a handful of statements, whatever its size. */
 export async function recordSightings(tx: Tx, router: ReportingRouter, sightings: Sighting[], takenAt: Date): Promise<Changes['counts']> {
   const known = await listKnownInterfaces(tx, router.id, sightings)
   const changes = reconcile(known, sightings, takenAt, randomUUID)
@@ -89,19 +89,33 @@ export async function recordSightings(tx: Tx, router: ReportingRouter, sightings
   return changes.counts
 }
 
-/** What the scan can be about: interfaces with one of its MACs, or holding one of its addresses. */
-function listKnownInterfaces(tx: Tx, routerId: string, sightings: Sighting[]): Promise<KnownInterface[]> {
-  return tx.query<KnownInterface>({
+/**
+ * What the scan can be about: interfaces with one of its MACs, or holding one of its addresses, with what matters of their devices. In two
+ * statements and not in a join: thousands of rows that statistics do not know yet are no case for the planner.
+ */
+async function listKnownInterfaces(tx: Tx, routerId: string, sightings: Sighting[]): Promise<KnownInterface[]> {
+  const owner = ownerOf(tx)
+  const interfaces = await tx.query<Pick<KnownInterface, 'id' | 'deviceId' | 'mac' | 'ips'>>({
     name: 'list known interfaces',
     planAnew: true,
-    text: `select i.id, i.device_id as "deviceId", i.mac::text as mac, array(select host(ip) from unnest(i.ips) as ip) as ips,
-        d.hostname, d.last_seen as "lastSeen", (num_nonnulls(d.device_name, d.device_type, d.manufacturer, d.group_id, d.rate) > 0 or d.is_infrastructure or d.mine) as described
-      from user_device_interfaces i
-      join user_devices d on d.user_id = i.user_id and d.router_id = i.router_id and d.id = i.device_id
-      where i.user_id = $1 and d.user_id = $1 and i.router_id = $2 and (i.mac = any($3::macaddr[]) or i.id in (
+    text: `select i.id, i.device_id as "deviceId", i.mac::text as mac, array(select host(ip) from unnest(i.ips) as ip) as ips
+      from user_device_interfaces i where i.user_id = $1 and i.router_id = $2 and (i.mac = any($3::macaddr[]) or i.id in (
         select holder.id from user_device_interfaces holder, unnest(holder.ips) as held(ip)
         where holder.user_id = $1 and holder.router_id = $2 and held.ip = any($4::inet[])))`,
-    values: [ownerOf(tx), routerId, sightings.flatMap(({ mac }) => mac ?? []), sightings.flatMap(({ ips }) => ips)],
+    values: [owner, routerId, sightings.flatMap(({ mac }) => mac ?? []), sightings.flatMap(({ ips }) => ips)],
+  })
+  const devices = await tx.query<Pick<KnownInterface, 'hostname' | 'lastSeen' | 'described'> & { id: string }>({
+    name: 'list known devices',
+    planAnew: true,
+    text: `select d.id, d.hostname, d.last_seen as "lastSeen", (num_nonnulls(d.device_name, d.device_type, d.manufacturer, d.group_id, d.rate) > 0
+        or d.is_infrastructure or d.mine) as described
+      from user_devices d where d.user_id = $1 and d.id = any($2::uuid[])`,
+    values: [owner, [...new Set(interfaces.map(({ deviceId }) => deviceId))]],
+  })
+  const byId = new Map(devices.map(({ id, ...facts }) => [id, facts]))
+  return interfaces.flatMap((entry) => {
+    const device = byId.get(entry.deviceId)
+    return device ? { ...entry, ...device } : []
   })
 }
 
