@@ -37,8 +37,7 @@ export async function mergeDevice(tx: Tx, routerId: string, survivor: Parts, par
   await tx.query({
     name: 'fill survivor',
     text: `update user_devices s set device_name = $4, device_type = $5, manufacturer = $6, group_id = $7,
-        first_seen = least(s.first_seen, p.first_seen), last_seen = greatest(s.last_seen, p.last_seen),
-        hostname = coalesce(s.hostname, p.hostname), detected_manufacturer = coalesce(s.detected_manufacturer, p.detected_manufacturer)
+        first_seen = least(s.first_seen, p.first_seen), last_seen = greatest(s.last_seen, p.last_seen)
       from user_devices p where s.user_id = $1 and p.user_id = $1 and s.id = $2 and p.id = $3`,
     values: [owner, survivor.id, part.id, survivor.name, survivor.type, survivor.manufacturer, survivor.groupId],
   })

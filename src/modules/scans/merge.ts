@@ -1,7 +1,7 @@
 import type { Sighting } from './sighting.ts'
 
 /** A repeater that answers for a whole /24 has so many; what claims more is no device, and would be costly to compare. */
-const MAX_ADDRESSES = 256
+export const MAX_ADDRESSES = 256
 
 /**
  * Makes one sighting of all that are about the same device, so that no MAC and no address is left twice:

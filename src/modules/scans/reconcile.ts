@@ -8,6 +8,7 @@
  *   become one: the one that its user described goes on, else the one with the MAC; described both, they stay two.
  */
 import { isIPv4 } from 'node:net'
+import { MAX_ADDRESSES } from './merge.ts'
 import type { Sighting } from './sighting.ts'
 
 /** An interface as it is stored, with what matters of its device. `described`: the user has typed something about the device. */
@@ -37,16 +38,12 @@ export type Changes = {
   counts: { created: number; updated: number; unchanged: number; total: number }
 }
 
-type Device = {
-  id: string
-  hostname: string | null
-  lastSeen: Date
-  described: boolean
-  state: 'created' | 'updated' | 'unchanged' | undefined
-}
+type Device = { id: string; hostname: string | null; lastSeen: Date; described: boolean; stored: { hostname: string | null } | undefined }
 type Interface = { id: string; device: Device; mac: string | null; ips: Set<string>; stored: InterfaceRow | undefined }
 
 /**
+ * Sightings are taken in an order of their own, so that the one in which a router prints them does not matter: first each MAC finds its
+ * device, then it gets its addresses, and what is seen without a MAC belongs to whoever has the address by then.
  * @param sightings merged: no MAC and no address twice
  * @param newId makes the ids of new rows
  */
@@ -55,120 +52,137 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
   const byMac = new Map<string, Interface>()
   const holders = new Map<string, Interface>()
   const interfaces: Interface[] = []
-  const merged: Changes['merged'] = []
+  const inScan = new Set<Device>()
   const newDevices: NewDevice[] = []
+  const merged: Changes['merged'] = []
   const identified: Changes['identified'] = []
 
-  for (const { id, deviceId, mac, ips, ...facts } of known) {
-    const device = devices.get(deviceId) ?? { id: deviceId, ...facts, state: undefined }
-    devices.set(deviceId, device)
-    register({ id, device, mac, ips: new Set(ips), stored: { id, deviceId, mac, ips } })
-  }
-
-  function register(entry: Interface): void {
+  function register(entry: Interface): Interface {
     interfaces.push(entry)
     if (entry.mac !== null) byMac.set(entry.mac, entry)
     for (const ip of entry.ips) holders.set(ip, entry)
+    return entry
   }
-  const isCurrent = (device: Device) => device.lastSeen.getTime() <= takenAt.getTime()
-  const touch = (device: Device) => {
-    device.state ??= 'unchanged'
+  for (const { id, deviceId, mac, ips, hostname, ...facts } of known) {
+    const device = devices.get(deviceId) ?? { id: deviceId, hostname, ...facts, stored: { hostname } }
+    devices.set(deviceId, device)
+    register({ id, device, mac, ips: new Set(ips), stored: { id, deviceId, mac, ips } })
   }
-  const alter = (device: Device) => {
-    if (device.state !== 'created') device.state = 'updated'
-  }
+  const withMac = new Set([...byMac.values()].map(({ device }) => device))
+  const isCurrent = ({ lastSeen }: Device) => lastSeen.getTime() <= takenAt.getTime()
+  const isNameless = ({ device }: Interface) => !withMac.has(device)
+  const distinct = <T>(items: (T | undefined)[]) => [...new Set(items)].filter((item) => item !== undefined)
+  const holdersOf = (ips: string[]) => distinct([...ips].sort().map((ip) => holders.get(ip)))
 
   function add({ mac, hostname }: Sighting): Interface {
-    const device: Device = { id: newId(), hostname, lastSeen: takenAt, described: false, state: 'created' }
+    const device: Device = { id: newId(), hostname, lastSeen: takenAt, described: false, stored: undefined }
     devices.set(device.id, device)
     newDevices.push({ id: device.id, hostname, mac })
-    const entry: Interface = { id: newId(), device, mac, ips: new Set(), stored: undefined }
-    register(entry)
-    return entry
+    if (mac !== null) withMac.add(device)
+    return register({ id: newId(), device, mac, ips: new Set(), stored: undefined })
   }
 
-  /** The interface without a MAC that holds one of the addresses: a device known by address only, waiting for its MAC. */
-  const nameless = (ips: string[]) => ips.map((ip) => holders.get(ip)).find((holder) => holder?.mac === null && isCurrent(holder.device))
+  /** Of devices that turn out to be one, the described one goes on, else the first; a second that is described stays another. */
+  function unite(candidates: Device[], into: Interface): void {
+    const survivor = candidates.find(({ described }) => described) ?? into.device
+    const others = candidates.filter((device) => device !== survivor && !device.described)
+    for (const other of others) {
+      survivor.hostname ??= other.hostname
+      merged.push({ from: other.id, into: survivor.id })
+    }
+    for (const entry of interfaces) {
+      const isNamelessPart =
+        entry !== into &&
+        entry.mac === null &&
+        candidates.includes(entry.device) &&
+        (entry.device === survivor || others.includes(entry.device))
+      if (others.includes(entry.device)) entry.device = survivor
+      // What was known by address is known by the interface that goes on.
+      if (isNamelessPart) for (const ip of entry.ips) hold(into, ip, entry)
+    }
+    if (into.mac !== null && !withMac.has(survivor)) {
+      withMac.add(survivor)
+      identified.push({ id: survivor.id, mac: into.mac })
+    }
+  }
 
-  function find({ mac, ips }: Sighting): Interface | undefined {
-    if (mac === null) return ips.map((ip) => holders.get(ip)).find((holder) => holder !== undefined)
+  function hold(entry: Interface, ip: string, from: Interface | undefined): void {
+    from?.ips.delete(ip)
+    entry.ips.add(ip)
+    holders.set(ip, entry)
+  }
+
+  /** The interface of a MAC; a device known by one of its addresses only turns out to be its device, or one with it. */
+  function identify(mac: string, sighting: Sighting): Interface {
     const entry = byMac.get(mac)
-    const waiting = nameless(ips)
-    if (!waiting) return entry
-    if (!entry) {
-      waiting.mac = mac
-      identified.push({ id: waiting.device.id, mac })
-      byMac.set(mac, waiting)
-      alter(waiting.device)
-      return waiting
-    }
-    // Where the user has said something of both, they stay two: only the address moves.
-    const isUnsaid = !waiting.device.described || !entry.device.described
-    if (waiting.device !== entry.device && isCurrent(entry.device) && isUnsaid) unite(waiting.device, entry.device)
-    return entry
+    const waiting = holdersOf(sighting.ips).filter((holder) => isNameless(holder) && isCurrent(holder.device))
+    if (entry && !isCurrent(entry.device)) return entry
+    if (!entry && waiting.length === 0) return add(sighting)
+    const into = entry ?? waiting.find(({ device }) => device.described) ?? (waiting[0] as Interface)
+    into.mac = mac
+    byMac.set(mac, into)
+    unite(distinct([entry?.device, ...waiting.map(({ device }) => device)]), into)
+    return into
   }
 
-  /** Two rows turn out to be one device; interfaces, addresses and the newest sighting go to the one that goes on. */
-  function unite(nameOnly: Device, withMac: Device): void {
-    const [survivor, other] = nameOnly.described && !withMac.described ? [nameOnly, withMac] : [withMac, nameOnly]
-    survivor.hostname ??= other.hostname
-    if (other.state === 'created')
-      newDevices.splice(
-        newDevices.findIndex(({ id }) => id === other.id),
-        1,
-      )
-    else merged.push({ from: other.id, into: survivor.id })
-    for (const entry of interfaces) if (entry.device === other) entry.device = survivor
-    other.state = undefined
-    alter(survivor)
-  }
-
-  for (const sighting of sightings) {
-    const entry = find(sighting) ?? add(sighting)
-    const { device } = entry
-    touch(device)
-    if (!isCurrent(device)) continue
-    if (sighting.hostname !== null && sighting.hostname !== device.hostname) {
-      device.hostname = sighting.hostname
-      alter(device)
-    }
-    claim(entry, sighting)
+  /** Who was seen without a MAC: whoever holds the addresses. Several known by address only are one. */
+  function recognise(sighting: Sighting): Interface {
+    const found = holdersOf(sighting.ips)
+    const current = found.filter(({ device }) => isCurrent(device))
+    const into = current.find((holder) => !isNameless(holder)) ?? current.find(({ device }) => device.described) ?? current[0]
+    if (!into) return found[0] ?? add(sighting)
+    unite(distinct([into.device, ...current.filter(isNameless).map(({ device }) => device)]), into)
+    return into
   }
 
   /** Gives the interface the addresses that the scan saw on it, and takes them from whoever had them, unless a newer scan said so. */
-  function claim(entry: Interface, { mac, ips }: Sighting): void {
+  function see(entry: Interface, { mac, ips, hostname }: Sighting): void {
+    inScan.add(entry.device)
+    if (!isCurrent(entry.device)) return
+    entry.device.hostname = hostname ?? entry.device.hostname
     const won = ips.filter((ip) => {
       const holder = holders.get(ip)
       return holder === undefined || holder === entry || isCurrent(holder.device)
     })
     // A sighting without a MAC knows one address of a device, not all of them.
     const told = mac === null ? new Set() : new Set(ips.map(isIPv4))
-    const now = new Set([...[...entry.ips].filter((ip) => !told.has(isIPv4(ip))), ...won])
-    if (!sameMembers(now, entry.ips)) alter(entry.device)
-    for (const ip of entry.ips) if (holders.get(ip) === entry) holders.delete(ip)
-    for (const ip of now) {
-      holders.get(ip)?.ips.delete(ip)
-      holders.set(ip, entry)
-    }
+    const kept = [...entry.ips].filter((ip) => !told.has(isIPv4(ip)))
+    const now = new Set([...won, ...kept].slice(0, MAX_ADDRESSES))
+    for (const ip of entry.ips) if (!now.has(ip)) holders.delete(ip)
+    for (const ip of now) holders.get(ip)?.ips.delete(ip)
     entry.ips = now
+    for (const ip of now) holders.set(ip, entry)
   }
 
-  // A device known by address only that was united with another leaves an interface without MAC and addresses behind: it goes on empty.
+  const seenByMac = sightings
+    .flatMap((sighting) => (sighting.mac === null ? [] : { ...sighting, mac: sighting.mac }))
+    .sort((a, b) => compare(a.mac, b.mac))
+  const seenByAddress = sightings
+    .filter(({ mac }) => mac === null)
+    .sort((a, b) => compare([...a.ips].sort().join(), [...b.ips].sort().join()))
+  const found = seenByMac.map((sighting) => ({ sighting, entry: identify(sighting.mac, sighting) }))
+  for (const { sighting, entry } of found) see(entry, sighting)
+  for (const sighting of seenByAddress) see(recognise(sighting), sighting)
+
+  const gone = new Set(merged.map(({ from }) => from))
+  const present = [...inScan].filter(({ id }) => !gone.has(id))
   const changedInterfaces = interfaces.filter(
     ({ stored, device, mac, ips }) => stored && (stored.deviceId !== device.id || stored.mac !== mac || !sameMembers(ips, stored.ips)),
   )
-  const inScan = [...devices.values()].filter(({ state }) => state !== undefined)
-  const count = (state: Device['state']) => inScan.filter((device) => device.state === state).length
+  const altered = new Set(changedInterfaces.map(({ device }) => device))
+  const created = present.filter(({ stored }) => !stored).length
+  const updated = present.filter((device) => device.stored && (altered.has(device) || device.stored.hostname !== device.hostname)).length
   const rowOf = ({ id, device, mac, ips }: Interface): InterfaceRow => ({ id, deviceId: device.id, mac, ips: [...ips] })
   return {
     newDevices: newDevices.map((device) => ({ ...device, hostname: devices.get(device.id)?.hostname ?? null })),
     newInterfaces: interfaces.filter(({ stored }) => !stored).map(rowOf),
     changedInterfaces: changedInterfaces.map(rowOf),
-    seen: inScan.filter((device) => device.state !== 'created' && isCurrent(device)).map(({ id, hostname }) => ({ id, hostname })),
+    seen: present.filter((device) => device.stored && isCurrent(device)).map(({ id, hostname }) => ({ id, hostname })),
     merged,
     identified,
-    counts: { created: count('created'), updated: count('updated'), unchanged: count('unchanged'), total: inScan.length },
+    counts: { created, updated, unchanged: present.length - created - updated, total: present.length },
   }
 }
 
-const sameMembers = (a: Set<string>, b: Iterable<string>) => a.size === new Set(b).size && a.isSupersetOf(new Set(b))
+const compare = (a: string, b: string) => Number(a > b) - Number(a < b)
+const sameMembers = (a: Set<string>, b: string[]) => a.size === b.length && b.every((member) => a.has(member))

@@ -104,6 +104,18 @@ async function listKnownInterfaces(tx: Tx, routerId: string, sightings: Sighting
         where holder.user_id = $1 and holder.router_id = $2 and held.ip = any($4::inet[])))`,
     values: [owner, routerId, sightings.flatMap(({ mac }) => mac ?? []), sightings.flatMap(({ ips }) => ips)],
   })
+  // Whether a device is known by address only takes all of its interfaces to tell.
+  const nameless = interfaces.filter(({ mac }) => mac === null).map(({ deviceId }) => deviceId)
+  if (nameless.length > 0) {
+    const found = new Set(interfaces.map(({ id }) => id))
+    const others = await tx.query<(typeof interfaces)[number]>({
+      name: 'list interfaces of known devices',
+      text: `select i.id, i.device_id as "deviceId", i.mac::text as mac, array(select host(ip) from unnest(i.ips) as ip) as ips
+        from user_device_interfaces i where i.user_id = $1 and i.device_id = any($2::uuid[])`,
+      values: [owner, nameless],
+    })
+    interfaces.push(...others.filter(({ id }) => !found.has(id)))
+  }
   const devices = await tx.query<Pick<KnownInterface, 'hostname' | 'lastSeen' | 'described'> & { id: string }>({
     name: 'list known devices',
     planAnew: true,
