@@ -156,9 +156,7 @@ describe('every pattern', () => {
     for (const pattern of patterns) {
       const regex = new RegExp(pattern, 'u')
       for (const pump of [' ', 'a', '@', '.', '0', 'a.', 'a@', ' a', '1.1', 'k', 'm']) {
-        for (const text of lengths.flatMap((length) =>
-          ['', 'a@', 'a@a.'].map((start) => `${start}${pump.repeat(length / pump.length)}\0`),
-        )) {
+        for (const text of counts.flatMap((count) => ['', 'a@', 'a@a.'].map((start) => `${start}${pump.repeat(count)}\0`))) {
           const start = performance.now()
           expect(regex.test(text)).toBe(false)
           expect(performance.now() - start, `${pattern} ${pump} ${text.length}`).toBeLessThan(100)

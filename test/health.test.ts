@@ -67,9 +67,10 @@ describe('health', () => {
       const { app, pools } = await serve({ DATABASE_POOL_SIZE: '1', DATABASE_AUTH_POOL_SIZE: '1', DATABASE_ACQUIRE_TIMEOUT_MS: '500' })
       const taken = await pools[pool].connect()
       const start = performance.now()
-      expect(await health(app)).toEqual({ state: [503, '1', stateOf('degraded', false)], live: alive, ready: notReady('unreachable') })
-      expect(performance.now() - start).toBeLessThan(3_000)
+      const meanwhile = await health(app)
       taken.release()
+      expect(meanwhile).toEqual({ state: [503, '1', stateOf('degraded', false)], live: alive, ready: notReady('unreachable') })
+      expect(performance.now() - start).toBeLessThan(3_000)
       expect(await health(app)).toEqual(well)
     },
   )
