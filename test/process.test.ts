@@ -138,10 +138,21 @@ describe('the server process', () => {
     const [first, second] = await Promise.all([start(), start()])
     for (const { url } of [first, second])
       expect((await fetch(`${url}/api/auth/me`, { headers: { authorization: `Bearer ${token}` } })).status).toBe(200)
-    for (const { child } of [second, first]) {
-      child.kill('SIGTERM')
-      await once(child, 'exit')
-    }
+    const exits = Promise.all([first, second].map(({ child }) => once(child, 'exit')))
+    for (const { child } of [first, second]) child.kill('SIGTERM')
+    expect(await exits).toEqual([
+      [0, null],
+      [0, null],
+    ])
+  })
+
+  it('gives up, with a word, when the server that runs its database goes away', async () => {
+    const owner = await start()
+    const attached = await start()
+    const exited = once(attached.child, 'exit')
+    owner.child.kill('SIGKILL')
+    expect(await exited).toEqual([1, null])
+    expect(attached.output.join('\n')).toContain('The database is gone')
   })
 
   it('refuses to start on a configuration or a database that it must not use, in words, with exit code 1 and no secret', async () => {

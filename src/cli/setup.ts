@@ -45,7 +45,7 @@ run(async (print) => {
       ? `Created the roles ${created.map((role) => names[role]).join(', ')}.`
       : 'The roles were there already; they are as they should be.',
   )
-  for (const refusal of refused) print(`Not done, so a fence is missing (NetPilot runs without it; ask for a superuser): ${refusal}`)
+  for (const refusal of refused) print(`The server refused (NetPilot runs without it; a superuser could do it): ${refusal}`)
   if (made.length === 0) return
   print('\nNew passwords were set. Keep these lines in .env (readable by nobody else); they are not shown again:\n')
   for (const line of made) print(line)
