@@ -56,7 +56,7 @@ begin
     from public.user_api_keys k
     join public.users u on u.id = k.user_id
    where k.user_id = p_user and k.key_id = p_key and k.kind = 'agent' and k.secret_sha256 = p_sha256
-     and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
+     and k.revoked_at is null and (k.expires_at is null or k.expires_at > now()) and (k.retires_at is null or k.retires_at > now())
      and u.is_active;
   if begin_agent_context.router_id is null then
     raise exception 'no live key' using errcode = 'NP401';

@@ -11,6 +11,7 @@ CREATE TABLE "user_api_keys" (
 	"slot" smallint,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"expires_at" timestamp with time zone,
+	"retires_at" timestamp with time zone,
 	"revoked_at" timestamp with time zone,
 	"last_used_at" timestamp with time zone,
 	CONSTRAINT "user_api_keys_pkey" PRIMARY KEY("user_id","id"),

@@ -16,7 +16,7 @@ grant select (id, role, is_active) on users to netpilot_context;
 grant select (user_id, has_password) on user_credentials to netpilot_context;
 grant select (user_id, id, ended_at, idle_expires_at, expires_at) on user_login_sessions to netpilot_context;
 grant select (user_id, id) on user_routers to netpilot_context;
-grant select (user_id, key_id, kind, router_id, scopes, secret_sha256, revoked_at, expires_at, last_used_at), update (last_used_at)
+grant select (user_id, key_id, kind, router_id, scopes, secret_sha256, revoked_at, expires_at, retires_at, last_used_at), update (last_used_at)
   on user_api_keys to netpilot_context;
 
 -- Signing in and credentials: a login of its own.

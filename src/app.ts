@@ -92,6 +92,8 @@ export async function buildApp({
   app.addHook('preValidation', async (request) => void request.raw.socket.setTimeout?.(0))
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
+    // Tokens, keys and people's homes are nothing for a cache; what may be kept says so itself.
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
     // A connection kept alive would keep the process from leaving.
     if (closing.aborted) reply.header('connection', 'close')
   })

@@ -193,6 +193,15 @@ describe('a rotated key', () => {
     expect((await listKeys(router)).total).toBe(1)
   })
 
+  it('hands its own expiry on, and not the end of an overlap that it is in', async () => {
+    const router = await ada.router()
+    const first = await rotate(router, { overlapMinutes: 5 })
+    expect(first.json().expiresAt).toBeNull()
+    await ada.call('DELETE', `/api/routers/${router.id}/keys/${first.json().id}`)
+    const second = await rotate(router, { overlapMinutes: 5 })
+    expect([second.statusCode, second.json().expiresAt]).toEqual([201, null])
+  })
+
   it('stays as it was when there is no slot for its successor', async () => {
     const router = await ada.router()
     await addKey(router)

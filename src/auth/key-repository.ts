@@ -1,5 +1,5 @@
 import type { SQL } from 'drizzle-orm'
-import { and, asc, eq, gt, isNull, or, sql } from '../database/drizzle.ts'
+import { and, asc, eq, isNull, sql } from '../database/drizzle.ts'
 import { mine, ownerOf } from '../rls/mine.ts'
 import type { Tx } from '../rls/session.ts'
 import { apiKeys } from './table.ts'
@@ -14,19 +14,22 @@ export type KeyValues = {
   expiresAt: Date | null
 }
 
+/** When a key stops working: when it expires, or when its overlap with a successor ends. Null: never. */
+const ENDS_AT = sql<Date | null>`least(${apiKeys.expiresAt}, ${apiKeys.retiresAt})`.mapWith(apiKeys.expiresAt)
+
 const columns = {
   id: apiKeys.id,
   name: apiKeys.name,
   prefix: apiKeys.prefix,
   scopes: apiKeys.scopes,
   createdAt: apiKeys.createdAt,
-  expiresAt: apiKeys.expiresAt,
+  expiresAt: ENDS_AT,
   lastUsedAt: apiKeys.lastUsedAt,
 }
 
 const ofRouter = (tx: Tx, routerId: string, more?: SQL) =>
   and(mine(tx, apiKeys), eq(apiKeys.routerId, routerId), isNull(apiKeys.revokedAt), more)
-const unexpired = or(isNull(apiKeys.expiresAt), gt(apiKeys.expiresAt, sql`now()`))
+const unexpired = sql`(${ENDS_AT} is null or ${ENDS_AT} > now())`
 
 export const listKeys = (tx: Tx, routerId: string) =>
   tx
@@ -35,10 +38,10 @@ export const listKeys = (tx: Tx, routerId: string) =>
     .where(ofRouter(tx, routerId, unexpired))
     .orderBy(asc(apiKeys.createdAt), asc(apiKeys.id))
 
-/** Holds the key's row: of two rotations at once, the second finds it gone. */
+/** Holds the key's row: of two rotations at once, the second finds it gone. `inherits`: the expiry that its successor gets. */
 export async function holdKey(tx: Tx, routerId: string, id: string) {
   const [key] = await tx
-    .select(columns)
+    .select({ ...columns, inherits: apiKeys.expiresAt })
     .from(apiKeys)
     .where(ofRouter(tx, routerId, and(eq(apiKeys.id, id), unexpired)))
     .for('update')
@@ -52,8 +55,8 @@ export async function holdKey(tx: Tx, routerId: string, id: string) {
 export async function addKey(tx: Tx, values: KeyValues) {
   await tx
     .update(apiKeys)
-    .set({ revokedAt: apiKeys.expiresAt })
-    .where(ofRouter(tx, values.routerId, sql`${apiKeys.expiresAt} <= now()`))
+    .set({ revokedAt: ENDS_AT })
+    .where(ofRouter(tx, values.routerId, sql`${ENDS_AT} <= now()`))
   // One slot after the other: under parallel requests the unique index decides, not what was read before.
   for (const slot of [1, 2]) {
     const [key] = await tx
@@ -75,11 +78,10 @@ export async function revokeKey(tx: Tx, routerId: string, id: string): Promise<b
   return revoked.length > 0
 }
 
-/** Lets a key end in so many minutes, or when it would have ended anyway, whichever is sooner. */
-export async function expireKey(tx: Tx, routerId: string, id: string, minutes: number): Promise<void> {
-  const end = sql`least(${apiKeys.expiresAt}, now() + make_interval(mins => ${minutes}::int))`
+/** Lets a key that is being replaced end in so many minutes, or when it would have ended anyway, whichever is sooner. */
+export async function retireKey(tx: Tx, routerId: string, id: string, minutes: number): Promise<void> {
   await tx
     .update(apiKeys)
-    .set({ expiresAt: end })
+    .set({ retiresAt: sql`least(${apiKeys.retiresAt}, now() + make_interval(mins => ${minutes}::int))` })
     .where(ofRouter(tx, routerId, eq(apiKeys.id, id)))
 }

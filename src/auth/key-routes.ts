@@ -6,7 +6,7 @@ import { answers, IdParams, Nullable, pageOf } from '../http/schemas.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { makeApiKey } from './api-keys.ts'
 import type { AuthIdentity, Identity } from './identity.ts'
-import { addKey, expireKey, holdKey, type KeyValues, listKeys, revokeKey } from './key-repository.ts'
+import { addKey, holdKey, type KeyValues, listKeys, retireKey, revokeKey } from './key-repository.ts'
 import { AddKey, AGENT_SCOPES, Key, KeyParams, ListKeys, NewKey, RotateKey } from './key-schema.ts'
 
 const DEFAULT_OVERLAP_MINUTES = 60
@@ -89,8 +89,8 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         const old = await holdKey(tx, id, keyId)
         if (!old) throw problem('not-found')
         if (overlapMinutes === 0) await revokeKey(tx, id, keyId)
-        else await expireKey(tx, id, keyId, overlapMinutes)
-        const { key, values } = newKey(identity.userId, { routerId: id, name: old.name, scopes: old.scopes, expiresAt: old.expiresAt })
+        else await retireKey(tx, id, keyId, overlapMinutes)
+        const { key, values } = newKey(identity.userId, { routerId: id, name: old.name, scopes: old.scopes, expiresAt: old.inherits })
         return { ...(await addOrRefuse(tx, values)), key }
       })
       return reply.code(201).send(rotated)

@@ -68,6 +68,8 @@ export const apiKeys = pgTable(
     slot: smallint(),
     createdAt: instant('created_at').notNull().defaultNow(),
     expiresAt: instant('expires_at'),
+    /** When a key that was replaced stops working; apart from `expiresAt`, which its successor inherits. */
+    retiresAt: instant('retires_at'),
     revokedAt: instant('revoked_at'),
     lastUsedAt: instant('last_used_at'),
   },

@@ -35,7 +35,7 @@ export const GRANTS: Rights = {
 
 /** Beyond whole tables, single columns. */
 const COLUMN_GRANTS = [
-  'context SELECT user_api_keys(expires_at, key_id, kind, last_used_at, revoked_at, router_id, scopes, secret_sha256, user_id)',
+  'context SELECT user_api_keys(expires_at, key_id, kind, last_used_at, retires_at, revoked_at, router_id, scopes, secret_sha256, user_id)',
   'context SELECT user_credentials(has_password, user_id)',
   'context SELECT user_login_sessions(ended_at, expires_at, id, idle_expires_at, user_id)',
   'context SELECT user_routers(id, user_id)',
