@@ -4,55 +4,42 @@ import { agentPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
 import { devices } from '../devices/table.ts'
 import { routers } from '../routers/table.ts'
 
-/** The columns both lists share; an entry names a device, or a MAC or an address that may never have been seen. */
-const entryColumns = () => ({
-  userId: uuid('user_id').notNull().default(currentUserId),
-  id: uuid().notNull().defaultRandom(),
-  routerId: uuid('router_id').notNull(),
-  deviceId: uuid('device_id'),
-  mac: macaddr(),
-  ip: inet(),
-  name: text('entry_name'),
-  createdAt: instant('created_at').notNull().defaultNow(),
-  updatedAt: instant('updated_at').notNull().defaultNow(),
-})
+/** A list of a router: an entry names a device, or a MAC or an address that may never have been seen. The two differ in what a note is called. */
+const listTable = (table: string, note: 'description' | 'reason') =>
+  pgTable(
+    table,
+    {
+      userId: uuid('user_id').notNull().default(currentUserId),
+      id: uuid().notNull().defaultRandom(),
+      routerId: uuid('router_id').notNull(),
+      deviceId: uuid('device_id'),
+      mac: macaddr(),
+      ip: inet(),
+      name: text('entry_name'),
+      createdAt: instant('created_at').notNull().defaultNow(),
+      updatedAt: instant('updated_at').notNull().defaultNow(),
+      note: text(note),
+    },
+    (t) => [
+      primaryKey({ name: `${table}_pkey`, columns: [t.userId, t.id] }),
+      unique(`${table}_device_key`).on(t.userId, t.routerId, t.deviceId),
+      unique(`${table}_mac_key`).on(t.userId, t.routerId, t.mac),
+      unique(`${table}_ip_key`).on(t.userId, t.routerId, t.ip),
+      foreignKey({
+        name: `${table}_router_fk`,
+        columns: [t.userId, t.routerId],
+        foreignColumns: [routers.userId, routers.id],
+      }).onDelete('cascade'),
+      foreignKey({
+        name: `${table}_device_fk`,
+        columns: [t.userId, t.routerId, t.deviceId],
+        foreignColumns: [devices.userId, devices.routerId, devices.id],
+      }).onDelete('cascade'),
+      check(`${table}_one_subject`, sql`num_nonnulls(${t.deviceId}, ${t.mac}, ${t.ip}) = 1`),
+      userPolicy(table, t.userId),
+      agentPolicy(table, t.userId, t.routerId),
+    ],
+  )
 
-export const whitelist = pgTable('user_whitelists', { ...entryColumns(), description: text() }, (t) => [
-  primaryKey({ name: 'user_whitelists_pkey', columns: [t.userId, t.id] }),
-  unique('user_whitelists_device_key').on(t.userId, t.routerId, t.deviceId),
-  unique('user_whitelists_mac_key').on(t.userId, t.routerId, t.mac),
-  unique('user_whitelists_ip_key').on(t.userId, t.routerId, t.ip),
-  foreignKey({
-    name: 'user_whitelists_router_fk',
-    columns: [t.userId, t.routerId],
-    foreignColumns: [routers.userId, routers.id],
-  }).onDelete('cascade'),
-  foreignKey({
-    name: 'user_whitelists_device_fk',
-    columns: [t.userId, t.routerId, t.deviceId],
-    foreignColumns: [devices.userId, devices.routerId, devices.id],
-  }).onDelete('cascade'),
-  check('user_whitelists_one_subject', sql`num_nonnulls(${t.deviceId}, ${t.mac}, ${t.ip}) = 1`),
-  userPolicy('user_whitelists', t.userId),
-  agentPolicy('user_whitelists', t.userId, t.routerId),
-])
-
-export const blacklist = pgTable('user_blacklists', { ...entryColumns(), reason: text() }, (t) => [
-  primaryKey({ name: 'user_blacklists_pkey', columns: [t.userId, t.id] }),
-  unique('user_blacklists_device_key').on(t.userId, t.routerId, t.deviceId),
-  unique('user_blacklists_mac_key').on(t.userId, t.routerId, t.mac),
-  unique('user_blacklists_ip_key').on(t.userId, t.routerId, t.ip),
-  foreignKey({
-    name: 'user_blacklists_router_fk',
-    columns: [t.userId, t.routerId],
-    foreignColumns: [routers.userId, routers.id],
-  }).onDelete('cascade'),
-  foreignKey({
-    name: 'user_blacklists_device_fk',
-    columns: [t.userId, t.routerId, t.deviceId],
-    foreignColumns: [devices.userId, devices.routerId, devices.id],
-  }).onDelete('cascade'),
-  check('user_blacklists_one_subject', sql`num_nonnulls(${t.deviceId}, ${t.mac}, ${t.ip}) = 1`),
-  userPolicy('user_blacklists', t.userId),
-  agentPolicy('user_blacklists', t.userId, t.routerId),
-])
+export const whitelist = listTable('user_whitelists', 'description')
+export const blacklist = listTable('user_blacklists', 'reason')
