@@ -268,10 +268,9 @@ describe('a scan of five thousand devices', () => {
       return { statements, ...countsOf(answer) }
     }
     const [few, fewAgain] = [await cost(5), await cost(5)]
-    // From the sixth time on a connection may plan a statement for any values: as for five, that is.
-    for (const _ of 'again') expect(await cost(5)).toEqual(fewAgain)
     expect(few.statements).toBeLessThanOrEqual(24)
     expect(await cost(5_000, 5)).toEqual({ statements: few.statements, ...counts(5_000, 0, 0) })
-    expect(await cost(5_005)).toEqual({ statements: fewAgain.statements, ...counts(0, 0, 5_005) })
+    // From the sixth time on PostgreSQL may plan a statement for any values, which must not make it one for few.
+    for (let time = 1; time <= 7; time += 1) expect(await cost(5_005)).toEqual({ statements: fewAgain.statements, ...counts(0, 0, 5_005) })
   })
 })
