@@ -139,6 +139,32 @@ describe('an interface', () => {
   })
 })
 
+describe('ten thousand devices', () => {
+  const entries = Array.from({ length: 10_000 }, (_, index) => ({
+    mac: `00:00:5e:01:${(index >> 8).toString(16).padStart(2, '0')}:${(index & 255).toString(16).padStart(2, '0')}`,
+    ips: [`10.0.${index >> 8}.${index & 255}`],
+    hostname: null,
+  }))
+  const knownBy = (what: 'mac' | 'ips', empty: null | []): Network =>
+    entries.map((entry, index) => ({
+      ...{ ...entry, [what]: empty, id: `${what} ${index}`, deviceId: `by ${what} ${index}` },
+      ...{ lastSeen: new Date(0), described: false },
+    }))
+
+  it.each<[name: string, known: Network, merged: number]>([
+    ['are new', [], 0],
+    ['get their MACs', knownBy('mac', null), 0],
+    ['become one with ten thousand others', [...knownBy('mac', null), ...knownBy('ips', [])], 10_000],
+  ])('%s in time that is in proportion', (_name, known, merged) => {
+    const started = performance.now()
+    const { changes, after } = scan(known, entries)
+    const { changes: again } = scan(after, entries)
+    expect(performance.now() - started).toBeLessThan(1_000)
+    expect(changes.merged.length).toBe(merged)
+    expect(again.counts.unchanged).toBe(10_000)
+  })
+})
+
 /** A few MACs, addresses and moments, so that everything meets everything. */
 const anyIp = fc.constantFrom(...['.1', '.2', '.3', '.4', 'fd00::1', 'fd00::2'].flatMap((ip) => ipsOf(ip)))
 const anySighting: fc.Arbitrary<Sighting> = fc.record({

@@ -129,6 +129,17 @@ describe('a device', () => {
     expect(devices.find(({ name }) => name)).toMatchObject({ id: known?.id, hostname: 'tv', ips: ['192.0.2.7'], mine: true })
   })
 
+  it('that is known by address brings all MACs of the device along that it becomes one with', async () => {
+    const router = await ada.router()
+    const [one, other] = ['b8:27:eb:00:00:01', 'b8:27:eb:00:00:02']
+    await router.scan([one, other, { ip: '192.0.2.7' }])
+    const idOf = async (mac?: string) => (await router.devices()).find(({ macs }) => (macs as string[])[0] === mac)?.id
+    await ada.call('POST', `/api/devices/${await idOf(one)}/merge`, { body: { from: [await idOf(other)] } })
+    await ada.call('PATCH', `/api/devices/${await idOf()}`, { body: { name: 'Television' } })
+    await router.scan([{ mac: one, ip: '192.0.2.7' }])
+    expect(await onlyDevice(router)).toMatchObject({ name: 'Television', macs: [one, other], ips: ['192.0.2.7'] })
+  })
+
   it('is not the router itself, under none of its addresses', async () => {
     const router = await ada.router({ ip: '192.0.2.1' })
     const answer = await router.scan([

@@ -104,15 +104,16 @@ async function listKnownInterfaces(tx: Tx, routerId: string, sightings: Sighting
         where holder.user_id = $1 and holder.router_id = $2 and held.ip = any($4::inet[])))`,
     values: [owner, routerId, sightings.flatMap(({ mac }) => mac ?? []), sightings.flatMap(({ ips }) => ips)],
   })
-  // Whether a device is known by address only takes all of its interfaces to tell.
-  const nameless = interfaces.filter(({ mac }) => mac === null).map(({ deviceId }) => deviceId)
-  if (nameless.length > 0) {
+  // Where a device may be known by address only, all interfaces are needed: to tell whether it is, and to bring along those of the device that
+  // it becomes one with.
+  if (interfaces.some(({ mac }) => mac === null)) {
     const found = new Set(interfaces.map(({ id }) => id))
     const others = await tx.query<(typeof interfaces)[number]>({
       name: 'list interfaces of known devices',
+      planAnew: true,
       text: `select i.id, i.device_id as "deviceId", i.mac::text as mac, array(select host(ip) from unnest(i.ips) as ip) as ips
         from user_device_interfaces i where i.user_id = $1 and i.device_id = any($2::uuid[])`,
-      values: [owner, nameless],
+      values: [owner, interfaces.map(({ deviceId }) => deviceId)],
     })
     interfaces.push(...others.filter(({ id }) => !found.has(id)))
   }
@@ -146,6 +147,7 @@ async function addDevices(tx: Tx, router: ReportingRouter, { newDevices }: Chang
   if (newDevices.length === 0) return
   await tx.query({
     name: 'add devices',
+    planAnew: true,
     text: `insert into user_devices (user_id, id, router_id, hostname, detected_manufacturer, approval, first_seen, last_seen)
       select $1, n.id, $2, n.hostname, o.organization, $3, $4, $4
       from unnest($5::uuid[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[]) as n(id, hostname, p36, p28, p24)
@@ -167,6 +169,7 @@ async function addInterfaces(tx: Tx, router: ReportingRouter, { newInterfaces }:
   if (newInterfaces.length === 0) return
   await tx.query({
     name: 'add interfaces',
+    planAnew: true,
     text: `insert into user_device_interfaces (user_id, id, router_id, device_id, mac, ips, first_seen)
       select $1, n.id, $2, n.device_id, n.mac, n.ips::inet[], $3
       from unnest($4::uuid[], $5::uuid[], $6::macaddr[], $7::text[]) as n(id, device_id, mac, ips)
@@ -179,6 +182,7 @@ async function changeInterfaces(tx: Tx, { changedInterfaces }: Changes): Promise
   if (changedInterfaces.length === 0) return
   await tx.query({
     name: 'change interfaces',
+    planAnew: true,
     text: `update user_device_interfaces i set device_id = c.device_id, mac = c.mac, ips = c.ips::inet[]
       from unnest($2::uuid[], $3::uuid[], $4::macaddr[], $5::text[]) as c(id, device_id, mac, ips)
       where i.user_id = $1 and i.id = c.id`,
@@ -190,6 +194,7 @@ async function changeDevices(tx: Tx, { seen, merged, identified }: Changes, take
   if (identified.length > 0) {
     await tx.query({
       name: 'identify devices',
+      planAnew: true,
       text: `update user_devices d set detected_manufacturer = o.organization
         from unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) as n(id, p36, p28, p24) ${MANUFACTURER} where d.user_id = $1 and d.id = n.id`,
       values: [ownerOf(tx), identified.map(({ id }) => id), ...prefixColumns(identified)],
@@ -198,6 +203,7 @@ async function changeDevices(tx: Tx, { seen, merged, identified }: Changes, take
   if (seen.length > 0) {
     await tx.query({
       name: 'see devices',
+      planAnew: true,
       text: `update user_devices d set last_seen = greatest(d.last_seen, $2), hostname = s.hostname
         from unnest($3::uuid[], $4::text[]) as s(id, hostname) where d.user_id = $1 and d.id = s.id`,
       values: [ownerOf(tx), takenAt, seen.map(({ id }) => id), seen.map(({ hostname }) => hostname)],
@@ -206,6 +212,7 @@ async function changeDevices(tx: Tx, { seen, merged, identified }: Changes, take
   if (merged.length > 0) {
     await tx.query({
       name: 'merge devices known by address',
+      planAnew: true,
       text: `update user_devices d set merged_into = m.survivor
         from unnest($2::uuid[], $3::uuid[]) as m(id, survivor) where d.user_id = $1 and d.id = m.id`,
       values: [ownerOf(tx), merged.map(({ from }) => from), merged.map(({ into }) => into)],
