@@ -52,6 +52,7 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
   const byMac = new Map<string, Interface>()
   const holders = new Map<string, Interface>()
   const interfaces: Interface[] = []
+  const interfacesOf = new Map<Device, Set<Interface>>()
   const inScan = new Set<Device>()
   const newDevices: NewDevice[] = []
   const merged: Changes['merged'] = []
@@ -59,6 +60,7 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
 
   function register(entry: Interface): Interface {
     interfaces.push(entry)
+    interfacesOf.set(entry.device, (interfacesOf.get(entry.device) ?? new Set()).add(entry))
     if (entry.mac !== null) byMac.set(entry.mac, entry)
     for (const ip of entry.ips) holders.set(ip, entry)
     return entry
@@ -90,15 +92,15 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
       survivor.hostname ??= other.hostname
       merged.push({ from: other.id, into: survivor.id })
     }
-    for (const entry of interfaces) {
-      const isNamelessPart =
-        entry !== into &&
-        entry.mac === null &&
-        candidates.includes(entry.device) &&
-        (entry.device === survivor || others.includes(entry.device))
-      if (others.includes(entry.device)) entry.device = survivor
-      // What was known by address is known by the interface that goes on.
-      if (isNamelessPart) for (const ip of entry.ips) hold(into, ip, entry)
+    for (const device of [survivor, ...others]) {
+      for (const entry of interfacesOf.get(device) ?? []) {
+        if (device !== survivor) {
+          entry.device = survivor
+          interfacesOf.get(survivor)?.add(entry)
+        }
+        // What was known by address is known by the interface that goes on.
+        if (entry !== into && entry.mac === null) for (const ip of entry.ips) hold(into, ip, entry)
+      }
     }
     if (into.mac !== null && !withMac.has(survivor)) {
       withMac.add(survivor)
