@@ -18,7 +18,7 @@ const ROUNDS = 7
 const dataDir = await mkdtemp(join(tmpdir(), 'netpilot-bench-'))
 const database = await openLocalDatabase(dataDir, 'netpilot_')
 const pool = (url: string) => openPool({ url, size: 4, acquireTimeoutMs: 1_000, applicationName: 'bench', onIdleError: () => {} })
-const pools = { server: pool(database.urls.server), auth: pool(database.urls.auth) }
+const pools = { server: pool(database.urls.server), auth: pool(database.urls.auth), admin: pool(database.urls.admin) }
 const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
 const config = readConfig({ LOG_LEVEL: 'silent', BCRYPT_COST: '4' })
 const app = await buildApp({ config, version: 'bench', secrets, pools, migrations: await readMigrations() })
@@ -68,6 +68,6 @@ for (const [index, { size, repeated }] of networks.entries()) {
 }
 
 await app.close()
-await Promise.all([pools.server.end(), pools.auth.end()])
+await Promise.all(Object.values(pools).map((each) => each.end()))
 await database.stop()
 await rm(dataDir, { recursive: true, force: true })

@@ -3,17 +3,19 @@ import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
-import type pg from 'pg'
 import { openAccessTokens } from './auth/access-tokens.ts'
 import { agentSessions } from './auth/as-agent.ts'
 import { keyRoutes } from './auth/key-routes.ts'
 import { openKeyring } from './auth/keyring.ts'
 import { collectLastUse } from './auth/last-use.ts'
+import { openLater } from './auth/later.ts'
+import { openLockout } from './auth/lockout.ts'
 import { openPasswords } from './auth/passwords.ts'
 import { openRefreshTokens } from './auth/refresh-tokens.ts'
 import { answerProvenAgents, requireAgent } from './auth/require-agent.ts'
 import { requireUser } from './auth/require-user.ts'
 import { accountRoutes, signInRoutes } from './auth/routes.ts'
+import { openSignIn } from './auth/sign-in.ts'
 import type { Config } from './config.ts'
 import type { Migration } from './database/migrations.ts'
 import { databaseCheck } from './database/readiness.ts'
@@ -39,14 +41,14 @@ import { scanRoutes } from './modules/scans/routes.ts'
 import { overrideRoutes } from './modules/schedules/override-routes.ts'
 import { scheduleRoutes } from './modules/schedules/routes.ts'
 import { settingRoutes } from './modules/settings/routes.ts'
-import { openSessions } from './rls/session.ts'
+import { openSessions, type Pools } from './rls/session.ts'
 
 export type AppOptions = {
   config: Config
   version: string
   secrets: { jwtSecret: string; jwtSecretPrevious?: string | undefined; pepper: string }
-  /** Two logins, two pools; the app ends neither. */
-  pools: { server: pg.Pool; auth: pg.Pool }
+  /** Three logins, three pools; the app ends none of them. */
+  pools: Pools
   migrations: Migration[]
   /** Aborted when the process means to stop: it is not ready any more, though it still serves; who waits is answered. */
   closing?: AbortSignal
@@ -75,6 +77,9 @@ export async function buildApp({
   const accessTokens = openAccessTokens(app, { keyring, lifetime: config.accessTokenSeconds })
   const refreshTokens = openRefreshTokens(keyring)
   const passwords = openPasswords({ pepper: secrets.pepper, ...config.passwords })
+  const signIn = openSignIn({ accessTokens, refreshTokens, accessTokenSeconds: config.accessTokenSeconds, lifetime: config.session })
+  const lockout = openLockout({ keys: keyring.guesses, ...config.lockout })
+  const later = openLater((err) => app.log.warn({ err }, 'what an answer did not wait for has failed'))
   const lastUse = collectLastUse({ withSession, onError: (err) => app.log.warn({ err }, 'last use of keys was not written') })
   const asAgent = agentSessions(withSession, lastUse.note)
   const policyWatch = openPolicyWatch(closing)
@@ -97,7 +102,7 @@ export async function buildApp({
     // A connection kept alive would keep the process from leaving.
     if (closing.aborted) reply.header('connection', 'close')
   })
-  app.addHook('onClose', async () => void (await Promise.all([lastUse.stop(), notifications?.close()])))
+  app.addHook('onClose', async () => void (await Promise.all([lastUse.stop(), later.settled(), notifications?.close()])))
   await app.register(helmet, {
     contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false },
   })
@@ -110,17 +115,18 @@ export async function buildApp({
   })
   await describeApi(app, version)
 
-  const checkDatabase = databaseCheck([pools.server, pools.auth], migrations)
+  const checkDatabase = databaseCheck([pools.server, pools.auth, pools.admin], migrations)
   await app.register(healthRoutes, { prefix: '/health', version, checkDatabase, isClosing: () => closing.aborted })
 
   await app.register(async function anyone(scope) {
     await scope.register(signInRoutes, {
       prefix: '/api/auth',
       withSession,
-      accessTokens,
+      signIn,
       refreshTokens,
       passwords,
-      accessTokenSeconds: config.accessTokenSeconds,
+      lockout,
+      later,
       session: config.session,
       minPasswordLength: config.passwords.minLength,
     })

@@ -68,6 +68,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       rolePrefix: text('DATABASE_ROLE_PREFIX', 'netpilot_'),
       poolSize: integer('DATABASE_POOL_SIZE', 10, 1, 1_000),
       authPoolSize: integer('DATABASE_AUTH_POOL_SIZE', 4, 1, 1_000),
+      adminPoolSize: integer('DATABASE_ADMIN_POOL_SIZE', 2, 1, 1_000),
       acquireTimeoutMs: integer('DATABASE_ACQUIRE_TIMEOUT_MS', 1_000, 10, 60_000),
       namedStatements: oneOf('DATABASE_NAMED_STATEMENTS', 'on', ['on', 'off']) === 'on',
     },
@@ -81,6 +82,10 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       idleDays: integer('SESSION_IDLE_DAYS', 14, 1, 365),
       maxDays: integer('SESSION_MAX_DAYS', 30, 1, 365),
       refreshGraceSeconds: integer('REFRESH_GRACE_SECONDS', 10, 0, 300),
+    },
+    lockout: {
+      failures: integer('LOCKOUT_FAILURES', 5, 1, 1_000),
+      seconds: integer('LOCKOUT_SECONDS', 300, 1, 86_400),
     },
     passwords: {
       minLength: integer('PASSWORD_MIN_LENGTH', 12, 8, 128),
@@ -143,14 +148,21 @@ const isOrigin = (origin: string) => URL.canParse(origin) && new URL(origin).ori
 export function requireProductionSettings({ database, secrets }: Config): {
   url: string
   authUrl: string
+  adminUrl: string
   jwtSecret: string
   pepper: string
 } {
-  const { url, authUrl } = database
+  const { url, authUrl, adminUrl } = database
   const { jwt: jwtSecret, pepper } = secrets
-  if (url !== undefined && authUrl !== undefined && jwtSecret !== undefined && pepper !== undefined)
-    return { url, authUrl, jwtSecret, pepper }
-  const needed = { DATABASE_URL: url, DATABASE_AUTH_URL: authUrl, JWT_SECRET: jwtSecret, PASSWORD_PEPPER: pepper }
+  if (url !== undefined && authUrl !== undefined && adminUrl !== undefined && jwtSecret !== undefined && pepper !== undefined)
+    return { url, authUrl, adminUrl, jwtSecret, pepper }
+  const needed = {
+    DATABASE_URL: url,
+    DATABASE_AUTH_URL: authUrl,
+    DATABASE_ADMIN_URL: adminUrl,
+    JWT_SECRET: jwtSecret,
+    PASSWORD_PEPPER: pepper,
+  }
   const missing = Object.entries(needed).filter(([, given]) => given === undefined)
   throw new ConfigError(
     missing.map(([name]) =>

@@ -10,6 +10,7 @@ import { listenForNotifications } from './database/notifications.ts'
 import { openPool } from './database/pool.ts'
 import { refusals } from './database/readiness.ts'
 import { roleNames } from './database/role-names.ts'
+import type { Pools } from './rls/session.ts'
 import { printStart } from './start-message.ts'
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
@@ -25,7 +26,7 @@ async function start(): Promise<void> {
   const database = config.database.url === undefined ? await local(config) : remote(config)
   const migrations = await readMigrations()
   const onIdleError = (err: Error) => app?.log.warn({ err }, 'an idle database connection was lost')
-  const pool = (purpose: 'server' | 'auth', size: number) =>
+  const pool = (purpose: keyof Pools, size: number) =>
     openPool({
       url: database.urls[purpose],
       size,
@@ -33,7 +34,11 @@ async function start(): Promise<void> {
       applicationName: `netpilot ${purpose}`,
       onIdleError,
     })
-  const pools = { server: pool('server', config.database.poolSize), auth: pool('auth', config.database.authPoolSize) }
+  const pools = {
+    server: pool('server', config.database.poolSize),
+    auth: pool('auth', config.database.authPoolSize),
+    admin: pool('admin', config.database.adminPoolSize),
+  }
   const closing = new AbortController()
   let app: Awaited<ReturnType<typeof buildApp>> | undefined
 
@@ -48,7 +53,7 @@ async function start(): Promise<void> {
 
   const close = async () => {
     await app?.close()
-    await Promise.all([pools.server.end(), pools.auth.end()])
+    await Promise.all(Object.values(pools).map((each) => each.end()))
     await database.stop()
   }
 
@@ -94,9 +99,9 @@ async function local(config: Config) {
 }
 
 function remote(config: Config) {
-  const { url, authUrl, jwtSecret, pepper } = requireProductionSettings(config)
+  const { url, authUrl, adminUrl, jwtSecret, pepper } = requireProductionSettings(config)
   return {
-    urls: { server: url, auth: authUrl },
+    urls: { server: url, auth: authUrl, admin: adminUrl },
     dataDir: undefined,
     stop: async () => {},
     // Somebody else's, and it may come back: waited for, not given up.

@@ -44,7 +44,8 @@ describe('the OpenAPI document', () => {
     expect(components.schemas.Problem.required).toEqual(['type', 'title', 'status', 'code', 'requestId'])
     expect(operations.length).toBeGreaterThan(20)
     const groups = tags.map(({ name }: { name: string }) => name)
-    for (const { name, summary, tags: [tag, ...more] = [], responses } of operations) {
+    for (const { name, operationId, summary, tags: [tag, ...more] = [], responses } of operations) {
+      expect(operationId, name).toMatch(/^[a-z][A-Za-z]+$/)
       expect(summary, name).toMatch(/^[A-Z].{5,}[^.]$/)
       expect(groups, name).toContain(tag)
       expect(more, name).toEqual([])
@@ -58,6 +59,7 @@ describe('the OpenAPI document', () => {
     }
     const summaries = operations.map(({ summary }) => summary)
     expect(new Set(summaries).size).toBe(summaries.length)
+    expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length)
   })
 
   it('gives failures the media type that they have, and paths the spelling of the contract', () => {

@@ -275,8 +275,11 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
           `trigger planted of ${table}`,
         ],
         [`create rule planted as on delete to ${table} do instead nothing`, `rule planted of ${table}`],
-        [`create publication planted for table ${table}`, 'publication planted'],
       ]),
+      // Unlogged tables cannot be published.
+      ...tables
+        .filter((table) => !['rate_counters', 'sign_in_attempts'].includes(table))
+        .map((table): Fault => [`create publication planted for table ${table}`, 'publication planted']),
     ]))
 
   it('in a condition that carries security', async () => {

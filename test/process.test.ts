@@ -170,11 +170,12 @@ describe('the server process', () => {
     }
     expect(await refused({ PORT: 'x', LOG_LEVEL: 'loud' })).toMatch(/PORT must be a whole number[\s\S]*LOG_LEVEL must be one of/)
     expect(await refused({ DATABASE_URL: loginUrl(main, 'server') })).toMatch(
-      /DATABASE_AUTH_URL is missing[\s\S]*JWT_SECRET is missing[\s\S]*PASSWORD_PEPPER is missing/,
+      /DATABASE_AUTH_URL is missing[\s\S]*DATABASE_ADMIN_URL is missing[\s\S]*JWT_SECRET is missing[\s\S]*PASSWORD_PEPPER is missing/,
     )
     const own = {
       DATABASE_URL: main.adminUrl,
       DATABASE_AUTH_URL: loginUrl(main, 'auth'),
+      DATABASE_ADMIN_URL: loginUrl(main, 'admin'),
       DATABASE_ROLE_PREFIX: main.rolePrefix,
       ...secrets,
     }

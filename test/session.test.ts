@@ -27,7 +27,14 @@ const auth = openPool({
   applicationName: 'session auth',
   onIdleError: () => {},
 })
-const withSession: WithSession = openSessions({ server, auth, roles, namedStatements: true })
+const admin = openPool({
+  url: loginUrl(database, 'admin'),
+  size: 1,
+  acquireTimeoutMs: 500,
+  applicationName: 'session admin',
+  onIdleError: () => {},
+})
+const withSession: WithSession = openSessions({ server, auth, admin, roles, namedStatements: true })
 
 let ada: Somebody
 let bob: Somebody
@@ -43,7 +50,7 @@ beforeAll(() =>
     await client.query(`update user_routers set router_name = 'of bob' where user_id = $1`, [bob.userId])
   }),
 )
-afterAll(() => Promise.all([server.end(), auth.end()]))
+afterAll(() => Promise.all([server, auth, admin].map((pool) => pool.end())))
 
 /** The identity, the role and the connection that statements have right now, without a session. */
 async function leftovers() {
@@ -224,7 +231,7 @@ describe('a session', () => {
 describe('the pool', () => {
   it('turns away who would wait too long, with 503, and serves on', async () => {
     const narrow = open(1, 100)
-    const session = openSessions({ server: narrow, auth, roles, namedStatements: true })
+    const session = openSessions({ server: narrow, auth, admin, roles, namedStatements: true })
     let finish = () => {}
     const holding = session(asUser(ada), async (tx) => {
       await pidOf(tx)

@@ -1,14 +1,28 @@
 /** Who the database sees in one transaction. An identity only claims: the transaction's first statement proves it, or it is 401. */
-export type Identity = UserIdentity | AgentIdentity | AuthIdentity
+export type Identity = UserIdentity | KeyIdentity | AgentIdentity | AuthIdentity | AdminIdentity
 
 /** A signed-in person. `sessionId` is the login session's capability, not the id that session lists show. */
-export type UserIdentity = { kind: 'user'; userId: string; sessionId: string }
+export type UserIdentity = { kind: 'user'; userId: string; sessionId: string; act?: Act | undefined }
+
+/** A script of a person, by a personal key; `scope` is what the request needs (`devices:read`), and the key must have it. */
+export type KeyIdentity = { kind: 'key'; userId: string; keyId: string; sha256: Buffer; scope: string; act?: Act | undefined }
 
 /** The agent of one router, by its key: `sha256` of the key's secret is the proof. */
 export type AgentIdentity = { kind: 'agent'; userId: string; keyId: string; sha256: Buffer }
 
 /** Signing in, when nobody is known yet; with a login session, that person managing their own credentials. */
-export type AuthIdentity = { kind: 'auth'; userId?: never; sessionId?: never } | { kind: 'auth'; userId: string; sessionId: string }
+export type AuthIdentity =
+  | { kind: 'auth'; userId?: never; sessionId?: never; act?: never }
+  | { kind: 'auth'; userId: string; sessionId: string; act?: Act | undefined }
+
+/** A signed-in person who asks as an administrator; whether they are one, the database says. */
+export type AdminIdentity = { kind: 'admin'; userId: string; sessionId: string; act?: Act | undefined }
+
+/**
+ * What a request that changes something is about, for the audit log: the session records it in the transaction of the change. `operation` is
+ * its operationId; the target is what the path names, or else what the session answers with.
+ */
+export type Act = { operation: string; targetKind: string | null; targetId: string | null; address: string | null }
 
 declare module 'fastify' {
   interface FastifyRequest {

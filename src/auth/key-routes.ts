@@ -21,6 +21,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
     {
       schema: {
         ...documented,
+        operationId: 'addRouterKey',
         summary: 'Make a key for the router',
         description: 'The key is shown once. A router has two live keys at most, so that one can replace the other without a gap.',
         params: IdParams,
@@ -45,6 +46,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
     {
       schema: {
         ...documented,
+        operationId: 'listRouterKeys',
         summary: "List the router's live keys",
         params: IdParams,
         querystring: ListKeys,
@@ -61,7 +63,15 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
 
   app.delete(
     '/:id/keys/:keyId',
-    { schema: { ...documented, summary: 'Revoke a key at once', params: KeyParams, response: answers({ 204: Type.Null() }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'revokeRouterKey',
+        summary: 'Revoke a key at once',
+        params: KeyParams,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
     async (request, reply) => {
       const { id, keyId } = request.params
       if (!(await withSession(asAuth(request.identity), (tx) => revokeKey(tx, id, keyId)))) throw problem('not-found')
@@ -74,6 +84,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
     {
       schema: {
         ...documented,
+        operationId: 'rotateRouterKey',
         summary: 'Replace a key',
         description: 'Makes a key with the same name and scopes; the old one goes on working for the overlap.',
         params: KeyParams,
@@ -101,7 +112,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
 /** The same person, through the login that may touch credentials. */
 function asAuth(identity: Identity | null): AuthIdentity & { userId: string } {
   if (identity?.kind !== 'user') throw problem('unauthenticated')
-  return { kind: 'auth', userId: identity.userId, sessionId: identity.sessionId }
+  return { ...identity, kind: 'auth' }
 }
 
 function newKey(userId: string, { routerId, name, scopes, expiresAt }: Pick<KeyValues, 'routerId' | 'name' | 'scopes' | 'expiresAt'>) {

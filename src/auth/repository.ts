@@ -2,7 +2,7 @@
 import type { User } from '../modules/users/schema.ts'
 import type { Tx } from '../rls/session.ts'
 
-export type Account = User & { passwordHash: string | null; isActive: boolean }
+export type Account = User & { passwordHash: string | null; isActive: boolean; hasSecondFactor: boolean }
 export type LoginSession = { id: string; counter: number }
 /** Where a login session comes from, for its owner's list: the browser's words for itself, and the address. */
 export type Visitor = { device: string | null; address: string | null }
@@ -29,7 +29,8 @@ export async function addUser(tx: Tx, email: string, fullName: string | null, pa
 export async function findAccountByEmail(tx: Tx, email: string): Promise<Account | undefined> {
   const [account] = await tx.query<Account>({
     name: 'find account by e-mail',
-    text: `select ${USER}, u.is_active as "isActive", c.password_hash as "passwordHash", coalesce(c.has_password, false) as "hasPassword"
+    text: `select ${USER}, u.is_active as "isActive", c.password_hash as "passwordHash", coalesce(c.has_password, false) as "hasPassword",
+      c.totp_confirmed_at is not null as "hasSecondFactor"
       from users u left join user_credentials c on c.user_id = u.id where u.email = $1`,
     values: [email],
   })

@@ -15,7 +15,7 @@ import {
 } from '../database/drizzle.ts'
 import { routers } from '../modules/routers/table.ts'
 import { users } from '../modules/users/table.ts'
-import { contextPolicy, ownAuthPolicy, signInPolicy } from '../rls/policies.ts'
+import { adminPolicy, contextPolicy, ownAuthPolicy, signInPolicy } from '../rls/policies.ts'
 
 const owner = () =>
   uuid('user_id')
@@ -46,6 +46,7 @@ export const loginSessions = pgTable(
     unique('user_login_sessions_public_id_key').on(t.userId, t.publicId),
     check('user_login_sessions_end_reason_known', sql`${t.endReason} in ('logout', 'reuse', 'revoked', 'password-changed', 'deactivated')`),
     signInPolicy('user_login_sessions'),
+    adminPolicy('user_login_sessions'),
     contextPolicy('user_login_sessions'),
   ],
 )
@@ -115,6 +116,8 @@ export const userTokens = pgTable(
       sql`${t.purpose} in ('verify-email', 'reset-password', 'change-email', 'invitation', 'exchange', 'second-factor')`,
     ),
     signInPolicy('user_tokens'),
+    adminPolicy('user_tokens'),
+    contextPolicy('user_tokens'),
   ],
 )
 
@@ -131,5 +134,36 @@ export const recoveryCodes = pgTable(
     primaryKey({ name: 'user_recovery_codes_pkey', columns: [t.userId, t.id] }),
     unique('user_recovery_codes_sha256_key').on(t.userId, t.codeSha256),
     signInPolicy('user_recovery_codes'),
+  ],
+)
+
+/**
+ * Failed guesses at a password or a second factor, by the HMAC of who is being guessed at, whether or not there is such an account. Without an
+ * owner, and unlogged: a crash forgets it.
+ */
+export const signInAttempts = pgTable(
+  'sign_in_attempts',
+  {
+    key: bytea().primaryKey(),
+    failures: integer().notNull(),
+    lastFailedAt: instant('last_failed_at').notNull().defaultNow(),
+    lockedUntil: instant('locked_until'),
+  },
+  () => [signInPolicy('sign_in_attempts'), contextPolicy('sign_in_attempts')],
+)
+
+/** How often somebody (`key`: the HMAC of an address, say) did what `bucket` limits, in the window that began at `windowStart`. Unlogged. */
+export const rateCounters = pgTable(
+  'rate_counters',
+  {
+    bucket: text().notNull(),
+    key: bytea().notNull(),
+    windowStart: instant('window_start').notNull(),
+    count: integer().notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'rate_counters_pkey', columns: [t.bucket, t.key] }),
+    signInPolicy('rate_counters'),
+    contextPolicy('rate_counters'),
   ],
 )

@@ -6,6 +6,7 @@ import type { RoleName } from './role-names.ts'
 export type DatabaseState = { up: boolean /** Milliseconds. */; latencyMs: number | null; fault?: 'unreachable' | 'migrations-missing' }
 
 const FLOOR = 150_000
+const VARIABLES = { server: 'DATABASE_URL', auth: 'DATABASE_AUTH_URL', admin: 'DATABASE_ADMIN_URL' }
 
 /** Longer than a database takes that is well, shorter than whoever asks about health waits. */
 const PATIENCE_MS = 2_000
@@ -61,7 +62,7 @@ async function missingMigrations(server: pg.Pool, migrations: Migration[]): Prom
  * Each reason says what to do. Empty: it may.
  */
 export async function refusals(
-  pools: { server: pg.Pool; auth: pg.Pool },
+  pools: Record<'server' | 'auth' | 'admin', pg.Pool>,
   migrations: Migration[],
   roles: Record<RoleName, string>,
 ): Promise<string[]> {
@@ -83,8 +84,8 @@ export async function refusals(
       from pg_roles r where r.rolname = current_user`)
     const role = rows[0]
     if (!role) continue
-    const expected = roles[purpose as 'server' | 'auth']
-    const variable = purpose === 'server' ? 'DATABASE_URL' : 'DATABASE_AUTH_URL'
+    const expected = roles[purpose as keyof typeof pools]
+    const variable = VARIABLES[purpose as keyof typeof pools]
     const remedy = `Run "npm run setup" with an administrator's URL and use the ${variable} it prints.`
     if (role.version < FLOOR) found.push(`PostgreSQL 15 or later is needed; this server is ${Math.floor(role.version / 10_000)}.`)
     if (role.superuser) found.push(`${variable}: the role ${role.name} is a superuser, whom row security does not bind. ${remedy}`)

@@ -8,6 +8,7 @@ export const PROBLEMS = {
   'invalid-request': { status: 400, title: 'The request does not match its schema' },
   unauthenticated: { status: 401, title: 'No valid credentials were presented' },
   'invalid-credentials': { status: 401, title: 'The e-mail address or the password is wrong' },
+  'second-factor-required': { status: 401, title: 'The second factor is needed as well' },
   'not-found': { status: 404, title: 'No such resource' },
   conflict: { status: 409, title: 'The request conflicts with existing data' },
   'email-taken': { status: 409, title: 'An account with this e-mail address exists' },
@@ -18,6 +19,8 @@ export const PROBLEMS = {
   'own-device': { status: 409, title: 'The device is marked as your own: blocking it takes force' },
   ambiguous: { status: 409, title: 'More than one resource matches' },
   'insufficient-scope': { status: 403, title: 'The key lacks the scope that this needs' },
+  'rate-limited': { status: 429, title: 'Too many requests' },
+  'locked-out': { status: 429, title: 'Too many failed attempts' },
   'too-large': { status: 413, title: 'The request is too large' },
   'unsupported-media-type': { status: 415, title: 'The content type is not supported here' },
   internal: { status: 500, title: 'The server failed' },
@@ -35,7 +38,9 @@ type ProblemOptions = {
   errors?: FieldError[]
   /** Of the entry that stands in the way (`on-other-list`). */
   entryId?: string
-  /** Seconds; sent as Retry-After. 503 always carries one. */
+  /** What the second factor answers (`second-factor-required`). */
+  challenge?: string
+  /** Seconds; sent as Retry-After. 429 and 503 always carry one. */
   retryAfter?: number
   cause?: unknown
 }
@@ -62,6 +67,7 @@ export const ProblemDocument = Type.Object(
     status: Type.Integer(),
     detail: Type.Optional(Type.String()),
     entryId: Type.Optional(Type.String({ description: 'With `on-other-list`: the entry there' })),
+    challenge: Type.Optional(Type.String({ description: 'With `second-factor-required`: what to answer, for five minutes' })),
     code: Type.String({ enum: Object.keys(PROBLEMS), description: 'Stable; write your client against it' }),
     requestId: Type.String(),
     errors: Type.Optional(Type.Array(Type.Object({ path: Type.String(), message: Type.String() }))),
@@ -126,10 +132,10 @@ export function toProblem(error: unknown): Problem {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const failure = toProblem(error)
   const { status, title } = PROBLEMS[failure.code]
-  const { detail, errors, entryId, retryAfter } = failure.options
+  const { detail, errors, entryId, challenge, retryAfter } = failure.options
   if (status >= 500) request.log[status === 500 ? 'error' : 'warn']({ err: failure.cause ?? failure, code: failure.code }, title)
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="netpilot"')
-  if (status === 503) reply.header('retry-after', retryAfter ?? DEFAULT_RETRY_AFTER)
+  if (status === 429 || status === 503) reply.header('retry-after', retryAfter ?? DEFAULT_RETRY_AFTER)
   return reply
     .code(status)
     .header('cache-control', 'no-store')
@@ -143,6 +149,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
       code: failure.code,
       requestId: request.id,
       entryId,
+      challenge,
       errors,
     })
 }

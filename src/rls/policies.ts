@@ -7,11 +7,12 @@
  */
 import type { AnyPgColumn } from 'drizzle-orm/pg-core'
 import { pgPolicy, sql } from '../database/drizzle.ts'
-import { appAgent, appAuth, appContext, appUser } from './roles.ts'
+import { appAdmin, appAgent, appAuth, appContext, appUser } from './roles.ts'
 
 /** The signed-in person of this transaction, for column defaults. */
 export const currentUserId = sql`ctx.uid()`
 
+const isAdmin = sql`(select ctx.is_admin())`
 const ownedBy = (userId: AnyPgColumn) => sql`${userId} = (select ctx.uid())`
 const ofAgentRouter = (userId: AnyPgColumn, routerId: AnyPgColumn) =>
   sql`${userId} = (select ctx.agent_uid()) and ${routerId} = (select ctx.agent_router())`
@@ -36,6 +37,9 @@ export const ownAuthPolicy = (table: string, userId: AnyPgColumn) =>
 /** Signing in happens before anybody is known, so the auth login sees these few tables whole, through static statements only. */
 export const signInPolicy = (table: string) =>
   pgPolicy(`${table}_auth`, { for: 'all', to: appAuth, using: sql`true`, withCheck: sql`true` })
+
+/** Everybody's rows, for an administrator: a login of its own, whose policy asks the sealed role as well. */
+export const adminPolicy = (table: string) => pgPolicy(`${table}_admin`, { for: 'all', to: appAdmin, using: isAdmin, withCheck: isAdmin })
 
 /** What the identity functions look up to prove an identity; nobody can log in as their owner. */
 export const contextPolicy = (table: string) =>

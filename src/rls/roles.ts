@@ -7,5 +7,7 @@ export const appUser = pgRole('netpilot_user').existing()
 export const appAgent = pgRole('netpilot_agent').existing()
 /** A login of its own: signing in and credentials. */
 export const appAuth = pgRole('netpilot_auth').existing()
+/** A login of its own: administration, for whoever the database knows as an administrator. */
+export const appAdmin = pgRole('netpilot_admin').existing()
 /** Owns the functions that establish who is asking, and reads what they need for it. */
 export const appContext = pgRole('netpilot_context').existing()

@@ -7,8 +7,9 @@ import pg from 'pg'
 import type { Identity } from '../auth/identity.ts'
 import { DrizzleQueryError, drizzle } from '../database/drizzle.ts'
 import type { RoleName } from '../database/role-names.ts'
-import { problem } from '../http/problem.ts'
+import { type ProblemCode, problem } from '../http/problem.ts'
 import { openFacade, type StaticQuery } from './facade.ts'
+import { recordOf } from './record.ts'
 
 /** The query builder of the open session. A nested `transaction` would commit the outer one, so it is not there. */
 export type Tx = Omit<NodePgDatabase, 'transaction' | '$client'> & {
@@ -25,14 +26,17 @@ export type Opened = { routerId: string; scopes: string[] }
 export type SessionOptions = { /** The transaction is READ ONLY: for every route that only reads. */ readOnly?: boolean }
 export type WithSession = <T>(identity: Identity | null, work: (tx: Tx) => Promise<T>, options?: SessionOptions) => Promise<T>
 
-export type SessionPools = { server: pg.Pool; auth: pg.Pool; roles: Record<RoleName, string>; namedStatements: boolean }
+export type Pools = { /** People and agents. */ server: pg.Pool /** Signing in and credentials. */; auth: pg.Pool; admin: pg.Pool }
+export type SessionPools = Pools & { roles: Record<RoleName, string>; namedStatements: boolean }
 
 /** More borrowers than this many times the pool's size are turned away at once: waiting would not serve them in time. */
 const WAITERS_PER_CONNECTION = 16
 
+const COMMIT = { text: 'commit' }
 const SET_LOCAL = (role: string) => ({ text: `set local role ${pg.escapeIdentifier(role)}` })
 
-export function openSessions({ server, auth, roles, namedStatements }: SessionPools): WithSession {
+export function openSessions({ server, auth, admin, roles, namedStatements }: SessionPools): WithSession {
+  const pools = { user: server, key: server, agent: server, auth, admin }
   const assume = { user: SET_LOCAL(roles.user), agent: SET_LOCAL(roles.agent) }
   const named = (name: string) => (namedStatements ? { name } : {})
 
@@ -44,15 +48,23 @@ export function openSessions({ server, auth, roles, namedStatements }: SessionPo
       return [{ ...named('begin_agent_context'), text, values: [userId, keyId, sha256] }, assume.agent]
     }
     if (identity.userId === undefined) return []
+    if (identity.kind === 'key') {
+      const { userId, keyId, sha256, scope } = identity
+      return [
+        { ...named('begin_key_context'), text: 'select ctx.begin_key_context($1, $2, $3, $4)', values: [userId, keyId, sha256, scope] },
+        assume.user,
+      ]
+    }
     const { userId, sessionId } = identity
+    if (identity.kind === 'admin')
+      return [{ ...named('begin_admin_context'), text: 'select ctx.begin_admin_context($1, $2)', values: [userId, sessionId] }]
     const context = { ...named('begin_context'), text: 'select ctx.begin_context($1, $2)', values: [userId, sessionId] }
     return identity.kind === 'user' ? [context, assume.user] : [context]
   }
 
   return async (identity, work, { readOnly = false } = {}) => {
     if (!identity) throw problem('unauthenticated')
-    const pool = identity.kind === 'auth' ? auth : server
-    const client = await borrow(pool)
+    const client = await borrow(pools[identity.kind])
     let poison: Error | undefined
     const condemn = (error: Error) => {
       poison ??= error
@@ -62,7 +74,7 @@ export function openSessions({ server, auth, roles, namedStatements }: SessionPo
     const begun = [{ text: readOnly ? 'begin read only' : 'begin' }, ...opening(identity)].map((query) => client.query(query))
     // Each failure is looked at below; until then it must not count as unhandled.
     for (const statement of begun) statement.catch(() => {})
-    const facade = openFacade(client, { prefix: identity.kind, namedStatements, condemn })
+    const facade = openFacade(client, { prefix: identity.kind === 'key' ? 'user' : identity.kind, namedStatements, condemn })
     const opened = async () => (await begun[1])?.rows[0] as Opened
     const tx: Tx = Object.assign(drizzle({ client: facade.client }), { userId: identity.userId, query: facade.query, opened })
     try {
@@ -70,7 +82,8 @@ export function openSessions({ server, auth, roles, namedStatements }: SessionPo
       await openingOutcome(begun, condemn)
       const result = await working
       facade.close()
-      const { command } = await client.query('commit')
+      const last = [...recordOf(identity, result, readOnly), COMMIT].map((query) => client.query(query))
+      const command = (await Promise.all(last)).at(-1)?.command
       // COMMIT of an aborted transaction answers ROLLBACK and no error: somebody swallowed one, and nothing was stored.
       if (command !== 'COMMIT') throw new Error(`commit answered ${command}: a failed statement was ignored`)
       return result
@@ -102,11 +115,15 @@ function startWork<T>(work: (tx: Tx) => Promise<T>, tx: Tx): Promise<T> {
   return working
 }
 
-/** The earliest failure of the opening is the reason for every later one: no live session or key is 401, anything else 503. */
+/** What the functions that begin a context raise. */
+const REFUSALS: Record<string, ProblemCode> = { NP401: 'unauthenticated', NP404: 'not-found', NPSCP: 'insufficient-scope' }
+
+/** The earliest failure of the opening is the reason for every later one: an identity that is refused, or else 503. */
 async function openingOutcome(begun: Promise<unknown>[], condemn: (error: Error) => void): Promise<void> {
   const failed = (await Promise.allSettled(begun)).find((statement) => statement.status === 'rejected')
   if (!failed) return
-  if (failed.reason.code === 'NP401') throw problem('unauthenticated')
+  const refusal = REFUSALS[failed.reason.code]
+  if (refusal) throw problem(refusal)
   condemn(failed.reason)
   throw problem('unavailable', { cause: failed.reason })
 }

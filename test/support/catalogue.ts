@@ -12,8 +12,11 @@ type Rights = Record<string, Partial<Record<RoleName, string>>>
 /** What each role may do, by table. Everything that is not here is nobody's but the owner's. */
 export const GRANTS: Rights = {
   oui_prefixes: { user: 'SELECT', agent: 'SELECT' },
+  rate_counters: { auth: 'DELETE INSERT SELECT UPDATE', context: 'DELETE' },
+  sign_in_attempts: { auth: 'DELETE INSERT SELECT UPDATE', context: 'DELETE' },
   user_api_keys: { auth: 'INSERT SELECT UPDATE' },
-  user_audit_log: { user: 'INSERT SELECT', auth: 'INSERT SELECT' },
+  user_audit_heads: { context: 'DELETE INSERT SELECT UPDATE' },
+  user_audit_log: { user: 'SELECT', context: 'DELETE INSERT SELECT', admin: 'SELECT' },
   user_blacklists: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
   user_blocked_devices: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
   user_credentials: { auth: 'DELETE INSERT SELECT UPDATE' },
@@ -21,23 +24,36 @@ export const GRANTS: Rights = {
   user_device_interfaces: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
   user_device_merges: { user: 'DELETE INSERT SELECT UPDATE' },
   user_devices: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  user_login_sessions: { auth: 'INSERT SELECT UPDATE' },
+  user_login_sessions: { auth: 'INSERT SELECT UPDATE', context: 'DELETE' },
   user_recovery_codes: { auth: 'DELETE INSERT SELECT UPDATE' },
   user_routers: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
   user_scans: { user: 'SELECT', agent: 'DELETE INSERT SELECT' },
   user_schedule_overrides: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
   user_schedules: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
   user_settings: { user: 'DELETE INSERT SELECT UPDATE' },
-  user_tokens: { auth: 'DELETE INSERT SELECT UPDATE' },
+  user_tokens: { auth: 'DELETE INSERT SELECT UPDATE', context: 'DELETE' },
   user_whitelists: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  users: { auth: 'DELETE INSERT SELECT UPDATE', user: 'SELECT' },
+  users: { auth: 'DELETE INSERT SELECT UPDATE', user: 'SELECT', admin: 'DELETE' },
 }
 
 /** Beyond whole tables, single columns. */
 const COLUMN_GRANTS = [
-  'context SELECT user_api_keys(expires_at, key_id, kind, last_used_at, retires_at, revoked_at, router_id, scopes, secret_sha256, user_id)',
+  'admin INSERT user_tokens(email, expires_at, password_version, purpose, token_sha256, user_id)',
+  'admin INSERT users(email, full_name, role)',
+  'admin SELECT user_credentials(has_password, totp_confirmed_at, user_id)',
+  'admin SELECT user_devices(id, merged_into, user_id)',
+  'admin SELECT user_login_sessions(address, created_at, device, end_reason, ended_at, expires_at, idle_expires_at, last_used_at, public_id, user_id)',
+  'admin SELECT user_routers(id, last_seen, user_id)',
+  'admin SELECT users(avatar_url, created_at, email, email_verified_at, full_name, google_id, id, is_active, password_version, role, updated_at)',
+  'admin UPDATE user_login_sessions(end_reason, ended_at)',
+  'admin UPDATE users(is_active, role, updated_at)',
+  'context SELECT rate_counters(window_start)',
+  'context SELECT sign_in_attempts(last_failed_at, locked_until)',
+  'context SELECT user_tokens(expires_at, user_id)',
+  'context UPDATE user_audit_log(address, detail, salt)',
+  'context SELECT user_api_keys(expires_at, id, key_id, kind, last_used_at, retires_at, revoked_at, router_id, scopes, secret_sha256, user_id)',
   'context SELECT user_credentials(has_password, user_id)',
-  'context SELECT user_login_sessions(ended_at, expires_at, id, idle_expires_at, user_id)',
+  'context SELECT user_login_sessions(ended_at, expires_at, id, idle_expires_at, public_id, user_id)',
   'context SELECT user_routers(id, user_id)',
   'context SELECT users(id, is_active, role)',
   'context UPDATE user_api_keys(last_used_at)',
@@ -53,7 +69,7 @@ const COLUMN_GRANTS = [
 /** What leads to the tables: the schemas, the migrations' journal, and the database itself. */
 const OTHER_GRANTS: Rights = {
   'drizzle.migrations': { context: 'SELECT' },
-  'schema ctx': { owner: 'USAGE', server: 'USAGE', auth: 'USAGE', user: 'USAGE', agent: 'USAGE' },
+  'schema ctx': { owner: 'USAGE', server: 'USAGE', auth: 'USAGE', user: 'USAGE', agent: 'USAGE', admin: 'USAGE' },
   'schema drizzle': { context: 'USAGE' },
   'schema public': {
     owner: 'CREATE USAGE',
@@ -71,36 +87,45 @@ const OTHER_GRANTS: Rights = {
 /** Whose policies each table has. They are named `<table>_<who>` and show the rows of the identity, but for the open ones. */
 const POLICIES: Record<string, string> = {
   oui_prefixes: 'everyone',
+  rate_counters: 'auth context',
+  sign_in_attempts: 'auth context',
   user_api_keys: 'auth context',
-  user_audit_log: 'auth user',
+  user_audit_heads: 'context',
+  user_audit_log: 'admin context user',
   user_blacklists: 'agent user',
   user_blocked_devices: 'agent user',
-  user_credentials: 'auth context',
+  user_credentials: 'admin auth context',
   user_device_groups: 'agent user',
   user_device_interfaces: 'agent user',
   user_device_merges: 'user',
-  user_devices: 'agent user',
-  user_login_sessions: 'auth context',
+  user_devices: 'admin agent user',
+  user_login_sessions: 'admin auth context',
   user_recovery_codes: 'auth',
-  user_routers: 'agent context user',
+  user_routers: 'admin agent context user',
   user_scans: 'agent user',
   user_schedule_overrides: 'agent user',
   user_schedules: 'agent user',
   user_settings: 'user',
-  user_tokens: 'auth',
+  user_tokens: 'admin auth context',
   user_whitelists: 'agent user',
-  users: 'auth context user',
+  users: 'admin auth context user',
 }
 
 /** Where a policy is `true`, and why that shows nobody's rows to a request. */
 export const OPEN_POLICIES = [
   'oui_prefixes_everyone', // reference data: the IEEE's registry
-  'user_api_keys_context', // what the identity functions look up; nobody can log in as their owner
+  'rate_counters_context', // what the identity functions and housekeeping look up; nobody can log in as their owner
+  'sign_in_attempts_context',
+  'user_api_keys_context',
+  'user_audit_heads_context',
+  'user_audit_log_context',
   'user_credentials_context',
   'user_login_sessions_context',
   'user_routers_context',
+  'user_tokens_context',
   'users_context',
-  'user_audit_log_auth', // signing in, before anybody is known: static statements of a login that requests cannot reach
+  'rate_counters_auth', // signing in, before anybody is known: static statements of a login that requests cannot reach
+  'sign_in_attempts_auth',
   'user_credentials_auth',
   'user_login_sessions_auth',
   'user_recovery_codes_auth',
@@ -128,6 +153,8 @@ const LISTED = {
 /** Every primary, unique and foreign key, as PostgreSQL prints it; its name without that of its table. */
 const KEYS: Record<string, Record<string, string>> = {
   oui_prefixes: { pkey: 'PRIMARY KEY (prefix, bits)' },
+  rate_counters: { pkey: 'PRIMARY KEY (bucket, key)' },
+  sign_in_attempts: { pkey: 'PRIMARY KEY (key)' },
   user_api_keys: {
     pkey: ID,
     key_id_key: 'UNIQUE (user_id, key_id)',
@@ -136,6 +163,7 @@ const KEYS: Record<string, Record<string, string>> = {
     user_id_users_id_fk: USER,
     router_fk: ROUTER,
   },
+  user_audit_heads: { pkey: 'PRIMARY KEY (user_id)' },
   user_audit_log: { pkey: 'PRIMARY KEY (user_id, sequence)' },
   user_blacklists: LISTED,
   user_blocked_devices: {
@@ -191,14 +219,27 @@ export const SECURITY_CONDITIONS: Record<string, string> = {
 
 /** Every function outside of PostgreSQL's own schemas, and who may execute it. Each is a definer of the context role with a fixed path. */
 const FUNCTIONS = [
+  'ctx.act_hash(user_audit_log) stable for nobody',
   'ctx.agent_router() stable for agent',
   'ctx.agent_uid() stable for agent',
+  'ctx.append_act(uuid,text,uuid,text,text,uuid,text,inet,jsonb) volatile for nobody',
   'ctx.applied_migrations() stable for server',
-  'ctx.assume(text,uuid,text,uuid,text[]) volatile for nobody',
+  'ctx.assume(text,uuid,text,uuid,text[],uuid) volatile for nobody',
+  'ctx.audit_gaps() stable for nobody',
+  'ctx.begin_admin_context(uuid,uuid) volatile for admin',
   'ctx.begin_agent_context(uuid,text,bytea) volatile for server',
   'ctx.begin_context(uuid,uuid) volatile for auth server',
+  'ctx.begin_key_context(uuid,text,bytea,text) volatile for server',
+  'ctx.erase_acts(uuid) volatile for admin auth',
   'ctx.has_password() stable for user',
   'ctx.identity() stable for nobody',
+  'ctx.is_admin() stable for admin',
+  'ctx.mac(text) stable for nobody',
+  'ctx.personal_sha256(bytea,inet,jsonb) stable for nobody',
+  'ctx.purge(integer) volatile for auth',
+  'ctx.record_act(text,text,uuid,text,inet,jsonb) volatile for auth user',
+  'ctx.record_act_of(uuid,text,text,text,inet,jsonb) volatile for auth',
+  'ctx.record_admin_act(uuid,text,text,inet,jsonb) volatile for admin',
   'ctx.record_key_use(uuid[],text[],timestamp with time zone[]) volatile for auth',
   'ctx.uid() stable for auth user',
   'ctx.wake(uuid) volatile for agent user',
@@ -242,7 +283,13 @@ const MEMBERSHIPS = [
   'server may become user',
 ]
 /** Who owns objects of which kind. */
-const POSSESSIONS = ['context owns pg_namespace', 'context owns pg_proc', 'owner owns pg_class', 'owner owns pg_namespace']
+const POSSESSIONS = [
+  'context owns pg_class',
+  'context owns pg_namespace',
+  'context owns pg_proc',
+  'owner owns pg_class',
+  'owner owns pg_namespace',
+]
 /** Of login roles, because assuming a role does not load its settings. */
 const OF_SERVING = ['statement_timeout=5s', 'lock_timeout=2s', 'idle_in_transaction_session_timeout=10s', 'temp_file_limit=512MB']
 const SETTINGS = [
@@ -279,7 +326,8 @@ const policyLines = Object.entries(POLICIES).flatMap(([table, whose]) =>
     const router = table === 'user_routers' ? 'id' : 'router_id'
     const own = `(${owner} = ( SELECT ctx.uid() AS uid))`
     const ofRouter = `((${owner} = ( SELECT ctx.agent_uid() AS agent_uid)) AND (${router} = ( SELECT ctx.agent_router() AS agent_router)))`
-    const rows = OPEN_POLICIES.includes(`${table}_${who}`) ? 'true' : who === 'agent' ? ofRouter : own
+    const admins = '( SELECT ctx.is_admin() AS is_admin)'
+    const rows = OPEN_POLICIES.includes(`${table}_${who}`) ? 'true' : who === 'agent' ? ofRouter : who === 'admin' ? admins : own
     const what = who === 'everyone' ? `SELECT to agent, user using ${rows}` : `ALL to ${who} using ${rows} with check ${rows}`
     return `policy ${table}_${who} on ${table} for ${what}`
   }),
@@ -289,7 +337,7 @@ const keyLines = Object.entries(KEYS).flatMap(([table, keys]) =>
 )
 
 const OURS = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`
-const OWNED = `c.relnamespace = 'public'::regnamespace and c.relname not in ('users', 'oui_prefixes')`
+const OWNED = `c.relnamespace = 'public'::regnamespace and c.relname not in ('users', 'oui_prefixes', 'sign_in_attempts', 'rate_counters')`
 const GRANTEE = `case a.grantee when 0 then 'PUBLIC' else a.grantee::regrole::text end`
 const TO_US = '(a.grantee = 0 or a.grantee::regrole::text = any($1))'
 const GRANT = `concat('grant ', ${GRANTEE}, ' ', a.privilege_type, case when a.is_grantable then ' WITH GRANT OPTION' end, ' '`
@@ -300,6 +348,7 @@ export const CHECKS = {
     [
       ...Object.keys(GRANTS).map((table) => `table ${table} of owner with row security, forced`),
       'table drizzle.migrations of owner',
+      'table ctx.seal_key of context with row security',
       'schema ctx of context',
       'schema drizzle of owner',
       'schema public of pg_database_owner',

@@ -23,6 +23,7 @@ export type Operation = {
   name: string
   method: Method
   path: string
+  operationId: string | undefined
   summary: string | undefined
   tags: string[]
   door: 'anyone' | 'person' | 'agent'
@@ -40,10 +41,11 @@ type Documented = Omit<Operation, 'name' | 'method' | 'path' | 'door' | 'body' |
 
 export function operationsOf(openapi: { paths: Record<string, Record<string, Documented>> }): Operation[] {
   return Object.entries(openapi.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, { summary, tags, parameters = [], responses, security = [], requestBody }]) => ({
+    Object.entries(methods).map(([method, { operationId, summary, tags, parameters = [], responses, security = [], requestBody }]) => ({
       name: `${method.toUpperCase()} ${path}`,
       method: method.toUpperCase() as Method,
       path,
+      operationId,
       summary,
       tags,
       door: (Object.keys(security[0] ?? {})[0] ?? 'anyone') as Operation['door'],

@@ -70,6 +70,7 @@ export async function addSomebody(admin: pg.ClientBase): Promise<Somebody> {
       'user_scans',
       { user_id: userId, router_id: routerId, scan_id: 'scan', body_sha256: randomBytes(32), taken_at: '2026-01-01', answer: '{}' },
     ],
+    ['user_audit_heads', { user_id: userId, sequence: 1 }],
     ['user_audit_log', { user_id: userId, sequence: 1, actor_kind: 'user', act: 'sign-in', outcome: 'success', hash: randomBytes(32) }],
   ]
   for (const [table, row] of rows) {

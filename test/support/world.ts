@@ -8,6 +8,7 @@ import { type Config, readConfig } from '../../src/config.ts'
 import { readMigrations } from '../../src/database/migrations.ts'
 import { listenForNotifications } from '../../src/database/notifications.ts'
 import { openPool } from '../../src/database/pool.ts'
+import type { Pools } from '../../src/rls/session.ts'
 import { asAdmin, loginUrl, type TestDatabase } from './database.ts'
 import { requireOwner } from './owner-named.ts'
 
@@ -21,7 +22,7 @@ export const testConfig = (env: Record<string, string> = {}): Config =>
 
 export type TestServer = {
   app: FastifyInstance
-  pools: { server: pg.Pool; auth: pg.Pool }
+  pools: Pools
   config: Config
   logged: string[]
   closing: AbortController
@@ -36,7 +37,7 @@ export async function openServer(
   options: Partial<AppOptions> = {},
 ): Promise<TestServer> {
   const config = testConfig({ DATABASE_ROLE_PREFIX: database.rolePrefix, ...env })
-  const pool = (role: 'server' | 'auth', size: number) =>
+  const pool = (role: keyof Pools, size: number) =>
     openPool({
       url: loginUrl(database, role),
       size,
@@ -44,7 +45,11 @@ export async function openServer(
       applicationName: `test ${role}`,
       onIdleError: () => {},
     })
-  const pools = { server: pool('server', config.database.poolSize), auth: pool('auth', config.database.authPoolSize) }
+  const pools = {
+    server: pool('server', config.database.poolSize),
+    auth: pool('auth', config.database.authPoolSize),
+    admin: pool('admin', config.database.adminPoolSize),
+  }
   requireOwner(pools.server)
   const logged: string[] = []
   const closing = new AbortController()
@@ -70,7 +75,7 @@ export async function openServer(
   await app.ready()
   const close = async () => {
     await app.close()
-    await Promise.all([pools.server.end(), pools.auth.end()])
+    await Promise.all(Object.values(pools).map((each) => each.end()))
   }
   return { app, pools, config, secrets, logged, closing, close }
 }

@@ -19,12 +19,21 @@ const BULK_BODY_LIMIT = 1_048_576
 
 /** The routes of one list; registered once for each. */
 export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions> = async (app, { withSession, list }) => {
+  const List = list === 'whitelist' ? 'Whitelist' : 'Blacklist'
   const documented = { tags: ['lists'], security: [{ person: [] }] }
   const { AddEntry, ChangeEntry, Bulk, Entry } = entrySchemas(list)
 
   app.get(
     '',
-    { schema: { ...documented, summary: `List the ${list}`, querystring: ListEntries, response: answers({ 200: pageOf(Entry) }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: `list${List}`,
+        summary: `List the ${list}`,
+        querystring: ListEntries,
+        response: answers({ 200: pageOf(Entry) }),
+      },
+    },
     (request) => withSession(request.identity, (tx) => listEntries(tx, list, request.query), { readOnly: true }),
   )
 
@@ -33,6 +42,7 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
     {
       schema: {
         ...documented,
+        operationId: `addTo${List}`,
         summary: `Add to the ${list}`,
         description: `Names a device by its id, a MAC or an address. The same device in whichever way is 409 \`conflict\` when it is on this list,
 and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` takes it off there.`,
@@ -55,7 +65,15 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
 
   app.get(
     '/:id',
-    { schema: { ...documented, summary: `Get an entry of the ${list}`, params: IdParams, response: answers({ 200: Entry }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: `get${List}Entry`,
+        summary: `Get an entry of the ${list}`,
+        params: IdParams,
+        response: answers({ 200: Entry }),
+      },
+    },
     async (request) => {
       const entry = await withSession(request.identity, (tx) => findEntry(tx, list, request.params.id), { readOnly: true })
       if (!entry) throw problem('not-found')
@@ -68,6 +86,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
     {
       schema: {
         ...documented,
+        operationId: `change${List}Entry`,
         summary: `Change an entry of the ${list}`,
         params: IdParams,
         body: ChangeEntry,
@@ -86,7 +105,15 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
 
   app.delete(
     '/:id',
-    { schema: { ...documented, summary: `Remove from the ${list}`, params: IdParams, response: answers({ 204: Type.Null() }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: `removeFrom${List}`,
+        summary: `Remove from the ${list}`,
+        params: IdParams,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
     async (request, reply) => {
       const { removed } = await withSession(request.identity, (tx) => changeEntries(tx, list, { remove: [request.params.id] }))
       if (removed.size === 0) throw problem('not-found')
@@ -96,7 +123,15 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
 
   app.delete(
     '',
-    { schema: { ...documented, summary: `Clear the ${list} of a router`, querystring: ClearQuery, response: answers({ 200: Removed }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: `clear${List}`,
+        summary: `Clear the ${list} of a router`,
+        querystring: ClearQuery,
+        response: answers({ 200: Removed }),
+      },
+    },
     async (request) => {
       const removed = await withSession(request.identity, (tx) => clearEntries(tx, list, request.query.routerId))
       if (removed === undefined) throw problem('not-found')
@@ -113,6 +148,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
         bodyLimit: BULK_BODY_LIMIT,
         schema: {
           ...documented,
+          operationId: `bulkChange${List}`,
           summary: `Add to the ${list} and remove from it`,
           description: `At most ${MAX_BULK} of each: \`add\` in its order, then \`remove\`. Each is answered as if it had been called alone, and what fails
 leaves the others be; only a body of the wrong form is refused as a whole.`,

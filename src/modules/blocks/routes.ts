@@ -27,6 +27,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
     {
       schema: {
         ...documented,
+        operationId: 'listBlocks',
         summary: 'List blocks, active and past',
         querystring: ListBlocks,
         response: answers({ 200: pageOf(Block) }),
@@ -40,6 +41,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
     {
       schema: {
         ...documented,
+        operationId: 'addBlock',
         summary: 'Block or pause a device, a group or a whole router',
         description:
           'With `minutes` or `until` it is a pause, which ends by itself. A target has one active block of each type (409 `conflict`). Infrastructure and the router itself are 409 `protected`; of a group or a router they are spared.',
@@ -65,7 +67,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
 
   app.get(
     '/:id',
-    { schema: { ...documented, summary: 'Get a block', params: IdParams, response: answers({ 200: Block }) } },
+    { schema: { ...documented, operationId: 'getBlock', summary: 'Get a block', params: IdParams, response: answers({ 200: Block }) } },
     async (request) => {
       const block = await withSession(request.identity, (tx) => findBlock(tx, request.params.id), { readOnly: true })
       if (!block) throw problem('not-found')
@@ -78,6 +80,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
     {
       schema: {
         ...documented,
+        operationId: 'changeBlock',
         summary: 'Move the end of a pause',
         description: '`minutes` count from now. Only a pause that is still active can be extended (409 `conflict`).',
         params: IdParams,
@@ -102,6 +105,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
     {
       schema: {
         ...documented,
+        operationId: 'endBlock',
         summary: 'End a block',
         description: 'It stays in the history. Ending one that has ended changes nothing, and is 204 too.',
         params: IdParams,
@@ -120,7 +124,15 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
 
   app.post(
     '/reset',
-    { schema: { ...documented, summary: 'End every active block of a router', body: ResetBlocks, response: answers({ 200: Ended }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'resetBlocks',
+        summary: 'End every active block of a router',
+        body: ResetBlocks,
+        response: answers({ 200: Ended }),
+      },
+    },
     async (request) => {
       const ended = await withSession(request.identity, (tx) => endBlocks(tx, request.body.routerId))
       if (ended === undefined) throw problem('not-found')

@@ -18,6 +18,7 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
     {
       schema: {
         ...documented,
+        operationId: 'listInbox',
         summary: 'New devices that nobody has decided on',
         params: IdParams,
         querystring: ListInbox,
@@ -42,7 +43,7 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
   ] as const) {
     app.post(
       `/devices/:id/${verb}`,
-      { schema: { ...documented, summary, params: IdParams, response: answers({ 200: Device }) } },
+      { schema: { ...documented, operationId: `${verb}Device`, summary, params: IdParams, response: answers({ 200: Device }) } },
       (request) =>
         withSession(request.identity, async (tx) => {
           const { id } = request.params

@@ -26,6 +26,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
     {
       schema: {
         ...documented,
+        operationId: 'mergeDevices',
         summary: 'Make one device of several',
         description:
           'MACs, addresses, entries, blocks and schedules follow; names too, where the device has none. Each merge can be undone.',
@@ -56,6 +57,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
     {
       schema: {
         ...documented,
+        operationId: 'splitDevice',
         summary: 'Make a device of its own out of some MACs of another',
         params: IdParams,
         body: Split,
@@ -86,6 +88,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
     {
       schema: {
         ...documented,
+        operationId: 'listMergeSuggestions',
         summary: 'Devices that may be one',
         description: 'The same host name, and one vanished as the other appeared. Nothing is ever merged by itself.',
         querystring: OfRouter,
@@ -101,6 +104,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
     {
       schema: {
         ...documented,
+        operationId: 'listMerges',
         summary: 'Merges of a router, the newest first',
         querystring: OfRouter,
         response: answers({ 200: itemsOf(MergeRecord) }),
@@ -111,7 +115,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
 
   app.post(
     '/merges/:id/undo',
-    { schema: { ...documented, summary: 'Undo a merge', params: IdParams, response: answers({ 200: Device }) } },
+    { schema: { ...documented, operationId: 'undoMerge', summary: 'Undo a merge', params: IdParams, response: answers({ 200: Device }) } },
     (request) =>
       withSession(request.identity, async (tx) => {
         const routerId = await holdRouter(tx, await findMergeRouter(tx, request.params.id))

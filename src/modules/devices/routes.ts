@@ -16,13 +16,21 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
 
   app.get(
     '',
-    { schema: { ...documented, summary: 'List devices', querystring: ListDevices, response: answers({ 200: pageOf(Device) }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'listDevices',
+        summary: 'List devices',
+        querystring: ListDevices,
+        response: answers({ 200: pageOf(Device) }),
+      },
+    },
     (request) => withSession(request.identity, (tx) => listDevices(tx, request.query, onlineMinutes), { readOnly: true }),
   )
 
   app.get(
     '/:id',
-    { schema: { ...documented, summary: 'Get a device', params: IdParams, response: answers({ 200: Device }) } },
+    { schema: { ...documented, operationId: 'getDevice', summary: 'Get a device', params: IdParams, response: answers({ 200: Device }) } },
     async (request) => {
       const device = await withSession(request.identity, (tx) => findDevice(tx, request.params.id, onlineMinutes), { readOnly: true })
       if (!device) throw problem('not-found')
@@ -35,6 +43,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
     {
       schema: {
         ...documented,
+        operationId: 'getDeviceByMac',
         summary: 'Get a device by MAC',
         description: 'The same MAC on two of your routers needs `routerId` (409 `ambiguous` without).',
         params: MacParams,
@@ -56,7 +65,16 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
 
   app.patch(
     '/:id',
-    { schema: { ...documented, summary: 'Change a device', params: IdParams, body: ChangeDevice, response: answers({ 200: Device }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'changeDevice',
+        summary: 'Change a device',
+        params: IdParams,
+        body: ChangeDevice,
+        response: answers({ 200: Device }),
+      },
+    },
     async (request) => {
       const { id } = request.params
       const values = storable(request.body)
@@ -73,7 +91,15 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
 
   app.delete(
     '/:id',
-    { schema: { ...documented, summary: 'Forget a device', params: IdParams, response: answers({ 204: Type.Null() }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'removeDevice',
+        summary: 'Forget a device',
+        params: IdParams,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
     async (request, reply) => {
       await withSession(request.identity, async (tx) => {
         const routerId = await removeDevice(tx, request.params.id)
@@ -86,7 +112,15 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
 
   app.delete(
     '',
-    { schema: { ...documented, summary: 'Forget every device of a router', querystring: ClearQuery, response: answers({ 200: Removed }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'clearDevices',
+        summary: 'Forget every device of a router',
+        querystring: ClearQuery,
+        response: answers({ 200: Removed }),
+      },
+    },
     async (request) => {
       const { routerId } = request.query
       return withSession(request.identity, async (tx) => {

@@ -14,7 +14,7 @@ import {
   unique,
   uuid,
 } from '../../database/drizzle.ts'
-import { agentPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
+import { adminPolicy, agentPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
 import { deviceGroups } from '../groups/table.ts'
 import { routers } from '../routers/table.ts'
 
@@ -71,6 +71,7 @@ export const devices = pgTable(
     check('user_devices_rate_positive', sql`${t.rate} > 0`),
     userPolicy('user_devices', t.userId),
     agentPolicy('user_devices', t.userId, t.routerId),
+    adminPolicy('user_devices'),
   ],
 )
 

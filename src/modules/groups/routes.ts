@@ -14,13 +14,21 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
 
   app.get(
     '',
-    { schema: { ...documented, summary: 'List groups of devices', querystring: ListGroups, response: answers({ 200: pageOf(Group) }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'listGroups',
+        summary: 'List groups of devices',
+        querystring: ListGroups,
+        response: answers({ 200: pageOf(Group) }),
+      },
+    },
     (request) => withSession(request.identity, (tx) => listGroups(tx, request.query), { readOnly: true }),
   )
 
   app.post(
     '',
-    { schema: { ...documented, summary: 'Make a group', body: AddGroup, response: answers({ 201: Group }) } },
+    { schema: { ...documented, operationId: 'addGroup', summary: 'Make a group', body: AddGroup, response: answers({ 201: Group }) } },
     async (request, reply) => {
       const { routerId, name } = request.body
       const values = { ...storable(request.body), routerId, name }
@@ -32,7 +40,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
 
   app.get(
     '/:id',
-    { schema: { ...documented, summary: 'Get a group', params: IdParams, response: answers({ 200: Group }) } },
+    { schema: { ...documented, operationId: 'getGroup', summary: 'Get a group', params: IdParams, response: answers({ 200: Group }) } },
     async (request) => {
       const group = await withSession(request.identity, (tx) => findGroup(tx, request.params.id), { readOnly: true })
       if (!group) throw problem('not-found')
@@ -42,7 +50,16 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
 
   app.patch(
     '/:id',
-    { schema: { ...documented, summary: 'Change a group', params: IdParams, body: ChangeGroup, response: answers({ 200: Group }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'changeGroup',
+        summary: 'Change a group',
+        params: IdParams,
+        body: ChangeGroup,
+        response: answers({ 200: Group }),
+      },
+    },
     async (request) => {
       const values = storable(request.body)
       const group = await withSession(request.identity, (tx) => changeGroup(tx, request.params.id, values))
@@ -56,6 +73,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
     {
       schema: {
         ...documented,
+        operationId: 'removeGroup',
         summary: 'Remove a group',
         description: 'Its devices are in none then; its schedules and pauses go with it.',
         params: IdParams,
@@ -73,6 +91,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
     {
       schema: {
         ...documented,
+        operationId: 'moveGroupDevices',
         summary: 'Move devices into a group and out of it',
         description: 'All or none: a device that is not on the router of the group is 404. A device is in one group at most.',
         params: IdParams,

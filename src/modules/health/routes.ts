@@ -21,7 +21,14 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
 
   app.get(
     '',
-    { schema: { ...documented, summary: 'State of the server and its database', response: { 200: Health, 503: Health } } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'getHealth',
+        summary: 'State of the server and its database',
+        response: { 200: Health, 503: Health },
+      },
+    },
     async (_, reply) => {
       const { up, latencyMs, fault } = await checkDatabase()
       const isWell = up && !fault
@@ -32,13 +39,17 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
     },
   )
 
-  app.get('/live', { schema: { ...documented, summary: 'The process answers', response: { 200: Live } } }, async () => ({
-    status: 'ok' as const,
-  }))
+  app.get(
+    '/live',
+    { schema: { ...documented, operationId: 'getLiveness', summary: 'The process answers', response: { 200: Live } } },
+    async () => ({
+      status: 'ok' as const,
+    }),
+  )
 
   app.get(
     '/ready',
-    { schema: { ...documented, summary: 'Requests will be served', response: { 200: Ready, 503: Ready } } },
+    { schema: { ...documented, operationId: 'getReadiness', summary: 'Requests will be served', response: { 200: Ready, 503: Ready } } },
     async (_, reply) => {
       const reason = isClosing() ? 'closing' : (await checkDatabase()).fault
       if (!reason) return { status: 'ready' as const }

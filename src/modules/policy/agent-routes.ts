@@ -49,6 +49,7 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
     {
       schema: {
         ...documented,
+        operationId: 'fetchAgentPolicy',
         summary: 'What to enforce',
         description: `As JSON, as an nft script (\`Accept: text/x-nftables\`) that replaces a table of its own in one step, or as a line a MAC (\`Accept: text/plain\`).
 With \`If-None-Match\` (the ETag of the last answer) an unchanged policy is 304; with \`?wait=\` the answer is held back until it changes, by
@@ -89,7 +90,15 @@ somebody's hand or by time, and is 304 when it does not.`,
   // The parts, for agents that make their own of them.
   app.get(
     '/devices',
-    { schema: { ...documented, summary: 'The devices of the router', querystring: PartQuery, response: answers({ 200: pageOf(Device) }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'listAgentDevices',
+        summary: 'The devices of the router',
+        querystring: PartQuery,
+        response: answers({ 200: pageOf(Device) }),
+      },
+    },
     (request) => asAgent(request.identity, 'policy:read', (tx) => listDevices(tx, request.query, onlineMinutes), { readOnly: true }),
   )
   for (const list of ['whitelist', 'blacklist'] as const) {
@@ -98,6 +107,7 @@ somebody's hand or by time, and is 304 when it does not.`,
       {
         schema: {
           ...documented,
+          operationId: `listAgent${list === 'whitelist' ? 'Whitelist' : 'Blacklist'}`,
           summary: `The ${list} of the router`,
           querystring: PartQuery,
           response: answers({ 200: pageOf(entrySchemas(list).Entry) }),
@@ -110,7 +120,13 @@ somebody's hand or by time, and is 304 when it does not.`,
   app.post(
     '/policy/applied',
     {
-      schema: { ...documented, summary: 'What is enforced now, or why it is not', body: Applied, response: answers({ 204: Type.Null() }) },
+      schema: {
+        ...documented,
+        operationId: 'reportAppliedPolicy',
+        summary: 'What is enforced now, or why it is not',
+        body: Applied,
+        response: answers({ 204: Type.Null() }),
+      },
     },
     async (request, reply) => {
       const { revision, error = null } = request.body

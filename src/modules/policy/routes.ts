@@ -24,6 +24,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
     {
       schema: {
         ...documented,
+        operationId: 'getRouterPolicy',
         summary: 'What the router must enforce, and why',
         description: '`?at=` asks for another moment: would the tablet have internet on Friday at half past nine?',
         params: IdParams,
@@ -44,6 +45,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
     {
       schema: {
         ...documented,
+        operationId: 'previewPolicy',
         summary: 'What a change would do; nothing is saved',
         params: IdParams,
         body: PreviewRequest,
@@ -61,6 +63,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
     {
       schema: {
         ...documented,
+        operationId: 'getDevicePolicy',
         summary: 'What becomes of a device, and why',
         params: IdParams,
         querystring: PolicyQuery,

@@ -16,7 +16,15 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
 
   app.get(
     '',
-    { schema: { ...documented, summary: 'List routers', querystring: ListRouters, response: answers({ 200: pageOf(Router) }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'listRouters',
+        summary: 'List routers',
+        querystring: ListRouters,
+        response: answers({ 200: pageOf(Router) }),
+      },
+    },
     (request) =>
       withSession(
         request.identity,
@@ -30,7 +38,15 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
 
   app.post(
     '',
-    { schema: { ...documented, summary: 'Register a router', body: AddRouter, response: answers({ 201: Router }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'addRouter',
+        summary: 'Register a router',
+        body: AddRouter,
+        response: answers({ 201: Router }),
+      },
+    },
     async (request, reply) => {
       const values = { ...storable(request.body), name: request.body.name }
       const router = await withSession(request.identity, async (tx) =>
@@ -42,7 +58,7 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
 
   app.get(
     '/:id',
-    { schema: { ...documented, summary: 'Get a router', params: IdParams, response: answers({ 200: Router }) } },
+    { schema: { ...documented, operationId: 'getRouter', summary: 'Get a router', params: IdParams, response: answers({ 200: Router }) } },
     async (request) => {
       const router = await withSession(
         request.identity,
@@ -59,7 +75,16 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
 
   app.patch(
     '/:id',
-    { schema: { ...documented, summary: 'Change a router', params: IdParams, body: ChangeRouter, response: answers({ 200: Router }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'changeRouter',
+        summary: 'Change a router',
+        params: IdParams,
+        body: ChangeRouter,
+        response: answers({ 200: Router }),
+      },
+    },
     async (request) => {
       const values = storable(request.body)
       return withSession(request.identity, async (tx) => {
@@ -76,6 +101,7 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
     {
       schema: {
         ...documented,
+        operationId: 'removeRouter',
         summary: 'Remove a router and everything it has',
         params: IdParams,
         response: answers({ 204: Type.Null() }),

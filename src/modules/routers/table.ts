@@ -1,6 +1,6 @@
 import { instant } from '../../database/columns.ts'
 import { boolean, check, inet, integer, pgTable, primaryKey, sql, text, uuid } from '../../database/drizzle.ts'
-import { agentPolicy, contextPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
+import { adminPolicy, agentPolicy, contextPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
 import { users } from '../users/table.ts'
 
 /** Rates are kbit/s. `lastSeen` is the database's clock at the agent's last report, and in no index: heartbeats stay HOT updates. */
@@ -44,6 +44,7 @@ export const routers = pgTable(
     check('user_routers_tunnel_port_range', sql`${t.tunnelPort} between 1 and 65535`),
     userPolicy('user_routers', t.userId),
     agentPolicy('user_routers', t.userId, t.id),
+    adminPolicy('user_routers'),
     contextPolicy('user_routers'),
   ],
 )

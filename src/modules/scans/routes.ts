@@ -30,7 +30,15 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
 
   app.get(
     '/verify',
-    { schema: { ...documented, summary: 'Whose key is this', querystring: Strict({}), response: answers({ 200: VerifyAnswer }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'verifyKey',
+        summary: 'Whose key is this',
+        querystring: Strict({}),
+        response: answers({ 200: VerifyAnswer }),
+      },
+    },
     (request) =>
       asAgent(
         request.identity,
@@ -49,6 +57,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
     {
       schema: {
         ...documented,
+        operationId: 'heartbeat',
         summary: 'Still here',
         querystring: Strict({}),
         body: Heartbeat,
@@ -70,6 +79,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
 
     const scanRoute = {
       ...documented,
+      operationId: 'postScan',
       summary: 'Report what the router sees',
       description: `Three forms: devices; sources, each what a router printed; or one such source raw as \`text/plain\`, with \`?format=\`.
 Posting the same scan again has no effect and gets the same answer. 4xx: drop the scan. 5xx and 429: keep it and try again.`,

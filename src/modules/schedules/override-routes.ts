@@ -21,6 +21,7 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
     {
       schema: {
         ...documented,
+        operationId: 'overrideSchedules',
         summary: 'Override the schedules of a device for a while',
         description: 'It takes the place of an earlier one.',
         params: IdParams,
@@ -50,7 +51,13 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
   app.get(
     '/:id/override',
     {
-      schema: { ...documented, summary: 'Get the override of a device', params: IdParams, response: answers({ 200: Override }) },
+      schema: {
+        ...documented,
+        operationId: 'getOverride',
+        summary: 'Get the override of a device',
+        params: IdParams,
+        response: answers({ 200: Override }),
+      },
     },
     async (request) => {
       const override = await withSession(request.identity, (tx) => findOverride(tx, request.params.id), { readOnly: true })
@@ -61,7 +68,15 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
 
   app.delete(
     '/:id/override',
-    { schema: { ...documented, summary: 'End the override of a device', params: IdParams, response: answers({ 204: Type.Null() }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'endOverride',
+        summary: 'End the override of a device',
+        params: IdParams,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
     async (request, reply) => {
       const { id: deviceId } = request.params
       await withSession(request.identity, async (tx) => {

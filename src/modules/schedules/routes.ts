@@ -13,7 +13,15 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
 
   app.get(
     '',
-    { schema: { ...documented, summary: 'List schedules', querystring: ListSchedules, response: answers({ 200: pageOf(Schedule) }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'listSchedules',
+        summary: 'List schedules',
+        querystring: ListSchedules,
+        response: answers({ 200: pageOf(Schedule) }),
+      },
+    },
     (request) => withSession(request.identity, (tx) => listSchedules(tx, request.query), { readOnly: true }),
   )
 
@@ -22,6 +30,7 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
     {
       schema: {
         ...documented,
+        operationId: 'addSchedule',
         summary: 'Add a schedule for a device or a group',
         description: `A device or a group has ${MAX_SCHEDULES} at most (409 \`conflict\`).`,
         body: AddSchedule,
@@ -38,7 +47,15 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
 
   app.get(
     '/:id',
-    { schema: { ...documented, summary: 'Get a schedule', params: IdParams, response: answers({ 200: Schedule }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'getSchedule',
+        summary: 'Get a schedule',
+        params: IdParams,
+        response: answers({ 200: Schedule }),
+      },
+    },
     async (request) => {
       const schedule = await withSession(request.identity, (tx) => findSchedule(tx, request.params.id), { readOnly: true })
       if (!schedule) throw problem('not-found')
@@ -49,7 +66,14 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
   app.patch(
     '/:id',
     {
-      schema: { ...documented, summary: 'Change a schedule', params: IdParams, body: ChangeSchedule, response: answers({ 200: Schedule }) },
+      schema: {
+        ...documented,
+        operationId: 'changeSchedule',
+        summary: 'Change a schedule',
+        params: IdParams,
+        body: ChangeSchedule,
+        response: answers({ 200: Schedule }),
+      },
     },
     async (request) => {
       const schedule = await withSession(request.identity, (tx) => changeSchedule(tx, request.params.id, request.body))
@@ -60,7 +84,15 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
 
   app.delete(
     '/:id',
-    { schema: { ...documented, summary: 'Remove a schedule', params: IdParams, response: answers({ 204: Type.Null() }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'removeSchedule',
+        summary: 'Remove a schedule',
+        params: IdParams,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
     async (request, reply) => {
       if (!(await withSession(request.identity, (tx) => removeSchedule(tx, request.params.id)))) throw problem('not-found')
       return reply.code(204).send(null)

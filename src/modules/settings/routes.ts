@@ -17,6 +17,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
     {
       schema: {
         ...documented,
+        operationId: 'listSettings',
         summary: 'List your settings, or those of a router',
         querystring: ListSettings,
         response: answers({ 200: pageOf(Setting) }),
@@ -34,6 +35,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
     {
       schema: {
         ...documented,
+        operationId: 'getSetting',
         summary: 'Get a setting',
         params: SettingParams,
         querystring: ScopeQuery,
@@ -52,6 +54,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
     {
       schema: {
         ...documented,
+        operationId: 'keepSetting',
         summary: 'Keep a setting',
         description: `\`timeZone\`, \`locale\` and \`notifications\` are checked; every other key is yours to use. A value is up to 16 KiB of JSON (413); there are up to ${MAX_KEYS} keys (409 \`conflict\`), and as many for each router.`,
         params: SettingParams,
@@ -81,6 +84,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
     {
       schema: {
         ...documented,
+        operationId: 'removeSetting',
         summary: 'Remove a setting',
         params: SettingParams,
         querystring: ScopeQuery,

@@ -1,6 +1,6 @@
 import { bytea, instant } from '../../database/columns.ts'
 import { bigint, boolean, check, integer, pgTable, sql, text, unique, uuid } from '../../database/drizzle.ts'
-import { contextPolicy, signInPolicy, userPolicy } from '../../rls/policies.ts'
+import { adminPolicy, contextPolicy, signInPolicy, userPolicy } from '../../rls/policies.ts'
 
 /** One row a person. Kept cold (no counters, no last login): on a distributed PostgreSQL it is copied to every node. */
 export const users = pgTable(
@@ -27,6 +27,7 @@ export const users = pgTable(
     check('users_role_known', sql`${t.role} in ('user', 'admin')`),
     userPolicy('users', t.id),
     signInPolicy('users'),
+    adminPolicy('users'),
     contextPolicy('users'),
   ],
 )
@@ -49,6 +50,7 @@ export const userCredentials = pgTable(
   (t) => [
     check('user_credentials_password_hash_format', sql`${t.passwordHash} ~ '^(np1:)?\\$2[aby]\\$[0-9]{2}\\$[./A-Za-z0-9]{53}$'`),
     signInPolicy('user_credentials'),
+    adminPolicy('user_credentials'),
     contextPolicy('user_credentials'),
   ],
 )

@@ -1,0 +1,15 @@
+drop policy user_login_sessions_admin on user_login_sessions;
+drop policy user_tokens_admin on user_tokens;
+drop policy user_tokens_context on user_tokens;
+drop policy user_audit_log_admin on user_audit_log;
+drop policy user_audit_log_context on user_audit_log;
+drop policy user_devices_admin on user_devices;
+drop policy user_routers_admin on user_routers;
+drop policy user_credentials_admin on user_credentials;
+drop policy users_admin on users;
+create policy user_audit_log_auth on user_audit_log for all to netpilot_auth using (true) with check (true);
+alter table user_audit_log drop column personal_sha256;
+alter table user_audit_log drop column salt;
+drop table user_audit_heads;
+drop table sign_in_attempts;
+drop table rate_counters;

@@ -1,0 +1,56 @@
+/**
+ * A bound on guesses: after so many failures nobody may guess at that account for a while, whether or not it exists. A guess is counted
+ * before it is checked and forgotten when it was right, so that guesses at once, on any number of servers, are no more than guesses in turn.
+ */
+import { createHmac } from 'node:crypto'
+import { problem } from '../http/problem.ts'
+import type { Tx } from '../rls/session.ts'
+import type { SigningKeys } from './keyring.ts'
+
+/** What is guessed at. Each is counted apart: a stranger who guesses at the login locks none of the others. */
+export type Guess = { at: 'login'; email: string } | { at: 'password' | 'second-factor'; userId: string }
+
+export type Lockout = {
+  /** Counts a guess. @returns whether it was the last one that is allowed @throws Problem `locked-out`, before anything is checked */
+  count(tx: Tx, guess: Guess): Promise<{ isLast: boolean }>
+  /** The guess was right: all are forgotten. */
+  clear(tx: Tx, guess: Guess): Promise<void>
+}
+
+export type LockoutOptions = { keys: SigningKeys; failures: number; seconds: number }
+
+export function openLockout({ keys: [{ secret }], failures, seconds }: LockoutOptions): Lockout {
+  // A leaked table must not tell who has an account, or tried to.
+  const keyOf = (guess: Guess) =>
+    createHmac('sha256', secret)
+      .update(`${guess.at} ${guess.at === 'login' ? guess.email : guess.userId}`)
+      .digest()
+  return {
+    async count(tx, guess) {
+      const key = keyOf(guess)
+      // A guess during the lockout changes nothing, and so does not prolong it.
+      const [counted] = await tx.query<{ failures: number }>({
+        name: 'count guess',
+        text: `insert into sign_in_attempts as a (key, failures, locked_until)
+            values ($1, 1, case when $2::int <= 1 then now() + make_interval(secs => $3::int) end)
+          on conflict (key) do update set last_failed_at = now(), (failures, locked_until) = (
+            select n, case when n >= $2::int then now() + make_interval(secs => $3::int) end
+              from (select case when a.locked_until is not null or a.last_failed_at < now() - make_interval(secs => $3::int) then 1
+                else a.failures + 1 end) as counted (n))
+            where a.locked_until is null or a.locked_until <= now()
+          returning failures`,
+        values: [key, failures, seconds],
+      })
+      if (counted) return { isLast: counted.failures >= failures }
+      const [locked] = await tx.query<{ seconds: number }>({
+        name: 'find lockout',
+        text: `select greatest(1, ceil(extract(epoch from locked_until - now())))::int as seconds from sign_in_attempts where key = $1`,
+        values: [key],
+      })
+      throw problem('locked-out', { retryAfter: locked?.seconds ?? 1 })
+    },
+    async clear(tx, guess) {
+      await tx.query({ name: 'clear guesses', text: 'delete from sign_in_attempts where key = $1', values: [keyOf(guess)] })
+    },
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * What every way to sign in ends with, once somebody has proven who they are: a login session and its tokens, or, when the account has a
+ * second factor, a challenge. `admit` runs in the transaction that the proof was checked or stored in; `answer` after it was committed.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
+import { problem } from '../http/problem.ts'
+import type { User } from '../modules/users/schema.ts'
+import type { Tx } from '../rls/session.ts'
+import type { AccessTokens } from './access-tokens.ts'
+import { visitorOf } from './act.ts'
+import { recordAct } from './audit.ts'
+import type { RefreshTokens } from './refresh-tokens.ts'
+import { addLoginSession, type LoginSession, type SessionLifetime } from './repository.ts'
+import type { Tokens } from './schema.ts'
+import { addToken } from './token-repository.ts'
+
+export type SignInOptions = {
+  accessTokens: AccessTokens
+  refreshTokens: RefreshTokens
+  /** Seconds. */
+  accessTokenSeconds: number
+  lifetime: SessionLifetime
+}
+
+/** An account, as whoever checked its proof found it. `hasSecondFactor`: a confirmed one. */
+export type Proven = User & { hasSecondFactor: boolean }
+export type Admitted = { user: User; session: LoginSession } | { challenge: string }
+
+export type SignIn = {
+  /** Begins a login session, or asks for the second factor unless that is what was just proven. Records the act. */
+  admit(tx: Tx, account: Proven, request: FastifyRequest, options?: { secondFactorProven?: boolean }): Promise<Admitted>
+  /** The tokens of who was admitted. @throws Problem `second-factor-required`, with the challenge */
+  answer(admitted: Admitted, request: FastifyRequest, reply: FastifyReply): Static<typeof Tokens>
+}
+
+const CHALLENGE_MINUTES = 5
+
+export function openSignIn({ accessTokens, refreshTokens, accessTokenSeconds, lifetime }: SignInOptions): SignIn {
+  return {
+    async admit(tx, { hasSecondFactor, ...user }, request, { secondFactorProven = false } = {}) {
+      if (hasSecondFactor && !secondFactorProven)
+        return { challenge: await addToken(tx, user.id, { purpose: 'second-factor', minutes: CHALLENGE_MINUTES }) }
+      const visitor = visitorOf(request)
+      const session = await addLoginSession(tx, user.id, visitor, lifetime)
+      await recordAct(tx, user.id, request, 'success')
+      return { user, session }
+    },
+    answer(admitted, _request, _reply) {
+      if ('challenge' in admitted) throw problem('second-factor-required', { challenge: admitted.challenge })
+      const { user, session } = admitted
+      return {
+        user,
+        accessToken: accessTokens.sign({ userId: user.id, sessionId: session.id }),
+        refreshToken: refreshTokens.issue({ userId: user.id, sessionId: session.id, counter: session.counter }),
+        tokenType: 'Bearer',
+        expiresIn: accessTokenSeconds,
+      }
+    },
+  }
+}
