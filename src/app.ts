@@ -6,14 +6,15 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { openAccessTokens } from './auth/access-tokens.ts'
 import { agentSessions } from './auth/as-agent.ts'
 import { keyRoutes } from './auth/key-routes.ts'
+import type { Area } from './auth/key-schema.ts'
 import { openKeyring } from './auth/keyring.ts'
 import { collectLastUse } from './auth/last-use.ts'
 import { openLater } from './auth/later.ts'
 import { openLockout } from './auth/lockout.ts'
 import { openPasswords } from './auth/passwords.ts'
 import { openRefreshTokens } from './auth/refresh-tokens.ts'
-import { answerProvenAgents, requireAgent } from './auth/require-agent.ts'
-import { requireUser } from './auth/require-user.ts'
+import { answerProvenKeys, requireAgent } from './auth/require-agent.ts'
+import { noteKeyUse, offerKey, requireUser, requireUserOrKey } from './auth/require-user.ts'
 import { accountRoutes, signInRoutes } from './auth/routes.ts'
 import { openSignIn } from './auth/sign-in.ts'
 import type { Config } from './config.ts'
@@ -137,24 +138,41 @@ export async function buildApp({
     const routerExists: Parameters<typeof keyRoutes>[1]['routerExists'] = async (identity, id) =>
       (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
     await scope.register(accountRoutes, { prefix: '/api/auth', withSession })
-    await scope.register(routerRoutes, { prefix: '/api/routers', withSession, onlineMinutes })
-    await scope.register(keyRoutes, { prefix: '/api/routers', withSession, routerExists })
-    await scope.register(policyRoutes, { prefix: '/api', withSession })
+    await scope.register(keyRoutes, { prefix: '/api/routers', withSession, holder: 'router', routerExists })
+    await scope.register(keyRoutes, { prefix: '/api/users', withSession, holder: 'person', routerExists })
+  })
+
+  /** What a person owns. Scripts of theirs may enter too, with a personal key for the area. */
+  const homes = (area: Area, enter: (scope: FastifyInstance) => PromiseLike<unknown>, options?: { readOnly: boolean }) =>
+    app.register(async function homes(scope) {
+      scope.addHook('onRequest', requireUserOrKey(accessTokens, area, options))
+      scope.addHook('onResponse', noteKeyUse(lastUse))
+      scope.addHook('onRoute', (route) => offerKey(route, area, options))
+      scope.setErrorHandler(answerProvenKeys(withSession))
+      await enter(scope)
+    })
+  await homes('routers', (scope) => scope.register(routerRoutes, { prefix: '/api/routers', withSession, onlineMinutes }))
+  await homes('policy', (scope) => scope.register(policyRoutes, { prefix: '/api', withSession }), { readOnly: true })
+  await homes('devices', async (scope) => {
     await scope.register(inboxRoutes, { prefix: '/api', withSession, onlineMinutes })
     await scope.register(mergeRoutes, { prefix: '/api/devices', withSession, onlineMinutes })
     await scope.register(deviceRoutes, { prefix: '/api/devices', withSession, onlineMinutes })
+  })
+  await homes('lists', async (scope) => {
     for (const list of ['whitelist', 'blacklist'] as const)
       await scope.register(accessListRoutes, { prefix: `/api/${list}`, withSession, list })
-    await scope.register(blockRoutes, { prefix: '/api/blocks', withSession })
-    await scope.register(groupRoutes, { prefix: '/api/groups', withSession })
-    await scope.register(settingRoutes, { prefix: '/api/settings', withSession })
+  })
+  await homes('blocks', (scope) => scope.register(blockRoutes, { prefix: '/api/blocks', withSession }))
+  await homes('groups', (scope) => scope.register(groupRoutes, { prefix: '/api/groups', withSession }))
+  await homes('settings', (scope) => scope.register(settingRoutes, { prefix: '/api/settings', withSession }))
+  await homes('schedules', async (scope) => {
     await scope.register(scheduleRoutes, { prefix: '/api/schedules', withSession })
     await scope.register(overrideRoutes, { prefix: '/api/devices', withSession })
   })
 
   await app.register(async function agents(scope) {
     scope.addHook('onRequest', requireAgent)
-    scope.setErrorHandler(answerProvenAgents(withSession))
+    scope.setErrorHandler(answerProvenKeys(withSession))
     await scope.register(scanRoutes, { prefix: '/api/agent', asAgent, ...config.scans })
     await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing, onlineMinutes })
   })

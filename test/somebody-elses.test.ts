@@ -55,8 +55,9 @@ async function ownedBy(owner: Person, { path }: Operation): Promise<Ids> {
       make('POST', '/api/schedules', { deviceId, kind: 'blocked-during', days: ['mon'], start: '21:00', end: '07:00' }),
     '/api/settings': () => make('PUT', `/api/settings/theme?routerId=${routerId}`, { value: 'dark' }),
   }
+  const keyId = path.startsWith('/api/users/keys') ? await make('POST', '/api/users/keys', { scopes: ['devices:read'] }) : router.keyId
   const [, about] = Object.entries(made).find(([prefix]) => path.startsWith(prefix)) ?? []
-  return { routerId, keyId: router.keyId, deviceId, otherId, mac, otherMac, id: String(await about?.()), key: 'theme' }
+  return { routerId, keyId, deviceId, otherId, mac, otherMac, id: String(await about?.()), key: 'theme' }
 }
 
 /** Bodies that name ids, or that a schema alone does not make sensible; any other body is made from its schema. */

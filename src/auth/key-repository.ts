@@ -4,8 +4,12 @@ import { mine, ownerOf } from '../rls/mine.ts'
 import type { Tx } from '../rls/session.ts'
 import { apiKeys } from './table.ts'
 
+/** Nobody needs so many; a script that makes one each time it runs is to find out. */
+const MAX_PERSONAL_KEYS = 50
+
 export type KeyValues = {
-  routerId: string
+  /** Null: a personal key. */
+  routerId: string | null
   name: string | null
   keyId: string
   prefix: string
@@ -27,41 +31,43 @@ const columns = {
   lastUsedAt: apiKeys.lastUsedAt,
 }
 
-const ofRouter = (tx: Tx, routerId: string, more?: SQL) =>
-  and(mine(tx, apiKeys), eq(apiKeys.routerId, routerId), isNull(apiKeys.revokedAt), more)
+/** Live keys of a router, or (null) of the person. */
+const ofHolder = (tx: Tx, routerId: string | null, more?: SQL) =>
+  and(mine(tx, apiKeys), routerId === null ? isNull(apiKeys.routerId) : eq(apiKeys.routerId, routerId), isNull(apiKeys.revokedAt), more)
 const unexpired = sql`(${ENDS_AT} is null or ${ENDS_AT} > now())`
 
-export const listKeys = (tx: Tx, routerId: string) =>
+export const listKeys = (tx: Tx, routerId: string | null) =>
   tx
     .select(columns)
     .from(apiKeys)
-    .where(ofRouter(tx, routerId, unexpired))
+    .where(ofHolder(tx, routerId, unexpired))
     .orderBy(asc(apiKeys.createdAt), asc(apiKeys.id))
 
 /** Holds the key's row: of two rotations at once, the second finds it gone. `inherits`: the expiry that its successor gets. */
-export async function holdKey(tx: Tx, routerId: string, id: string) {
+export async function holdKey(tx: Tx, routerId: string | null, id: string) {
   const [key] = await tx
     .select({ ...columns, inherits: apiKeys.expiresAt })
     .from(apiKeys)
-    .where(ofRouter(tx, routerId, and(eq(apiKeys.id, id), unexpired)))
+    .where(ofHolder(tx, routerId, and(eq(apiKeys.id, id), unexpired)))
     .for('update')
   return key
 }
 
 /**
- * Adds a key in a free one of the router's two slots; an expired key gives its slot up first.
- * @returns undefined when both slots are taken @throws SQLSTATE 23503 when there is no such router
+ * Adds a key: of a router in a free one of its two slots (an expired key gives its slot up first), or a personal one.
+ * @returns undefined when there are as many as there may be @throws SQLSTATE 23503 when there is no such router
  */
 export async function addKey(tx: Tx, values: KeyValues) {
   await tx
     .update(apiKeys)
     .set({ revokedAt: ENDS_AT })
-    .where(ofRouter(tx, values.routerId, sql`${ENDS_AT} <= now()`))
+    .where(ofHolder(tx, values.routerId, sql`${ENDS_AT} <= now()`))
+  if (values.routerId === null && (await listKeys(tx, null)).length >= MAX_PERSONAL_KEYS) return undefined
   // One slot after the other: under parallel requests the unique index decides, not what was read before.
-  for (const slot of [1, 2]) {
+  for (const slot of values.routerId === null ? [null] : [1, 2]) {
     const [key] = await tx
       .insert(apiKeys)
-      .values({ ...values, kind: 'agent', slot, userId: ownerOf(tx) })
+      .values({ ...values, kind: values.routerId === null ? 'personal' : 'agent', slot, userId: ownerOf(tx) })
       .onConflictDoNothing()
       .returning(columns)
     if (key) return key
@@ -69,19 +75,19 @@ export async function addKey(tx: Tx, values: KeyValues) {
   return undefined
 }
 
-export async function revokeKey(tx: Tx, routerId: string, id: string): Promise<boolean> {
+export async function revokeKey(tx: Tx, routerId: string | null, id: string): Promise<boolean> {
   const revoked = await tx
     .update(apiKeys)
     .set({ revokedAt: sql`now()` })
-    .where(ofRouter(tx, routerId, and(eq(apiKeys.id, id), unexpired)))
+    .where(ofHolder(tx, routerId, and(eq(apiKeys.id, id), unexpired)))
     .returning({ id: apiKeys.id })
   return revoked.length > 0
 }
 
 /** Lets a key that is being replaced end in so many minutes, or when it would have ended anyway, whichever is sooner. */
-export async function retireKey(tx: Tx, routerId: string, id: string, minutes: number): Promise<void> {
+export async function retireKey(tx: Tx, routerId: string | null, id: string, minutes: number): Promise<void> {
   await tx
     .update(apiKeys)
     .set({ retiresAt: sql`least(${apiKeys.retiresAt}, now() + make_interval(mins => ${minutes}::int))` })
-    .where(ofRouter(tx, routerId, eq(apiKeys.id, id)))
+    .where(ofHolder(tx, routerId, eq(apiKeys.id, id)))
 }

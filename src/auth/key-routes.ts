@@ -1,31 +1,44 @@
-/** Keys of a router's agent. They are credentials: the user role cannot see them, so these sessions use the auth login. */
+/**
+ * API keys: of a router's agent, and of a person's own scripts. They are credentials: the user role cannot see them, so these sessions use
+ * the auth login, and only a signed-in person manages them, never a key.
+ */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { problem } from '../http/problem.ts'
-import { answers, IdParams, Nullable, pageOf } from '../http/schemas.ts'
+import { answers, Nullable, pageOf } from '../http/schemas.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { makeApiKey } from './api-keys.ts'
 import type { AuthIdentity, Identity } from './identity.ts'
 import { addKey, holdKey, type KeyValues, listKeys, retireKey, revokeKey } from './key-repository.ts'
-import { AddKey, AGENT_SCOPES, Key, KeyParams, ListKeys, NewKey, RotateKey } from './key-schema.ts'
+import { AddPersonalKey, AddRouterKey, AGENT_SCOPES, HOLDERS, Key, ListKeys, NewKey, RotateKey } from './key-schema.ts'
 
 const DEFAULT_OVERLAP_MINUTES = 60
 
-export type KeyRoutesOptions = { withSession: WithSession; routerExists: (identity: Identity | null, id: string) => Promise<boolean> }
+export type KeyRoutesOptions = {
+  withSession: WithSession
+  /** Of a router's keys, under `/:id/keys`, or of a person's own, under `/keys`. */
+  holder: keyof typeof HOLDERS
+  routerExists: (identity: Identity | null, id: string) => Promise<boolean>
+}
 
-export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app, { withSession, routerExists }) => {
-  const documented = { tags: ['routers'], security: [{ person: [] }] }
+/** Of the path: the router, or null for a person's own keys. */
+const holderIn = (params: unknown) => (params as { id?: string }).id ?? null
+const keyIn = (params: unknown) => (params as { keyId: string }).keyId
+
+export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app, { withSession, holder, routerExists }) => {
+  const { tag, path, words, Keys, OneKey, Kind } = HOLDERS[holder]
+  const documented = { tags: [tag], security: [{ person: [] }] }
 
   app.post(
-    '/:id/keys',
+    path,
     {
       schema: {
         ...documented,
-        operationId: 'addRouterKey',
-        summary: 'Make a key for the router',
-        description: 'The key is shown once. A router has two live keys at most, so that one can replace the other without a gap.',
-        params: IdParams,
-        body: Nullable(AddKey),
+        operationId: `add${Kind}Key`,
+        summary: `Make ${words.key}`,
+        description: `The key is shown once. ${words.limit}`,
+        params: Keys,
+        body: holder === 'router' ? Nullable(AddRouterKey) : AddPersonalKey,
         response: answers({ 201: NewKey }),
       },
     },
@@ -35,73 +48,74 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       if (ends && ends.getTime() <= Date.now())
         throw problem('invalid-request', { errors: [{ path: '/body/expiresAt', message: 'is in the past' }] })
       const identity = asAuth(request.identity)
-      const { key, values } = newKey(identity.userId, { routerId: request.params.id, name, scopes, expiresAt: ends })
+      const { key, values } = newKey(identity.userId, { routerId: holderIn(request.params), name, scopes, expiresAt: ends })
       const added = await withSession(identity, (tx) => addOrRefuse(tx, values))
       return reply.code(201).send({ ...added, key })
     },
   )
 
   app.get(
-    '/:id/keys',
+    path,
     {
       schema: {
         ...documented,
-        operationId: 'listRouterKeys',
-        summary: "List the router's live keys",
-        params: IdParams,
+        operationId: `list${Kind}Keys`,
+        summary: `List ${words.keys}`,
+        params: Keys,
         querystring: ListKeys,
         response: answers({ 200: pageOf(Key) }),
       },
     },
     async (request) => {
-      if (!(await routerExists(request.identity, request.params.id))) throw problem('not-found')
-      const items = await withSession(asAuth(request.identity), (tx) => listKeys(tx, request.params.id), { readOnly: true })
+      const routerId = holderIn(request.params)
+      if (routerId !== null && !(await routerExists(request.identity, routerId))) throw problem('not-found')
+      const items = await withSession(asAuth(request.identity), (tx) => listKeys(tx, routerId), { readOnly: true })
       const { limit, offset } = request.query
       return { items: items.slice(offset, offset + limit), total: items.length, limit, offset }
     },
   )
 
   app.delete(
-    '/:id/keys/:keyId',
+    `${path}/:keyId`,
     {
       schema: {
         ...documented,
-        operationId: 'revokeRouterKey',
-        summary: 'Revoke a key at once',
-        params: KeyParams,
+        operationId: `revoke${Kind}Key`,
+        summary: `Revoke ${words.key} at once`,
+        params: OneKey,
         response: answers({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
-      const { id, keyId } = request.params
-      if (!(await withSession(asAuth(request.identity), (tx) => revokeKey(tx, id, keyId)))) throw problem('not-found')
+      const [routerId, keyId] = [holderIn(request.params), keyIn(request.params)]
+      if (!(await withSession(asAuth(request.identity), (tx) => revokeKey(tx, routerId, keyId)))) throw problem('not-found')
       return reply.code(204).send(null)
     },
   )
 
   app.post(
-    '/:id/keys/:keyId/rotate',
+    `${path}/:keyId/rotate`,
     {
       schema: {
         ...documented,
-        operationId: 'rotateRouterKey',
-        summary: 'Replace a key',
+        operationId: `rotate${Kind}Key`,
+        summary: `Replace ${words.key}`,
         description: 'Makes a key with the same name and scopes; the old one goes on working for the overlap.',
-        params: KeyParams,
+        params: OneKey,
         body: Nullable(RotateKey),
         response: answers({ 201: NewKey }),
       },
     },
     async (request, reply) => {
-      const { id, keyId } = request.params
+      const [routerId, keyId] = [holderIn(request.params), keyIn(request.params)]
       const { overlapMinutes = DEFAULT_OVERLAP_MINUTES } = request.body ?? {}
       const identity = asAuth(request.identity)
       const rotated = await withSession(identity, async (tx) => {
-        const old = await holdKey(tx, id, keyId)
+        const old = await holdKey(tx, routerId, keyId)
         if (!old) throw problem('not-found')
-        if (overlapMinutes === 0) await revokeKey(tx, id, keyId)
-        else await retireKey(tx, id, keyId, overlapMinutes)
-        const { key, values } = newKey(identity.userId, { routerId: id, name: old.name, scopes: old.scopes, expiresAt: old.inherits })
+        if (overlapMinutes === 0) await revokeKey(tx, routerId, keyId)
+        else await retireKey(tx, routerId, keyId, overlapMinutes)
+        const { key, values } = newKey(identity.userId, { routerId, name: old.name, scopes: old.scopes, expiresAt: old.inherits })
         return { ...(await addOrRefuse(tx, values)), key }
       })
       return reply.code(201).send(rotated)
@@ -116,7 +130,7 @@ function asAuth(identity: Identity | null): AuthIdentity & { userId: string } {
 }
 
 function newKey(userId: string, { routerId, name, scopes, expiresAt }: Pick<KeyValues, 'routerId' | 'name' | 'scopes' | 'expiresAt'>) {
-  const { key, keyId, prefix, sha256 } = makeApiKey('agent', userId)
+  const { key, keyId, prefix, sha256 } = makeApiKey(routerId === null ? 'personal' : 'agent', userId)
   return { key, values: { routerId, name, scopes, expiresAt, keyId, prefix, secretSha256: sha256 } satisfies KeyValues }
 }
 

@@ -5,6 +5,11 @@ import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uui
 export const AGENT_SCOPES = ['scans:write', 'policy:read'] as const
 export type AgentScope = (typeof AGENT_SCOPES)[number]
 
+/** The parts of the API that a personal key may be for: reading, or also changing. */
+export const AREAS = ['routers', 'devices', 'lists', 'blocks', 'groups', 'schedules', 'settings', 'policy'] as const
+export type Area = (typeof AREAS)[number]
+export const PERSONAL_SCOPES = AREAS.flatMap((area) => [`${area}:read`, `${area}:write`] as const)
+
 const key = {
   id: Uuid(),
   name: Nullable(Type.String()),
@@ -23,14 +28,44 @@ export const NewKey = Type.Object(
 const { limit, offset } = pageQuery([])
 export const ListKeys = Strict({ limit, offset })
 
-export const AddKey = Strict({
+const scopesOf = <const T extends string>(scopes: readonly T[]) =>
+  Type.Array(OneOf(scopes), { minItems: 1, maxItems: scopes.length, uniqueItems: true })
+const about = {
   name: Type.Optional(Nullable(Text({ max: 100, examples: ['Attic'] }))),
-  scopes: Type.Optional(Type.Array(OneOf(AGENT_SCOPES), { minItems: 1, maxItems: AGENT_SCOPES.length, uniqueItems: true })),
   expiresAt: Type.Optional(Nullable(Type.String({ format: 'date-time', maxLength: 40 }))),
-})
+}
+export const AddRouterKey = Strict({ ...about, scopes: Type.Optional(scopesOf(AGENT_SCOPES)) })
+export const AddPersonalKey = Strict({ ...about, scopes: scopesOf(PERSONAL_SCOPES) })
 export const RotateKey = Strict({
   overlapMinutes: Type.Optional(
     Type.Integer({ minimum: 0, maximum: 10_080, description: 'How long the old key goes on working (default 60); 0 ends it at once' }),
   ),
 })
-export const KeyParams = Strict({ id: Uuid(), keyId: Uuid() })
+
+/** Who holds keys, and how the routes of both say so. */
+export const HOLDERS = {
+  router: {
+    tag: 'routers',
+    path: '/:id/keys',
+    Kind: 'Router',
+    words: {
+      key: 'a key of the router',
+      keys: "the router's live keys",
+      limit: 'A router has two live keys at most, so that one can replace the other without a gap.',
+    },
+    Keys: Strict({ id: Uuid() }),
+    OneKey: Strict({ id: Uuid(), keyId: Uuid() }),
+  },
+  person: {
+    tag: 'account',
+    path: '/keys',
+    Kind: 'Personal',
+    words: {
+      key: 'a key of your own',
+      keys: 'your own live keys',
+      limit: 'It is for scripts and home automation, which can do what its scopes name and nothing about the account itself.',
+    },
+    Keys: Strict({}),
+    OneKey: Strict({ keyId: Uuid() }),
+  },
+} as const

@@ -8,7 +8,7 @@ import type { AgentIdentity } from './identity.ts'
 const WRITE_EVERY_MS = 60_000
 
 export type LastUse = {
-  note(identity: AgentIdentity): void
+  note(identity: Pick<AgentIdentity, 'userId' | 'keyId'>): void
   /** Writes what was noted. Also runs by itself once a minute, and when `stop` is called. */
   write(): Promise<void>
   stop(): Promise<void>

@@ -20,11 +20,18 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
       components: {
         securitySchemes: {
           person: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of a signed-in person' },
+          script: {
+            type: 'apiKey',
+            in: 'header',
+            name: 'X-API-Key',
+            description: 'A personal key, with the scope named there; `Authorization: Bearer` works too',
+          },
           agent: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: "A router's key; `Authorization: Bearer` works too" },
         },
       },
       tags: [
         { name: 'auth', description: 'Signing in' },
+        { name: 'account', description: 'Your account, and keys for your own scripts' },
         { name: 'routers', description: 'Routers and their keys' },
         { name: 'devices', description: 'What is on the networks' },
         { name: 'lists', description: 'Whitelist and blacklist of a router' },

@@ -12,7 +12,7 @@ export const PROBLEMS = {
   'not-found': { status: 404, title: 'No such resource' },
   conflict: { status: 409, title: 'The request conflicts with existing data' },
   'email-taken': { status: 409, title: 'An account with this e-mail address exists' },
-  'key-limit': { status: 409, title: 'The router already has two live keys' },
+  'key-limit': { status: 409, title: 'There are as many live keys as there may be' },
   'scan-conflict': { status: 409, title: 'A scan with this id and another body was recorded' },
   'on-other-list': { status: 409, title: 'The device is on the other list of this router' },
   protected: { status: 409, title: 'The router itself and its infrastructure cannot be blocked' },

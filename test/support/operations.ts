@@ -27,13 +27,15 @@ export type Operation = {
   summary: string | undefined
   tags: string[]
   door: 'anyone' | 'person' | 'agent'
+  /** Every way in, the first of which is `door`; none where anyone may enter. */
+  doors: string[]
   /** Of a JSON body. */
   body: Schema | undefined
   parameters: { in: 'query' | 'path'; name: string; schema: Schema }[]
   responses: Record<string, { content?: Record<string, { schema: { $ref?: string } }> }>
 }
 
-type Documented = Omit<Operation, 'name' | 'method' | 'path' | 'door' | 'body' | 'parameters'> & {
+type Documented = Omit<Operation, 'name' | 'method' | 'path' | 'door' | 'doors' | 'body' | 'parameters'> & {
   security?: Record<string, unknown>[]
   parameters?: (Operation['parameters'][number] & { example?: unknown })[]
   requestBody?: { content: Record<string, { schema: Schema }> }
@@ -49,6 +51,7 @@ export function operationsOf(openapi: { paths: Record<string, Record<string, Doc
       summary,
       tags,
       door: (Object.keys(security[0] ?? {})[0] ?? 'anyone') as Operation['door'],
+      doors: security.flatMap((way) => Object.keys(way)),
       body: requestBody?.content['application/json']?.schema,
       parameters: parameters.map(({ example, schema, ...rest }) => ({
         ...rest,
