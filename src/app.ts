@@ -1,4 +1,5 @@
 /** The whole route tree on one screen: who may enter where, and what each part is handed. */
+import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
@@ -12,10 +13,12 @@ import { collectLastUse } from './auth/last-use.ts'
 import { openLater } from './auth/later.ts'
 import { openLockout } from './auth/lockout.ts'
 import { openPasswords } from './auth/passwords.ts'
+import { openRefreshCookie } from './auth/refresh-cookie.ts'
 import { openRefreshTokens } from './auth/refresh-tokens.ts'
 import { answerProvenKeys, requireAgent } from './auth/require-agent.ts'
 import { noteKeyUse, offerKey, requireUser, requireUserOrKey } from './auth/require-user.ts'
-import { accountRoutes, signInRoutes } from './auth/routes.ts'
+import { signInRoutes } from './auth/routes.ts'
+import { loginSessionRoutes, refreshRoutes } from './auth/session-routes.ts'
 import { openSignIn } from './auth/sign-in.ts'
 import type { Config } from './config.ts'
 import type { Migration } from './database/migrations.ts'
@@ -78,7 +81,10 @@ export async function buildApp({
   const accessTokens = openAccessTokens(app, { keyring, lifetime: config.accessTokenSeconds })
   const refreshTokens = openRefreshTokens(keyring)
   const passwords = openPasswords({ pepper: secrets.pepper, ...config.passwords })
-  const signIn = openSignIn({ accessTokens, refreshTokens, accessTokenSeconds: config.accessTokenSeconds, lifetime: config.session })
+  const { maxDays } = config.session
+  const refreshCookie = openRefreshCookie({ keys: keyring.csrfTokens, refreshTokens, origins: config.corsOrigins, maxDays })
+  const { accessTokenSeconds, session: lifetime } = config
+  const signIn = openSignIn({ accessTokens, refreshTokens, refreshCookie, accessTokenSeconds, lifetime })
   const lockout = openLockout({ keys: keyring.guesses, ...config.lockout })
   const later = openLater((err) => app.log.warn({ err }, 'what an answer did not wait for has failed'))
   const lastUse = collectLastUse({ withSession, onError: (err) => app.log.warn({ err }, 'last use of keys was not written') })
@@ -107,10 +113,12 @@ export async function buildApp({
   await app.register(helmet, {
     contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false },
   })
+  await app.register(cookie)
   await app.register(cors, {
     origin: config.corsOrigins,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    credentials: false,
+    // The refresh cookie of apps that want one; to exact origins only.
+    credentials: config.corsOrigins.length > 0,
     exposedHeaders: ['x-request-id', 'retry-after'],
     maxAge: 600,
   })
@@ -124,20 +132,19 @@ export async function buildApp({
       prefix: '/api/auth',
       withSession,
       signIn,
-      refreshTokens,
       passwords,
       lockout,
       later,
-      session: config.session,
       minPasswordLength: config.passwords.minLength,
     })
+    await scope.register(refreshRoutes, { prefix: '/api/auth', withSession, signIn, refreshTokens, refreshCookie, lifetime })
   })
 
   await app.register(async function users(scope) {
     scope.addHook('onRequest', requireUser(accessTokens))
     const routerExists: Parameters<typeof keyRoutes>[1]['routerExists'] = async (identity, id) =>
       (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
-    await scope.register(accountRoutes, { prefix: '/api/auth', withSession })
+    await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie })
     await scope.register(keyRoutes, { prefix: '/api/routers', withSession, holder: 'router', routerExists })
     await scope.register(keyRoutes, { prefix: '/api/users', withSession, holder: 'person', routerExists })
   })

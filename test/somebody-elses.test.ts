@@ -45,6 +45,7 @@ async function ownedBy(owner: Person, { path }: Operation): Promise<Ids> {
       await make('POST', `/api/devices/${deviceId}/override`, { decision: 'allow' })
       return deviceId
     },
+    '/api/auth/sessions/': async () => (await owner.call('GET', '/api/auth/sessions')).json().items[0].id,
     '/api/devices/': async () => deviceId,
     '/api/routers/': async () => routerId,
     '/api/whitelist': () => make('POST', '/api/whitelist', { deviceId }),

@@ -1,3 +1,5 @@
+import { problem } from '../http/problem.ts'
+
 /** Who the database sees in one transaction. An identity only claims: the transaction's first statement proves it, or it is 401. */
 export type Identity = UserIdentity | KeyIdentity | AgentIdentity | AuthIdentity | AdminIdentity
 
@@ -14,6 +16,15 @@ export type AgentIdentity = { kind: 'agent'; userId: string; keyId: string; sha2
 export type AuthIdentity =
   | { kind: 'auth'; userId?: never; sessionId?: never; act?: never }
   | { kind: 'auth'; userId: string; sessionId: string; act?: Act | undefined }
+
+/** Nobody yet. */
+export const SIGN_IN: AuthIdentity = { kind: 'auth' }
+
+/** The same person, through the login that may touch credentials. @throws Problem `unauthenticated` when it is no person */
+export function asAuth(identity: Identity | null): AuthIdentity & { userId: string; sessionId: string } {
+  if (identity?.kind !== 'user') throw problem('unauthenticated')
+  return { ...identity, kind: 'auth' }
+}
 
 /** A signed-in person who asks as an administrator; whether they are one, the database says. */
 export type AdminIdentity = { kind: 'admin'; userId: string; sessionId: string; act?: Act | undefined }

@@ -8,7 +8,7 @@ import { problem } from '../http/problem.ts'
 import { answers, Nullable, pageOf } from '../http/schemas.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { makeApiKey } from './api-keys.ts'
-import type { AuthIdentity, Identity } from './identity.ts'
+import { asAuth, type Identity } from './identity.ts'
 import { addKey, holdKey, type KeyValues, listKeys, retireKey, revokeKey } from './key-repository.ts'
 import { AddPersonalKey, AddRouterKey, AGENT_SCOPES, HOLDERS, Key, ListKeys, NewKey, RotateKey } from './key-schema.ts'
 
@@ -121,12 +121,6 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       return reply.code(201).send(rotated)
     },
   )
-}
-
-/** The same person, through the login that may touch credentials. */
-function asAuth(identity: Identity | null): AuthIdentity & { userId: string } {
-  if (identity?.kind !== 'user') throw problem('unauthenticated')
-  return { ...identity, kind: 'auth' }
 }
 
 function newKey(userId: string, { routerId, name, scopes, expiresAt }: Pick<KeyValues, 'routerId' | 'name' | 'scopes' | 'expiresAt'>) {

@@ -9,7 +9,7 @@ export type SigningKey = { kid: string; secret: Buffer }
 export type SigningKeys = readonly [current: SigningKey, ...previous: SigningKey[]]
 
 /** One set of keys for each purpose, so that no kind of token can pass for another. */
-export type Keyring = { accessTokens: SigningKeys; refreshTokens: SigningKeys; guesses: SigningKeys }
+export type Keyring = { accessTokens: SigningKeys; refreshTokens: SigningKeys; guesses: SigningKeys; csrfTokens: SigningKeys }
 
 /** `previous` is the secret that `current` replaced; keep it for as long as a refresh token may lie idle. */
 export type MasterSecrets = { current: string; previous?: string | undefined }
@@ -30,5 +30,10 @@ export function openKeyring({ current, previous }: MasterSecrets): Keyring {
     signingKey(current, purpose),
     ...(previous === undefined ? [] : [signingKey(previous, purpose)]),
   ]
-  return { accessTokens: keys('access-token'), refreshTokens: keys('refresh-token'), guesses: keys('guess') }
+  return {
+    accessTokens: keys('access-token'),
+    refreshTokens: keys('refresh-token'),
+    guesses: keys('guess'),
+    csrfTokens: keys('csrf-token'),
+  }
 }

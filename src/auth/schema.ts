@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Nullable, Strict, Text } from '../http/schemas.ts'
+import { Instant, Nullable, pageQuery, Strict, Text, Uuid } from '../http/schemas.ts'
 import { User } from '../modules/users/schema.ts'
 
 /** Something before and after one @, with a dot after it; what else an address may be, only a mail to it can tell. */
@@ -11,13 +11,29 @@ const Password = Text({ max: 256, description: '12 to 256 characters, all of whi
 
 export const Register = Strict({ email: Email, password: Password, fullName: Type.Optional(Nullable(Text({ max: 200 }))) })
 export const Login = Strict({ email: Email, password: Password })
-export const Refresh = Strict({ refreshToken: Text({ max: 512 }) })
+export const Refresh = Strict({ refreshToken: Type.Optional(Text({ max: 512 })) })
+
+const { limit, offset } = pageQuery([])
+export const ListLoginSessions = Strict({ limit, offset })
+export const EndLoginSessions = Strict({ keepCurrent: Type.Optional(Type.Boolean({ description: 'Stay signed in here (default false)' })) })
+export const LoginSession = Type.Object(
+  {
+    id: Uuid(),
+    device: Nullable(Type.String({ description: "The browser's or app's own words for itself" })),
+    address: Nullable(Type.String()),
+    createdAt: Instant(),
+    lastUsedAt: Instant(),
+    current: Type.Boolean({ description: 'This is the session that asks' }),
+  },
+  { $id: 'LoginSession' },
+)
 
 export const Tokens = Type.Object(
   {
     user: User,
     accessToken: Type.String(),
-    refreshToken: Type.String(),
+    refreshToken: Type.Optional(Type.String({ description: 'Absent where it went into the cookie' })),
+    csrfToken: Type.Optional(Type.String({ description: 'With `X-Token-Transport: cookie`: send it back as `X-CSRF-Token`' })),
     tokenType: Type.Literal('Bearer'),
     expiresIn: Type.Integer({ description: 'Seconds until the access token expires' }),
   },

@@ -10,6 +10,7 @@ import type { Tx } from '../rls/session.ts'
 import type { AccessTokens } from './access-tokens.ts'
 import { visitorOf } from './act.ts'
 import { recordAct } from './audit.ts'
+import type { RefreshCookie } from './refresh-cookie.ts'
 import type { RefreshTokens } from './refresh-tokens.ts'
 import { addLoginSession, type LoginSession, type SessionLifetime } from './repository.ts'
 import type { Tokens } from './schema.ts'
@@ -18,6 +19,7 @@ import { addToken } from './token-repository.ts'
 export type SignInOptions = {
   accessTokens: AccessTokens
   refreshTokens: RefreshTokens
+  refreshCookie: RefreshCookie
   /** Seconds. */
   accessTokenSeconds: number
   lifetime: SessionLifetime
@@ -36,7 +38,7 @@ export type SignIn = {
 
 const CHALLENGE_MINUTES = 5
 
-export function openSignIn({ accessTokens, refreshTokens, accessTokenSeconds, lifetime }: SignInOptions): SignIn {
+export function openSignIn({ accessTokens, refreshTokens, refreshCookie, accessTokenSeconds, lifetime }: SignInOptions): SignIn {
   return {
     async admit(tx, { hasSecondFactor, ...user }, request, { secondFactorProven = false } = {}) {
       if (hasSecondFactor && !secondFactorProven)
@@ -46,16 +48,15 @@ export function openSignIn({ accessTokens, refreshTokens, accessTokenSeconds, li
       await recordAct(tx, user.id, request, 'success')
       return { user, session }
     },
-    answer(admitted, _request, _reply) {
+    answer(admitted, request, reply) {
       if ('challenge' in admitted) throw problem('second-factor-required', { challenge: admitted.challenge })
       const { user, session } = admitted
-      return {
-        user,
-        accessToken: accessTokens.sign({ userId: user.id, sessionId: session.id }),
-        refreshToken: refreshTokens.issue({ userId: user.id, sessionId: session.id, counter: session.counter }),
-        tokenType: 'Bearer',
-        expiresIn: accessTokenSeconds,
-      }
+      const accessToken = accessTokens.sign({ userId: user.id, sessionId: session.id })
+      const refreshToken = refreshTokens.issue({ userId: user.id, sessionId: session.id, counter: session.counter })
+      const tokens = { user, accessToken, tokenType: 'Bearer', expiresIn: accessTokenSeconds } as const
+      return refreshCookie.isWanted(request)
+        ? { ...tokens, csrfToken: refreshCookie.write(reply, refreshToken, session.id) }
+        : { ...tokens, refreshToken }
     },
   }
 }

@@ -1,0 +1,46 @@
+/** A person's login sessions, for their own list: named by a public id, since the real one opens transactions. */
+import type { Tx } from '../rls/session.ts'
+
+export type ListedSession = {
+  id: string
+  device: string | null
+  address: string | null
+  createdAt: Date
+  lastUsedAt: Date
+  current: boolean
+}
+
+const LIVE = 'user_id = $1 and ended_at is null and idle_expires_at > now() and expires_at > now()'
+
+/** The live ones, the last used first. */
+export const listLoginSessions = (tx: Tx, userId: string, currentId: string) =>
+  tx.query<ListedSession>({
+    name: 'list login sessions',
+    text: `select public_id as id, device, host(address) as address, created_at as "createdAt", last_used_at as "lastUsedAt", id = $2 as current
+      from user_login_sessions where ${LIVE} order by last_used_at desc, public_id`,
+    values: [userId, currentId],
+  })
+
+/** @returns whether there was such a live session of theirs */
+export async function endLoginSessionByPublicId(tx: Tx, userId: string, publicId: string): Promise<boolean> {
+  const ended = await tx.query({
+    name: 'end login session by public id',
+    text: `update user_login_sessions set ended_at = now(), end_reason = 'revoked' where ${LIVE} and public_id = $2 returning public_id`,
+    values: [userId, publicId],
+  })
+  return ended.length > 0
+}
+
+/** Ends every live session, or all but `keep`. */
+export async function endLoginSessions(
+  tx: Tx,
+  userId: string,
+  reason: 'revoked' | 'password-changed' | 'deactivated',
+  keep: string | null = null,
+): Promise<void> {
+  await tx.query({
+    name: 'end login sessions',
+    text: `update user_login_sessions set ended_at = now(), end_reason = $2 where user_id = $1 and ended_at is null and ($3::uuid is null or id <> $3)`,
+    values: [userId, reason, keep],
+  })
+}

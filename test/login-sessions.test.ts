@@ -1,0 +1,195 @@
+/** Where somebody is signed in, and how that ends: at the very next request, on every server. */
+import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { comparable, expectProblem } from './support/problems.ts'
+import { openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await sharedWorld()
+})
+
+type Session = { id: string; device: string | null; address: string; createdAt: string; lastUsedAt: string; current: boolean }
+const login = async ({ email, password }: Person, device = 'Firefox on Linux') =>
+  (await world.send('POST', '/api/auth/login', { body: { email, password }, headers: { 'user-agent': device } })).json()
+const as = (accessToken: string) => ({ headers: { authorization: `Bearer ${accessToken}` } })
+const me = (accessToken: string) => world.send('GET', '/api/auth/me', as(accessToken))
+const refresh = (refreshToken: string) => world.send('POST', '/api/auth/refresh', { body: { refreshToken } })
+const list = async (person: Person): Promise<Session[]> => (await person.call('GET', '/api/auth/sessions')).json().items
+
+describe('login sessions', () => {
+  it('are listed with their device, address and times, and which one asks; not by what opens transactions, T24', async () => {
+    const ada = await world.person()
+    const { accessToken } = await login(ada)
+    const answer = await world.send('GET', '/api/auth/sessions', as(accessToken))
+    const { items, total } = answer.json()
+    expect(total).toBe(2)
+    const current = items.filter((session: Session) => session.current)
+    expect(current).toEqual([
+      {
+        id: expect.any(String),
+        device: 'Firefox on Linux',
+        address: '127.0.0.1',
+        createdAt: expect.stringMatching(/Z$/),
+        lastUsedAt: expect.stringMatching(/Z$/),
+        current: true,
+      },
+    ])
+    for (const { id } of await rowsOf('select id from user_login_sessions where user_id = $1', [ada.id]))
+      expect(answer.body).not.toContain(id)
+  })
+
+  it('end one by one: access and refresh token are dead at the next request, T22', async () => {
+    const ada = await world.person()
+    const { accessToken, refreshToken } = await login(ada, 'phone')
+    const [phone] = (await list(ada)).filter(({ device }) => device === 'phone')
+    expect((await ada.call('DELETE', `/api/auth/sessions/${phone?.id}`)).statusCode).toBe(204)
+    expectProblem(await me(accessToken), 401, 'unauthenticated')
+    expectProblem(await refresh(refreshToken), 401, 'unauthenticated')
+    expect((await me(ada.accessToken)).statusCode).toBe(200)
+    expectProblem(await ada.call('DELETE', `/api/auth/sessions/${phone?.id}`), 404, 'not-found')
+    expect((await list(ada)).map(({ device }) => device)).not.toContain('phone')
+  })
+
+  it('end all at once, or all others', async () => {
+    const ada = await world.person()
+    const others = await Promise.all([login(ada), login(ada)])
+    expect((await ada.call('DELETE', '/api/auth/sessions/all?keepCurrent=true')).statusCode).toBe(204)
+    for (const { accessToken, refreshToken } of others) {
+      expectProblem(await me(accessToken), 401, 'unauthenticated')
+      expectProblem(await refresh(refreshToken), 401, 'unauthenticated')
+    }
+    expect(await list(ada)).toHaveLength(1)
+    expect((await ada.call('DELETE', '/api/auth/sessions/all')).statusCode).toBe(204)
+    expectProblem(await me(ada.accessToken), 401, 'unauthenticated')
+  })
+
+  it('are nobody else’s to see or end', async () => {
+    const [ada, bob] = await Promise.all([world.person(), world.person()])
+    const [{ id } = { id: '' }] = await list(ada)
+    const unknown = await bob.call('DELETE', '/api/auth/sessions/7e5f1c1e-0000-4000-8000-000000000000')
+    expect(comparable(await bob.call('DELETE', `/api/auth/sessions/${id}`))).toEqual(comparable(unknown))
+    await bob.call('DELETE', '/api/auth/sessions/all')
+    expect((await me(ada.accessToken)).statusCode).toBe(200)
+  })
+
+  it('end on every server at once; so do a deactivated account and a role that is taken away, T22 T23', async () => {
+    const ada = await world.person()
+    const other = await openServer({}, inject('database'), {
+      secrets: { jwtSecret: SECRET, pepper: SECRET },
+    })
+    const first = await openServer({}, inject('database'), { secrets: { jwtSecret: SECRET, pepper: SECRET } })
+    onTestFinished(async () => void (await Promise.all([other.close(), first.close()])))
+    const [here, there] = [worldOf(first), worldOf(other)]
+    const eve = await here.person()
+    const seenThere = (accessToken: string, url = '/api/auth/me') => there.send('GET', url, as(accessToken))
+    expect((await seenThere(eve.accessToken)).statusCode).toBe(200)
+    // An access token of another installation is none.
+    expectProblem(await seenThere(ada.accessToken), 401, 'unauthenticated')
+    await eve.call('DELETE', '/api/auth/sessions/all')
+    expectProblem(await seenThere(eve.accessToken), 401, 'unauthenticated')
+
+    const { accessToken } = (await there.send('POST', '/api/auth/login', { body: { email: eve.email, password: eve.password } })).json()
+    await rowsOf('update users set is_active = false where id = $1', [eve.id])
+    expectProblem(await here.send('GET', '/api/auth/me', as(accessToken)), 401, 'unauthenticated')
+  })
+})
+
+const SECRET = 'a secret of a test, shared by two servers of it, 32 bytes and more'
+
+describe('the refresh cookie', () => {
+  const NAME = '__Host-netpilot-refresh'
+  const COOKIE_MODE = { 'x-token-transport': 'cookie' }
+  const signIn = async ({ email, password }: Person) => {
+    const answer = await world.send('POST', '/api/auth/login', { body: { email, password }, headers: COOKIE_MODE })
+    const [set] = [answer.headers['set-cookie']].flat()
+    return { ...answer.json(), set: String(set), cookie: String(set).split(';', 1)[0] ?? '' }
+  }
+  const refreshBy = (headers: Record<string, string>) => world.send('POST', '/api/auth/refresh', { headers })
+
+  it('is there for who asks: HttpOnly, Secure, SameSite=Strict, and the token nowhere else', async () => {
+    const { set, cookie, ...tokens } = await signIn(await world.person())
+    expect(Object.keys(tokens).sort()).toEqual(['accessToken', 'csrfToken', 'expiresIn', 'tokenType', 'user'])
+    expect(set).toMatch(new RegExp(`^${NAME}=npr_[\\w-]+; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict$`))
+    const plain = await world.person()
+    expect(plain.refreshToken).toMatch(/^npr_/)
+  })
+
+  it('refreshes with its CSRF token, into a new cookie, and signing out takes it away', async () => {
+    const { cookie, csrfToken } = await signIn(await world.person())
+    const answer = await refreshBy({ cookie, 'x-csrf-token': csrfToken })
+    expect(answer.statusCode, answer.body).toBe(200)
+    const [set] = [answer.headers['set-cookie']].flat()
+    expect(answer.json()).toMatchObject({ csrfToken })
+    expect(answer.body).not.toContain('npr_')
+    expect(String(set).split(';', 1)[0]).not.toBe(cookie)
+    const out = await world.send('POST', '/api/auth/logout', { headers: { ...as(answer.json().accessToken).headers, cookie } })
+    expect([out.headers['set-cookie']].flat()[0]).toMatch(new RegExp(`^${NAME}=; .*Expires=Thu, 01 Jan 1970`))
+  })
+
+  it('is of no use to a page elsewhere: without the token, with another’s, from another origin, in another content type, T27', async () => {
+    const server = await openServer({ CORS_ORIGINS: 'https://app.example.com' })
+    onTestFinished(server.close)
+    const there = worldOf(server)
+    const [ada, bob] = await Promise.all([there.person(), there.person()])
+    const signInThere = async ({ email, password }: Person) => {
+      const answer = await there.send('POST', '/api/auth/login', { body: { email, password }, headers: COOKIE_MODE })
+      return { cookie: String([answer.headers['set-cookie']].flat()[0]).split(';', 1)[0] ?? '', csrf: answer.json().csrfToken as string }
+    }
+    const [{ cookie, csrf }, other] = await Promise.all([signInThere(ada), signInThere(bob)])
+    const send = (headers: Record<string, string>, body?: string) =>
+      there.send('POST', '/api/auth/refresh', { headers: { cookie, ...headers }, ...(body !== undefined && { body }) })
+    for (const [headers, body] of [
+      [{}],
+      [{ 'x-csrf-token': 'x' }],
+      [{ 'x-csrf-token': other.csrf }],
+      [{ 'x-csrf-token': csrf, origin: 'https://evil.example' }],
+      [{ 'x-csrf-token': csrf, origin: 'https://evilapp.example.com' }],
+      [{ 'x-csrf-token': csrf, origin: 'null' }],
+      [{ 'x-csrf-token': csrf, 'sec-fetch-site': 'cross-site' }],
+      [{ 'content-type': 'text/plain', origin: 'https://evil.example' }, '{}'],
+      [{ 'content-type': 'text/plain' }, '{}'],
+    ] as [Record<string, string>, string?][])
+      expectProblem(await send(headers, body), 403, 'cross-site')
+    // Nothing of that used the token up.
+    expect((await send({ 'x-csrf-token': csrf, origin: 'https://app.example.com' })).statusCode).toBe(200)
+  })
+
+  it('goes where CORS lets exact origins only send it, T28', async () => {
+    const server = await openServer({ CORS_ORIGINS: 'https://app.example.com' })
+    onTestFinished(server.close)
+    const preflight = (origin: string) =>
+      worldOf(server).send('OPTIONS', '/api/auth/refresh', { headers: { origin, 'access-control-request-method': 'POST' } })
+    const allowed = (await preflight('https://app.example.com')).headers
+    expect(allowed).toMatchObject({ 'access-control-allow-origin': 'https://app.example.com', 'access-control-allow-credentials': 'true' })
+    for (const origin of ['https://evilapp.example.com', 'null', 'http://app.example.com', 'https://app.example.com.evil.example'])
+      expect((await preflight(origin)).headers['access-control-allow-origin']).toBeUndefined()
+  })
+
+  it('is never written into a log, T39', async () => {
+    const server = await openServer({ LOG_LEVEL: 'trace' })
+    onTestFinished(server.close)
+    const there = worldOf(server)
+    const { email, password } = await there.person()
+    const answer = await there.send('POST', '/api/auth/login', { body: { email, password }, headers: COOKIE_MODE })
+    const cookie = String([answer.headers['set-cookie']].flat()[0]).split(';', 1)[0] ?? ''
+    await there.send('POST', '/api/auth/refresh', { headers: { cookie, 'x-csrf-token': 'wrong' } })
+    await there.send('POST', '/api/auth/refresh', { headers: { cookie, 'x-csrf-token': answer.json().csrfToken } })
+    const log = server.logged.join('\n')
+    expect(log).toContain('/api/auth/refresh')
+    for (const secret of [cookie.split('=')[1] ?? '', answer.json().csrfToken]) expect(log).not.toContain(secret)
+  })
+})
+
+describe('a replayed refresh token', () => {
+  it('ends the session and stands in the log of its owner, T21', async () => {
+    const ada = await world.person()
+    const { refreshToken } = (await refresh(ada.refreshToken)).json()
+    await rowsOf(`update user_login_sessions set rotated_at = now() - interval '1 minute' where user_id = $1`, [ada.id])
+    expectProblem(await refresh(ada.refreshToken), 401, 'unauthenticated')
+    expectProblem(await refresh(refreshToken), 401, 'unauthenticated')
+    expectProblem(await me(ada.accessToken), 401, 'unauthenticated')
+    expect(
+      await rowsOf(`select act, outcome, detail from user_audit_log where user_id = $1 order by sequence desc limit 1`, [ada.id]),
+    ).toEqual([{ act: 'refresh', outcome: 'failure', detail: { reason: 'reuse' } }])
+  })
+})
