@@ -15,8 +15,8 @@ import { openLockout } from './auth/lockout.ts'
 import { openPasswords } from './auth/passwords.ts'
 import { openRefreshCookie } from './auth/refresh-cookie.ts'
 import { openRefreshTokens } from './auth/refresh-tokens.ts'
-import { answerProvenKeys, requireAgent } from './auth/require-agent.ts'
-import { noteKeyUse, offerKey, requireUser, requireUserOrKey } from './auth/require-user.ts'
+import { answerProven, requireAgent } from './auth/require-agent.ts'
+import { noteKeyUse, offerKey, requireAdmin, requireUser, requireUserOrKey } from './auth/require-user.ts'
 import { signInRoutes } from './auth/routes.ts'
 import { loginSessionRoutes, refreshRoutes } from './auth/session-routes.ts'
 import { openSignIn } from './auth/sign-in.ts'
@@ -30,6 +30,8 @@ import { handleErrors, ProblemDocument } from './http/problem.ts'
 import { serverOptions } from './http/server-options.ts'
 import { createValidatorCompiler, parseJsonBodies } from './http/validation.ts'
 import { accessListRoutes } from './modules/access-lists/routes.ts'
+import { adminRoutes } from './modules/admin/routes.ts'
+import { auditRoutes, ownAuditRoutes } from './modules/audit/routes.ts'
 import { blockRoutes } from './modules/blocks/routes.ts'
 import { inboxRoutes } from './modules/devices/inbox-routes.ts'
 import { mergeRoutes } from './modules/devices/merge-routes.ts'
@@ -146,6 +148,7 @@ export async function buildApp({
       (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
     await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie })
     await scope.register(keyRoutes, { prefix: '/api/routers', withSession, holder: 'router', routerExists })
+    await scope.register(ownAuditRoutes, { prefix: '/api/users', withSession })
     await scope.register(keyRoutes, { prefix: '/api/users', withSession, holder: 'person', routerExists })
   })
 
@@ -155,7 +158,7 @@ export async function buildApp({
       scope.addHook('onRequest', requireUserOrKey(accessTokens, area, options))
       scope.addHook('onResponse', noteKeyUse(lastUse))
       scope.addHook('onRoute', (route) => offerKey(route, area, options))
-      scope.setErrorHandler(answerProvenKeys(withSession))
+      scope.setErrorHandler(answerProven(withSession))
       await enter(scope)
     })
   await homes('routers', (scope) => scope.register(routerRoutes, { prefix: '/api/routers', withSession, onlineMinutes }))
@@ -177,9 +180,16 @@ export async function buildApp({
     await scope.register(overrideRoutes, { prefix: '/api/devices', withSession })
   })
 
+  await app.register(async function admins(scope) {
+    scope.addHook('onRequest', requireAdmin(accessTokens))
+    scope.setErrorHandler(answerProven(withSession))
+    await scope.register(adminRoutes, { prefix: '/api/admin', withSession, onlineMinutes })
+    await scope.register(auditRoutes, { prefix: '/api/admin', withSession })
+  })
+
   await app.register(async function agents(scope) {
     scope.addHook('onRequest', requireAgent)
-    scope.setErrorHandler(answerProvenKeys(withSession))
+    scope.setErrorHandler(answerProven(withSession))
     await scope.register(scanRoutes, { prefix: '/api/agent', asAgent, ...config.scans })
     await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing, onlineMinutes })
   })

@@ -9,11 +9,13 @@ let world: World
 let operations: Operation[]
 let ada: Person
 let router: Router
+let root: Person
 beforeAll(async () => {
   world = await sharedWorld()
   operations = await listOperations(world)
   ada = await world.person()
   router = await ada.router()
+  root = await world.administrator()
 })
 
 /** As whoever may enter: the person, the person's agent, or nobody in particular. */
@@ -21,7 +23,7 @@ const enter = (
   operation: Operation,
   { values = {}, ...options }: Parameters<World['send']>[2] & { values?: Record<string, string> } = {},
 ) => {
-  const call = { person: ada.call, agent: router.call, anyone: world.send }[operation.door]
+  const call = { person: ada.call, admin: root.call, agent: router.call, anyone: world.send }[operation.door]
   return call(operation.method, urlOf(operation, values), options)
 }
 const withBodies = () => operations.flatMap((operation) => (operation.body ? [{ operation, body: operation.body }] : []))
@@ -72,7 +74,10 @@ describe('the OpenAPI document', () => {
   it('names the door of every route under /api but those for signing in', () => {
     const open = operations.filter(({ path, door }) => path.startsWith('/api/') && door === 'anyone').map(({ name }) => name)
     expect(open).toEqual(['POST /api/auth/register', 'POST /api/auth/login', 'POST /api/auth/refresh'])
-    for (const { path, door } of operations) expect(door === 'agent', path).toBe(path.startsWith('/api/agent/'))
+    for (const { path, door } of operations) {
+      expect(door === 'agent', path).toBe(path.startsWith('/api/agent/'))
+      expect(door === 'admin', path).toBe(path.startsWith('/api/admin/'))
+    }
   })
 })
 
@@ -178,7 +183,7 @@ describe('every parameter', () => {
         const answer = await enter(operation, { ...options, ...(part === 'path' ? { values: hostile } : { query: hostile }) })
         expectFault(answer, `/${part === 'path' ? 'params' : 'querystring'}/${name}`, operation.name)
         if (part === 'path') continue
-        const call = operation.door === 'agent' ? router.call : ada.call
+        const call = operation.door === 'agent' ? router.call : operation.door === 'admin' ? root.call : ada.call
         const twice = `${urlOf(operation, {})}?${name}=${value}&${name}=${value}`
         expectFault(await call(operation.method, twice, options), `/querystring/${name}`, operation.name)
       }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { listOperations, type Operation, sampleOf, urlOf } from './support/operations.ts'
 import { comparable } from './support/problems.ts'
-import { newMac, type Person, sharedWorld } from './support/world.ts'
+import { newMac, type Person, rowsOf, sharedWorld } from './support/world.ts'
 
 /** What ids a request may name: one router's, and what it has. */
 type Ids = Record<'routerId' | 'keyId' | 'deviceId' | 'otherId' | 'mac' | 'otherMac' | 'id' | 'key', string>
@@ -105,6 +105,13 @@ describe.concurrent('what belongs to somebody else', () => {
       const owners = await ask(ada, operation, ids)
       expect(owners.statusCode, owners.body).toBeLessThan(300)
       expect(comparable(owners)).not.toEqual(unknown)
+      // What changed something is on the record of who did it, and of nobody else.
+      const recorded = (person: Person) =>
+        rowsOf('select from user_audit_log where user_id = $1 and act = $2', [person.id, operation.operationId])
+      const isAct = operation.method !== 'GET' && operation.operationId !== 'previewPolicy'
+      expect((await recorded(ada)).length).toBeGreaterThanOrEqual(isAct ? 1 : 0)
+      // (A bulk answers each entry by itself, and bob made a router of his own.)
+      if (!/^(bulk|addRouter)/.test(String(operation.operationId))) expect(await recorded(bob)).toEqual([])
     },
   )
 

@@ -12,10 +12,10 @@ export const requireAgent: onRequestAsyncHookHandler = async (request) => {
 }
 
 /**
- * The error handler where keys open the door. What is wrong with a request is for the holder of a live key to learn: a revoked key is 401
- * even with a body that could never be accepted.
+ * The error handler of doors that only the database can hold: for keys, and for administrators. What is wrong with a request is for those to
+ * learn who may enter: a revoked key is 401, and administration is 404, even with a body that could never be accepted.
  */
-export function answerProvenKeys(withSession: WithSession) {
+export function answerProven(withSession: WithSession) {
   return async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const isAboutRequest = ['invalid-request', 'too-large', 'unsupported-media-type'].includes(toProblem(error).code)
     if (!request.identity || request.identity.kind === 'user' || !isAboutRequest) return sendProblem(error, request, reply)

@@ -15,6 +15,18 @@ export function requireUser(accessTokens: AccessTokens): onRequestAsyncHookHandl
   }
 }
 
+/** The door of the scope `admins`: a signed-in person. Whether they are an administrator the session asks the database, and 404 is the answer. */
+export function requireAdmin(accessTokens: AccessTokens): onRequestAsyncHookHandler {
+  return async (request) => {
+    const bearer = accessTokens.verify(bearerOf(request) ?? '')
+    if (!bearer) throw problem('unauthenticated')
+    const { id = null } = (request.params ?? {}) as { id?: string }
+    const act = actOf(request)
+    // The log that it stands in is that of the account it is about.
+    request.identity = { kind: 'admin', ...bearer, act: act && { ...act, targetId: id } }
+  }
+}
+
 /** The door of the scope `homes`: a signed-in person, or a script of theirs whose personal key is for this area. That it is, the session proves. */
 export function requireUserOrKey(accessTokens: AccessTokens, area: Area, { readOnly = false } = {}): onRequestAsyncHookHandler {
   const asUser = requireUser(accessTokens)

@@ -37,10 +37,11 @@ export async function endLoginSessions(
   userId: string,
   reason: 'revoked' | 'password-changed' | 'deactivated',
   keep: string | null = null,
-): Promise<void> {
+): Promise<true> {
   await tx.query({
     name: 'end login sessions',
     text: `update user_login_sessions set ended_at = now(), end_reason = $2 where user_id = $1 and ended_at is null and ($3::uuid is null or id <> $3)`,
     values: [userId, reason, keep],
   })
+  return true
 }

@@ -20,6 +20,7 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
       components: {
         securitySchemes: {
           person: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of a signed-in person' },
+          admin: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of an administrator' },
           script: {
             type: 'apiKey',
             in: 'header',
@@ -40,6 +41,7 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
         { name: 'schedules', description: 'Recurring windows, and overrides' },
         { name: 'settings', description: 'What frontends keep for a person or a router' },
         { name: 'policy', description: 'What is decided for each device, and why' },
+        { name: 'admin', description: 'Accounts, for administrators; 404 for everybody else' },
         { name: 'agent', description: 'For the software on a router' },
         { name: 'health', description: 'For operators' },
       ],

@@ -3,11 +3,12 @@ import type pg from 'pg'
 import type { Identity } from '../auth/identity.ts'
 
 /**
- * The statement that records the act of a session that changed something; none for agents, whose scans are their record. What was made
- * (`result.id`) is the target where the path names none. An administrator's act stands in the log of the account that it is about.
+ * The statement that records the act of a session that changed something: none when the work answers that it found nothing (undefined, null
+ * or false), and none for agents, whose scans are their record. What was made (`result.id`) is the target where the path names none. An administrator's act stands in the log of the account that it is about.
  */
 export function recordOf(identity: Identity, result: unknown, readOnly: boolean): pg.QueryConfig[] {
-  if (readOnly || identity.kind === 'agent' || !identity.act) return []
+  if (readOnly || result === undefined || result === null || result === false) return []
+  if (identity.kind === 'agent' || !identity.act) return []
   const { operation, targetKind, targetId, address } = identity.act
   const target = targetId ?? idOf(result)
   return identity.kind === 'admin'
@@ -16,6 +17,6 @@ export function recordOf(identity: Identity, result: unknown, readOnly: boolean)
 }
 
 function idOf(result: unknown): string | null {
-  const { id } = (result ?? {}) as { id?: unknown }
+  const { id } = result as { id?: unknown }
   return typeof id === 'string' ? id : null
 }

@@ -26,7 +26,7 @@ export type Operation = {
   operationId: string | undefined
   summary: string | undefined
   tags: string[]
-  door: 'anyone' | 'person' | 'agent'
+  door: 'anyone' | 'person' | 'admin' | 'agent'
   /** Every way in, the first of which is `door`; none where anyone may enter. */
   doors: string[]
   /** Of a JSON body. */

@@ -133,6 +133,13 @@ export function worldOf({ app }: Pick<TestServer, 'app'>) {
     return somebody
   }
 
+  /** Somebody whom the database knows as an administrator. */
+  const administrator = async (): Promise<Person> => {
+    const somebody = await person()
+    await rowsOf(`update users set role = 'admin' where id = $1`, [somebody.id])
+    return somebody
+  }
+
   const routerOf = (owner: Person, id: string, key: string, keyId: string): Router => {
     const call: Router['call'] = (method, url, options = {}) =>
       send(method, url, { ...options, headers: { 'x-api-key': key, ...options.headers } })
@@ -150,7 +157,7 @@ export function worldOf({ app }: Pick<TestServer, 'app'>) {
     }
   }
 
-  return { app, send, person, routerOf }
+  return { app, send, person, administrator, routerOf }
 }
 
 let shared: Promise<World> | undefined

@@ -115,8 +115,11 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
       },
     },
     async (request, reply) => {
-      const { removed } = await withSession(request.identity, (tx) => changeEntries(tx, list, { remove: [request.params.id] }))
-      if (removed.size === 0) throw problem('not-found')
+      await withSession(request.identity, async (tx) => {
+        const { removed } = await changeEntries(tx, list, { remove: [request.params.id] })
+        if (removed.size === 0) throw problem('not-found')
+        return true
+      })
       return reply.code(204).send(null)
     },
   )

@@ -117,6 +117,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
       await withSession(request.identity, async (tx) => {
         if (!(await holdBlock(tx, id))) throw problem('not-found')
         await endBlock(tx, id)
+        return true
       })
       return reply.code(204).send(null)
     },

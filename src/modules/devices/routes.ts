@@ -105,6 +105,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         const routerId = await removeDevice(tx, request.params.id)
         if (!routerId) throw problem('not-found')
         await wakeRouter(tx, routerId)
+        return true
       })
       return reply.code(204).send(null)
     },

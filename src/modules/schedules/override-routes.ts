@@ -83,6 +83,7 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
         const routerId = await holdRouterOf(tx, { deviceId })
         if (!routerId || !(await findOverride(tx, deviceId))) throw problem('not-found')
         await clearOverrides(tx, { routerId, deviceId })
+        return true
       })
       return reply.code(204).send(null)
     },

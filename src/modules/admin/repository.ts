@@ -1,0 +1,142 @@
+/** Accounts as an administrator sees them: static statements of the admin login, whose policies ask the sealed role. */
+import type { Static } from 'typebox'
+import type { Tx } from '../../rls/session.ts'
+import type { Account as AccountSchema, AnybodysSession, ChangeAccount, ListAccounts, ListSessions, Stats } from './schema.ts'
+
+type Account = Static<typeof AccountSchema>
+type Page<Row> = { items: Row[]; total: number; limit: number; offset: number }
+
+const ACCOUNT = `u.id, u.email, u.full_name as "fullName", u.role, u.is_active as "isActive", u.email_verified_at is not null as "emailVerified",
+  coalesce(c.has_password, false) as "hasPassword", u.google_id is not null as "hasGoogle", c.totp_confirmed_at is not null as "hasSecondFactor",
+  u.created_at as "createdAt", (select max(s.last_used_at) from user_login_sessions s where s.user_id = u.id) as "lastUsedAt",
+  (select count(*)::int from user_routers r where r.user_id = u.id) as routers`
+const FROM = 'from users u left join user_credentials c on c.user_id = u.id'
+const MATCHES = `($1::text is null or strpos(u.email, lower($1)) > 0 or strpos(lower(u.full_name), lower($1)) > 0)
+  and ($2::text is null or u.role = $2) and ($3::boolean is null or u.is_active = $3)`
+
+/** One text an order, since a column cannot be a parameter. */
+const ACCOUNT_ORDER = {
+  email: 'u.email',
+  '-email': 'u.email desc',
+  createdAt: 'u.created_at',
+  '-createdAt': 'u.created_at desc',
+  lastUsedAt: '"lastUsedAt" nulls first',
+  '-lastUsedAt': '"lastUsedAt" desc nulls last',
+} as const
+const SESSION_ORDER = {
+  lastUsedAt: 'last_used_at',
+  '-lastUsedAt': 'last_used_at desc',
+  createdAt: 'created_at',
+  '-createdAt': 'created_at desc',
+} as const
+
+export async function listAccounts(tx: Tx, { search, role, active, sort = 'email', limit, offset }: ListAccounts): Promise<Page<Account>> {
+  const values = [search ?? null, role ?? null, active ?? null]
+  const [items, [counted]] = await Promise.all([
+    tx.query<Account>({
+      name: `list accounts by ${sort}`,
+      text: `select ${ACCOUNT} ${FROM} where ${MATCHES} order by ${ACCOUNT_ORDER[sort]}, u.id limit $4 offset $5`,
+      values: [...values, limit, offset],
+    }),
+    tx.query<{ total: number }>({ name: 'count accounts', text: `select count(*)::int as total from users u where ${MATCHES}`, values }),
+  ])
+  return { items, total: counted?.total ?? 0, limit, offset }
+}
+
+export async function findAccount(tx: Tx, id: string): Promise<Account | undefined> {
+  const [account] = await tx.query<Account>({ name: 'find account', text: `select ${ACCOUNT} ${FROM} where u.id = $1`, values: [id] })
+  return account
+}
+
+/** @returns undefined when the address is taken */
+export async function addAccount(
+  tx: Tx,
+  { email, fullName = null, role = 'user' }: { email: string; fullName?: string | null; role?: Account['role'] },
+): Promise<{ id: string } | undefined> {
+  const [added] = await tx.query<{ id: string }>({
+    name: 'add account',
+    text: 'insert into users (email, full_name, role) values ($1, $2, $3) on conflict (email) do nothing returning id',
+    values: [email, fullName, role],
+  })
+  return added
+}
+
+/** Who is deactivated is signed out as well, everywhere. */
+export async function changeAccount(tx: Tx, id: string, { role, isActive }: Static<typeof ChangeAccount>): Promise<boolean> {
+  const changed = await tx.query({
+    name: 'change account',
+    text: 'update users set role = coalesce($2, role), is_active = coalesce($3, is_active), updated_at = now() where id = $1 returning id',
+    values: [id, role ?? null, isActive ?? null],
+  })
+  if (isActive === false) await endSessionsOf(tx, id, 'deactivated')
+  return changed.length > 0
+}
+
+/** With everything it owns; its log stays, without personal data. */
+export async function removeAccount(tx: Tx, id: string): Promise<boolean> {
+  await tx.query({ name: 'erase acts', text: 'select ctx.erase_acts($1)', values: [id] })
+  return (await tx.query({ name: 'remove account', text: 'delete from users where id = $1 returning id', values: [id] })).length > 0
+}
+
+export async function endSessionsOf(tx: Tx, userId: string, reason: 'revoked' | 'deactivated'): Promise<true> {
+  await tx.query({
+    name: 'end sessions of',
+    text: 'update user_login_sessions set ended_at = now(), end_reason = $2 where user_id = $1 and ended_at is null',
+    values: [userId, reason],
+  })
+  return true
+}
+
+const LIVE = 'ended_at is null and idle_expires_at > now() and expires_at > now()'
+
+export async function listSessions(
+  tx: Tx,
+  { userId, sort = '-lastUsedAt', limit, offset }: ListSessions,
+): Promise<Page<Static<typeof AnybodysSession>>> {
+  const where = `${LIVE} and ($1::uuid is null or user_id = $1)`
+  const [items, [counted]] = await Promise.all([
+    tx.query<Static<typeof AnybodysSession>>({
+      name: `list sessions by ${sort}`,
+      text: `select public_id as id, user_id as "userId", device, host(address) as address, created_at as "createdAt",
+          last_used_at as "lastUsedAt", least(idle_expires_at, expires_at) as "expiresAt"
+        from user_login_sessions where ${where} order by ${SESSION_ORDER[sort]}, public_id limit $2 offset $3`,
+      values: [userId ?? null, limit, offset],
+    }),
+    tx.query<{ total: number }>({
+      name: 'count sessions',
+      text: `select count(*)::int as total from user_login_sessions where ${where}`,
+      values: [userId ?? null],
+    }),
+  ])
+  return { items, total: counted?.total ?? 0, limit, offset }
+}
+
+export async function endSessionOf(tx: Tx, userId: string, publicId: string): Promise<boolean> {
+  const ended = await tx.query({
+    name: 'end session of',
+    text: `update user_login_sessions set ended_at = now(), end_reason = 'revoked' where user_id = $1 and public_id = $2 and ${LIVE} returning public_id`,
+    values: [userId, publicId],
+  })
+  return ended.length > 0
+}
+
+/** Every act that gives tokens, by its operationId. */
+const SIGN_INS = ['register', 'login', 'signInWithGoogle', 'exchangeCode', 'answerSecondFactor', 'reactivate']
+
+export async function readStats(tx: Tx, onlineMinutes: number): Promise<Static<typeof Stats>> {
+  const [stats] = await tx.query<Static<typeof Stats>>({
+    name: 'read stats',
+    text: `select
+        (select count(*)::int from users) as users,
+        (select count(*)::int from users where is_active) as "activeUsers",
+        (select count(distinct user_id)::int from user_login_sessions where last_used_at > now() - interval '1 day') as "usersSeen",
+        (select count(*)::int from user_audit_log where at > now() - interval '1 day' and act = any($1) and outcome = 'success') as logins,
+        (select count(*)::int from user_audit_log where at > now() - interval '1 day' and act = any($1) and outcome = 'failure') as "failedLogins",
+        (select count(*)::int from user_login_sessions where ${LIVE}) as sessions,
+        (select count(*)::int from user_routers) as routers,
+        (select count(*)::int from user_routers where last_seen > now() - make_interval(mins => $2::int)) as "routersOnline",
+        (select count(*)::int from user_devices where merged_into is null) as devices`,
+    values: [SIGN_INS, onlineMinutes],
+  })
+  return stats as Static<typeof Stats>
+}

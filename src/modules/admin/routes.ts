@@ -1,0 +1,179 @@
+/** Administration of accounts: the only routes through which somebody reads what is not theirs. To everybody else they are 404. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { problem } from '../../http/problem.ts'
+import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import { ownerOf } from '../../rls/mine.ts'
+import type { Tx, WithSession } from '../../rls/session.ts'
+import {
+  changeAccount,
+  endSessionOf,
+  endSessionsOf,
+  findAccount,
+  listAccounts,
+  listSessions,
+  readStats,
+  removeAccount,
+} from './repository.ts'
+import { Account, AnybodysSession, ChangeAccount, ListAccounts, ListSessions, SessionParams, Stats } from './schema.ts'
+
+export const adminRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; onlineMinutes: number }> = async (
+  app,
+  { withSession, onlineMinutes },
+) => {
+  const documented = { tags: ['admin'], security: [{ admin: [] }] }
+  const none = answers({ 204: Type.Null() })
+
+  app.get(
+    '/users',
+    {
+      schema: {
+        ...documented,
+        operationId: 'listAccounts',
+        summary: 'List accounts',
+        querystring: ListAccounts,
+        response: answers({ 200: pageOf(Account) }),
+      },
+    },
+    (request) => withSession(request.identity, (tx) => listAccounts(tx, request.query), { readOnly: true }),
+  )
+
+  app.get(
+    '/users/:id',
+    {
+      schema: {
+        ...documented,
+        operationId: 'getAccount',
+        summary: 'Get an account',
+        params: IdParams,
+        response: answers({ 200: Account }),
+      },
+    },
+    (request) => withSession(request.identity, (tx) => accountOr404(tx, request.params.id), { readOnly: true }),
+  )
+
+  app.patch(
+    '/users/:id',
+    {
+      schema: {
+        ...documented,
+        operationId: 'changeAccount',
+        summary: 'Change the role of an account, deactivate or reactivate it',
+        description:
+          'Takes effect at the very next request. Deactivating ends every login session. Nobody changes their own account here (409).',
+        params: IdParams,
+        body: ChangeAccount,
+        response: answers({ 200: Account }),
+      },
+    },
+    (request) => {
+      const { id } = request.params
+      return withSession(request.identity, async (tx) => {
+        refuseOneself(tx, id)
+        if (!(await changeAccount(tx, id, request.body))) throw problem('not-found')
+        return accountOr404(tx, id)
+      })
+    },
+  )
+
+  app.delete(
+    '/users/:id',
+    {
+      schema: {
+        ...documented,
+        operationId: 'removeAccount',
+        summary: 'Delete an account with everything it owns',
+        description: 'Its audit log stays for its time, without personal data.',
+        params: IdParams,
+        response: none,
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      await withSession(request.identity, async (tx) => {
+        refuseOneself(tx, id)
+        if (!(await removeAccount(tx, id))) throw problem('not-found')
+        return true
+      })
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.delete(
+    '/users/:id/sessions',
+    {
+      schema: {
+        ...documented,
+        operationId: 'endSessionsOfAccount',
+        summary: 'Sign an account out everywhere',
+        params: IdParams,
+        response: none,
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      await withSession(request.identity, async (tx) => {
+        await accountOr404(tx, id)
+        return endSessionsOf(tx, id, 'revoked')
+      })
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.delete(
+    '/users/:id/sessions/:sessionId',
+    {
+      schema: {
+        ...documented,
+        operationId: 'endSessionOfAccount',
+        summary: 'End one login session of an account',
+        params: SessionParams,
+        response: none,
+      },
+    },
+    async (request, reply) => {
+      const { id, sessionId } = request.params
+      const ended = await withSession(request.identity, (tx) => endSessionOf(tx, id, sessionId))
+      if (!ended) throw problem('not-found')
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.get(
+    '/sessions',
+    {
+      schema: {
+        ...documented,
+        operationId: 'listSessions',
+        summary: 'List live login sessions of all accounts',
+        querystring: ListSessions,
+        response: answers({ 200: pageOf(AnybodysSession) }),
+      },
+    },
+    (request) => withSession(request.identity, (tx) => listSessions(tx, request.query), { readOnly: true }),
+  )
+
+  app.get(
+    '/stats',
+    {
+      schema: {
+        ...documented,
+        operationId: 'getStats',
+        summary: 'Count accounts, sign-ins, routers and devices',
+        response: answers({ 200: Stats }),
+      },
+    },
+    (request) => withSession(request.identity, (tx) => readStats(tx, onlineMinutes), { readOnly: true }),
+  )
+}
+
+async function accountOr404(tx: Tx, id: string) {
+  const account = await findAccount(tx, id)
+  if (!account) throw problem('not-found')
+  return account
+}
+
+/** So that one administrator is always left: the one who asks. */
+function refuseOneself(tx: Tx, id: string): void {
+  if (id === ownerOf(tx)) throw problem('conflict', { detail: 'Your own account is not changed here: ask another administrator' })
+}

@@ -1,0 +1,39 @@
+import Type from 'typebox'
+import { Instant, Nullable, OneOf, Strict, Text, Uuid } from '../../http/schemas.ts'
+
+const Moment = () => Type.String({ format: 'date-time', maxLength: 40 })
+
+/** Filters and page of a log; the newest acts first. */
+const filters = {
+  act: Type.Optional(Text({ max: 100, description: 'The operationId of what was done', examples: ['login'] })),
+  outcome: Type.Optional(OneOf(['success', 'failure'])),
+  from: Type.Optional(Moment()),
+  to: Type.Optional(Moment()),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+  cursor: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,200}$', description: '`nextCursor` of the page before' })),
+}
+export const ListActs = Strict(filters)
+export const ListEverybodysActs = Strict({
+  ...filters,
+  userId: Type.Optional(Uuid()),
+  actorKind: Type.Optional(OneOf(['user', 'admin', 'system'])),
+})
+export type ActFilters = Type.Static<typeof ListEverybodysActs>
+
+const act = {
+  sequence: Type.Integer({ description: 'Of the account, without gaps' }),
+  at: Instant(),
+  actorKind: OneOf(['user', 'agent', 'admin', 'system']),
+  actorId: Nullable(Uuid('Null when nobody had proven who they are')),
+  act: Type.String({ description: 'The operationId of what was done' }),
+  targetKind: Nullable(Type.String()),
+  targetId: Nullable(Uuid()),
+  outcome: OneOf(['success', 'failure']),
+  address: Nullable(Type.String()),
+  detail: Type.Unsafe<Record<string, unknown> | null>({ type: ['object', 'null'], additionalProperties: true }),
+}
+const listOf = <T extends Type.TSchema>(item: T) =>
+  Type.Object({ items: Type.Array(item), nextCursor: Nullable(Type.String({ description: 'Null on the last page' })) })
+
+export const Acts = listOf(Type.Object(act, { $id: 'Act' }))
+export const EverybodysActs = listOf(Type.Object({ userId: Uuid('Whose account it was about'), ...act }, { $id: 'ActOfAnybody' }))
