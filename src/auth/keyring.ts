@@ -1,5 +1,5 @@
 /** The keys that sign tokens, derived from one master secret, or from two while one replaces the other. */
-import { hkdfSync } from 'node:crypto'
+import { deriveKey } from './derived-key.ts'
 import { requireStrongSecret } from './strong-secret.ts'
 
 /** `kid` names the key inside a token: 8 base64url characters (6 bytes), which say nothing about the secret's 32 bytes. */
@@ -14,12 +14,9 @@ export type Keyring = { accessTokens: SigningKeys; refreshTokens: SigningKeys; g
 /** `previous` is the secret that `current` replaced; keep it for as long as a refresh token may lie idle. */
 export type MasterSecrets = { current: string; previous?: string | undefined }
 
-/** Of the text as it stands: HKDF (RFC 5869) extracts the same strength from hexadecimal, base64 or plain text. */
-const derive = (master: string, info: string, length: number) => Buffer.from(hkdfSync('sha256', master, '', `netpilot ${info}`, length))
-
 const signingKey = (master: string, purpose: string): SigningKey => ({
-  kid: derive(master, `${purpose} kid`, 6).toString('base64url'),
-  secret: derive(master, `${purpose} key`, 32),
+  kid: deriveKey(master, `${purpose} kid`, 6).toString('base64url'),
+  secret: deriveKey(master, `${purpose} key`),
 })
 
 /** @throws Error when a secret is too short to be one (`requireStrongSecret`) */
