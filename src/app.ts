@@ -12,12 +12,15 @@ import { openKeyring } from './auth/keyring.ts'
 import { collectLastUse } from './auth/last-use.ts'
 import { openLater } from './auth/later.ts'
 import { openLockout } from './auth/lockout.ts'
+import { openOwnerProof } from './auth/owner-proof.ts'
 import { openPasswords } from './auth/passwords.ts'
 import { openRefreshCookie } from './auth/refresh-cookie.ts'
 import { openRefreshTokens } from './auth/refresh-tokens.ts'
 import { answerProven, requireAgent } from './auth/require-agent.ts'
 import { noteKeyUse, offerKey, requireAdmin, requireUser, requireUserOrKey } from './auth/require-user.ts'
 import { signInRoutes } from './auth/routes.ts'
+import { openSecondFactor } from './auth/second-factor.ts'
+import { challengeRoutes, secondFactorRoutes } from './auth/second-factor-routes.ts'
 import { loginSessionRoutes, refreshRoutes } from './auth/session-routes.ts'
 import { openSignIn } from './auth/sign-in.ts'
 import type { Config } from './config.ts'
@@ -88,6 +91,8 @@ export async function buildApp({
   const { accessTokenSeconds, session: lifetime } = config
   const signIn = openSignIn({ accessTokens, refreshTokens, refreshCookie, accessTokenSeconds, lifetime })
   const lockout = openLockout({ keys: keyring.guesses, ...config.lockout })
+  const secondFactor = openSecondFactor({ lockout, pepper: secrets.pepper })
+  const proveOwner = openOwnerProof({ withSession, passwords, lockout })
   const later = openLater((err) => app.log.warn({ err }, 'what an answer did not wait for has failed'))
   const lastUse = collectLastUse({ withSession, onError: (err) => app.log.warn({ err }, 'last use of keys was not written') })
   const asAgent = agentSessions(withSession, lastUse.note)
@@ -140,6 +145,7 @@ export async function buildApp({
       minPasswordLength: config.passwords.minLength,
     })
     await scope.register(refreshRoutes, { prefix: '/api/auth', withSession, signIn, refreshTokens, refreshCookie, lifetime })
+    await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor })
   })
 
   await app.register(async function users(scope) {
@@ -147,6 +153,7 @@ export async function buildApp({
     const routerExists: Parameters<typeof keyRoutes>[1]['routerExists'] = async (identity, id) =>
       (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
     await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie })
+    await scope.register(secondFactorRoutes, { prefix: '/api/auth', withSession, secondFactor, proveOwner })
     await scope.register(keyRoutes, { prefix: '/api/routers', withSession, holder: 'router', routerExists })
     await scope.register(ownAuditRoutes, { prefix: '/api/users', withSession })
     await scope.register(keyRoutes, { prefix: '/api/users', withSession, holder: 'person', routerExists })

@@ -1,4 +1,7 @@
-/** The audit log while nobody is signed in: who signs in, or fails to. What signed-in people do, each session records by itself (`rls/record.ts`). */
+/**
+ * The audit log where a session does not write it by itself: who signs in, or fails to, and guesses of who is signed in. (What else
+ * signed-in people do, each session records: `rls/record.ts`.)
+ */
 import type { FastifyRequest } from 'fastify'
 import type { Tx } from '../rls/session.ts'
 import { visitorOf } from './act.ts'
@@ -11,10 +14,20 @@ export async function recordAct(
   outcome: 'success' | 'failure',
   detail: Record<string, unknown> | null = null,
 ): Promise<void> {
-  const operation = request.routeOptions.schema?.operationId ?? request.routeOptions.url
-  await tx.query({
-    name: 'record act of',
-    text: `select ctx.record_act_of($1, 'user', $2, $3, $4, $5)`,
-    values: [userId, operation, outcome, visitorOf(request).address, detail],
-  })
+  const { operationId, tags = [] } = request.routeOptions.schema ?? {}
+  const operation = operationId ?? request.routeOptions.url
+  const { address } = visitorOf(request)
+  await tx.query(
+    tx.userId === undefined
+      ? {
+          name: 'record act of',
+          text: `select ctx.record_act_of($1, 'user', $2, $3, $4, $5)`,
+          values: [userId, operation, outcome, address, detail],
+        }
+      : {
+          name: 'record act',
+          text: 'select ctx.record_act($1, $2, null, $3, $4, $5)',
+          values: [operation, tags[0] ?? null, outcome, address, detail],
+        },
+  )
 }

@@ -116,3 +116,14 @@ export async function findActiveUser(tx: Tx, userId: string): Promise<User | und
   })
   return user
 }
+
+/** What the owner of an account can prove themselves with. */
+export async function findProofs(tx: Tx, userId: string): Promise<{ passwordHash: string | null; googleId: string | null } | undefined> {
+  const [proofs] = await tx.query<{ passwordHash: string | null; googleId: string | null }>({
+    name: 'find proofs',
+    text: `select c.password_hash as "passwordHash", u.google_id as "googleId"
+      from users u left join user_credentials c on c.user_id = u.id where u.id = $1`,
+    values: [userId],
+  })
+  return proofs
+}

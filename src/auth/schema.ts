@@ -11,6 +11,12 @@ const Password = Text({ max: 256, description: '12 to 256 characters, all of whi
 
 export const Register = Strict({ email: Email, password: Password, fullName: Type.Optional(Nullable(Text({ max: 200 }))) })
 export const Login = Strict({ email: Email, password: Password })
+/** What a signed-in person proves again that they are the owner with; of the two, one. */
+export const ownerProof = {
+  password: Type.Optional(Password),
+  googleIdToken: Type.Optional(Text({ max: 8_192, description: 'Fresh, of the Google account that is linked' })),
+}
+export const ONE_PROOF = { oneOf: [{ required: ['password'] }, { required: ['googleIdToken'] }] }
 export const Refresh = Strict({ refreshToken: Type.Optional(Text({ max: 512 })) })
 
 const { limit, offset } = pageQuery([])

@@ -14,6 +14,7 @@ import type { RefreshCookie } from './refresh-cookie.ts'
 import type { RefreshTokens } from './refresh-tokens.ts'
 import { addLoginSession, type LoginSession, type SessionLifetime } from './repository.ts'
 import type { Tokens } from './schema.ts'
+import type { ProvenBy } from './second-factor.ts'
 import { addToken } from './token-repository.ts'
 
 export type SignInOptions = {
@@ -30,8 +31,8 @@ export type Proven = User & { hasSecondFactor: boolean }
 export type Admitted = { user: User; session: LoginSession } | { challenge: string }
 
 export type SignIn = {
-  /** Begins a login session, or asks for the second factor unless that is what was just proven. Records the act. */
-  admit(tx: Tx, account: Proven, request: FastifyRequest, options?: { secondFactorProven?: boolean }): Promise<Admitted>
+  /** Begins a login session, or asks for the second factor unless that is what was just proven, by what. Records the act. */
+  admit(tx: Tx, account: Proven, request: FastifyRequest, options?: { secondFactor?: ProvenBy }): Promise<Admitted>
   /** The tokens of who was admitted. @throws Problem `second-factor-required`, with the challenge */
   answer(admitted: Admitted, request: FastifyRequest, reply: FastifyReply): Static<typeof Tokens>
 }
@@ -40,12 +41,12 @@ const CHALLENGE_MINUTES = 5
 
 export function openSignIn({ accessTokens, refreshTokens, refreshCookie, accessTokenSeconds, lifetime }: SignInOptions): SignIn {
   return {
-    async admit(tx, { hasSecondFactor, ...user }, request, { secondFactorProven = false } = {}) {
-      if (hasSecondFactor && !secondFactorProven)
+    async admit(tx, { hasSecondFactor, ...user }, request, { secondFactor } = {}) {
+      if (hasSecondFactor && !secondFactor)
         return { challenge: await addToken(tx, user.id, { purpose: 'second-factor', minutes: CHALLENGE_MINUTES }) }
       const visitor = visitorOf(request)
       const session = await addLoginSession(tx, user.id, visitor, lifetime)
-      await recordAct(tx, user.id, request, 'success')
+      await recordAct(tx, user.id, request, 'success', secondFactor ? { secondFactor } : null)
       return { user, session }
     },
     answer(admitted, request, reply) {

@@ -13,6 +13,9 @@ const REDACTED = [
   'accessToken',
   'key',
   'idToken',
+  'googleIdToken',
+  'challenge',
+  'recoveryCodes',
 ]
 
 /** A driver's error carries the row it failed on (`detail`, `where`) and a Problem its cause; the log keeps what helps and holds no data. */

@@ -2,7 +2,13 @@
 import { expect } from 'vitest'
 import type { Answer } from './world.ts'
 
-export type ProblemBody = { detail?: string; errors?: { path: string; message: string }[]; entryId?: string; requestId: string }
+export type ProblemBody = {
+  detail?: string
+  errors?: { path: string; message: string }[]
+  entryId?: string
+  challenge?: string
+  requestId: string
+}
 
 /** Holds an answer against RFC 9457, the contract's fields and the headers that go with its status. @returns what only this error has */
 export function expectProblem({ statusCode, headers, body }: Answer, status: number, code: string): ProblemBody {
@@ -13,7 +19,7 @@ export function expectProblem({ statusCode, headers, body }: Answer, status: num
     status,
     code,
   })
-  expect(['detail', 'errors', 'entryId', 'requestId']).toEqual(expect.arrayContaining(Object.keys(own)))
+  expect(['detail', 'errors', 'entryId', 'challenge', 'requestId']).toEqual(expect.arrayContaining(Object.keys(own)))
   expect(statusCode).toBe(status)
   expect(headers).toMatchObject({
     'content-type': 'application/problem+json',

@@ -1,0 +1,53 @@
+/** For acts that a stolen login session must not be enough for: a signed-in person proves again that they are the owner of the account. */
+import type { FastifyRequest } from 'fastify'
+import { problem } from '../http/problem.ts'
+import type { WithSession } from '../rls/session.ts'
+import { recordAct } from './audit.ts'
+import { asAuth } from './identity.ts'
+import type { Lockout } from './lockout.ts'
+import type { Passwords } from './passwords.ts'
+import { findProofs } from './repository.ts'
+
+/** One of them: what was not given is no proof. */
+export type OwnerProof = { password?: string; googleIdToken?: string }
+
+/**
+ * @throws Problem `invalid-credentials` when the proof is wrong, or of somebody else; `locked-out` after too many wrong passwords, which are
+ * counted apart from those of strangers at the login; `unauthenticated` when the login session is over
+ */
+export type ProveOwner = (request: FastifyRequest, proof: OwnerProof) => Promise<void>
+
+export type OwnerProofOptions = {
+  withSession: WithSession
+  passwords: Passwords
+  lockout: Lockout
+  /** Whom a fresh ID token speaks for; undefined for any other text. Left out where Google is not configured. */
+  verifyGoogle?: ((idToken: string) => Promise<{ sub: string } | undefined>) | undefined
+}
+
+export function openOwnerProof({ withSession, passwords, lockout, verifyGoogle }: OwnerProofOptions): ProveOwner {
+  const isLinked = async (idToken: string, googleId: string | null | undefined) => {
+    const claims = await verifyGoogle?.(idToken)
+    return claims !== undefined && claims.sub === googleId
+  }
+
+  return async (request, { password, googleIdToken }) => {
+    // Proving oneself is no act, and a wrong proof is a failure of the act that it was for.
+    const identity = { ...asAuth(request.identity), act: undefined }
+    const { userId } = identity
+    const guess = { at: 'password', userId } as const
+    const { proofs, isLast } = await withSession(identity, async (tx) => ({
+      ...(password === undefined ? { isLast: false } : await lockout.count(tx, guess)),
+      proofs: await findProofs(tx, userId),
+    }))
+    const isOwner =
+      password === undefined
+        ? await isLinked(googleIdToken ?? '', proofs?.googleId)
+        : (await passwords.verify(password, proofs?.passwordHash ?? undefined)).ok
+    await withSession(identity, async (tx) => {
+      if (!isOwner) await recordAct(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null)
+      else if (password !== undefined) await lockout.clear(tx, guess)
+    })
+    if (!isOwner) throw problem('invalid-credentials')
+  }
+}

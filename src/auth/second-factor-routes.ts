@@ -1,0 +1,178 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import { problem } from '../http/problem.ts'
+import { answers } from '../http/schemas.ts'
+import type { Tx, WithSession } from '../rls/session.ts'
+import { recordAct } from './audit.ts'
+import { asAuth, SIGN_IN } from './identity.ts'
+import type { ProveOwner } from './owner-proof.ts'
+import { findActiveUser } from './repository.ts'
+import { Tokens } from './schema.ts'
+import type { SecondFactor } from './second-factor.ts'
+import { findFactorStatus, removeFactor } from './second-factor-repository.ts'
+import {
+  AnswerChallenge,
+  ConfirmFactor,
+  FactorStatus,
+  NewRecoveryCodes,
+  OfferedSecret,
+  RenewRecoveryCodes,
+  SetUpFactor,
+  SwitchOffFactor,
+} from './second-factor-schema.ts'
+import type { SignIn } from './sign-in.ts'
+import { findToken, useToken } from './token-repository.ts'
+
+/** Half signed in: who proved themselves once and is asked for the second factor. */
+export const challengeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; signIn: SignIn; secondFactor: SecondFactor }> = async (
+  app,
+  { withSession, signIn, secondFactor },
+) => {
+  app.post(
+    '/second-factor',
+    {
+      schema: {
+        tags: ['auth'],
+        operationId: 'answerChallenge',
+        summary: 'Sign in with the second factor',
+        description:
+          'Answers the challenge of `second-factor-required`, which is good for five minutes and one sign-in. After five wrong codes, none is taken for five minutes (429 `locked-out`).',
+        body: AnswerChallenge,
+        response: answers({ 200: Tokens }),
+      },
+    },
+    async (request, reply) => {
+      const { challenge, code } = request.body
+      const admitted = await withSession(SIGN_IN, async (tx) => {
+        const token = await findToken(tx, challenge, 'second-factor')
+        const user = token && (await findActiveUser(tx, token.userId))
+        if (!user) throw deadChallenge()
+        const provenBy = await secondFactor.prove(tx, user.id, code, request)
+        if (!provenBy) return undefined
+        // Answered by another request meanwhile: then this code is not used up.
+        if (!(await useToken(tx, challenge, 'second-factor'))) throw deadChallenge()
+        return signIn.admit(tx, { ...user, hasSecondFactor: true }, request, { secondFactor: provenBy })
+      })
+      if (!admitted) throw problem('invalid-credentials')
+      return signIn.answer(admitted, request, reply)
+    },
+  )
+}
+
+const deadChallenge = () => problem('invalid-credentials', { detail: 'The challenge is not, or no longer, good: sign in again' })
+
+export type SecondFactorRoutesOptions = { withSession: WithSession; secondFactor: SecondFactor; proveOwner: ProveOwner }
+
+/** For the signed-in: their own second factor. */
+export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOptions> = async (
+  app,
+  { withSession, secondFactor, proveOwner },
+) => {
+  const documented = { tags: ['auth'], security: [{ person: [] }] }
+
+  /** Checks the code and does the work in one transaction, which is committed also when the code is wrong: so it records the act by itself. */
+  async function withCode<T>(
+    request: FastifyRequest,
+    code: string,
+    work: (tx: Tx, userId: string) => Promise<T>,
+    options?: { confirming: boolean },
+  ): Promise<T> {
+    const identity = { ...asAuth(request.identity), act: undefined }
+    const done = await withSession(identity, async (tx) => {
+      const provenBy = await secondFactor.prove(tx, identity.userId, code, request, options)
+      if (!provenBy) return undefined
+      const result = await work(tx, identity.userId)
+      await recordAct(tx, identity.userId, request, 'success', { secondFactor: provenBy })
+      return { result }
+    })
+    if (!done) throw problem('invalid-credentials')
+    return done.result
+  }
+
+  app.get(
+    '/second-factor',
+    {
+      schema: {
+        ...documented,
+        operationId: 'getSecondFactor',
+        summary: 'Is the second factor on',
+        response: answers({ 200: FactorStatus }),
+      },
+    },
+    async (request) => {
+      const identity = asAuth(request.identity)
+      const status = await withSession(identity, (tx) => findFactorStatus(tx, identity.userId), { readOnly: true })
+      return { enabled: status.confirmedAt !== null, ...status }
+    },
+  )
+
+  app.post(
+    '/second-factor/setup',
+    {
+      schema: {
+        ...documented,
+        operationId: 'setUpSecondFactor',
+        summary: 'Get a secret for an authenticator app',
+        description:
+          'Nothing is asked for until a code confirms that the app has it; until then, asking again replaces it. Afterwards it is 409 `conflict`: to change apps, switch the factor off.',
+        body: SetUpFactor,
+        response: answers({ 200: OfferedSecret }),
+      },
+    },
+    async (request) => {
+      await proveOwner(request, request.body)
+      const identity = asAuth(request.identity)
+      return withSession(identity, (tx) => secondFactor.offer(tx, identity.userId))
+    },
+  )
+
+  app.post(
+    '/second-factor/confirm',
+    {
+      schema: {
+        ...documented,
+        operationId: 'confirmSecondFactor',
+        summary: 'Switch the second factor on',
+        description: 'From now on it is asked for at every sign-in. Who is signed in stays so.',
+        body: ConfirmFactor,
+        response: answers({ 200: NewRecoveryCodes }),
+      },
+    },
+    async (request) => ({ recoveryCodes: await withCode(request, request.body.code, secondFactor.confirm, { confirming: true }) }),
+  )
+
+  app.post(
+    '/second-factor/recovery-codes',
+    {
+      schema: {
+        ...documented,
+        operationId: 'renewRecoveryCodes',
+        summary: 'Replace the recovery codes',
+        description: 'Those from before are void.',
+        body: RenewRecoveryCodes,
+        response: answers({ 200: NewRecoveryCodes }),
+      },
+    },
+    async (request) => ({ recoveryCodes: await withCode(request, request.body.code, secondFactor.renewRecoveryCodes) }),
+  )
+
+  app.post(
+    '/second-factor/disable',
+    {
+      schema: {
+        ...documented,
+        operationId: 'disableSecondFactor',
+        summary: 'Switch the second factor off',
+        body: SwitchOffFactor,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      const { code, ...proof } = request.body
+      await proveOwner(request, proof)
+      await withCode(request, code, removeFactor)
+      return reply.code(204).send(null)
+    },
+  )
+}

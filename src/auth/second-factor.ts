@@ -1,0 +1,87 @@
+/**
+ * The second factor: codes of an authenticator app, and recovery codes for when that is lost. Each code is good once, and each attempt is a
+ * guess that is counted before it is checked.
+ */
+import type { FastifyRequest } from 'fastify'
+import { problem } from '../http/problem.ts'
+import type { Tx } from '../rls/session.ts'
+import { recordAct } from './audit.ts'
+import type { Lockout } from './lockout.ts'
+import { openRecoveryCodes } from './recovery-codes.ts'
+import { openSecretSeal } from './sealed-secret.ts'
+import {
+  confirmFactor,
+  type Factor,
+  findFactor,
+  offerSecret,
+  replaceRecoveryCodes,
+  useRecoveryCode,
+  useStep,
+} from './second-factor-repository.ts'
+import { describeTotp, makeTotpSecret, matchTotp } from './totp.ts'
+
+/** What a code was. */
+export type ProvenBy = 'totp' | 'recovery-code'
+
+export type SecondFactor = {
+  /** A new secret for an authenticator app, which counts for nothing until it is confirmed. @throws Problem `conflict` when one is confirmed */
+  offer(tx: Tx, userId: string): Promise<{ secret: string; uri: string }>
+  /**
+   * Uses a code up. Undefined when it is wrong: the transaction must be committed all the same, since it holds the count and the record of
+   * the failure. Of attempts at one account at once, one is checked after the other. `confirming`: against the secret just offered.
+   * @throws Problem `locked-out`, and `conflict` when there is no factor to prove, or to confirm
+   */
+  prove(tx: Tx, userId: string, code: string, request: FastifyRequest, options?: { confirming?: boolean }): Promise<ProvenBy | undefined>
+  /** The secret that was offered counts from now on. @returns ten recovery codes, to be shown once */
+  confirm(tx: Tx, userId: string): Promise<string[]>
+  /** @returns ten recovery codes in place of all others, to be shown once */
+  renewRecoveryCodes(tx: Tx, userId: string): Promise<string[]>
+}
+
+/** `pepper`: what the secrets are sealed with, and the recovery codes hashed. */
+export type SecondFactorOptions = { lockout: Lockout; pepper: string }
+
+export function openSecondFactor({ lockout, pepper }: SecondFactorOptions): SecondFactor {
+  const seal = openSecretSeal(pepper, 'totp')
+  const recoveryCodes = openRecoveryCodes(pepper)
+
+  async function use(tx: Tx, userId: string, typed: string, factor: Factor): Promise<ProvenBy | undefined> {
+    const digest = recoveryCodes.digest(userId, typed)
+    if (digest) return (await useRecoveryCode(tx, userId, digest)) ? 'recovery-code' : undefined
+    // Apps show six digits as three and three.
+    const step = matchTotp(seal.open(userId, factor.sealedSecret), typed.replace(/\s/g, ''), factor.now)
+    return step !== undefined && (await useStep(tx, userId, factor, step)) ? 'totp' : undefined
+  }
+
+  async function renewRecoveryCodes(tx: Tx, userId: string): Promise<string[]> {
+    const { codes, digests } = recoveryCodes.make(userId)
+    await replaceRecoveryCodes(tx, userId, digests)
+    return codes
+  }
+
+  return {
+    async offer(tx, userId) {
+      const secret = makeTotpSecret()
+      const account = await offerSecret(tx, userId, seal.seal(userId, secret))
+      if (!account) throw problem('conflict', { detail: 'The second factor is on: switch it off first' })
+      return describeTotp(secret, account.email)
+    },
+    async prove(tx, userId, code, request, { confirming = false } = {}) {
+      const guess = { at: 'second-factor', userId } as const
+      // Holds the row of the account's guesses until the transaction ends: whoever guesses at the same time waits here.
+      const { isLast } = await lockout.count(tx, guess)
+      const factor = await findFactor(tx, userId)
+      if (!factor || factor.isConfirmed === confirming)
+        throw problem('conflict', { detail: factor?.isConfirmed ? 'The second factor is on already' : 'The second factor is off' })
+      const provenBy = await use(tx, userId, code, factor)
+      if (provenBy) await lockout.clear(tx, guess)
+      else await recordAct(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null)
+      return provenBy
+    },
+    async confirm(tx, userId) {
+      await confirmFactor(tx, userId)
+      return renewRecoveryCodes(tx, userId)
+    },
+    renewRecoveryCodes,
+  }
+}
