@@ -10,6 +10,7 @@ drop policy users_admin on users;
 create policy user_audit_log_auth on user_audit_log for all to netpilot_auth using (true) with check (true);
 alter table user_audit_log drop column personal_sha256;
 alter table user_audit_log drop column salt;
+alter table users drop column suspended_at;
 drop table user_audit_heads;
 drop table sign_in_attempts;
 drop table rate_counters;

@@ -22,6 +22,7 @@ CREATE TABLE "user_audit_heads" (
 );
 --> statement-breakpoint
 ALTER TABLE "user_audit_heads" ENABLE ROW LEVEL SECURITY;--> statement-breakpoint
+ALTER TABLE "users" ADD COLUMN "suspended_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "user_audit_log" ADD COLUMN "salt" "bytea";--> statement-breakpoint
 ALTER TABLE "user_audit_log" ADD COLUMN "personal_sha256" "bytea";--> statement-breakpoint
 DROP POLICY "user_audit_log_auth" ON "user_audit_log" CASCADE;--> statement-breakpoint

@@ -19,8 +19,8 @@ revoke insert (user_id, purpose, token_sha256, email, password_version, expires_
 revoke select (user_id, public_id, device, address, created_at, last_used_at, idle_expires_at, expires_at, ended_at, end_reason),
   update (ended_at, end_reason) on user_login_sessions from netpilot_admin;
 revoke select (user_id, has_password, totp_confirmed_at) on user_credentials from netpilot_admin;
-revoke select (id, email, full_name, avatar_url, role, is_active, email_verified_at, password_version, created_at, updated_at, google_id),
-  insert (email, full_name, role), update (role, is_active, updated_at), delete on users from netpilot_admin;
+revoke select (id, email, full_name, avatar_url, role, is_active, suspended_at, email_verified_at, password_version, created_at, updated_at, google_id),
+  insert (email, full_name, role), update (role, is_active, suspended_at, updated_at), delete on users from netpilot_admin;
 
 revoke all on sign_in_attempts, rate_counters from netpilot_auth, netpilot_context;
 revoke delete on user_login_sessions from netpilot_context;

@@ -21,8 +21,8 @@ grant select (last_failed_at, locked_until), delete on sign_in_attempts to netpi
 grant select, insert, update, delete on sign_in_attempts, rate_counters to netpilot_auth;
 
 -- Administration: accounts and their login sessions (never the capability that opens one), the log, and as much of homes as can be counted.
-grant select (id, email, full_name, avatar_url, role, is_active, email_verified_at, password_version, created_at, updated_at, google_id),
-  insert (email, full_name, role), update (role, is_active, updated_at), delete on users to netpilot_admin;
+grant select (id, email, full_name, avatar_url, role, is_active, suspended_at, email_verified_at, password_version, created_at, updated_at, google_id),
+  insert (email, full_name, role), update (role, is_active, suspended_at, updated_at), delete on users to netpilot_admin;
 grant select (user_id, has_password, totp_confirmed_at) on user_credentials to netpilot_admin;
 grant select (user_id, public_id, device, address, created_at, last_used_at, idle_expires_at, expires_at, ended_at, end_reason),
   update (ended_at, end_reason) on user_login_sessions to netpilot_admin;

@@ -5,7 +5,9 @@ import helmet from '@fastify/helmet'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { openAccessTokens } from './auth/access-tokens.ts'
+import { accountRoutes, reactivateRoutes } from './auth/account-routes.ts'
 import { agentSessions } from './auth/as-agent.ts'
+import { keepHouse } from './auth/housekeeping.ts'
 import { keyRoutes } from './auth/key-routes.ts'
 import type { Area } from './auth/key-schema.ts'
 import { openKeyring } from './auth/keyring.ts'
@@ -13,6 +15,7 @@ import { collectLastUse } from './auth/last-use.ts'
 import { openLater } from './auth/later.ts'
 import { openLockout } from './auth/lockout.ts'
 import { openOwnerProof } from './auth/owner-proof.ts'
+import { openPasswordProof } from './auth/password-proof.ts'
 import { openPasswords } from './auth/passwords.ts'
 import { openRefreshCookie } from './auth/refresh-cookie.ts'
 import { openRefreshTokens } from './auth/refresh-tokens.ts'
@@ -94,6 +97,12 @@ export async function buildApp({
   const secondFactor = openSecondFactor({ lockout, pepper: secrets.pepper })
   const proveOwner = openOwnerProof({ withSession, passwords, lockout })
   const later = openLater((err) => app.log.warn({ err }, 'what an answer did not wait for has failed'))
+  const provePassword = openPasswordProof({ withSession, passwords, lockout, later })
+  const stopHousekeeping = keepHouse({
+    withSession,
+    auditDays: config.auditRetentionDays,
+    onError: (err) => app.log.warn({ err }, 'what has had its time was not removed'),
+  })
   const lastUse = collectLastUse({ withSession, onError: (err) => app.log.warn({ err }, 'last use of keys was not written') })
   const asAgent = agentSessions(withSession, lastUse.note)
   const policyWatch = openPolicyWatch(closing)
@@ -116,6 +125,7 @@ export async function buildApp({
     // A connection kept alive would keep the process from leaving.
     if (closing.aborted) reply.header('connection', 'close')
   })
+  app.addHook('onClose', async () => stopHousekeeping())
   app.addHook('onClose', async () => void (await Promise.all([lastUse.stop(), later.settled(), notifications?.close()])))
   await app.register(helmet, {
     contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false },
@@ -140,11 +150,11 @@ export async function buildApp({
       withSession,
       signIn,
       passwords,
-      lockout,
-      later,
+      provePassword,
       minPasswordLength: config.passwords.minLength,
     })
     await scope.register(refreshRoutes, { prefix: '/api/auth', withSession, signIn, refreshTokens, refreshCookie, lifetime })
+    await scope.register(reactivateRoutes, { prefix: '/api/users', withSession, signIn, provePassword })
     await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor })
   })
 
@@ -154,6 +164,7 @@ export async function buildApp({
       (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
     await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie })
     await scope.register(secondFactorRoutes, { prefix: '/api/auth', withSession, secondFactor, proveOwner })
+    await scope.register(accountRoutes, { prefix: '/api/users', withSession, proveOwner, refreshCookie })
     await scope.register(keyRoutes, { prefix: '/api/routers', withSession, holder: 'router', routerExists })
     await scope.register(ownAuditRoutes, { prefix: '/api/users', withSession })
     await scope.register(keyRoutes, { prefix: '/api/users', withSession, holder: 'person', routerExists })

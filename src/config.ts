@@ -94,6 +94,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       queue: integer('BCRYPT_QUEUE', 64, 0, 10_000),
       waitMs: integer('BCRYPT_WAIT_MS', 5_000, 0, 60_000),
     },
+    auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 3_650),
     routerOnlineMinutes: integer('ROUTER_ONLINE_MINUTES', 15, 1, 1_440),
     scans: {
       bodyLimit: integer('SCAN_BODY_LIMIT_BYTES', 1_048_576, 1_024, 16_777_216),

@@ -17,12 +17,15 @@ export type OwnerProof = { password?: string; googleIdToken?: string }
  */
 export type ProveOwner = (request: FastifyRequest, proof: OwnerProof) => Promise<void>
 
+/** Whom a fresh ID token speaks for; undefined for any other text. */
+export type VerifyGoogle = (idToken: string) => Promise<{ sub: string } | undefined>
+
 export type OwnerProofOptions = {
   withSession: WithSession
   passwords: Passwords
   lockout: Lockout
-  /** Whom a fresh ID token speaks for; undefined for any other text. Left out where Google is not configured. */
-  verifyGoogle?: ((idToken: string) => Promise<{ sub: string } | undefined>) | undefined
+  /** Left out where Google is not configured. */
+  verifyGoogle?: VerifyGoogle | undefined
 }
 
 export function openOwnerProof({ withSession, passwords, lockout, verifyGoogle }: OwnerProofOptions): ProveOwner {

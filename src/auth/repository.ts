@@ -10,6 +10,10 @@ export type SessionLifetime = { idleDays: number; maxDays: number }
 
 const USER = `u.id, u.email, u.full_name as "fullName", u.role, u.email_verified_at is not null as "emailVerified", u.created_at as "createdAt"`
 
+const ACCOUNT = `${USER}, u.is_active as "isActive", c.password_hash as "passwordHash",
+  coalesce(c.has_password, false) as "hasPassword", c.totp_confirmed_at is not null as "hasSecondFactor"
+  from users u left join user_credentials c on c.user_id = u.id`
+
 /** @returns undefined when the address is taken */
 export async function addUser(tx: Tx, email: string, fullName: string | null, passwordHash: string): Promise<User | undefined> {
   const [user] = await tx.query<Omit<User, 'hasPassword'>>({
@@ -29,10 +33,18 @@ export async function addUser(tx: Tx, email: string, fullName: string | null, pa
 export async function findAccountByEmail(tx: Tx, email: string): Promise<Account | undefined> {
   const [account] = await tx.query<Account>({
     name: 'find account by e-mail',
-    text: `select ${USER}, u.is_active as "isActive", c.password_hash as "passwordHash", coalesce(c.has_password, false) as "hasPassword",
-      c.totp_confirmed_at is not null as "hasSecondFactor"
-      from users u left join user_credentials c on c.user_id = u.id where u.email = $1`,
+    text: `select ${ACCOUNT} where u.email = $1`,
     values: [email],
+  })
+  return account
+}
+
+/** Whoever Google calls by that `sub`, active or not. */
+export async function findAccountByGoogleId(tx: Tx, googleId: string): Promise<Account | undefined> {
+  const [account] = await tx.query<Account>({
+    name: 'find account by Google id',
+    text: `select ${ACCOUNT} where u.google_id = $1`,
+    values: [googleId],
   })
   return account
 }

@@ -3,13 +3,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
 import type { WithSession } from '../rls/session.ts'
-import { recordAct } from './audit.ts'
 import { SIGN_IN } from './identity.ts'
-import type { Later } from './later.ts'
-import type { Lockout } from './lockout.ts'
+import { normalisedEmail, type ProvePassword } from './password-proof.ts'
 import { type PasswordProblem, passwordProblem } from './password-rules.ts'
 import type { Passwords } from './passwords.ts'
-import { addUser, findAccountByEmail, upgradePasswordHash } from './repository.ts'
+import { addUser } from './repository.ts'
 import { Login, Register, Tokens } from './schema.ts'
 import type { SignIn } from './sign-in.ts'
 
@@ -17,8 +15,7 @@ export type SignInRoutesOptions = {
   withSession: WithSession
   signIn: SignIn
   passwords: Passwords
-  lockout: Lockout
-  later: Later
+  provePassword: ProvePassword
   minPasswordLength: number
 }
 
@@ -30,7 +27,7 @@ const PASSWORD_FAULTS: Record<PasswordProblem, string> = {
 }
 
 export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = async (app, options) => {
-  const { withSession, signIn, passwords, lockout, later } = options
+  const { withSession, signIn, passwords, provePassword } = options
   const documented = { tags: ['auth'] }
 
   app.post(
@@ -38,7 +35,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
     { schema: { ...documented, operationId: 'register', summary: 'Make an account', body: Register, response: answers({ 201: Tokens }) } },
     async (request, reply) => {
       const { password, fullName = null } = request.body
-      const email = normalised(request.body.email)
+      const email = normalisedEmail(request.body.email)
       const fault = passwordProblem(password, { email, fullName, minLength: options.minPasswordLength })
       if (fault) throw problem('invalid-request', { errors: [{ path: '/body/password', message: PASSWORD_FAULTS[fault] }] })
       const hash = await passwords.hash(password)
@@ -65,29 +62,12 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
       },
     },
     async (request, reply) => {
-      const { password } = request.body
-      const guess = { at: 'login', email: normalised(request.body.email) } as const
-      const { account, isLast } = await withSession(SIGN_IN, async (tx) => ({
-        ...(await lockout.count(tx, guess)),
-        account: await findAccountByEmail(tx, guess.email),
-      }))
-      // Whatever is missing (the account, its password, its being active), one bcrypt runs and the answer is the same.
-      const stored = account?.isActive ? (account.passwordHash ?? undefined) : undefined
-      const { ok, upgrade } = await passwords.verify(password, stored)
-      if (!ok || !account || stored === undefined) {
-        if (account)
-          later.run(() => withSession(SIGN_IN, (tx) => recordAct(tx, account.id, request, 'failure', isLast ? { lockedOut: true } : null)))
-        throw problem('invalid-credentials')
-      }
-      const better = upgrade ? await passwords.hash(password) : undefined
+      const { account, settle } = await provePassword(request, request.body)
       const admitted = await withSession(SIGN_IN, async (tx) => {
-        await lockout.clear(tx, guess)
-        if (better) await upgradePasswordHash(tx, account.id, stored, better)
+        await settle(tx)
         return signIn.admit(tx, account, request)
       })
       return signIn.answer(admitted, request, reply)
     },
   )
 }
-
-const normalised = (email: string) => email.trim().toLowerCase()

@@ -6,8 +6,12 @@ import { User } from '../modules/users/schema.ts'
 const EMAIL =
   '^\\s*[^\\s@\\u0000-\\u001f\\u007f\\ud800-\\udfff]+@[^\\s@.\\u0000-\\u001f\\u007f\\ud800-\\udfff]+(\\.[^\\s@.\\u0000-\\u001f\\u007f\\ud800-\\udfff]+)+\\s*$'
 
-const Email = Type.String({ maxLength: 254, pattern: EMAIL, description: 'Trimmed and lower-cased', examples: ['ada@example.com'] })
-const Password = Text({ max: 256, description: '12 to 256 characters, all of which count', examples: ['correct horse battery staple'] })
+export const Email = Type.String({ maxLength: 254, pattern: EMAIL, description: 'Trimmed and lower-cased', examples: ['ada@example.com'] })
+export const Password = Text({
+  max: 256,
+  description: '12 to 256 characters, all of which count',
+  examples: ['correct horse battery staple'],
+})
 
 export const Register = Strict({ email: Email, password: Password, fullName: Type.Optional(Nullable(Text({ max: 200 }))) })
 export const Login = Strict({ email: Email, password: Password })

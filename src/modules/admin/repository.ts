@@ -65,7 +65,8 @@ export async function addAccount(
 export async function changeAccount(tx: Tx, id: string, { role, isActive }: Static<typeof ChangeAccount>): Promise<boolean> {
   const changed = await tx.query({
     name: 'change account',
-    text: 'update users set role = coalesce($2, role), is_active = coalesce($3, is_active), updated_at = now() where id = $1 returning id',
+    text: `update users set role = coalesce($2, role), is_active = coalesce($3::boolean, is_active),
+        suspended_at = case $3::boolean when true then null when false then now() else suspended_at end, updated_at = now() where id = $1 returning id`,
     values: [id, role ?? null, isActive ?? null],
   })
   if (isActive === false) await endSessionsOf(tx, id, 'deactivated')
@@ -121,7 +122,7 @@ export async function endSessionOf(tx: Tx, userId: string, publicId: string): Pr
 }
 
 /** Every act that gives tokens, by its operationId. */
-const SIGN_INS = ['register', 'login', 'signInWithGoogle', 'exchangeCode', 'answerSecondFactor', 'reactivate']
+const SIGN_INS = ['register', 'login', 'signInWithGoogle', 'exchangeCode', 'answerChallenge', 'reactivate']
 
 export async function readStats(tx: Tx, onlineMinutes: number): Promise<Static<typeof Stats>> {
   const [stats] = await tx.query<Static<typeof Stats>>({

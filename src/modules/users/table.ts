@@ -15,6 +15,8 @@ export const users = pgTable(
       .notNull()
       .default('user'),
     isActive: boolean('is_active').notNull().default(true),
+    /** When an administrator deactivated it; its owner cannot undo that. */
+    suspendedAt: instant('suspended_at'),
     emailVerifiedAt: instant('email_verified_at'),
     passwordVersion: integer('password_version').notNull().default(1),
     createdAt: instant('created_at').notNull().defaultNow(),

@@ -1,0 +1,184 @@
+/** What a person does about their account as a whole: profile, status, leaving for a while, coming back, leaving for good, taking everything along. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { problem } from '../http/problem.ts'
+import { answers } from '../http/schemas.ts'
+import { changeProfile, exportHome, findProfile } from '../modules/users/repository.ts'
+import type { WithSession } from '../rls/session.ts'
+import { deactivateAccount, deleteAccount, exportCredentials, findAccountStatus, reactivateAccount } from './account-repository.ts'
+import { AccountStatus, ChangeProfile, Export, Profile, Proof, Reactivate } from './account-schema.ts'
+import { recordAct } from './audit.ts'
+import { asAuth, SIGN_IN } from './identity.ts'
+import type { ProveOwner, VerifyGoogle } from './owner-proof.ts'
+import type { ProvePassword } from './password-proof.ts'
+import type { RefreshCookie } from './refresh-cookie.ts'
+import { findAccountByGoogleId } from './repository.ts'
+import { Tokens } from './schema.ts'
+import type { SignIn } from './sign-in.ts'
+
+export type AccountRoutesOptions = { withSession: WithSession; proveOwner: ProveOwner; refreshCookie: RefreshCookie }
+
+const documented = { tags: ['account'], security: [{ person: [] }] }
+
+/** For the signed-in. */
+export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = async (app, { withSession, proveOwner, refreshCookie }) => {
+  const gone = () => problem('unauthenticated')
+
+  app.get(
+    '/profile',
+    { schema: { ...documented, operationId: 'getProfile', summary: 'Get your profile', response: answers({ 200: Profile }) } },
+    async (request) => {
+      const profile = await withSession(request.identity, findProfile, { readOnly: true })
+      if (!profile) throw gone()
+      return profile
+    },
+  )
+
+  app.put(
+    '/profile',
+    {
+      schema: {
+        ...documented,
+        operationId: 'changeProfile',
+        summary: 'Change your profile',
+        body: ChangeProfile,
+        response: answers({ 200: Profile }),
+      },
+    },
+    async (request) => {
+      const { avatarUrl } = request.body
+      if (typeof avatarUrl === 'string' && !(URL.canParse(avatarUrl) && new URL(avatarUrl).protocol === 'https:'))
+        throw problem('invalid-request', { errors: [{ path: '/body/avatarUrl', message: 'must be an https URL' }] })
+      const profile = await withSession(request.identity, (tx) => changeProfile(tx, request.body))
+      if (!profile) throw gone()
+      return profile
+    },
+  )
+
+  app.get(
+    '/account-status',
+    {
+      schema: {
+        ...documented,
+        operationId: 'getAccountStatus',
+        summary: 'State of your account',
+        response: answers({ 200: AccountStatus }),
+      },
+    },
+    async (request) => {
+      const identity = asAuth(request.identity)
+      const status = await withSession(identity, (tx) => findAccountStatus(tx, identity.userId), { readOnly: true })
+      if (!status) throw gone()
+      return status
+    },
+  )
+
+  app.get(
+    '/export',
+    {
+      schema: {
+        ...documented,
+        operationId: 'exportAccount',
+        summary: 'Everything of yours as one file',
+        description: 'Every table by its name, as it is stored, without what opens anything (passwords, keys, sessions).',
+        response: answers({ 200: Export }),
+      },
+    },
+    async (request, reply) => {
+      const identity = asAuth(request.identity)
+      const [account, home] = await withSession(request.identity, async (tx) => [await findProfile(tx), await exportHome(tx)] as const, {
+        readOnly: true,
+      })
+      if (!account) throw gone()
+      const credentials = await withSession(identity, (tx) => exportCredentials(tx, identity.userId), { readOnly: true })
+      reply.header('content-disposition', 'attachment; filename="netpilot-export.json"')
+      return { exportedAt: new Date(), account, tables: { ...home, ...credentials } }
+    },
+  )
+
+  app.post(
+    '/deactivate',
+    {
+      schema: {
+        ...documented,
+        operationId: 'deactivate',
+        summary: 'Leave for a while',
+        description: 'Ends every login session and stops every key, of scripts and of routers. Nothing is deleted; `reactivate` undoes it.',
+        body: Proof,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      await proveOwner(request, request.body)
+      const identity = asAuth(request.identity)
+      await withSession(identity, (tx) => deactivateAccount(tx, identity.userId))
+      if (refreshCookie.isWanted(request)) refreshCookie.clear(reply)
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.delete(
+    '/account',
+    {
+      schema: {
+        ...documented,
+        operationId: 'deleteAccount',
+        summary: 'Leave for good',
+        description: 'Deletes everything that the account owns. The audit log stays for its time, without personal data.',
+        body: Proof,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      await proveOwner(request, request.body)
+      // The act goes into the log before what is personal leaves it.
+      const identity = { ...asAuth(request.identity), act: undefined }
+      await withSession(identity, async (tx) => {
+        await recordAct(tx, identity.userId, request, 'success')
+        await deleteAccount(tx, identity.userId)
+      })
+      if (refreshCookie.isWanted(request)) refreshCookie.clear(reply)
+      return reply.code(204).send(null)
+    },
+  )
+}
+
+export type ReactivateRoutesOptions = {
+  withSession: WithSession
+  signIn: SignIn
+  provePassword: ProvePassword
+  verifyGoogle?: VerifyGoogle | undefined
+}
+
+/** For who comes back, and so has no token. */
+export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions> = async (
+  app,
+  { withSession, signIn, provePassword, verifyGoogle },
+) => {
+  app.post(
+    '/reactivate',
+    {
+      schema: {
+        tags: ['account'],
+        operationId: 'reactivate',
+        summary: 'Come back to an account that you deactivated',
+        description: 'With the same credentials as before. An account that an administrator deactivated is 401 like a wrong password.',
+        body: Reactivate,
+        response: answers({ 200: Tokens }),
+      },
+    },
+    async (request, reply) => {
+      const { email = '', password = '', googleIdToken } = request.body
+      const claims = googleIdToken === undefined ? undefined : await verifyGoogle?.(googleIdToken)
+      const proven = googleIdToken === undefined ? await provePassword(request, { email, password }, { inactiveToo: true }) : undefined
+      const admitted = await withSession(SIGN_IN, async (tx) => {
+        const account = proven?.account ?? (claims && (await findAccountByGoogleId(tx, claims.sub)))
+        if (!account || !(await reactivateAccount(tx, account.id))) return undefined
+        await proven?.settle(tx)
+        return signIn.admit(tx, account, request)
+      })
+      if (!admitted) throw problem('invalid-credentials')
+      return signIn.answer(admitted, request, reply)
+    },
+  )
+}

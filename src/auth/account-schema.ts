@@ -1,0 +1,45 @@
+import Type from 'typebox'
+import { Instant, Nullable, OneOf, Strict, Text } from '../http/schemas.ts'
+import { User } from '../modules/users/schema.ts'
+import { Email, Password } from './schema.ts'
+
+/** Shown by frontends and never fetched by the server. */
+const AvatarUrl = Text({ max: 2_048, description: 'https only', examples: ['https://example.com/ada.png'] })
+
+export const Profile = Type.Object({ ...User.properties, avatarUrl: Nullable(Type.String()) }, { $id: 'Profile' })
+export const ChangeProfile = Strict({ fullName: Nullable(Text({ max: 200 })), avatarUrl: Type.Optional(Nullable(AvatarUrl)) })
+
+export const AccountStatus = Type.Object(
+  {
+    isActive: Type.Boolean(),
+    role: OneOf(['user', 'admin']),
+    emailVerified: Type.Boolean(),
+    hasPassword: Type.Boolean(),
+    hasGoogle: Type.Boolean(),
+    hasSecondFactor: Type.Boolean(),
+    createdAt: Instant(),
+    loginSessions: Type.Integer({ description: 'How many are live' }),
+  },
+  { $id: 'AccountStatus' },
+)
+
+const byPassword = { required: ['password'] }
+const byGoogle = { required: ['googleIdToken'] }
+const googleIdToken = Type.Optional(Text({ max: 8_192, description: 'A fresh ID token of the linked Google account' }))
+
+/** What proves once more who somebody is. */
+export const Proof = Strict({ password: Type.Optional(Password), googleIdToken }, { oneOf: [byPassword, byGoogle] })
+export const Reactivate = Strict(
+  { email: Type.Optional(Email), password: Type.Optional(Password), googleIdToken },
+  { oneOf: [{ required: ['email', 'password'] }, byGoogle] },
+)
+
+/** Each table by its name, its rows as they are stored. */
+export const Export = Type.Object(
+  {
+    exportedAt: Instant(),
+    account: Profile,
+    tables: Type.Unsafe<Record<string, unknown[]>>({ type: 'object', additionalProperties: true }),
+  },
+  { $id: 'Export' },
+)
