@@ -6,8 +6,10 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { openAccessTokens } from './auth/access-tokens.ts'
 import { accountRoutes, reactivateRoutes } from './auth/account-routes.ts'
+import { limitAddresses } from './auth/address-limits.ts'
 import { agentSessions } from './auth/as-agent.ts'
 import { keepHouse } from './auth/housekeeping.ts'
+import { limitIdentities } from './auth/identity-limits.ts'
 import { keyRoutes } from './auth/key-routes.ts'
 import type { Area } from './auth/key-schema.ts'
 import { openKeyring } from './auth/keyring.ts'
@@ -32,6 +34,7 @@ import { databaseCheck } from './database/readiness.ts'
 import { roleNames } from './database/role-names.ts'
 import { loggerOptions, logRequests } from './http/logging.ts'
 import { describeApi } from './http/openapi.ts'
+import { shedOverload } from './http/overload.ts'
 import { handleErrors, ProblemDocument } from './http/problem.ts'
 import { serverOptions } from './http/server-options.ts'
 import { createValidatorCompiler, parseJsonBodies } from './http/validation.ts'
@@ -136,15 +139,19 @@ export async function buildApp({
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     // The refresh cookie of apps that want one; to exact origins only.
     credentials: config.corsOrigins.length > 0,
-    exposedHeaders: ['x-request-id', 'retry-after'],
+    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy'],
     maxAge: 600,
   })
+  shedOverload(app, config.maxEventLoopDelayMs)
   await describeApi(app, version)
 
   const checkDatabase = databaseCheck([pools.server, pools.auth, pools.admin], migrations)
   await app.register(healthRoutes, { prefix: '/health', version, checkDatabase, isClosing: () => closing.aborted })
 
+  const limitPersons = limitIdentities('person', config.rateLimits.person)
+  const limitRouters = limitIdentities('router', config.rateLimits.router)
   await app.register(async function anyone(scope) {
+    scope.addHook('onRequest', limitAddresses({ withSession, keys: keyring.addresses, ...config.rateLimits }))
     await scope.register(signInRoutes, {
       prefix: '/api/auth',
       withSession,
@@ -153,13 +160,15 @@ export async function buildApp({
       provePassword,
       minPasswordLength: config.passwords.minLength,
     })
-    await scope.register(refreshRoutes, { prefix: '/api/auth', withSession, signIn, refreshTokens, refreshCookie, lifetime })
     await scope.register(reactivateRoutes, { prefix: '/api/users', withSession, signIn, provePassword })
     await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor })
   })
+  // Apart: no limit on strangers may keep somebody from going on who is signed in.
+  await app.register(refreshRoutes, { prefix: '/api/auth', withSession, signIn, refreshTokens, refreshCookie, lifetime })
 
   await app.register(async function users(scope) {
     scope.addHook('onRequest', requireUser(accessTokens))
+    scope.addHook('onRequest', limitPersons)
     const routerExists: Parameters<typeof keyRoutes>[1]['routerExists'] = async (identity, id) =>
       (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
     await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie })
@@ -174,6 +183,7 @@ export async function buildApp({
   const homes = (area: Area, enter: (scope: FastifyInstance) => PromiseLike<unknown>, options?: { readOnly: boolean }) =>
     app.register(async function homes(scope) {
       scope.addHook('onRequest', requireUserOrKey(accessTokens, area, options))
+      scope.addHook('onRequest', limitPersons)
       scope.addHook('onResponse', noteKeyUse(lastUse))
       scope.addHook('onRoute', (route) => offerKey(route, area, options))
       scope.setErrorHandler(answerProven(withSession))
@@ -200,6 +210,7 @@ export async function buildApp({
 
   await app.register(async function admins(scope) {
     scope.addHook('onRequest', requireAdmin(accessTokens))
+    scope.addHook('onRequest', limitPersons)
     scope.setErrorHandler(answerProven(withSession))
     await scope.register(adminRoutes, { prefix: '/api/admin', withSession, onlineMinutes })
     await scope.register(auditRoutes, { prefix: '/api/admin', withSession })
@@ -207,6 +218,7 @@ export async function buildApp({
 
   await app.register(async function agents(scope) {
     scope.addHook('onRequest', requireAgent)
+    scope.addHook('onRequest', limitRouters)
     scope.setErrorHandler(answerProven(withSession))
     await scope.register(scanRoutes, { prefix: '/api/agent', asAgent, ...config.scans })
     await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing, onlineMinutes })

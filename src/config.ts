@@ -94,6 +94,13 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       queue: integer('BCRYPT_QUEUE', 64, 0, 10_000),
       waitMs: integer('BCRYPT_WAIT_MS', 5_000, 0, 60_000),
     },
+    rateLimits: {
+      registrations: integer('RATE_LIMIT_REGISTRATIONS', 60, 1, 1_000_000),
+      signIns: integer('RATE_LIMIT_SIGN_INS', 300, 1, 1_000_000),
+      person: integer('RATE_LIMIT_PERSON', 1_200, 1, 1_000_000),
+      router: integer('RATE_LIMIT_ROUTER', 600, 1, 1_000_000),
+    },
+    maxEventLoopDelayMs: integer('OVERLOAD_EVENT_LOOP_DELAY_MS', 1_000, 0, 60_000),
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 3_650),
     routerOnlineMinutes: integer('ROUTER_ONLINE_MINUTES', 15, 1, 1_440),
     scans: {

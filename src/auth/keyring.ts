@@ -9,7 +9,13 @@ export type SigningKey = { kid: string; secret: Buffer }
 export type SigningKeys = readonly [current: SigningKey, ...previous: SigningKey[]]
 
 /** One set of keys for each purpose, so that no kind of token can pass for another. */
-export type Keyring = { accessTokens: SigningKeys; refreshTokens: SigningKeys; guesses: SigningKeys; csrfTokens: SigningKeys }
+export type Keyring = {
+  accessTokens: SigningKeys
+  refreshTokens: SigningKeys
+  guesses: SigningKeys
+  csrfTokens: SigningKeys
+  addresses: SigningKeys
+}
 
 /** `previous` is the secret that `current` replaced; keep it for as long as a refresh token may lie idle. */
 export type MasterSecrets = { current: string; previous?: string | undefined }
@@ -32,5 +38,6 @@ export function openKeyring({ current, previous }: MasterSecrets): Keyring {
     refreshTokens: keys('refresh-token'),
     guesses: keys('guess'),
     csrfTokens: keys('csrf-token'),
+    addresses: keys('address'),
   }
 }

@@ -43,6 +43,8 @@ type ProblemOptions = {
   challenge?: string
   /** Seconds; sent as Retry-After. 429 and 503 always carry one. */
   retryAfter?: number
+  /** Not worth a line in the log beside that of the request: there will be very many. */
+  isExpected?: boolean
   cause?: unknown
 }
 
@@ -134,7 +136,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   const failure = toProblem(error)
   const { status, title } = PROBLEMS[failure.code]
   const { detail, errors, entryId, challenge, retryAfter } = failure.options
-  if (status >= 500) request.log[status === 500 ? 'error' : 'warn']({ err: failure.cause ?? failure, code: failure.code }, title)
+  if (status >= 500 && !failure.options.isExpected)
+    request.log[status === 500 ? 'error' : 'warn']({ err: failure.cause ?? failure, code: failure.code }, title)
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="netpilot"')
   if (status === 429 || status === 503) reply.header('retry-after', retryAfter ?? DEFAULT_RETRY_AFTER)
   return reply
