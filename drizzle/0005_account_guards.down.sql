@@ -1,6 +1,7 @@
 set local role netpilot_context;
 
 drop function ctx.purge(integer);
+drop function ctx.revoke_personal_keys(uuid);
 drop function ctx.audit_gaps();
 drop function ctx.erase_acts(uuid);
 drop function ctx.record_admin_act(uuid, text, text, inet, jsonb);
@@ -12,6 +13,7 @@ drop function ctx.act_hash(public.user_audit_log);
 
 set local role netpilot_owner;
 
+revoke update (revoked_at) on user_api_keys from netpilot_context;
 revoke select (user_id, id, last_seen) on user_routers from netpilot_admin;
 revoke select (user_id, id, merged_into) on user_devices from netpilot_admin;
 revoke select on user_audit_log from netpilot_admin;

@@ -31,6 +31,9 @@ grant select on user_audit_log to netpilot_admin;
 grant select (user_id, id, last_seen) on user_routers to netpilot_admin;
 grant select (user_id, id, merged_into) on user_devices to netpilot_admin;
 
+-- Keys of whoever registered an account that was not theirs.
+grant update (revoked_at) on user_api_keys to netpilot_context;
+
 set local role netpilot_context;
 
 -- What a link of the chain vouches for. Address and detail are in it by their salted digest, so that they can be erased.
@@ -152,6 +155,16 @@ begin
 end
 $$;
 
+-- An account whose address nobody had proven gets its owner: whoever registered it loses their scripts. Before anybody is signed in the auth
+-- login sees no keys, hence a function. Keys of routers stay: each knows its own router only.
+create function ctx.revoke_personal_keys(p_user uuid) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update public.user_api_keys set revoked_at = now() where user_id = p_user and kind = 'personal' and revoked_at is null;
+end
+$$;
+
 -- What has had its time: once an hour, by the server.
 create function ctx.purge(p_audit_days integer) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -171,4 +184,5 @@ grant execute on function ctx.record_act(text, text, uuid, text, inet, jsonb) to
 grant execute on function ctx.record_act_of(uuid, text, text, text, inet, jsonb) to netpilot_auth;
 grant execute on function ctx.record_admin_act(uuid, text, text, inet, jsonb) to netpilot_admin;
 grant execute on function ctx.erase_acts(uuid) to netpilot_auth, netpilot_admin;
+grant execute on function ctx.revoke_personal_keys(uuid) to netpilot_auth;
 grant execute on function ctx.purge(integer) to netpilot_auth;

@@ -8,6 +8,9 @@ import { openAccessTokens } from './auth/access-tokens.ts'
 import { accountRoutes, reactivateRoutes } from './auth/account-routes.ts'
 import { limitAddresses } from './auth/address-limits.ts'
 import { agentSessions } from './auth/as-agent.ts'
+import { openGoogle } from './auth/google.ts'
+import { googleLinkRoutes } from './auth/google-link-routes.ts'
+import { googleSignInRoutes } from './auth/google-routes.ts'
 import { keepHouse } from './auth/housekeeping.ts'
 import { limitIdentities } from './auth/identity-limits.ts'
 import { keyRoutes } from './auth/key-routes.ts'
@@ -98,7 +101,9 @@ export async function buildApp({
   const signIn = openSignIn({ accessTokens, refreshTokens, refreshCookie, accessTokenSeconds, lifetime })
   const lockout = openLockout({ keys: keyring.guesses, ...config.lockout })
   const secondFactor = openSecondFactor({ lockout, pepper: secrets.pepper })
-  const proveOwner = openOwnerProof({ withSession, passwords, lockout })
+  const google = config.google && (await openGoogle({ ...config.google, keyring }))
+  const verifyGoogle = google?.verifyFresh
+  const proveOwner = openOwnerProof({ withSession, passwords, lockout, verifyGoogle })
   const later = openLater((err) => app.log.warn({ err }, 'what an answer did not wait for has failed'))
   const provePassword = openPasswordProof({ withSession, passwords, lockout, later })
   const stopHousekeeping = keepHouse({
@@ -160,7 +165,8 @@ export async function buildApp({
       provePassword,
       minPasswordLength: config.passwords.minLength,
     })
-    await scope.register(reactivateRoutes, { prefix: '/api/users', withSession, signIn, provePassword })
+    await scope.register(reactivateRoutes, { prefix: '/api/users', withSession, signIn, provePassword, verifyGoogle })
+    await scope.register(googleSignInRoutes, { prefix: '/api/auth', withSession, google, signIn })
     await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor })
   })
   // Apart: no limit on strangers may keep somebody from going on who is signed in.
@@ -172,6 +178,7 @@ export async function buildApp({
     const routerExists: Parameters<typeof keyRoutes>[1]['routerExists'] = async (identity, id) =>
       (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
     await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie })
+    await scope.register(googleLinkRoutes, { prefix: '/api/auth', withSession, google, proveOwner })
     await scope.register(secondFactorRoutes, { prefix: '/api/auth', withSession, secondFactor, proveOwner })
     await scope.register(accountRoutes, { prefix: '/api/users', withSession, proveOwner, refreshCookie })
     await scope.register(keyRoutes, { prefix: '/api/routers', withSession, holder: 'router', routerExists })

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
+import { googleSettings } from './auth/google-settings.ts'
 import { requireStrongSecret } from './auth/strong-secret.ts'
 import { roleNames } from './database/role-names.ts'
 
@@ -50,6 +51,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
   }
 
   const isProduction = value('NODE_ENV') === 'production'
+  const corsOrigins = list('CORS_ORIGINS')
   const config = {
     isProduction,
     host: text('HOST', '0.0.0.0'),
@@ -57,7 +59,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     dataDir: resolve(text('DATA_DIR', '.netpilot')),
     logLevel: oneOf('LOG_LEVEL', 'info', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
     trustProxy: list('TRUST_PROXY'),
-    corsOrigins: list('CORS_ORIGINS'),
+    corsOrigins,
     database: {
       url: databaseUrl('DATABASE_URL'),
       directUrl: databaseUrl('DATABASE_URL_DIRECT'),
@@ -102,6 +104,24 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     },
     maxEventLoopDelayMs: integer('OVERLOAD_EVENT_LOOP_DELAY_MS', 1_000, 0, 60_000),
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 3_650),
+    google: googleSettings(
+      {
+        clientIds: list('GOOGLE_CLIENT_ID'),
+        clientSecret: value('GOOGLE_CLIENT_SECRET'),
+        redirectUri: value('GOOGLE_REDIRECT_URI'),
+        returnTo: list('GOOGLE_RETURN_TO'),
+        hostedDomains: list('GOOGLE_HOSTED_DOMAIN'),
+        timeoutMs: integer('GOOGLE_TIMEOUT_MS', 5_000, 100, 60_000),
+        endpoints: {
+          issuer: text('GOOGLE_ISSUER', 'https://accounts.google.com'),
+          authorizationUrl: text('GOOGLE_AUTHORIZATION_URL', 'https://accounts.google.com/o/oauth2/v2/auth'),
+          tokenUrl: text('GOOGLE_TOKEN_URL', 'https://oauth2.googleapis.com/token'),
+          certificatesUrl: text('GOOGLE_CERTIFICATES_URL', 'https://www.googleapis.com/oauth2/v1/certs'),
+        },
+      },
+      corsOrigins,
+      faults,
+    ),
     routerOnlineMinutes: integer('ROUTER_ONLINE_MINUTES', 15, 1, 1_440),
     scans: {
       bodyLimit: integer('SCAN_BODY_LIMIT_BYTES', 1_048_576, 1_024, 16_777_216),
@@ -142,9 +162,14 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     if (!isIP(address) || !/^\d{1,3}$/.test(bits) || more.length > 0)
       faults.push('TRUST_PROXY: each entry is an address or a network such as 10.0.0.0/8')
   }
-  for (const origin of config.corsOrigins) {
-    if (!isOrigin(origin))
-      faults.push(`CORS_ORIGINS: each entry is an exact origin such as https://app.example.com, without a path or a wildcard`)
+  for (const name of ['GOOGLE_ISSUER', 'GOOGLE_AUTHORIZATION_URL', 'GOOGLE_TOKEN_URL', 'GOOGLE_CERTIFICATES_URL']) {
+    const url = value(name)
+    if (url !== undefined && isProduction) faults.push(`${name} is for tests and trials: production knows only Google's own`)
+    else if (url !== undefined && !URL.canParse(url)) faults.push(`${name} must be a URL`)
+  }
+  for (const name of ['CORS_ORIGINS', 'GOOGLE_RETURN_TO']) {
+    if (!list(name).every(isOrigin))
+      faults.push(`${name}: each entry is an exact origin such as https://app.example.com, without a path or a wildcard`)
   }
   if (faults.length > 0) throw new ConfigError(faults)
   return config

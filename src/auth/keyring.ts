@@ -1,4 +1,4 @@
-/** The keys that sign tokens, derived from one master secret, or from two while one replaces the other. */
+/** The keys that sign tokens and seal cookies, derived from one master secret, or from two while one replaces the other. */
 import { deriveKey } from './derived-key.ts'
 import { requireStrongSecret } from './strong-secret.ts'
 
@@ -9,13 +9,7 @@ export type SigningKey = { kid: string; secret: Buffer }
 export type SigningKeys = readonly [current: SigningKey, ...previous: SigningKey[]]
 
 /** One set of keys for each purpose, so that no kind of token can pass for another. */
-export type Keyring = {
-  accessTokens: SigningKeys
-  refreshTokens: SigningKeys
-  guesses: SigningKeys
-  csrfTokens: SigningKeys
-  addresses: SigningKeys
-}
+export type Keyring = Record<'accessTokens' | 'refreshTokens' | 'guesses' | 'csrfTokens' | 'addresses' | 'googleFlows', SigningKeys>
 
 /** `previous` is the secret that `current` replaced; keep it for as long as a refresh token may lie idle. */
 export type MasterSecrets = { current: string; previous?: string | undefined }
@@ -39,5 +33,6 @@ export function openKeyring({ current, previous }: MasterSecrets): Keyring {
     guesses: keys('guess'),
     csrfTokens: keys('csrf-token'),
     addresses: keys('address'),
+    googleFlows: keys('google-flow'),
   }
 }

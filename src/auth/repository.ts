@@ -8,9 +8,11 @@ export type LoginSession = { id: string; counter: number }
 export type Visitor = { device: string | null; address: string | null }
 export type SessionLifetime = { idleDays: number; maxDays: number }
 
-const USER = `u.id, u.email, u.full_name as "fullName", u.role, u.email_verified_at is not null as "emailVerified", u.created_at as "createdAt"`
+/** The columns of a `User`, of `users u`, but for `hasPassword`. */
+export const USER = `u.id, u.email, u.full_name as "fullName", u.role, u.email_verified_at is not null as "emailVerified", u.created_at as "createdAt"`
 
-const ACCOUNT = `${USER}, u.is_active as "isActive", c.password_hash as "passwordHash",
+/** The columns of an `Account`, and where they come from. */
+export const ACCOUNT = `${USER}, u.is_active as "isActive", c.password_hash as "passwordHash",
   coalesce(c.has_password, false) as "hasPassword", c.totp_confirmed_at is not null as "hasSecondFactor"
   from users u left join user_credentials c on c.user_id = u.id`
 
@@ -118,15 +120,14 @@ export async function endLoginSession(tx: Tx, userId: string, sessionId: string,
   return true
 }
 
-/** The account behind a session; undefined when it is not active. */
-export async function findActiveUser(tx: Tx, userId: string): Promise<User | undefined> {
-  const [user] = await tx.query<User>({
+/** The account behind a session or a token; undefined when it is not active. */
+export async function findActiveUser(tx: Tx, userId: string): Promise<Account | undefined> {
+  const [account] = await tx.query<Account>({
     name: 'find active user',
-    text: `select ${USER}, coalesce(c.has_password, false) as "hasPassword"
-      from users u left join user_credentials c on c.user_id = u.id where u.id = $1 and u.is_active`,
+    text: `select ${ACCOUNT} where u.id = $1 and u.is_active`,
     values: [userId],
   })
-  return user
+  return account
 }
 
 /** What the owner of an account can prove themselves with. */

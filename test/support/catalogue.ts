@@ -56,7 +56,7 @@ const COLUMN_GRANTS = [
   'context SELECT user_login_sessions(ended_at, expires_at, id, idle_expires_at, public_id, user_id)',
   'context SELECT user_routers(id, user_id)',
   'context SELECT users(id, is_active, role)',
-  'context UPDATE user_api_keys(last_used_at)',
+  'context UPDATE user_api_keys(last_used_at, revoked_at)',
   'agent INSERT user_device_interfaces(device_id, first_seen, id, ips, mac, router_id, user_id)',
   'agent INSERT user_devices(approval, detected_manufacturer, first_seen, hostname, id, last_seen, router_id, user_id)',
   'agent UPDATE user_device_interfaces(device_id, ips, mac)',
@@ -241,6 +241,7 @@ const FUNCTIONS = [
   'ctx.record_act_of(uuid,text,text,text,inet,jsonb) volatile for auth',
   'ctx.record_admin_act(uuid,text,text,inet,jsonb) volatile for admin',
   'ctx.record_key_use(uuid[],text[],timestamp with time zone[]) volatile for auth',
+  'ctx.revoke_personal_keys(uuid) volatile for auth',
   'ctx.uid() stable for auth user',
   'ctx.wake(uuid) volatile for agent user',
 ]

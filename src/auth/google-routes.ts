@@ -1,0 +1,132 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { problem } from '../http/problem.ts'
+import { answers } from '../http/schemas.ts'
+import type { WithSession } from '../rls/session.ts'
+import type { Google } from './google.ts'
+import { arrive, claimsOf, notVouchedFor } from './google-arrival.ts'
+import { FLOW_COOKIE } from './google-flow.ts'
+import { Exchange, GoogleCallback, GoogleSignIn, GoogleStart } from './google-schema.ts'
+import { SIGN_IN } from './identity.ts'
+import { findActiveUser } from './repository.ts'
+import { Tokens } from './schema.ts'
+import type { SignIn } from './sign-in.ts'
+import { addToken, useToken } from './token-repository.ts'
+
+/** `google`: undefined where it is not configured; its routes are 404 then. */
+export type GoogleSignInRoutesOptions = { withSession: WithSession; google: Google | undefined; signIn: SignIn }
+
+const EXCHANGE_MINUTES = 1
+
+/** For anyone: how somebody whom Google knows becomes somebody here. */
+export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOptions> = async (app, { withSession, google, signIn }) => {
+  const documented = { tags: ['auth'] }
+
+  app.post(
+    '/google',
+    {
+      schema: {
+        ...documented,
+        operationId: 'signInWithGoogle',
+        summary: 'Sign in with an ID token of Google, or make an account by it',
+        description:
+          'Where there is an account with the same address that is not linked, and Google does not itself give out that address: 409 `conflict`. Sign in with the password then, and link.',
+        body: GoogleSignIn,
+        response: answers({ 200: Tokens, 201: Tokens }),
+      },
+    },
+    async (request, reply) => {
+      const { idToken, nonce } = request.body
+      const claims = await claimsOf(google, idToken, { nonce })
+      const arrived = await withSession(SIGN_IN, async (tx) => {
+        const arrival = await arrive(tx, claims, request)
+        return 'refusal' in arrival ? arrival : { ...arrival, admitted: await signIn.admit(tx, arrival.account, request) }
+      })
+      if ('refusal' in arrived) throw arrived.refusal
+      return reply.code(arrived.isNew ? 201 : 200).send(signIn.answer(arrived.admitted, request, reply))
+    },
+  )
+
+  app.get(
+    '/google/start',
+    {
+      schema: {
+        ...documented,
+        operationId: 'startGoogleFlow',
+        summary: 'Send the browser to Google, to sign in there',
+        querystring: GoogleStart,
+        response: answers({ 302: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      if (!google?.flow) throw problem('not-found')
+      const started = google.flow.start(request.query.returnTo)
+      if (!started)
+        throw problem('invalid-request', { errors: [{ path: '/querystring/returnTo', message: 'is not on an allowed origin' }] })
+      const { name, maxAge, attributes } = FLOW_COOKIE
+      return reply.setCookie(name, started.cookie, { ...attributes, maxAge }).redirect(started.location)
+    },
+  )
+
+  app.get(
+    '/google/callback',
+    {
+      schema: {
+        ...documented,
+        operationId: 'finishGoogleFlow',
+        summary: 'Where Google sends the browser back to',
+        description: 'Ends the flow that this browser began, and sends it on to `returnTo`.',
+        querystring: GoogleCallback,
+        response: answers({ 302: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      if (!google?.flow) throw problem('not-found')
+      const { state = '', code } = request.query
+      const flow = google.flow.resume(state, request.cookies[FLOW_COOKIE.name] ?? '')
+      reply.clearCookie(FLOW_COOKIE.name, FLOW_COOKIE.attributes)
+      if (!flow) throw problem('invalid-request', { detail: 'This browser has not begun to sign in, or too long ago: begin again' })
+      // Without a code, Google or its user has refused.
+      const claims = code === undefined ? undefined : await flow.redeem(code)
+      if (!claims) return reply.redirect(withOutcome(flow.returnTo, { error: notVouchedFor().code }))
+      const outcome = await withSession(SIGN_IN, async (tx) => {
+        const arrival = await arrive(tx, claims, request)
+        if ('refusal' in arrival) return { error: arrival.refusal.code }
+        return { code: await addToken(tx, arrival.account.id, { purpose: 'exchange', minutes: EXCHANGE_MINUTES }) }
+      })
+      return reply.redirect(withOutcome(flow.returnTo, outcome))
+    },
+  )
+
+  app.post(
+    '/exchange',
+    {
+      schema: {
+        ...documented,
+        operationId: 'exchangeCode',
+        summary: 'Exchange the code of a finished flow for tokens',
+        description: 'Once, and within a minute.',
+        body: Exchange,
+        response: answers({ 200: Tokens }),
+      },
+    },
+    async (request, reply) => {
+      if (!google?.flow) throw problem('not-found')
+      const admitted = await withSession(SIGN_IN, async (tx) => {
+        const token = await useToken(tx, request.body.code, 'exchange')
+        const account = token && (await findActiveUser(tx, token.userId))
+        return account && signIn.admit(tx, account, request)
+      })
+      if (!admitted) throw problem('invalid-credentials', { detail: 'The code was used, is older than a minute, or never was one' })
+      return signIn.answer(admitted, request, reply)
+    },
+  )
+}
+
+/** What stood there by the same name was the wish of whoever made the link, and might be somebody else's code. */
+function withOutcome(returnTo: string, outcome: { code: string } | { error: string }): string {
+  const url = new URL(returnTo)
+  for (const name of ['code', 'error']) url.searchParams.delete(name)
+  for (const [name, value] of Object.entries(outcome)) url.searchParams.set(name, value)
+  return url.href
+}
