@@ -6,6 +6,7 @@ import { resolve } from 'node:path'
 import { googleSettings } from './auth/google-settings.ts'
 import { requireStrongSecret } from './auth/strong-secret.ts'
 import { roleNames } from './database/role-names.ts'
+import { mailSettings } from './mail/mail-settings.ts'
 
 export type Config = ReturnType<typeof readConfig>
 
@@ -122,6 +123,11 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       corsOrigins,
       faults,
     ),
+    mail: {
+      ...mailSettings({ smtpUrl: value('SMTP_URL'), from: value('MAIL_FROM'), appUrl: value('APP_URL') }, isProduction, faults),
+      queue: integer('MAIL_QUEUE', 1_000, 1, 100_000),
+      timeoutMs: integer('MAIL_TIMEOUT_MS', 10_000, 10, 300_000),
+    },
     routerOnlineMinutes: integer('ROUTER_ONLINE_MINUTES', 15, 1, 1_440),
     scans: {
       bodyLimit: integer('SCAN_BODY_LIMIT_BYTES', 1_048_576, 1_024, 16_777_216),

@@ -1,0 +1,19 @@
+/** E-mail addresses as a header and an SMTP command may carry them. */
+
+/** `name` may be empty. */
+export type Mailbox = { name: string; address: string }
+
+// RFC 5322 3.2.3 (dot-atom) with RFC 6532's letters of all scripts. A quoted local part ("a,b"@example.com) is legal, but nobody's.
+const ATOM = "[\\p{L}\\p{M}\\p{N}!#$%&'*+/=?^_`{|}~-]+"
+const LABELS = '[\\p{L}\\p{M}\\p{N}-]+(?:\\.[\\p{L}\\p{M}\\p{N}-]+)*'
+const ADDRESS = new RegExp(`^${ATOM}(?:\\.${ATOM})*@${LABELS}$`, 'u')
+const NAMED = /^(?:"(?<quoted>[^"<>\p{C}]+)"|(?<bare>[^"<>,;:@\p{C}]+?))? *<(?<address>[^<>]+)>$/u
+
+/** Exactly one address that a mail can be sent to: no list, no comment, no line break. */
+export const isAddress = (text: string): boolean => text.length <= 254 && ADDRESS.test(text)
+
+/** Reads `ada@example.com` or `Ada Lovelace <ada@example.com>`; undefined for anything else. */
+export function readMailbox(text: string): Mailbox | undefined {
+  const { quoted, bare = '', address = text } = NAMED.exec(text)?.groups ?? {}
+  return isAddress(address) ? { name: (quoted ?? bare).trim(), address } : undefined
+}

@@ -1,0 +1,136 @@
+/**
+ * Sends mail without making anybody wait for it: over SMTP, or into files. The log says which kind of mail went or did not, and nothing of
+ * what it holds or to whom it goes. Mails that wait are in memory only: a process that dies takes them along, and people ask again.
+ */
+import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { FastifyBaseLogger } from 'fastify'
+import type { NodemailerError, SendMailOptions } from 'nodemailer'
+import type { Letter } from './letter.ts'
+import type { SmtpServer } from './mail-settings.ts'
+import { isAddress, type Mailbox } from './mailbox.ts'
+import { deliverToOutbox } from './outbox.ts'
+import { deliverBySmtp } from './smtp.ts'
+
+/** `to`: one bare address. */
+export type Mail = Letter & { to: string }
+
+export type Mailer = {
+  /** Returns at once, and never throws: what becomes of the mail, the log tells. */
+  send(mail: Mail): void
+  /** Takes no more mails, and waits for those under way until the deadline; what is not sent by then is given up. */
+  close(): Promise<void>
+}
+
+export type MailerOptions = {
+  /** Absent: into files. */
+  smtp?: SmtpServer | undefined
+  /** The directory of those files. */
+  outbox: string
+  from: Mailbox
+  log: Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'>
+  /** Mails under way at most; what comes on top is refused. */
+  queue: number
+  /** How long the server may keep silent, milliseconds. */
+  timeoutMs: number
+  /** The pause after each attempt that failed in passing, milliseconds; after the last comes one more attempt. */
+  pausesMs?: readonly number[]
+  /** How long `close` waits, milliseconds. */
+  closeMs: number
+}
+
+/** Delivers one mail, or fails; where to, if the log is to name it. */
+export type Deliver = (message: SendMailOptions, signal: AbortSignal) => Promise<{ file?: string }>
+
+const CONNECTIONS = 4
+const PAUSES_MS = [2_000, 15_000, 60_000]
+/** The network or the server may come back. EABORT: the whole delivery took too long. */
+const PASSING = ['ECONNECTION', 'ESOCKET', 'ETIMEDOUT', 'EDNS', 'EABORT']
+
+export function openMailer(options: MailerOptions): Mailer {
+  const { smtp, outbox, from, log, queue, timeoutMs, pausesMs = PAUSES_MS, closeMs } = options
+  const deliver = smtp ? deliverBySmtp(smtp, timeoutMs) : deliverToOutbox(outbox)
+  const inTurn = takeTurns(CONNECTIONS)
+  const underWay = new Set<Promise<void>>()
+  const deadline = new AbortController()
+  // Every mail that pauses listens to it.
+  setMaxListeners(0, deadline.signal)
+  let closing = false
+
+  const attempt = async (kind: string, message: SendMailOptions, pauses: readonly number[]): Promise<void> => {
+    try {
+      const { file } = await inTurn(() => deliver(message, deadline.signal))
+      log.info({ mail: kind, file }, file ? 'a mail was written to a file' : 'a mail was sent')
+    } catch (error) {
+      const [next, ...later] = pauses
+      if (next === undefined || deadline.signal.aborted || !isPassing(error as NodemailerError))
+        return log.error({ mail: kind, ...reasonOf(error as NodemailerError) }, 'a mail could not be sent')
+      log.warn({ mail: kind, ...reasonOf(error as NodemailerError), againInMs: next }, 'a mail could not be sent yet')
+      await pause(next, undefined, { signal: deadline.signal }).catch(() => {})
+      await attempt(kind, message, later)
+    }
+  }
+
+  const refusalOf = (to: string): string | undefined => {
+    if (closing) return 'the server is closing'
+    if (underWay.size >= queue) return 'too many are under way'
+    return isAddress(to) ? undefined : 'no mail can go to such an address'
+  }
+
+  return {
+    send({ kind, to, subject, text, html }) {
+      const refusal = refusalOf(to)
+      if (refusal !== undefined) return log.error({ mail: kind }, `a mail was refused: ${refusal}`)
+      const sending = attempt(kind, compose({ from, to, subject, text, html }), pausesMs).finally(() => underWay.delete(sending))
+      underWay.add(sending)
+    },
+    async close() {
+      closing = true
+      const timer = setTimeout(() => deadline.abort(), closeMs)
+      await Promise.all(underWay)
+      clearTimeout(timer)
+    },
+  }
+}
+
+/** Made once for all attempts, so that a mail that arrives twice is recognised as the same. */
+const compose = ({ from, to, subject, text, html }: { from: Mailbox } & Omit<Mail, 'kind'>): SendMailOptions => ({
+  from,
+  // As an object: a text would be parsed, and could turn out to be a list.
+  to: { name: '', address: to },
+  subject,
+  // Left as it is where it can be, so that whoever opens a file can copy a link: it would else be broken at 76 characters.
+  text: /^[\n -~]*$/.test(text) ? { raw: `Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 7bit\n\n${text}` } : text,
+  html,
+  date: new Date(),
+  messageId: `<${randomUUID()}@${from.address.replace(/^.*@/, '')}>`,
+  // RFC 3834: nobody's "out of office" answers.
+  headers: { 'Auto-Submitted': 'auto-generated' },
+  xMailer: false,
+  disableFileAccess: true,
+  disableUrlAccess: true,
+})
+
+/** RFC 5321 4.2.1: a reply of 4yz may change, one of 5yz will not. */
+const isPassing = ({ responseCode, code = '' }: NodemailerError) =>
+  responseCode === undefined ? PASSING.includes(code) : responseCode >= 400 && responseCode < 500
+
+/** All that is free of addresses and of the server's words. */
+const reasonOf = ({ code, originalCode, responseCode, command }: NodemailerError) => ({ code: originalCode ?? code, responseCode, command })
+
+/** At most so many at once, first come, first served. */
+function takeTurns(places: number) {
+  const waiting: (() => void)[] = []
+  return async <T>(work: () => Promise<T>): Promise<T> => {
+    if (places > 0) places -= 1
+    else await new Promise<void>((resolve) => waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next) next()
+      else places += 1
+    }
+  }
+}

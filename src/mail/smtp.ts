@@ -1,0 +1,20 @@
+/** Delivery to an SMTP server. */
+import { createTransport } from 'nodemailer'
+import type { SmtpServer } from './mail-settings.ts'
+import type { Deliver } from './mailer.ts'
+
+/** `timeoutMs` bounds each wait for the server; three times as much, the whole delivery, however slowly the server talks. */
+export function deliverBySmtp(server: SmtpServer, timeoutMs: number): Deliver {
+  const transport = createTransport({
+    ...server,
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
+    dnsTimeout: timeoutMs,
+    socketCloseTimeout: 1_000,
+  })
+  return async (message, signal) => {
+    await transport.sendMail({ ...message, signal: AbortSignal.any([signal, AbortSignal.timeout(3 * timeoutMs)]) })
+    return {}
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * What NetPilot writes to people. Whoever makes it write chose nothing of what it says, but an address in a mail to its owner: names and
+ * browsers are left out, or a registration with somebody's address would carry a stranger's words to them.
+ */
+import { type Block, type Letter, writeLetter } from './letter.ts'
+
+/** A secret that travels in a mail, for how long it is good, and the frontend that takes it; without one, the API does. */
+export type MailedToken = { token: string; minutes: number; appUrl?: string | undefined }
+
+/** When something was done and from where, where that is known. */
+export type Occasion = { at: Date; ip?: string | null; appUrl?: string | undefined }
+
+/** The purposes of tokens that are mailed; each is the name of a page of the frontend. */
+const ROUTES = {
+  'verify-email': 'POST /api/auth/verify-email',
+  'reset-password': 'POST /api/auth/reset-password',
+  'change-email': 'POST /api/auth/verify-email',
+  invitation: 'POST /api/auth/reset-password',
+} as const
+
+export const verifyAddress = (mailed: MailedToken): Letter =>
+  writeLetter('verify-email', 'Confirm your e-mail address', [
+    'Somebody opened a NetPilot account with this e-mail address. Please confirm that the address is yours.',
+    ...use('verify-email', 'Confirm the address', mailed),
+    'If this was not you, do nothing: the address stays unconfirmed.',
+  ])
+
+export const resetPassword = (mailed: MailedToken): Letter =>
+  writeLetter('reset-password', 'Choose a new password', [
+    'Somebody asked for a new password for your NetPilot account.',
+    ...use('reset-password', 'Choose a new password', mailed),
+    'If this was not you, do nothing: your password stays as it is, and without this mail nobody can change it this way.',
+  ])
+
+/** To the new address. */
+export const confirmNewAddress = (mailed: MailedToken): Letter =>
+  writeLetter('change-email', 'Confirm your new e-mail address', [
+    'A NetPilot account is to use this e-mail address from now on. Please confirm that the address is yours.',
+    ...use('change-email', 'Confirm the new address', mailed),
+    'If this was not you, do nothing: the account keeps the address it has.',
+  ])
+
+/** To the old address, when the change was asked for. */
+export const addressIsChanging = ({ newEmail, ...occasion }: Occasion & { newEmail: string }): Letter =>
+  writeLetter('address-is-changing', 'Your e-mail address is about to change', [
+    `Your NetPilot account is to use another e-mail address: ${newEmail}. It changes as soon as that address is confirmed.`,
+    facts(occasion),
+    'If this was not you, somebody knows your password. Choose a new one at once: that also stops the change.',
+    ...newPassword(occasion),
+  ])
+
+/** To the old address, when the change is done. */
+export const addressWasChanged = ({ newEmail, ...occasion }: Occasion & { newEmail: string }): Letter =>
+  writeLetter('address-was-changed', 'Your e-mail address was changed', [
+    `Your NetPilot account now uses another e-mail address: ${newEmail}. From now on mails go there, and you sign in with it.`,
+    facts(occasion),
+    'If this was not you, somebody else has your account. Tell the people who run this NetPilot at once.',
+  ])
+
+/** `invitedBy`: an administrator, in their own words. */
+export const invitation = ({ invitedBy, ...mailed }: MailedToken & { invitedBy?: string | undefined }): Letter =>
+  writeLetter('invitation', 'You are invited to NetPilot', [
+    `You are invited to NetPilot${invitedBy === undefined ? '' : ` by ${invitedBy}`}: to see, allow, slow down, pause or block every device on your networks. To begin, choose a password.`,
+    ...use('invitation', 'Choose a password', mailed),
+    'If you did not expect this, do nothing: without a password nobody can sign in to the account.',
+  ])
+
+/** `failures` in a row locked signing in with the password for so many `seconds`. */
+export const accountLocked = ({ failures, seconds, ...occasion }: Occasion & { failures: number; seconds: number }): Letter =>
+  writeLetter('account-locked', 'Signing in is locked for a while', [
+    `After ${failures} failed attempts in a row, nobody can sign in to your NetPilot account with a password for ${duration(Math.ceil(seconds / 60))}. None of them got in, and whoever was signed in before still is.`,
+    facts(occasion),
+    'If this was you, wait, or choose a new password. If this was not you, there is nothing you must do; a long password that you use nowhere else, and a second factor, keep strangers out.',
+    ...newPassword(occasion),
+  ])
+
+export const passwordChanged = (occasion: Occasion): Letter =>
+  writeLetter('password-changed', 'Your password was changed', [
+    'The password of your NetPilot account was changed.',
+    facts(occasion),
+    'If this was not you, choose a new password at once.',
+    ...newPassword(occasion),
+  ])
+
+/** Where registration answers the same whether or not the address is known: what its owner is told instead. */
+export const registrationAttempted = (occasion: Occasion): Letter =>
+  writeLetter('registration-attempted', 'You already have an account', [
+    'Somebody, you perhaps, tried to open a NetPilot account with this e-mail address. There is one already, and nothing about it was changed. Sign in to it, or choose a new password if you forgot yours.',
+    facts(occasion),
+    ...newPassword(occasion),
+    'If this was not you, do nothing: whoever tried was not told that you have an account.',
+  ])
+
+export const secondFactorOn = (occasion: Occasion): Letter =>
+  writeLetter('second-factor-on', 'A second factor was switched on', [
+    'From now on, signing in to your NetPilot account also takes a code from your authenticator app. Keep the recovery codes where you will find them without it.',
+    facts(occasion),
+    'If this was not you, choose a new password at once, and tell the people who run this NetPilot.',
+    ...newPassword(occasion),
+  ])
+
+export const secondFactorOff = (occasion: Occasion): Letter =>
+  writeLetter('second-factor-off', 'The second factor was switched off', [
+    'Signing in to your NetPilot account no longer takes a code from an authenticator app.',
+    facts(occasion),
+    'If this was not you, choose a new password at once, then switch the second factor on again.',
+    ...newPassword(occasion),
+  ])
+
+export const accountDeactivated = (occasion: Occasion): Letter =>
+  writeLetter('account-deactivated', 'Your account was deactivated', [
+    'Your NetPilot account was deactivated, and whoever was signed in to it is signed out. Nothing in it was deleted. Unless an administrator deactivated it, you can take it into use again by proving that it is yours, as when you sign in.',
+    facts(occasion),
+    'If this was not you, take it into use again and choose a new password at once, or tell the people who run this NetPilot.',
+    ...newPassword(occasion),
+  ])
+
+export const accountDeleted = (occasion: Occasion): Letter =>
+  writeLetter('account-deleted', 'Your account was deleted', [
+    'Your NetPilot account was deleted, with everything in it. This is the last mail about it.',
+    facts(occasion),
+    'If this was not you, tell the people who run this NetPilot.',
+  ])
+
+/** The token travels in the fragment, which browsers send to no server, so that it is in no server's log. */
+function use(purpose: keyof typeof ROUTES, words: string, { token, minutes, appUrl }: MailedToken): Block[] {
+  const once = `good for ${duration(minutes)}, and for one use`
+  if (appUrl === undefined) return [`${words} with this token, by ${ROUTES[purpose]}:`, { secret: token }, `The token is ${once}.`]
+  return [{ link: `${appUrl}/${purpose}#token=${encodeURIComponent(token)}`, words }, `The link is ${once}.`]
+}
+
+const newPassword = ({ appUrl }: Occasion): Block[] =>
+  appUrl === undefined
+    ? ['To choose a new password, ask for one by POST /api/auth/forgot-password.']
+    : [{ link: `${appUrl}/forgot-password`, words: 'Choose a new password' }]
+
+const UTC = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' })
+const facts = ({ at, ip }: Occasion): Block => ({ facts: { When: `${UTC.format(at)} UTC`, ...(ip && { 'Network address': ip }) } })
+
+/** In whole days from two on, in whole hours, else in minutes. */
+function duration(minutes: number): string {
+  const [unit, length] = minutes % 1_440 === 0 && minutes > 1_440 ? ['day', 1_440] : minutes % 60 === 0 ? ['hour', 60] : ['minute', 1]
+  return new Intl.NumberFormat('en', { style: 'unit', unit, unitDisplay: 'long' }).format(minutes / length)
+}
