@@ -21,6 +21,8 @@ import { openLater } from './auth/later.ts'
 import { openLockout } from './auth/lockout.ts'
 import { openOwnerProof } from './auth/owner-proof.ts'
 import { openPasswordProof } from './auth/password-proof.ts'
+import { passwordRequirementRoutes } from './auth/password-routes.ts'
+import { openPasswordRules } from './auth/password-rules.ts'
 import { openPasswords } from './auth/passwords.ts'
 import { openRefreshCookie } from './auth/refresh-cookie.ts'
 import { openRefreshTokens } from './auth/refresh-tokens.ts'
@@ -95,6 +97,7 @@ export async function buildApp({
   const accessTokens = openAccessTokens(app, { keyring, lifetime: config.accessTokenSeconds })
   const refreshTokens = openRefreshTokens(keyring)
   const passwords = openPasswords({ pepper: secrets.pepper, ...config.passwords })
+  const passwordRules = openPasswordRules(config.passwords.minLength)
   const { maxDays } = config.session
   const refreshCookie = openRefreshCookie({ keys: keyring.csrfTokens, refreshTokens, origins: config.corsOrigins, maxDays })
   const { accessTokenSeconds, session: lifetime } = config
@@ -163,12 +166,13 @@ export async function buildApp({
       signIn,
       passwords,
       provePassword,
-      minPasswordLength: config.passwords.minLength,
+      passwordRules,
     })
     await scope.register(reactivateRoutes, { prefix: '/api/users', withSession, signIn, provePassword, verifyGoogle })
     await scope.register(googleSignInRoutes, { prefix: '/api/auth', withSession, google, signIn })
     await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor })
   })
+  await app.register(passwordRequirementRoutes, { prefix: '/api/auth', passwordRules })
   // Apart: no limit on strangers may keep somebody from going on who is signed in.
   await app.register(refreshRoutes, { prefix: '/api/auth', withSession, signIn, refreshTokens, refreshCookie, lifetime })
 

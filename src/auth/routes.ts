@@ -5,7 +5,7 @@ import { answers } from '../http/schemas.ts'
 import type { WithSession } from '../rls/session.ts'
 import { SIGN_IN } from './identity.ts'
 import { normalisedEmail, type ProvePassword } from './password-proof.ts'
-import { type PasswordProblem, passwordProblem } from './password-rules.ts'
+import type { PasswordRules } from './password-rules.ts'
 import type { Passwords } from './passwords.ts'
 import { addUser } from './repository.ts'
 import { Login, Register, Tokens } from './schema.ts'
@@ -16,18 +16,11 @@ export type SignInRoutesOptions = {
   signIn: SignIn
   passwords: Passwords
   provePassword: ProvePassword
-  minPasswordLength: number
-}
-
-const PASSWORD_FAULTS: Record<PasswordProblem, string> = {
-  malformed: 'holds a character that cannot be stored',
-  'too-short': 'is too short',
-  'too-long': 'is too long',
-  'context-word': 'says little more than your name, your address or the name of this service',
+  passwordRules: PasswordRules
 }
 
 export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = async (app, options) => {
-  const { withSession, signIn, passwords, provePassword } = options
+  const { withSession, signIn, passwords, provePassword, passwordRules } = options
   const documented = { tags: ['auth'] }
 
   app.post(
@@ -36,8 +29,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
     async (request, reply) => {
       const { password, fullName = null } = request.body
       const email = normalisedEmail(request.body.email)
-      const fault = passwordProblem(password, { email, fullName, minLength: options.minPasswordLength })
-      if (fault) throw problem('invalid-request', { errors: [{ path: '/body/password', message: PASSWORD_FAULTS[fault] }] })
+      passwordRules.demand('/body/password', password, { email, fullName })
       const hash = await passwords.hash(password)
       const admitted = await withSession(SIGN_IN, async (tx) => {
         const user = await addUser(tx, email, fullName, hash)

@@ -30,8 +30,8 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS
 
-/** One fault of one field: `path` is a JSON pointer that begins with the part of the request (`/body/email`). */
-export type FieldError = { path: string; message: string }
+/** One fault of one field: `path` is a JSON pointer that begins with the part of the request (`/body/email`); `code` names the rule, where rules have names. */
+export type FieldError = { path: string; message: string; code?: string }
 
 type ProblemOptions = {
   /** For the reader of this answer; never holds anything secret or anybody else's. */
@@ -73,7 +73,15 @@ export const ProblemDocument = Type.Object(
     challenge: Type.Optional(Type.String({ description: 'With `second-factor-required`: what to answer, for five minutes' })),
     code: Type.String({ enum: Object.keys(PROBLEMS), description: 'Stable; write your client against it' }),
     requestId: Type.String(),
-    errors: Type.Optional(Type.Array(Type.Object({ path: Type.String(), message: Type.String() }))),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          path: Type.String(),
+          message: Type.String(),
+          code: Type.Optional(Type.String({ description: 'Of a refused password: the rule, as in `GET /api/auth/password-requirements`' })),
+        }),
+      ),
+    ),
   },
   { $id: 'Problem', description: 'RFC 9457 problem document' },
 )

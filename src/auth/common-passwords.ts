@@ -1,0 +1,19 @@
+/** Passwords that many people have. Where the list is from, and whose it is, `common-passwords.txt` says at its beginning. */
+import { readFileSync } from 'node:fs'
+import { isPredictable, repeatedUnit } from './predictable.ts'
+
+let known: ReadonlySet<string> | undefined
+
+/** Read when the first password is chosen. */
+function commonPasswords(): ReadonlySet<string> {
+  known ??= new Set(readFileSync(new URL('common-passwords.txt', import.meta.url), 'utf8').split('\n'))
+  return known
+}
+
+/** Whether a lower-case text is a common password, if repeated, or has one at its heart and little but digits and punctuation around it. */
+export function isCommon(text: string, common = commonPasswords()): boolean {
+  const unit = repeatedUnit(text)
+  const alphanumeric = unit.replace(/^[^\p{L}\p{N}]+/u, '').replace(/[^\p{L}\p{N}]+$/u, '')
+  const letters = unit.replace(/^\P{L}+/u, '').replace(/\P{L}+$/u, '')
+  return [text, unit, alphanumeric, letters].some((heart) => common.has(heart) && isPredictable(unit.replace(heart, '')))
+}
