@@ -1,4 +1,5 @@
 /** The whole route tree on one screen: who may enter where, and what each part is handed. */
+import { join } from 'node:path'
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
@@ -13,12 +14,15 @@ import { googleLinkRoutes } from './auth/google-link-routes.ts'
 import { googleSignInRoutes } from './auth/google-routes.ts'
 import { keepHouse } from './auth/housekeeping.ts'
 import { limitIdentities } from './auth/identity-limits.ts'
+import { invitationRoutes } from './auth/invitation-routes.ts'
 import { keyRoutes } from './auth/key-routes.ts'
 import type { Area } from './auth/key-schema.ts'
 import { openKeyring } from './auth/keyring.ts'
 import { collectLastUse } from './auth/last-use.ts'
-import { openLater } from './auth/later.ts'
+import { type Later, openLater } from './auth/later.ts'
 import { openLockout } from './auth/lockout.ts'
+import { changeEmailRoutes, mailboxRoutes } from './auth/mailbox-routes.ts'
+import { openOwnerMail } from './auth/owner-mail.ts'
 import { openOwnerProof } from './auth/owner-proof.ts'
 import { openPasswordProof } from './auth/password-proof.ts'
 import { passwordRequirementRoutes } from './auth/password-routes.ts'
@@ -43,6 +47,7 @@ import { shedOverload } from './http/overload.ts'
 import { handleErrors, ProblemDocument } from './http/problem.ts'
 import { serverOptions } from './http/server-options.ts'
 import { createValidatorCompiler, parseJsonBodies } from './http/validation.ts'
+import { type Mailer, openMailer } from './mail/mailer.ts'
 import { accessListRoutes } from './modules/access-lists/routes.ts'
 import { adminRoutes } from './modules/admin/routes.ts'
 import { auditRoutes, ownAuditRoutes } from './modules/audit/routes.ts'
@@ -76,6 +81,10 @@ export type AppOptions = {
   listen?: (wake: (routerId?: string) => void) => { close(): Promise<void> }
   /** Where log lines go; standard output when left out. */
   logStream?: { write(line: string): void }
+  /** Where mails go; over SMTP or into files, as configured, when left out. */
+  mailer?: Mailer
+  /** Work that answers do not wait for. */
+  later?: Later
 }
 
 export async function buildApp({
@@ -87,6 +96,8 @@ export async function buildApp({
   closing = new AbortController().signal,
   listen,
   logStream,
+  mailer: givenMailer,
+  later: givenLater,
 }: AppOptions): Promise<FastifyInstance> {
   const logger = { ...loggerOptions(config.logLevel), ...(logStream && { stream: logStream }) }
   const app = Fastify({ ...serverOptions(config), logger }).withTypeProvider<TypeBoxTypeProvider>()
@@ -100,15 +111,18 @@ export async function buildApp({
   const passwordRules = openPasswordRules(config.passwords.minLength)
   const { maxDays } = config.session
   const refreshCookie = openRefreshCookie({ keys: keyring.csrfTokens, refreshTokens, origins: config.corsOrigins, maxDays })
-  const { accessTokenSeconds, session: lifetime } = config
-  const signIn = openSignIn({ accessTokens, refreshTokens, refreshCookie, accessTokenSeconds, lifetime })
+  const { accessTokenSeconds, session: lifetime, emailVerification } = config
+  const signIn = openSignIn({ accessTokens, refreshTokens, refreshCookie, accessTokenSeconds, lifetime, emailVerification })
   const lockout = openLockout({ keys: keyring.guesses, ...config.lockout })
   const secondFactor = openSecondFactor({ lockout, pepper: secrets.pepper })
   const google = config.google && (await openGoogle({ ...config.google, keyring }))
   const verifyGoogle = google?.verifyFresh
   const proveOwner = openOwnerProof({ withSession, passwords, lockout, verifyGoogle })
-  const later = openLater((err) => app.log.warn({ err }, 'what an answer did not wait for has failed'))
-  const provePassword = openPasswordProof({ withSession, passwords, lockout, later })
+  const later = givenLater ?? openLater((err) => app.log.warn({ err }, 'what an answer did not wait for has failed'))
+  const mailer =
+    givenMailer ?? openMailer({ ...config.mail, outbox: join(config.dataDir, 'outbox'), log: app.log, closeMs: config.shutdown.drainMs })
+  const ownerMail = openOwnerMail({ mailer, appUrl: config.mail.appUrl, keys: keyring.addresses })
+  const provePassword = openPasswordProof({ withSession, passwords, lockout, later, ownerMail })
   const stopHousekeeping = keepHouse({
     withSession,
     auditDays: config.auditRetentionDays,
@@ -137,7 +151,10 @@ export async function buildApp({
     if (closing.aborted) reply.header('connection', 'close')
   })
   app.addHook('onClose', async () => stopHousekeeping())
-  app.addHook('onClose', async () => void (await Promise.all([lastUse.stop(), later.settled(), notifications?.close()])))
+  app.addHook(
+    'onClose',
+    async () => void (await Promise.all([lastUse.stop(), later.settled().then(() => mailer.close()), notifications?.close()])),
+  )
   await app.register(helmet, {
     contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false },
   })
@@ -167,7 +184,10 @@ export async function buildApp({
       passwords,
       provePassword,
       passwordRules,
+      ownerMail,
+      emailVerification,
     })
+    await scope.register(mailboxRoutes, { prefix: '/api/auth', withSession, passwords, passwordRules, ownerMail, later })
     await scope.register(reactivateRoutes, { prefix: '/api/users', withSession, signIn, provePassword, verifyGoogle })
     await scope.register(googleSignInRoutes, { prefix: '/api/auth', withSession, google, signIn })
     await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor })
@@ -183,8 +203,9 @@ export async function buildApp({
       (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
     await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie })
     await scope.register(googleLinkRoutes, { prefix: '/api/auth', withSession, google, proveOwner })
-    await scope.register(secondFactorRoutes, { prefix: '/api/auth', withSession, secondFactor, proveOwner })
-    await scope.register(accountRoutes, { prefix: '/api/users', withSession, proveOwner, refreshCookie })
+    await scope.register(secondFactorRoutes, { prefix: '/api/auth', withSession, secondFactor, proveOwner, ownerMail })
+    await scope.register(changeEmailRoutes, { prefix: '/api/users', withSession, proveOwner, ownerMail })
+    await scope.register(accountRoutes, { prefix: '/api/users', withSession, proveOwner, refreshCookie, ownerMail })
     await scope.register(keyRoutes, { prefix: '/api/routers', withSession, holder: 'router', routerExists })
     await scope.register(ownAuditRoutes, { prefix: '/api/users', withSession })
     await scope.register(keyRoutes, { prefix: '/api/users', withSession, holder: 'person', routerExists })
@@ -224,6 +245,7 @@ export async function buildApp({
     scope.addHook('onRequest', limitPersons)
     scope.setErrorHandler(answerProven(withSession))
     await scope.register(adminRoutes, { prefix: '/api/admin', withSession, onlineMinutes })
+    await scope.register(invitationRoutes, { prefix: '/api/admin', withSession, ownerMail })
     await scope.register(auditRoutes, { prefix: '/api/admin', withSession })
   })
 

@@ -86,6 +86,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       maxDays: integer('SESSION_MAX_DAYS', 30, 1, 365),
       refreshGraceSeconds: integer('REFRESH_GRACE_SECONDS', 10, 0, 300),
     },
+    emailVerification: oneOf('EMAIL_VERIFICATION', 'off', ['on', 'off']) === 'on',
     lockout: {
       failures: integer('LOCKOUT_FAILURES', 5, 1, 1_000),
       seconds: integer('LOCKOUT_SECONDS', 300, 1, 86_400),

@@ -76,12 +76,17 @@ describe('the OpenAPI document', () => {
     expect(open.sort()).toEqual([
       'GET /api/auth/google/callback',
       'GET /api/auth/google/start',
+      'GET /api/auth/password-requirements',
       'POST /api/auth/exchange',
+      'POST /api/auth/forgot-password',
       'POST /api/auth/google',
       'POST /api/auth/login',
       'POST /api/auth/refresh',
       'POST /api/auth/register',
+      'POST /api/auth/resend-verification',
+      'POST /api/auth/reset-password',
       'POST /api/auth/second-factor',
+      'POST /api/auth/verify-email',
       'POST /api/users/reactivate',
     ])
     for (const { path, door } of operations) {

@@ -3,12 +3,15 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
+import { accountDeactivated, accountDeleted } from '../mail/texts.ts'
 import { changeProfile, exportHome, findProfile } from '../modules/users/repository.ts'
 import type { WithSession } from '../rls/session.ts'
 import { deactivateAccount, deleteAccount, exportCredentials, findAccountStatus, reactivateAccount } from './account-repository.ts'
 import { AccountStatus, ChangeProfile, Export, Profile, Proof, Reactivate } from './account-schema.ts'
 import { recordAct } from './audit.ts'
 import { asAuth, SIGN_IN } from './identity.ts'
+import { findMailbox } from './mailbox-repository.ts'
+import type { OwnerMail } from './owner-mail.ts'
 import type { ProveOwner, VerifyGoogle } from './owner-proof.ts'
 import type { ProvePassword } from './password-proof.ts'
 import type { RefreshCookie } from './refresh-cookie.ts'
@@ -16,12 +19,15 @@ import { findAccountByGoogleId } from './repository.ts'
 import { Tokens } from './schema.ts'
 import type { SignIn } from './sign-in.ts'
 
-export type AccountRoutesOptions = { withSession: WithSession; proveOwner: ProveOwner; refreshCookie: RefreshCookie }
+export type AccountRoutesOptions = { withSession: WithSession; proveOwner: ProveOwner; refreshCookie: RefreshCookie; ownerMail: OwnerMail }
 
 const documented = { tags: ['account'], security: [{ person: [] }] }
 
 /** For the signed-in. */
-export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = async (app, { withSession, proveOwner, refreshCookie }) => {
+export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = async (
+  app,
+  { withSession, proveOwner, refreshCookie, ownerMail },
+) => {
   const gone = () => problem('unauthenticated')
 
   app.get(
@@ -111,7 +117,11 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
     async (request, reply) => {
       await proveOwner(request, request.body)
       const identity = asAuth(request.identity)
-      await withSession(identity, (tx) => deactivateAccount(tx, identity.userId))
+      const mailbox = await withSession(identity, async (tx) => {
+        await deactivateAccount(tx, identity.userId)
+        return (await findMailbox(tx, identity.userId)) ?? true
+      })
+      if (mailbox !== true) ownerMail.tell(mailbox.email, accountDeactivated, request)
       if (refreshCookie.isWanted(request)) refreshCookie.clear(reply)
       return reply.code(204).send(null)
     },
@@ -133,10 +143,13 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       await proveOwner(request, request.body)
       // The act goes into the log before what is personal leaves it.
       const identity = { ...asAuth(request.identity), act: undefined }
-      await withSession(identity, async (tx) => {
+      const mailbox = await withSession(identity, async (tx) => {
+        const last = await findMailbox(tx, identity.userId)
         await recordAct(tx, identity.userId, request, 'success')
         await deleteAccount(tx, identity.userId)
+        return last
       })
+      if (mailbox) ownerMail.tell(mailbox.email, accountDeleted, request)
       if (refreshCookie.isWanted(request)) refreshCookie.clear(reply)
       return reply.code(204).send(null)
     },

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { Instant, Nullable, OneOf, Strict, Text } from '../http/schemas.ts'
 import { User } from '../modules/users/schema.ts'
-import { Email, Password } from './schema.ts'
+import { Email, ONE_PROOF, ownerProof } from './schema.ts'
 
 /** Shown by frontends and never fetched by the server. */
 const AvatarUrl = Text({ max: 2_048, description: 'https only', examples: ['https://example.com/ada.png'] })
@@ -23,15 +23,11 @@ export const AccountStatus = Type.Object(
   { $id: 'AccountStatus' },
 )
 
-const byPassword = { required: ['password'] }
-const byGoogle = { required: ['googleIdToken'] }
-const googleIdToken = Type.Optional(Text({ max: 8_192, description: 'A fresh ID token of the linked Google account' }))
-
 /** What proves once more who somebody is. */
-export const Proof = Strict({ password: Type.Optional(Password), googleIdToken }, { oneOf: [byPassword, byGoogle] })
+export const Proof = Strict(ownerProof, ONE_PROOF)
 export const Reactivate = Strict(
-  { email: Type.Optional(Email), password: Type.Optional(Password), googleIdToken },
-  { oneOf: [{ required: ['email', 'password'] }, byGoogle] },
+  { email: Type.Optional(Email), ...ownerProof },
+  { oneOf: [{ required: ['email', 'password'] }, { required: ['googleIdToken'] }] },
 )
 
 /** Each table by its name, its rows as they are stored. */

@@ -21,26 +21,22 @@ export type AddressLimitsOptions = {
 const WINDOW = 60
 
 /** A hook for what anybody may call: registrations have a quota of their own, everything else there is a way to sign in. */
-export function limitAddresses({
-  withSession,
-  keys: [{ secret }],
-  registrations,
-  signIns,
-}: AddressLimitsOptions): onRequestAsyncHookHandler {
+export function limitAddresses({ withSession, keys, registrations, signIns }: AddressLimitsOptions): onRequestAsyncHookHandler {
   const policies: Record<'registration' | 'sign-in', RatePolicy> = {
     registration: { name: 'registration', quota: registrations, window: WINDOW },
     'sign-in': { name: 'sign-in', quota: signIns, window: WINDOW },
   }
   return async (request, reply) => {
     const policy = policies[request.routeOptions.schema?.operationId === 'register' ? 'registration' : 'sign-in']
-    const key = createHmac('sha256', secret).update(networkOf(request.ip)).digest()
+    const key = keyOfCounted(keys, networkOf(request.ip))
     const { count, reset } = await withSession(SIGN_IN, (tx) => countOne(tx, policy, key))
     const left = Math.max(0, policy.quota - count)
     answerRate(reply, policy, { left, reset, retryAfter: reset, isAllowed: count <= policy.quota })
   }
 }
 
-async function countOne(tx: Tx, { name, window }: RatePolicy, key: Buffer): Promise<{ count: number; reset: number }> {
+/** One more, in the window that is now. @returns how many it makes, and in how many seconds the window ends */
+export async function countOne(tx: Tx, { name, window }: RatePolicy, key: Buffer): Promise<{ count: number; reset: number }> {
   const [counted] = await tx.query<{ count: number; reset: number }>({
     name: 'count by address',
     text: `insert into rate_counters as c (bucket, key, window_start, count)
@@ -52,6 +48,9 @@ async function countOne(tx: Tx, { name, window }: RatePolicy, key: Buffer): Prom
   })
   return counted as { count: number; reset: number }
 }
+
+/** Addresses of people are not kept, only what tells them apart. */
+export const keyOfCounted = ([{ secret }]: SigningKeys, what: string): Buffer => createHmac('sha256', secret).update(what).digest()
 
 /** An IPv4 address as it is, of an IPv6 address its /64; of an IPv4 address written as IPv6, the IPv4 address. */
 export function networkOf(address: string): string {

@@ -15,6 +15,7 @@ export type Lockout = {
   count(tx: Tx, guess: Guess): Promise<{ isLast: boolean }>
   /** The guess was right: all are forgotten. */
   clear(tx: Tx, guess: Guess): Promise<void>
+  limits: { failures: number; seconds: number }
 }
 
 export type LockoutOptions = { keys: SigningKeys; failures: number; seconds: number }
@@ -26,6 +27,7 @@ export function openLockout({ keys: [{ secret }], failures, seconds }: LockoutOp
       .update(`${guess.at} ${guess.at === 'login' ? guess.email : guess.userId}`)
       .digest()
   return {
+    limits: { failures, seconds },
     async count(tx, guess) {
       const key = keyOf(guess)
       // A guess during the lockout changes nothing, and so does not prolong it.

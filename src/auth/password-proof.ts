@@ -1,15 +1,17 @@
 /** Somebody without a token proves who they are by address and password. Whatever is missing costs the same bcrypt and has the same answer. */
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../http/problem.ts'
+import { accountLocked } from '../mail/texts.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { SIGN_IN } from './identity.ts'
 import type { Later } from './later.ts'
 import type { Lockout } from './lockout.ts'
+import type { OwnerMail } from './owner-mail.ts'
 import type { Passwords } from './passwords.ts'
 import { type Account, findAccountByEmail, upgradePasswordHash } from './repository.ts'
 
-export type PasswordProofOptions = { withSession: WithSession; passwords: Passwords; lockout: Lockout; later: Later }
+export type PasswordProofOptions = { withSession: WithSession; passwords: Passwords; lockout: Lockout; later: Later; ownerMail: OwnerMail }
 
 /**
  * `settle` belongs into the transaction that the proof leads to: it forgets the guesses and stores the password's newer hash.
@@ -21,7 +23,7 @@ export type ProvePassword = (
   options?: { /** Also of a deactivated account. */ inactiveToo?: boolean },
 ) => Promise<{ account: Account; settle(tx: Tx): Promise<void> }>
 
-export function openPasswordProof({ withSession, passwords, lockout, later }: PasswordProofOptions): ProvePassword {
+export function openPasswordProof({ withSession, passwords, lockout, later, ownerMail }: PasswordProofOptions): ProvePassword {
   return async (request, { email, password }, { inactiveToo = false } = {}) => {
     const guess = { at: 'login', email: normalisedEmail(email) } as const
     const { account, isLast } = await withSession(SIGN_IN, async (tx) => ({
@@ -32,7 +34,10 @@ export function openPasswordProof({ withSession, passwords, lockout, later }: Pa
     const { ok, upgrade } = await passwords.verify(password, stored)
     if (!ok || !account || stored === undefined) {
       const detail = isLast ? { lockedOut: true } : null
-      if (account) later.run(() => withSession(SIGN_IN, (tx) => recordAct(tx, account.id, request, 'failure', detail)))
+      if (account) {
+        later.run(() => withSession(SIGN_IN, (tx) => recordAct(tx, account.id, request, 'failure', detail)))
+        if (isLast) ownerMail.tell(account.email, (occasion) => accountLocked({ ...occasion, ...lockout.limits }), request)
+      }
       throw problem('invalid-credentials')
     }
     const better = upgrade ? await passwords.hash(password) : undefined

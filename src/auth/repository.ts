@@ -60,6 +60,21 @@ export async function upgradePasswordHash(tx: Tx, userId: string, from: string, 
   })
 }
 
+/** Stores a password that was chosen. Tokens that were sent before die with the account's password version. */
+export async function setPassword(tx: Tx, userId: string, passwordHash: string): Promise<void> {
+  await tx.query({
+    name: 'change password version',
+    text: 'update users set password_version = password_version + 1, updated_at = now() where id = $1',
+    values: [userId],
+  })
+  await tx.query({
+    name: 'set password hash',
+    text: `insert into user_credentials (user_id, password_hash) values ($1, $2)
+      on conflict (user_id) do update set password_hash = excluded.password_hash, updated_at = now()`,
+    values: [userId, passwordHash],
+  })
+}
+
 export async function addLoginSession(
   tx: Tx,
   userId: string,

@@ -1,15 +1,21 @@
 /** Signing up and in with a password; how one becomes somebody. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
-import type { WithSession } from '../rls/session.ts'
+import { registrationAttempted, verifyAddress } from '../mail/texts.ts'
+import type { Tx, WithSession } from '../rls/session.ts'
+import { recordAct } from './audit.ts'
 import { SIGN_IN } from './identity.ts'
+import { CheckYourMail } from './mailbox-schema.ts'
+import { MINUTES, type OwnerMail } from './owner-mail.ts'
 import { normalisedEmail, type ProvePassword } from './password-proof.ts'
 import type { PasswordRules } from './password-rules.ts'
 import type { Passwords } from './passwords.ts'
-import { addUser } from './repository.ts'
+import { addUser, findAccountByEmail } from './repository.ts'
 import { Login, Register, Tokens } from './schema.ts'
 import type { SignIn } from './sign-in.ts'
+import { addToken } from './token-repository.ts'
 
 export type SignInRoutesOptions = {
   withSession: WithSession
@@ -17,28 +23,53 @@ export type SignInRoutesOptions = {
   passwords: Passwords
   provePassword: ProvePassword
   passwordRules: PasswordRules
+  ownerMail: OwnerMail
+  emailVerification: boolean
 }
 
 export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = async (app, options) => {
-  const { withSession, signIn, passwords, provePassword, passwordRules } = options
+  const { withSession, signIn, passwords, provePassword, passwordRules, ownerMail, emailVerification } = options
   const documented = { tags: ['auth'] }
 
   app.post(
     '/register',
-    { schema: { ...documented, operationId: 'register', summary: 'Make an account', body: Register, response: answers({ 201: Tokens }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'register',
+        summary: 'Make an account',
+        description: emailVerification
+          ? 'Signs nobody in: the address has to be confirmed first. The answer is the same whether or not there is an account with that address.'
+          : 'A mail asks to confirm the address; nothing waits for that.',
+        body: Register,
+        response: answers({ 201: Tokens, 202: CheckYourMail }),
+      },
+    },
     async (request, reply) => {
       const { password, fullName = null } = request.body
       const email = normalisedEmail(request.body.email)
       passwordRules.demand('/body/password', password, { email, fullName })
       const hash = await passwords.hash(password)
-      const admitted = await withSession(SIGN_IN, async (tx) => {
+      const registered = await withSession(SIGN_IN, async (tx) => {
         const user = await addUser(tx, email, fullName, hash)
-        if (!user) throw problem('email-taken')
-        return signIn.admit(tx, { ...user, hasSecondFactor: false }, request)
+        if (!user) return registerAgain(tx, email, request)
+        const token = await addToken(tx, user.id, { purpose: 'verify-email', minutes: MINUTES['verify-email'] })
+        if (emailVerification) await recordAct(tx, user.id, request, 'success')
+        return { token, admitted: await signIn.admit(tx, { ...user, hasSecondFactor: false }, request) }
       })
-      return reply.code(201).send(signIn.answer(admitted, request, reply))
+      if (registered) ownerMail.bring(email, verifyAddress, { token: registered.token, minutes: MINUTES['verify-email'] })
+      else ownerMail.tell(email, registrationAttempted, request)
+      if (emailVerification || !registered) return reply.code(202).send({ status: 'check-your-mail' })
+      return reply.code(201).send(signIn.answer(registered.admitted, request, reply))
     },
   )
+
+  /** The address is known: where that is nobody's business, its owner is told instead, and finds it in their log. */
+  async function registerAgain(tx: Tx, email: string, request: FastifyRequest): Promise<undefined> {
+    if (!emailVerification) throw problem('email-taken')
+    const owner = await findAccountByEmail(tx, email)
+    if (owner) await recordAct(tx, owner.id, request, 'failure')
+  }
 
   app.post(
     '/login',

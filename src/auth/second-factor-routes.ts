@@ -3,9 +3,12 @@ import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
+import { secondFactorOff, secondFactorOn } from '../mail/texts.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { asAuth, SIGN_IN } from './identity.ts'
+import { findMailbox } from './mailbox-repository.ts'
+import type { OwnerMail } from './owner-mail.ts'
 import type { ProveOwner } from './owner-proof.ts'
 import { findActiveUser } from './repository.ts'
 import { Tokens } from './schema.ts'
@@ -62,12 +65,17 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSessi
 
 const deadChallenge = () => problem('invalid-credentials', { detail: 'The challenge is not, or no longer, good: sign in again' })
 
-export type SecondFactorRoutesOptions = { withSession: WithSession; secondFactor: SecondFactor; proveOwner: ProveOwner }
+export type SecondFactorRoutesOptions = {
+  withSession: WithSession
+  secondFactor: SecondFactor
+  proveOwner: ProveOwner
+  ownerMail: OwnerMail
+}
 
 /** For the signed-in: their own second factor. */
 export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOptions> = async (
   app,
-  { withSession, secondFactor, proveOwner },
+  { withSession, secondFactor, proveOwner, ownerMail },
 ) => {
   const documented = { tags: ['auth'], security: [{ person: [] }] }
 
@@ -139,7 +147,16 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         response: answers({ 200: NewRecoveryCodes }),
       },
     },
-    async (request) => ({ recoveryCodes: await withCode(request, request.body.code, secondFactor.confirm, { confirming: true }) }),
+    async (request) => {
+      const { recoveryCodes, email } = await withCode(
+        request,
+        request.body.code,
+        async (tx, userId) => ({ recoveryCodes: await secondFactor.confirm(tx, userId), email: (await findMailbox(tx, userId))?.email }),
+        { confirming: true },
+      )
+      if (email) ownerMail.tell(email, secondFactorOn, request)
+      return { recoveryCodes }
+    },
   )
 
   app.post(
@@ -171,7 +188,11 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
     async (request, reply) => {
       const { code, ...proof } = request.body
       await proveOwner(request, proof)
-      await withCode(request, code, removeFactor)
+      const email = await withCode(request, code, async (tx, userId) => {
+        await removeFactor(tx, userId)
+        return (await findMailbox(tx, userId))?.email
+      })
+      if (email) ownerMail.tell(email, secondFactorOff, request)
       return reply.code(204).send(null)
     },
   )

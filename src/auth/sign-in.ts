@@ -24,24 +24,34 @@ export type SignInOptions = {
   /** Seconds. */
   accessTokenSeconds: number
   lifetime: SessionLifetime
+  /** Nobody signs in whose address is not confirmed. */
+  emailVerification: boolean
 }
 
 /** An account, as whoever checked its proof found it. `hasSecondFactor`: a confirmed one. */
 export type Proven = User & { hasSecondFactor: boolean }
-export type Admitted = { user: User; session: LoginSession } | { challenge: string }
+export type Admitted = { user: User; session: LoginSession } | { challenge: string } | 'unverified'
 
 export type SignIn = {
   /** Begins a login session, or asks for the second factor unless that is what was just proven, by what. Records the act. */
   admit(tx: Tx, account: Proven, request: FastifyRequest, options?: { secondFactor?: ProvenBy }): Promise<Admitted>
-  /** The tokens of who was admitted. @throws Problem `second-factor-required`, with the challenge */
+  /** The tokens of who was admitted. @throws Problem `second-factor-required`, with the challenge; `email-unverified` */
   answer(admitted: Admitted, request: FastifyRequest, reply: FastifyReply): Static<typeof Tokens>
 }
 
 const CHALLENGE_MINUTES = 5
 
-export function openSignIn({ accessTokens, refreshTokens, refreshCookie, accessTokenSeconds, lifetime }: SignInOptions): SignIn {
+export function openSignIn({
+  accessTokens,
+  refreshTokens,
+  refreshCookie,
+  accessTokenSeconds,
+  lifetime,
+  emailVerification,
+}: SignInOptions): SignIn {
   return {
     async admit(tx, { hasSecondFactor, ...user }, request, { secondFactor } = {}) {
+      if (emailVerification && !user.emailVerified) return 'unverified'
       if (hasSecondFactor && !secondFactor)
         return { challenge: await addToken(tx, user.id, { purpose: 'second-factor', minutes: CHALLENGE_MINUTES }) }
       const visitor = visitorOf(request)
@@ -50,6 +60,8 @@ export function openSignIn({ accessTokens, refreshTokens, refreshCookie, accessT
       return { user, session }
     },
     answer(admitted, request, reply) {
+      if (admitted === 'unverified')
+        throw problem('email-unverified', { detail: 'Open the link in the mail that was sent; resend-verification sends it again' })
       if ('challenge' in admitted) throw problem('second-factor-required', { challenge: admitted.challenge })
       const { user, session } = admitted
       const accessToken = accessTokens.sign({ userId: user.id, sessionId: session.id })

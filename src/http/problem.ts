@@ -8,6 +8,8 @@ export const PROBLEMS = {
   'invalid-request': { status: 400, title: 'The request does not match its schema' },
   unauthenticated: { status: 401, title: 'No valid credentials were presented' },
   'invalid-credentials': { status: 401, title: 'The e-mail address or the password is wrong' },
+  'invalid-token': { status: 400, title: 'The token is not, or no longer, good' },
+  'email-unverified': { status: 403, title: 'The e-mail address was not confirmed yet' },
   'second-factor-required': { status: 401, title: 'The second factor is needed as well' },
   'not-found': { status: 404, title: 'No such resource' },
   conflict: { status: 409, title: 'The request conflicts with existing data' },

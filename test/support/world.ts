@@ -4,10 +4,12 @@ import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fas
 import type pg from 'pg'
 import { inject } from 'vitest'
 import { type AppOptions, buildApp } from '../../src/app.ts'
+import { openLater } from '../../src/auth/later.ts'
 import { type Config, readConfig } from '../../src/config.ts'
 import { readMigrations } from '../../src/database/migrations.ts'
 import { listenForNotifications } from '../../src/database/notifications.ts'
 import { openPool } from '../../src/database/pool.ts'
+import type { Mail } from '../../src/mail/mailer.ts'
 import type { Pools } from '../../src/rls/session.ts'
 import { asAdmin, loginUrl, type TestDatabase } from './database.ts'
 import { requireOwner } from './owner-named.ts'
@@ -34,6 +36,10 @@ export type TestServer = {
   pools: Pools
   config: Config
   logged: string[]
+  /** Mails that it sent, the newest last. */
+  mails: Mail[]
+  /** When what answers do not wait for is done. */
+  settled(): Promise<void>
   closing: AbortController
   secrets: AppOptions['secrets']
   close(): Promise<void>
@@ -61,6 +67,8 @@ export async function openServer(
   }
   requireOwner(pools.server)
   const logged: string[] = []
+  const mails: Mail[] = []
+  const later = openLater((error) => void logged.push(String(error)))
   const closing = new AbortController()
   const secrets = { jwtSecret: randomBytes(32).toString('base64url'), pepper: randomBytes(32).toString('base64url') }
   const app = await buildApp({
@@ -79,6 +87,8 @@ export async function openServer(
         onError: () => {},
       }),
     logStream: { write: (line) => void logged.push(line) },
+    mailer: { send: (mail) => void mails.push(mail), close: async () => {} },
+    later,
     ...options,
   })
   await app.ready()
@@ -86,7 +96,7 @@ export async function openServer(
     await app.close()
     await Promise.all(Object.values(pools).map((each) => each.end()))
   }
-  return { app, pools, config, secrets, logged, closing, close }
+  return { app, pools, config, secrets, logged, mails, settled: later.settled, closing, close }
 }
 
 /** Somebody with an account, signed in. */

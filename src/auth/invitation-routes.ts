@@ -1,0 +1,69 @@
+/** What an administrator has sent to people: an invitation, or a mail to choose a new password. Nobody but the owner chooses one. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { problem } from '../http/problem.ts'
+import { answers, IdParams } from '../http/schemas.ts'
+import { invitation, resetPassword } from '../mail/texts.ts'
+import { addAccount, findAccount } from '../modules/admin/repository.ts'
+import { Account } from '../modules/admin/schema.ts'
+import type { WithSession } from '../rls/session.ts'
+import { CheckYourMail, Invite } from './mailbox-schema.ts'
+import { MINUTES, type OwnerMail } from './owner-mail.ts'
+import { normalisedEmail } from './password-proof.ts'
+import { addToken } from './token-repository.ts'
+
+export const invitationRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; ownerMail: OwnerMail }> = async (
+  app,
+  { withSession, ownerMail },
+) => {
+  const documented = { tags: ['admin'], security: [{ admin: [] }] }
+
+  app.post(
+    '/users',
+    {
+      schema: {
+        ...documented,
+        operationId: 'inviteUser',
+        summary: 'Make an account for somebody and invite them by mail',
+        description: 'They choose the password themselves (`reset-password` with the token of the mail), within a week.',
+        body: Invite,
+        response: answers({ 201: Account }),
+      },
+    },
+    async (request, reply) => {
+      const email = normalisedEmail(request.body.email)
+      const { account, token } = await withSession(request.identity, async (tx) => {
+        const added = await addAccount(tx, { ...request.body, email })
+        if (!added) throw problem('email-taken')
+        const issued = await addToken(tx, added.id, { purpose: 'invitation', minutes: MINUTES.invitation })
+        const found = await findAccount(tx, added.id)
+        if (!found) throw problem('not-found')
+        return { id: added.id, account: found, token: issued }
+      })
+      ownerMail.bring(email, invitation, { token, minutes: MINUTES.invitation })
+      return reply.code(201).send(account)
+    },
+  )
+
+  app.post(
+    '/users/:id/reset-password',
+    {
+      schema: {
+        ...documented,
+        operationId: 'startPasswordReset',
+        summary: 'Have a mail sent to somebody to choose a new password',
+        params: IdParams,
+        response: answers({ 202: CheckYourMail }),
+      },
+    },
+    async (request, reply) => {
+      const { email, token } = await withSession(request.identity, async (tx) => {
+        const account = await findAccount(tx, request.params.id)
+        if (!account) throw problem('not-found')
+        const issued = await addToken(tx, account.id, { purpose: 'reset-password', minutes: MINUTES['reset-password'] })
+        return { email: account.email, token: issued }
+      })
+      ownerMail.bring(email, resetPassword, { token, minutes: MINUTES['reset-password'] })
+      return reply.code(202).send({ status: 'check-your-mail' })
+    },
+  )
+}

@@ -1,0 +1,216 @@
+/** What a mailbox proves: that an address is one's own, and, where the password is lost, that the account is. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { problem } from '../http/problem.ts'
+import { answers } from '../http/schemas.ts'
+import { addressIsChanging, addressWasChanged, confirmNewAddress, passwordChanged, resetPassword, verifyAddress } from '../mail/texts.ts'
+import type { WithSession } from '../rls/session.ts'
+import { recordAct } from './audit.ts'
+import { dispossess, unlinkGoogle } from './google-repository.ts'
+import { asAuth, SIGN_IN } from './identity.ts'
+import type { Later } from './later.ts'
+import { changeEmail, confirmEmail, findMailbox, isTaken } from './mailbox-repository.ts'
+import { ChangeEmail, CheckYourMail, MailedTokenBody, OfAddress, ResetPassword } from './mailbox-schema.ts'
+import { MINUTES, type OwnerMail } from './owner-mail.ts'
+import type { ProveOwner } from './owner-proof.ts'
+import { normalisedEmail } from './password-proof.ts'
+import type { PasswordRules } from './password-rules.ts'
+import type { Passwords } from './passwords.ts'
+import { findAccountByEmail, setPassword } from './repository.ts'
+import { endLoginSessions } from './session-repository.ts'
+import { addToken, findToken, useToken } from './token-repository.ts'
+
+export type MailboxRoutesOptions = {
+  withSession: WithSession
+  passwords: Passwords
+  passwordRules: PasswordRules
+  ownerMail: OwnerMail
+  later: Later
+}
+
+const SENT = { status: 'check-your-mail' } as const
+const deadToken = () => problem('invalid-token')
+
+/** For anyone who can read the mail of an account. */
+export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = async (
+  app,
+  { withSession, passwords, passwordRules, ownerMail, later },
+) => {
+  const documented = { tags: ['auth'] }
+  const nothingTold = 'The answer is the same, and comes as fast, whether or not there is such an account.'
+
+  app.post(
+    '/forgot-password',
+    {
+      schema: {
+        ...documented,
+        operationId: 'forgotPassword',
+        summary: 'Have a mail sent to choose a new password',
+        description: `${nothingTold} An account that signs in with Google alone gets its first password this way.`,
+        body: OfAddress,
+        response: answers({ 202: CheckYourMail }),
+      },
+    },
+    async (request, reply) => {
+      const email = normalisedEmail(request.body.email)
+      later.run(async () => {
+        const token = await withSession(SIGN_IN, async (tx) => {
+          const account = (await ownerMail.mayBring(tx, email)) ? await findAccountByEmail(tx, email) : undefined
+          if (!account?.isActive) return undefined
+          await recordAct(tx, account.id, request, 'success')
+          return addToken(tx, account.id, { purpose: 'reset-password', minutes: MINUTES['reset-password'] })
+        })
+        if (token) ownerMail.bring(email, resetPassword, { token, minutes: MINUTES['reset-password'] })
+      })
+      return reply.code(202).send(SENT)
+    },
+  )
+
+  app.post(
+    '/resend-verification',
+    {
+      schema: {
+        ...documented,
+        operationId: 'resendVerification',
+        summary: 'Have the mail sent again that verifies an address',
+        description: nothingTold,
+        body: OfAddress,
+        response: answers({ 202: CheckYourMail }),
+      },
+    },
+    async (request, reply) => {
+      const email = normalisedEmail(request.body.email)
+      later.run(async () => {
+        const token = await withSession(SIGN_IN, async (tx) => {
+          const account = (await ownerMail.mayBring(tx, email)) ? await findAccountByEmail(tx, email) : undefined
+          if (!account?.isActive || account.emailVerified) return undefined
+          return addToken(tx, account.id, { purpose: 'verify-email', minutes: MINUTES['verify-email'] })
+        })
+        if (token) ownerMail.bring(email, verifyAddress, { token, minutes: MINUTES['verify-email'] })
+      })
+      return reply.code(202).send(SENT)
+    },
+  )
+
+  app.post(
+    '/reset-password',
+    {
+      schema: {
+        ...documented,
+        operationId: 'resetPassword',
+        summary: 'Choose a new password, with the token of a mail',
+        description:
+          'Of a mail for a lost password, or of an invitation. Ends every login session and signs nobody in; other tokens that were sent are void. A token is good once.',
+        body: ResetPassword,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      const { token, newPassword } = request.body
+      const found = await withSession(
+        SIGN_IN,
+        async (tx) => {
+          for (const purpose of ['reset-password', 'invitation'] as const) {
+            const live = await findToken(tx, token, purpose)
+            if (live) return { ...live, purpose }
+          }
+          return undefined
+        },
+        { readOnly: true },
+      )
+      if (!found) throw deadToken()
+      passwordRules.demand('/body/newPassword', newPassword, { email: found.email })
+      const hash = await passwords.hash(newPassword)
+      await withSession(SIGN_IN, async (tx) => {
+        if (!(await useToken(tx, token, found.purpose))) throw deadToken()
+        // Whoever registered an address that was never theirs keeps no way in once its owner comes.
+        if (!(await findMailbox(tx, found.userId))?.isVerified) {
+          await dispossess(tx, found.userId)
+          await unlinkGoogle(tx, found.userId)
+        }
+        await setPassword(tx, found.userId, hash)
+        await confirmEmail(tx, found.userId)
+        await endLoginSessions(tx, found.userId, 'password-changed')
+        await recordAct(tx, found.userId, request, 'success')
+      })
+      ownerMail.tell(found.email, passwordChanged, request)
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.post(
+    '/verify-email',
+    {
+      schema: {
+        ...documented,
+        operationId: 'verifyEmail',
+        summary: 'Confirm an address, with the token of a mail',
+        description:
+          'The address of a new account, or the new address of an account (409 `email-taken` when another account has it by now).',
+        body: MailedTokenBody,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      const { token } = request.body
+      const changed = await withSession(SIGN_IN, async (tx) => {
+        const verified = await useToken(tx, token, 'verify-email')
+        if (verified) {
+          await confirmEmail(tx, verified.userId)
+          await recordAct(tx, verified.userId, request, 'success')
+          return undefined
+        }
+        const moving = await useToken(tx, token, 'change-email')
+        const mailbox = moving && (await findMailbox(tx, moving.userId))
+        if (!moving || !mailbox) throw deadToken()
+        if (!(await changeEmail(tx, moving.userId, moving.email))) throw problem('email-taken')
+        await recordAct(tx, moving.userId, request, 'success')
+        return { from: mailbox.email, to: moving.email }
+      })
+      if (changed) ownerMail.tell(changed.from, (occasion) => addressWasChanged({ ...occasion, newEmail: changed.to }), request)
+      return reply.code(204).send(null)
+    },
+  )
+}
+
+export type ChangeEmailRoutesOptions = { withSession: WithSession; proveOwner: ProveOwner; ownerMail: OwnerMail }
+
+/** For the signed-in. */
+export const changeEmailRoutes: FastifyPluginAsyncTypebox<ChangeEmailRoutesOptions> = async (
+  app,
+  { withSession, proveOwner, ownerMail },
+) => {
+  app.post(
+    '/change-email',
+    {
+      schema: {
+        tags: ['account'],
+        security: [{ person: [] }],
+        operationId: 'changeEmail',
+        summary: 'Use another address',
+        description:
+          'It changes when the mail to the new address is answered (`verify-email`); the old address is told now and then. The answer does not say whether somebody else has that address.',
+        body: ChangeEmail,
+        response: answers({ 202: CheckYourMail }),
+      },
+    },
+    async (request, reply) => {
+      const { newEmail, ...proof } = request.body
+      await proveOwner(request, proof)
+      const identity = asAuth(request.identity)
+      const to = normalisedEmail(newEmail)
+      const { from, token } = await withSession(identity, async (tx) => {
+        const mailbox = await findMailbox(tx, identity.userId)
+        if (!mailbox) throw problem('unauthenticated')
+        if (mailbox.email === to)
+          throw problem('invalid-request', { errors: [{ path: '/body/newEmail', message: 'is your address already' }] })
+        const isFree = !(await isTaken(tx, to)) && (await ownerMail.mayBring(tx, to))
+        const options = { purpose: 'change-email', minutes: MINUTES['change-email'], newEmail: to } as const
+        return { from: mailbox.email, token: isFree ? await addToken(tx, identity.userId, options) : undefined }
+      })
+      if (token) ownerMail.bring(to, confirmNewAddress, { token, minutes: MINUTES['change-email'] })
+      ownerMail.tell(from, (occasion) => addressIsChanging({ ...occasion, newEmail: to }), request)
+      return reply.code(202).send(SENT)
+    },
+  )
+}

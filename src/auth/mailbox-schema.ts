@@ -1,0 +1,17 @@
+import Type from 'typebox'
+import { Strict, Text } from '../http/schemas.ts'
+import { Email, ONE_PROOF, ownerProof, Password } from './schema.ts'
+
+export const CheckYourMail = Type.Object({ status: Type.Literal('check-your-mail') }, { $id: 'CheckYourMail' })
+
+const token = Text({ max: 128, description: 'Of a mail', examples: ['npt_…'] })
+
+export const OfAddress = Strict({ email: Email })
+export const MailedTokenBody = Strict({ token })
+export const ResetPassword = Strict({ token, newPassword: Password })
+export const ChangeEmail = Strict({ newEmail: Email, ...ownerProof }, ONE_PROOF)
+export const Invite = Strict({
+  email: Email,
+  fullName: Type.Optional(Text({ max: 200 })),
+  role: Type.Optional(Type.Unsafe<'user' | 'admin'>({ type: 'string', enum: ['user', 'admin'] })),
+})
