@@ -25,7 +25,7 @@ import { changeEmailRoutes, mailboxRoutes } from './auth/mailbox-routes.ts'
 import { openOwnerMail } from './auth/owner-mail.ts'
 import { openOwnerProof } from './auth/owner-proof.ts'
 import { openPasswordProof } from './auth/password-proof.ts'
-import { passwordRequirementRoutes } from './auth/password-routes.ts'
+import { passwordRequirementRoutes, passwordRoutes } from './auth/password-routes.ts'
 import { openPasswordRules } from './auth/password-rules.ts'
 import { openPasswords } from './auth/passwords.ts'
 import { openRefreshCookie } from './auth/refresh-cookie.ts'
@@ -206,6 +206,7 @@ export async function buildApp({
     await scope.register(secondFactorRoutes, { prefix: '/api/auth', withSession, secondFactor, proveOwner, ownerMail })
     await scope.register(changeEmailRoutes, { prefix: '/api/users', withSession, proveOwner, ownerMail })
     await scope.register(accountRoutes, { prefix: '/api/users', withSession, proveOwner, refreshCookie, ownerMail })
+    await scope.register(passwordRoutes, { prefix: '/api/users', withSession, passwords, passwordRules, proveOwner, ownerMail })
     await scope.register(keyRoutes, { prefix: '/api/routers', withSession, holder: 'router', routerExists })
     await scope.register(ownAuditRoutes, { prefix: '/api/users', withSession })
     await scope.register(keyRoutes, { prefix: '/api/users', withSession, holder: 'person', routerExists })

@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import bcrypt from 'bcrypt'
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { PASSWORD_PROBLEMS } from '../src/auth/password-rules.ts'
 import { comparable, expectProblem } from './support/problems.ts'
 import { type Answer, openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
 
@@ -10,6 +11,7 @@ beforeAll(async () => {
   world = await sharedWorld()
 })
 
+const EMOJI = '🔑🚪🚗🌍🎈🐟🍞🪁🎻🧊🌵🛶'
 const newEmail = () => `${randomUUID()}@example.com`
 const register = (body: object) => world.send('POST', '/api/auth/register', { body })
 const login = (email: string, password: string) => world.send('POST', '/api/auth/login', { body: { email, password } })
@@ -56,8 +58,8 @@ describe('an account', () => {
 
   it.each([
     ['12 characters', 'twelve chars'],
-    ['12 characters of four bytes', '🔑'.repeat(12)],
-    ['256 characters of four bytes', '🔑'.repeat(256)],
+    ['12 characters of four bytes', EMOJI],
+    ['256 characters of four bytes', `${EMOJI.repeat(21)}🔑🚪🚗🌍`],
   ])('may have a password of %s', async (_what, password) => {
     const email = newEmail()
     expect((await register({ email, password })).statusCode).toBe(201)
@@ -65,22 +67,52 @@ describe('an account', () => {
   })
 
   it.each([
-    ['11 characters', 'elevenchars'],
-    ['11 characters of four bytes', '🔑'.repeat(11)],
-    ['257 characters', 'a'.repeat(257)],
-    ['the name of the service and little else', 'netpilot2026'],
-    ['the address and little else', 'lovelace1843'],
-  ])('may not have a password of %s', async (_what, password) => {
-    const answer = await register({ email: `ada.lovelace@${randomUUID()}.example`, password })
+    ['11 characters', 'elevenchars', 'too-short'],
+    ['11 characters of four bytes', EMOJI.slice(2), 'too-short'],
+    ['a row of keys', 'qwertyuiop[]', 'predictable'],
+    ['the name of the service and little else', 'netpilot2026', 'context-word'],
+    ['the address and little else', 'lovelace1843', 'context-word'],
+    ['the full name and little else', 'AugustaAda15', 'context-word'],
+    ['what many people have and little else', 'Password123!', 'common'],
+  ])('may not have a password of %s, and is told which rule it breaks', async (_what, password, code) => {
+    const answer = await register({ email: `ada.lovelace@${randomUUID()}.example`, password, fullName: 'Augusta Ada' })
+    const { rules } = (await world.send('GET', '/api/auth/password-requirements')).json()
+    const { text } = rules.find((rule: { code: string }) => rule.code === code)
+    expect(expectProblem(answer, 400, 'invalid-request').errors).toEqual([{ path: '/body/password', code, message: text }])
+  })
+
+  it('may not have a password of more than 256 characters', async () => {
+    const answer = await register({ email: newEmail(), password: `${'correct horse '.repeat(18)}batt!` })
     expect(expectProblem(answer, 400, 'invalid-request').errors).toMatchObject([{ path: '/body/password' }])
+  })
+
+  it('may have a form that knows the rules beforehand', async () => {
+    const answer = await world.send('GET', '/api/auth/password-requirements')
+    expect(answer.statusCode).toBe(200)
+    const { rules, ...lengths } = answer.json()
+    expect(lengths).toEqual({ minLength: 12, maxLength: 256, unit: 'code points' })
+    expect(rules.map(({ code }: { code: string }) => code)).toEqual([...PASSWORD_PROBLEMS])
+    expect(rules[1]).toEqual({ code: 'too-short', text: 'must have at least 12 characters' })
+  })
+
+  it('has a password as short as the operator allows, and no shorter', async () => {
+    const server = await openServer({ PASSWORD_MIN_LENGTH: '14' })
+    onTestFinished(server.close)
+    const { send } = worldOf(server)
+    expect((await send('GET', '/api/auth/password-requirements')).json()).toMatchObject({ minLength: 14 })
+    const answer = await send('POST', '/api/auth/register', { body: { email: newEmail(), password: 'thirteen char' } })
+    expect(expectProblem(answer, 400, 'invalid-request').errors).toMatchObject([{ message: 'must have at least 14 characters' }])
+    const fourteen = { email: newEmail(), password: 'fourteen chars' }
+    expect((await send('POST', '/api/auth/register', { body: fourteen })).statusCode).toBe(201)
   })
 
   it('has a password of which the 73rd byte matters, T12', async () => {
     const email = newEmail()
-    await register({ email, password: `${'a'.repeat(72)}b` })
-    expectProblem(await login(email, `${'a'.repeat(72)}c`), 401, 'invalid-credentials')
-    expectProblem(await login(email, 'a'.repeat(72)), 401, 'invalid-credentials')
-    expect((await login(email, `${'a'.repeat(72)}b`)).statusCode).toBe(200)
+    const common = 'correct horse battery staple '.repeat(3).slice(0, 72)
+    await register({ email, password: `${common}b` })
+    expectProblem(await login(email, `${common}c`), 401, 'invalid-credentials')
+    expectProblem(await login(email, common), 401, 'invalid-credentials')
+    expect((await login(email, `${common}b`)).statusCode).toBe(200)
   })
 
   it('is made and used from any address, also one that PostgreSQL cannot hold', async () => {
@@ -98,7 +130,22 @@ describe('an account', () => {
     }
   })
 
-  it('that was imported with plain bcrypt signs in, and is stored the present way from then on', async () => {
+  it('that was imported with plain bcrypt signs in many times at once, and is stored the present way once', async () => {
+    const { id, email, password } = await world.person()
+    const stored = async () => (await rowsOf('select password_hash from user_credentials where user_id = $1', [id]))[0]?.password_hash
+    await rowsOf('update user_credentials set password_hash = $2 where user_id = $1', [id, await bcrypt.hash(password, 4)])
+    const answers = await Promise.all(Array.from({ length: 4 }, () => login(email, password)))
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200])
+    const upgraded = await stored()
+    expect(upgraded).toMatch(/^np1:\$2b\$04\$/)
+    expect((await login(email, password)).statusCode).toBe(200)
+    expect(await stored()).toBe(upgraded)
+    const tokens = answers.map((answer) => answer.json().accessToken)
+    expect(new Set(tokens).size).toBe(4)
+    for (const token of tokens) expect((await me(token)).statusCode).toBe(200)
+  })
+
+  it('that was imported with plain bcrypt signs in, and, and is stored the present way from then on', async () => {
     const { id, email, password } = await world.person()
     const stored = async () => (await rowsOf('select password_hash from user_credentials where user_id = $1', [id]))[0]?.password_hash
     const imported = (await bcrypt.hash(password, 4)).replace('$2b$', '$2y$')

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import bcrypt from 'bcrypt'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -231,39 +232,86 @@ describe('the limit of jobs', () => {
 })
 
 describe('the password rules', () => {
+  const ada = { email: 'ada.lovelace@example.com', fullName: 'Ada Lovelace' }
+
   it.each([
     ['eleven characters', 'elevenchars', 'too-short'],
     ['eleven emoji, though 44 bytes', '🔑'.repeat(11), 'too-short'],
-    ['257 characters', 'a'.repeat(257), 'too-long'],
+    ['257 characters', 'ab7'.repeat(86).slice(1), 'too-long'],
     ['a NUL', 'twelve\0chars!', 'malformed'],
     ['a lone high surrogate', 'twelve chars\ud800', 'malformed'],
     ['a lone low surrogate', '\udfff twelve chars', 'malformed'],
     ['nothing', '', 'too-short'],
+    ['one character, repeated', 'aaaaaaaaaaaa', 'predictable'],
+    ['one emoji, repeated', '🔑'.repeat(12), 'predictable'],
+    ['digits in order', '123456789012', 'predictable'],
+    ['digits in reverse', '987654321098', 'predictable'],
+    ['the alphabet', 'ABCdefghijkl', 'predictable'],
+    ['a row of keys', 'qwertyuiopas', 'predictable'],
+    ['a row of other keys', 'qwertzuiopü+', 'predictable'],
+    ['columns of keys', '1qaz2wsx3edc', 'predictable'],
+    ['two rows of keys, zigzag', '1q2w3e4r5t6y7u', 'predictable'],
+    ['a Russian row of keys', 'йцукенгшщзхъ', 'predictable'],
+    ['few characters, repeated', 'ab12ab12ab12', 'predictable'],
+    ['few characters, repeated but for the end', 'hellohellohel', 'predictable'],
+    ['rows of keys, digits and repetitions together', 'QWERasdf1234!!!!', 'predictable'],
     ['the e-mail address', 'Ada.Lovelace@Example.com', 'context-word'],
     ['the name and a year', 'AdaLovelace1815', 'context-word'],
     ['a word of the address and a tail', 'lovelace-0815', 'context-word'],
+    ['a word of the address and digits in order', 'lovelace12345678', 'context-word'],
     ['the service twice', 'netpilotNetPilot', 'context-word'],
-  ])('refuse %s', (_what, password, problem) => {
-    expect(passwordProblem(password, { email: 'ada.lovelace@example.com', fullName: 'Ada Lovelace' })).toBe(problem)
+    ['the service and a common password', 'netpilotpassword', 'common'],
+    ['a common password', 'administrator', 'common'],
+    ['a common password in other letters', 'FinalFantasy', 'common'],
+    ['a common password with digits and punctuation around it', '!Password123!!', 'common'],
+    ['a common password and digits in order', 'dragon123456', 'common'],
+    ['a common password, disguised as many do, and a year', 'P@ssw0rd2024!', 'common'],
+    ['a common password with digits in it, and punctuation', 'trustno1!!!!', 'common'],
+    ['a common password twice', 'monkeymonkey', 'common'],
+    ['a common password and more, twice', 'Sunshine1!Sunshine1!', 'common'],
+  ])('refuse %s', (_what, password, code) => {
+    expect(passwordProblem(password, ada)).toBe(code)
   })
 
   it.each([
-    ['twelve characters of one kind', 'qwertzuiopas'],
-    ['twelve emoji', '🔑'.repeat(12)],
-    ['256 characters outside the basic plane', '𝄞'.repeat(256)],
+    ['twelve characters of one kind', 'hwqzrtiokpbs'],
+    ['twelve digits', '730194628557'],
+    ['words that are common each', 'correct horse'],
+    ['two common words', 'monkeysunshine'],
+    ['a common word and six characters of which none is a surprise less', 'dragon-81x47'],
+    ['a common word among others', 'my dragon has 2 heads'],
+    ['twelve emoji', '🔑🚪🚗🌍🎈🐟🍞🪁🎻🧊🌵🛶'],
+    ['256 characters outside the basic plane', '𝄞𝄢𝄡𝅘𝅥𝅮𝄽𝄾𝄿𝄐'.repeat(29).slice(0, 512)],
     ['white space at the ends', '  correct horse  '],
     ['a context word among much else', 'lovelace likes 7 green owls'],
+    ['long digits around a common word', '5830dragon2917'],
   ])('allow %s', (_what, password) => {
-    expect(passwordProblem(password, { email: 'ada.lovelace@example.com', fullName: 'Ada Lovelace' })).toBeUndefined()
+    expect(passwordProblem(password, ada)).toBeUndefined()
+  })
+
+  it('refuse hardly anything that chance makes', () => {
+    const alphabets = ['abcdefghijklmnopqrstuvwxyz', '0123456789', '0123456789abcdef', 'ABCDEFGHJKLMNPQRSTUVWXYZ23456789!?#']
+    for (const alphabet of alphabets) {
+      const made = Array.from({ length: 500 }, () => [...randomBytes(12)].map((byte) => alphabet[byte % alphabet.length]).join(''))
+      expect(made.filter((password) => passwordProblem(password) !== undefined).length, alphabet).toBeLessThan(5)
+    }
+  })
+
+  it('refuse every password of the list that is long enough, however short that is', () => {
+    const list = readFileSync(new URL('../src/auth/common-passwords.txt', import.meta.url), 'utf8').split('\n')
+    const common = list.filter((line) => line.length >= 8 && !line.startsWith('# '))
+    expect(common.length).toBeGreaterThan(10_000)
+    expect(common.filter((password) => passwordProblem(password.toUpperCase(), { minLength: 8 }) === undefined)).toEqual([])
+    expect(list.slice(0, 3)).toMatchObject([expect.stringMatching(/^# /), expect.stringMatching(/licence/), '#'])
   })
 
   it('take another minimum, and no context', () => {
-    expect(passwordProblem('eightchr', { minLength: 8 })).toBeUndefined()
+    expect(passwordProblem('eigtchrs', { minLength: 8 })).toBeUndefined()
     expect(passwordProblem('correct horse', { minLength: 16 })).toBe('too-short')
     expect(passwordProblem('correct horse')).toBeUndefined()
   })
 
   it('hold no short name against anyone', () => {
-    expect(passwordProblem('aabbaabbaabb', { email: 'a@b.io', fullName: 'Bo' })).toBeUndefined()
+    expect(passwordProblem('bozabozuqira', { email: 'a@b.io', fullName: 'Bo' })).toBeUndefined()
   })
 })

@@ -15,5 +15,5 @@ export function isCommon(text: string, common = commonPasswords()): boolean {
   const unit = repeatedUnit(text)
   const alphanumeric = unit.replace(/^[^\p{L}\p{N}]+/u, '').replace(/[^\p{L}\p{N}]+$/u, '')
   const letters = unit.replace(/^\P{L}+/u, '').replace(/\P{L}+$/u, '')
-  return [text, unit, alphanumeric, letters].some((heart) => common.has(heart) && isPredictable(unit.replace(heart, '')))
+  return common.has(text) || [unit, alphanumeric, letters].some((heart) => common.has(heart) && isPredictable(unit.replace(heart, '')))
 }

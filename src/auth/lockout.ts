@@ -44,9 +44,10 @@ export function openLockout({ keys: [{ secret }], failures, seconds }: LockoutOp
         values: [key, failures, seconds],
       })
       if (counted) return { isLast: counted.failures >= failures }
+      // Not now(), which is when this transaction began: before the one that locked, perhaps.
       const [locked] = await tx.query<{ seconds: number }>({
         name: 'find lockout',
-        text: `select greatest(1, ceil(extract(epoch from locked_until - now())))::int as seconds from sign_in_attempts where key = $1`,
+        text: `select greatest(1, ceil(extract(epoch from locked_until - statement_timestamp())))::int as seconds from sign_in_attempts where key = $1`,
         values: [key],
       })
       throw problem('locked-out', { retryAfter: locked?.seconds ?? 1 })

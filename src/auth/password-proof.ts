@@ -9,12 +9,13 @@ import type { Later } from './later.ts'
 import type { Lockout } from './lockout.ts'
 import type { OwnerMail } from './owner-mail.ts'
 import type { Passwords } from './passwords.ts'
-import { type Account, findAccountByEmail, upgradePasswordHash } from './repository.ts'
+import { type Account, findAccountByEmail, holdPassword, upgradePasswordHash } from './repository.ts'
 
 export type PasswordProofOptions = { withSession: WithSession; passwords: Passwords; lockout: Lockout; later: Later; ownerMail: OwnerMail }
 
 /**
- * `settle` belongs into the transaction that the proof leads to: it forgets the guesses and stores the password's newer hash.
+ * `settle` belongs first into the transaction that the proof leads to: it forgets the guesses, stores the password's newer hash, and throws
+ * `invalid-credentials` when the password was changed meanwhile.
  * @throws Problem `invalid-credentials`; `locked-out` before anything is checked
  */
 export type ProvePassword = (
@@ -42,6 +43,8 @@ export function openPasswordProof({ withSession, passwords, lockout, later, owne
     }
     const better = upgrade ? await passwords.hash(password) : undefined
     const settle = async (tx: Tx) => {
+      // Whoever changed the password while it was being checked has ended all that it opened.
+      if (!(await holdPassword(tx, account))) throw problem('invalid-credentials')
       await lockout.clear(tx, guess)
       if (better) await upgradePasswordHash(tx, account.id, stored, better)
     }

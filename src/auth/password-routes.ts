@@ -1,8 +1,19 @@
-/** Choosing a password. */
+/** Choosing a password: what it must be, and another one for who is signed in. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
+import { passwordChanged } from '../mail/texts.ts'
+import { findMe } from '../modules/users/repository.ts'
+import type { WithSession } from '../rls/session.ts'
+import { asAuth } from './identity.ts'
+import type { OwnerMail } from './owner-mail.ts'
+import type { ProveOwner } from './owner-proof.ts'
 import type { PasswordRules } from './password-rules.ts'
-import { PasswordRequirements } from './schema.ts'
+import { ChangePassword, PasswordRequirements } from './password-schema.ts'
+import type { Passwords } from './passwords.ts'
+import { setPassword } from './repository.ts'
+import { endLoginSessions } from './session-repository.ts'
 
 export const passwordRequirementRoutes: FastifyPluginAsyncTypebox<{ passwordRules: PasswordRules }> = async (app, { passwordRules }) => {
   app.get(
@@ -13,10 +24,55 @@ export const passwordRequirementRoutes: FastifyPluginAsyncTypebox<{ passwordRule
         operationId: 'getPasswordRequirements',
         summary: 'What a password must be',
         description:
-          'For a form. There are no rules about kinds of characters. A password that is refused is 400 `invalid-request`, and `errors` names the rule.',
+          'For a form. Any mix of characters will do. A password that breaks a rule is 400 `invalid-request`, and `errors` names the rule.',
         response: answers({ 200: PasswordRequirements }),
       },
     },
     async () => passwordRules.requirements,
+  )
+}
+
+export type PasswordRoutesOptions = {
+  withSession: WithSession
+  passwords: Passwords
+  passwordRules: PasswordRules
+  proveOwner: ProveOwner
+  ownerMail: OwnerMail
+}
+
+/** For the signed-in. */
+export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = async (
+  app,
+  { withSession, passwords, passwordRules, proveOwner, ownerMail },
+) => {
+  app.post(
+    '/change-password',
+    {
+      schema: {
+        tags: ['account'],
+        security: [{ person: [] }],
+        operationId: 'changePassword',
+        summary: 'Change your password',
+        description:
+          'Whoever is signed in elsewhere has to sign in again, unless told otherwise; links in mails that were sent before are void. An account that signs in with Google alone gets its first password this way.',
+        body: ChangePassword,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      const identity = asAuth(request.identity)
+      const { currentPassword, googleIdToken, newPassword, keepOtherSessions = false } = request.body
+      const me = await withSession(request.identity, findMe, { readOnly: true })
+      if (!me) throw problem('unauthenticated')
+      passwordRules.demand('/body/newPassword', newPassword, me)
+      await proveOwner(request, { ...(currentPassword && { password: currentPassword }), ...(googleIdToken && { googleIdToken }) })
+      const hash = await passwords.hash(newPassword)
+      await withSession(identity, async (tx) => {
+        await setPassword(tx, identity.userId, hash)
+        return keepOtherSessions || endLoginSessions(tx, identity.userId, 'password-changed', identity.sessionId)
+      })
+      ownerMail.tell(me.email, passwordChanged, request)
+      return reply.code(204).send(null)
+    },
   )
 }

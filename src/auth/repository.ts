@@ -2,7 +2,8 @@
 import type { User } from '../modules/users/schema.ts'
 import type { Tx } from '../rls/session.ts'
 
-export type Account = User & { passwordHash: string | null; isActive: boolean; hasSecondFactor: boolean }
+/** `passwordVersion`: how often the password was changed. */
+export type Account = User & { passwordHash: string | null; passwordVersion: number; isActive: boolean; hasSecondFactor: boolean }
 export type LoginSession = { id: string; counter: number }
 /** Where a login session comes from, for its owner's list: the browser's words for itself, and the address. */
 export type Visitor = { device: string | null; address: string | null }
@@ -12,7 +13,7 @@ export type SessionLifetime = { idleDays: number; maxDays: number }
 export const USER = `u.id, u.email, u.full_name as "fullName", u.role, u.email_verified_at is not null as "emailVerified", u.created_at as "createdAt"`
 
 /** The columns of an `Account`, and where they come from. */
-export const ACCOUNT = `${USER}, u.is_active as "isActive", c.password_hash as "passwordHash",
+export const ACCOUNT = `${USER}, u.is_active as "isActive", u.password_version as "passwordVersion", c.password_hash as "passwordHash",
   coalesce(c.has_password, false) as "hasPassword", c.totp_confirmed_at is not null as "hasSecondFactor"
   from users u left join user_credentials c on c.user_id = u.id`
 
@@ -49,6 +50,16 @@ export async function findAccountByGoogleId(tx: Tx, googleId: string): Promise<A
     values: [googleId],
   })
   return account
+}
+
+/** Whether the password is still the one that was found with the account; until the transaction ends, it stays so. */
+export async function holdPassword(tx: Tx, { id, passwordVersion }: Pick<Account, 'id' | 'passwordVersion'>): Promise<boolean> {
+  const held = await tx.query({
+    name: 'hold password',
+    text: 'select from users where id = $1 and password_version = $2 for share',
+    values: [id, passwordVersion],
+  })
+  return held.length > 0
 }
 
 /** Replaces a hash of an older scheme, unless the password was changed meanwhile. */

@@ -1,7 +1,6 @@
 import Type from 'typebox'
-import { Instant, Nullable, OneOf, pageQuery, Strict, Text, Uuid } from '../http/schemas.ts'
+import { Instant, Nullable, pageQuery, Strict, Text, Uuid } from '../http/schemas.ts'
 import { User } from '../modules/users/schema.ts'
-import { PASSWORD_PROBLEMS } from './password-rules.ts'
 
 /** Something before and after one @, with a dot after it; what else an address may be, only a mail to it can tell. */
 const EMAIL =
@@ -23,21 +22,6 @@ export const ownerProof = {
 }
 export const ONE_PROOF = { oneOf: [{ required: ['password'] }, { required: ['googleIdToken'] }] }
 export const Refresh = Strict({ refreshToken: Type.Optional(Text({ max: 512 })) })
-
-export const PasswordRequirements = Type.Object(
-  {
-    minLength: Type.Integer(),
-    maxLength: Type.Integer(),
-    unit: OneOf(['code points'], 'What is counted: an emoji is one, however many bytes it takes'),
-    rules: Type.Array(
-      Type.Object({
-        code: OneOf(PASSWORD_PROBLEMS, 'Stable; the `code` in the `errors` of a refusal'),
-        text: Type.String({ examples: ['must have at least 12 characters'] }),
-      }),
-    ),
-  },
-  { $id: 'PasswordRequirements' },
-)
 
 const { limit, offset } = pageQuery([])
 export const ListLoginSessions = Strict({ limit, offset })

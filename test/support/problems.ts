@@ -4,7 +4,7 @@ import type { Answer } from './world.ts'
 
 export type ProblemBody = {
   detail?: string
-  errors?: { path: string; message: string }[]
+  errors?: { path: string; message: string; code?: string }[]
   entryId?: string
   challenge?: string
   requestId: string

@@ -1,0 +1,29 @@
+import Type from 'typebox'
+import { OneOf, Strict, Text } from '../http/schemas.ts'
+import { PASSWORD_PROBLEMS } from './password-rules.ts'
+import { ownerProof, Password } from './schema.ts'
+
+export const PasswordRequirements = Type.Object(
+  {
+    minLength: Type.Integer(),
+    maxLength: Type.Integer(),
+    unit: OneOf(['code points'], 'What is counted: an emoji is one, however many bytes it takes'),
+    rules: Type.Array(
+      Type.Object({
+        code: OneOf(PASSWORD_PROBLEMS, 'Stable; the `code` in the `errors` of a refusal'),
+        text: Type.String({ examples: ['must have at least 12 characters'] }),
+      }),
+    ),
+  },
+  { $id: 'PasswordRequirements' },
+)
+
+export const ChangePassword = Strict(
+  {
+    currentPassword: Type.Optional(Text({ max: 256 })),
+    googleIdToken: ownerProof.googleIdToken,
+    newPassword: Password,
+    keepOtherSessions: Type.Optional(Type.Boolean({ description: 'Stay signed in elsewhere too (default false)' })),
+  },
+  { oneOf: [{ required: ['currentPassword'] }, { required: ['googleIdToken'] }] },
+)
