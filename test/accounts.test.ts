@@ -130,7 +130,7 @@ describe('an account', () => {
     }
   })
 
-  it('that was imported with plain bcrypt signs in many times at once, and is stored the present way once', async () => {
+  it('that was imported with plain bcrypt signs in several times at once, and is stored the present way', async () => {
     const { id, email, password } = await world.person()
     const stored = async () => (await rowsOf('select password_hash from user_credentials where user_id = $1', [id]))[0]?.password_hash
     await rowsOf('update user_credentials set password_hash = $2 where user_id = $1', [id, await bcrypt.hash(password, 4)])
@@ -145,7 +145,7 @@ describe('an account', () => {
     for (const token of tokens) expect((await me(token)).statusCode).toBe(200)
   })
 
-  it('that was imported with plain bcrypt signs in, and, and is stored the present way from then on', async () => {
+  it('that was imported with plain bcrypt signs in, and is stored the present way from then on', async () => {
     const { id, email, password } = await world.person()
     const stored = async () => (await rowsOf('select password_hash from user_credentials where user_id = $1', [id]))[0]?.password_hash
     const imported = (await bcrypt.hash(password, 4)).replace('$2b$', '$2y$')
