@@ -165,7 +165,7 @@ describe('changing a password', () => {
         select id, 'reset-password', sha256('x'), email, password_version, now() + interval '1 hour' from users where id = $1`,
       [ada.id],
     )
-    const live = `select from user_tokens t join users u on u.id = t.user_id where u.id = $1 and t.password_version = u.password_version`
+    const live = `select from user_tokens t join users u on u.id = t.user_id where u.id = $1 and t.password_version = u.password_version and t.purpose = 'reset-password'`
     expect(await rowsOf(live, [ada.id])).toHaveLength(1)
     await change(ada)
     expect(await rowsOf(live, [ada.id])).toHaveLength(0)

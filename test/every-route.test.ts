@@ -80,7 +80,6 @@ describe('the OpenAPI document', () => {
       'POST /api/auth/exchange',
       'POST /api/auth/forgot-password',
       'POST /api/auth/google',
-      'GET /api/auth/password-requirements',
       'POST /api/auth/login',
       'POST /api/auth/refresh',
       'POST /api/auth/register',
