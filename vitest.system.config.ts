@@ -1,10 +1,30 @@
 import { defineConfig } from 'vitest/config'
+import { apart } from './test/system/pooler/apart.ts'
 
-/** What needs root and the tools of the machine; test/system/network.ts says what is missing. */
+/** What needs root and the tools of the machine; it says what is missing. */
 export default defineConfig({
   test: {
-    include: ['test/system/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'kernel', include: ['test/system/*.test.ts'] },
+      },
+      {
+        // What speaks HTTP in `npm test`, once more, with PgBouncer between the servers and PostgreSQL.
+        extends: true,
+        test: {
+          name: 'PgBouncer',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/system/*.test.ts', ...apart.map((file) => `test/${file}`)],
+          globalSetup: ['test/system/pooler/setup.ts'],
+          pool: 'threads',
+          isolate: false,
+          // Packets are timed in the kernel's tests: nothing else runs meanwhile.
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 })

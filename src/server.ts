@@ -48,7 +48,7 @@ async function start(): Promise<void> {
       channel: 'netpilot_policy',
       onNotification: wake,
       onGap: () => wake(),
-      onError: (err) => app?.log.warn({ err }, 'wake-ups are interrupted; connecting again'),
+      onError: (err) => app?.log.warn({ err }, 'wake-ups are interrupted'),
     })
 
   const close = async () => {

@@ -1,52 +1,20 @@
-/** The database goes away and comes back; the server stays. A proxy plays the outage: connections are cut, then refused, then served again. */
-import { connect, createServer, type Server, type Socket } from 'node:net'
+/** The database goes away and comes back; the server stays. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { openOutage } from './support/outage.ts'
 import { openServer, type Person, type TestServer, worldOf } from './support/world.ts'
 
-const database = inject('database')
-const target = new URL(database.adminUrl)
-const sockets = new Set<Socket>()
-let proxy: Server
-let port = 0
+let outage: Awaited<ReturnType<typeof openOutage>>
 let server: TestServer
 let ada: Person
 
-const listen = () =>
-  new Promise<void>((resolve) => {
-    proxy = createServer((client) => {
-      const upstream = connect(Number(target.port || 5432), target.hostname)
-      for (const [from, to] of [
-        [client, upstream],
-        [upstream, client],
-      ] as const) {
-        sockets.add(from)
-        from.pipe(to)
-        from.on('error', () => to.destroy())
-        from.on('close', () => to.destroy())
-      }
-    }).listen(port, '127.0.0.1', () => {
-      port = (proxy.address() as { port: number }).port
-      resolve()
-    })
-  })
-
-const cut = () => {
-  const closed = new Promise((resolve) => proxy.close(resolve))
-  for (const socket of sockets) socket.destroy()
-  sockets.clear()
-  return closed
-}
-
 beforeAll(async () => {
-  await listen()
-  const url = new URL(database.adminUrl)
-  url.host = `127.0.0.1:${port}`
-  server = await openServer({ DATABASE_ACQUIRE_TIMEOUT_MS: '500' }, { ...database, adminUrl: url.href })
+  outage = await openOutage(inject('database'))
+  server = await openServer({ DATABASE_ACQUIRE_TIMEOUT_MS: '500' }, outage.database)
   ada = await worldOf(server).person()
 })
 afterAll(async () => {
   await server.close()
-  await cut()
+  await outage.cut()
 })
 
 describe('a database that goes away', () => {
@@ -55,7 +23,7 @@ describe('a database that goes away', () => {
     const get = (url: string) => server.app.inject({ url })
     expect((await get('/health/ready')).statusCode).toBe(200)
 
-    await cut()
+    await outage.cut()
     for (const call of [
       () => ada.call('GET', '/api/devices'),
       () => router.scan(['00:00:5e:00:53:01']),
@@ -72,7 +40,7 @@ describe('a database that goes away', () => {
     expect((await get('/health/live')).statusCode).toBe(200)
     expect((await get('/health/ready')).json()).toEqual({ status: 'not-ready', reason: 'unreachable' })
 
-    await listen()
+    await outage.restore()
     expect((await get('/health')).json()).toMatchObject({ status: 'ok', database: { status: 'up' } })
     expect((await ada.call('GET', '/api/routers')).json()).toMatchObject({ total: 1, items: [{ name: 'before' }] })
     expect((await router.scan(['00:00:5e:00:53:01'])).json()).toMatchObject({ created: 1 })

@@ -1,19 +1,18 @@
 /** The process as an operator has it: `node src/server.ts` on an embedded database, started, killed, asked to stop, and refused. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { loginUrl } from './support/database.ts'
+import { serverProcesses } from './support/server-process.ts'
 
-const root = join(import.meta.dirname, '..')
 let dataDir: string
-const running = new Set<ChildProcess>()
+const processes = serverProcesses()
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'netpilot-process-'))
@@ -21,35 +20,12 @@ beforeAll(async () => {
   await chmod(dataDir, 0o711)
 })
 afterAll(async () => {
-  for (const child of running) child.kill('SIGKILL')
+  processes.killAll()
   await rm(dataDir, { recursive: true, force: true })
 })
 
-type Running = { child: ChildProcess; url: string; output: string[] }
-
-/** Starts the server on a free port and resolves when it says that it runs. */
-async function start(env: Record<string, string> = {}): Promise<Running> {
-  const settings = { PORT: '0', HOST: '127.0.0.1', DATA_DIR: dataDir, BCRYPT_COST: '4', SHUTDOWN_NOTICE_MS: '50', ...env }
-  const child = spawn(process.execPath, ['src/server.ts'], {
-    cwd: root,
-    env: { PATH: process.env.PATH, ...settings },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  running.add(child)
-  child.once('exit', () => running.delete(child))
-  const output: string[] = []
-  const lines = createInterface(child.stdout)
-  child.stderr.on('data', (chunk) => output.push(String(chunk)))
-  for await (const line of lines) {
-    output.push(line)
-    const [, url] = /try it +(http:\S+)\/docs/.exec(line) ?? []
-    if (url) {
-      child.stdout.on('data', (chunk) => output.push(String(chunk)))
-      return { child, url, output }
-    }
-  }
-  throw new Error(`the server did not start:\n${output.join('\n')}`)
-}
+/** On the embedded database. */
+const start = (env: Record<string, string> = {}) => processes.start({ DATA_DIR: dataDir, ...env })
 
 const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
   fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) })

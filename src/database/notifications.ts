@@ -3,7 +3,7 @@ import pg from 'pg'
 
 export type Notifications = { close(): Promise<void> }
 export type NotificationsOptions = {
-  /** A direct connection: a pooler in transaction mode delivers nothing. */
+  /** A direct connection: a pooler in transaction mode delivers nothing, and `onError` says so. */
   url: string
   channel: string
   onNotification: (payload: string) => void
@@ -48,6 +48,8 @@ export function listenForNotifications({ url, channel, onNotification, onGap, on
       await next.query(`listen ${pg.escapeIdentifier(channel)}`)
       delay = RETRY_MS.first
       onGap()
+      if (await isPooled(next))
+        onError(new Error('A pooler stands between, and in transaction mode it delivers none. Set DATABASE_URL_DIRECT.'))
     } catch (error) {
       lost(error as Error)
       await next.end().catch(() => {})
@@ -62,4 +64,10 @@ export function listenForNotifications({ url, channel, onNotification, onGap, on
       await client?.end().catch(() => {})
     },
   }
+}
+
+/** A pooler gives its clients process ids of its own. */
+async function isPooled(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  return rows[0]?.pid !== (client as unknown as { processID: number }).processID
 }

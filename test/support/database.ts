@@ -19,6 +19,8 @@ export type TestDatabase = {
   rolePrefix: string
   /** Of every login role. */
   password: string
+  /** In a run behind a pooler, its host and port: the servers under test connect there, everything else directly. */
+  pooler?: string
 }
 
 declare module 'vitest' {
@@ -28,6 +30,13 @@ declare module 'vitest' {
 }
 
 export default async function openTestDatabase({ provide }: TestProject) {
+  const { database, close } = await makeTestDatabase()
+  provide('database', database)
+  return close
+}
+
+/** @returns a database that is set up and migrated, and what removes it */
+export async function makeTestDatabase(): Promise<{ database: TestDatabase; close(): Promise<void> }> {
   const given = process.env.DATABASE_URL_TEST
   const directory = await mkdtemp(join(tmpdir(), 'netpilot-test-'))
   const embedded = given
@@ -45,9 +54,8 @@ export default async function openTestDatabase({ provide }: TestProject) {
   }
   await asAdmin(serverUrl, (client) => client.query(`create database ${run}main`))
   await prepare(database)
-  provide('database', database)
 
-  return async () => {
+  const close = async () => {
     await asAdmin(serverUrl, async (client) => {
       const { rows } = await client.query<{ datname: string }>('select datname from pg_database where starts_with(datname, $1)', [run])
       for (const { datname } of rows) await client.query(`drop database ${pg.escapeIdentifier(datname)} with (force)`)
@@ -58,6 +66,7 @@ export default async function openTestDatabase({ provide }: TestProject) {
     await rm(directory, { recursive: true, force: true })
     if (embedded) await rm(embedded.dataDir, { recursive: true, force: true })
   }
+  return { database, close }
 }
 
 /** Sets a database up and migrates it, as an operator would. */
@@ -69,6 +78,10 @@ export async function prepare({ adminUrl, rolePrefix, password }: TestDatabase):
 
 export const loginUrl = ({ adminUrl, rolePrefix, password }: TestDatabase, role: RoleName) =>
   urlOf(adminUrl, { username: roleNames(rolePrefix)[role], password })
+
+/** Where a server connects to serve. */
+export const servingUrl = (database: TestDatabase, role: RoleName) =>
+  urlOf(loginUrl(database, role), { ...(database.pooler && { host: database.pooler }) })
 
 /** A database of its own for a test that changes the schema or stops connections; dropped with the run. */
 export async function separateDatabase(main: TestDatabase, name: string): Promise<TestDatabase> {
@@ -86,8 +99,10 @@ export async function asAdmin<T>(url: string, work: (client: pg.Client) => Promi
   }
 }
 
-function urlOf(base: string, { database, username, password }: { database?: string; username?: string; password?: string }): string {
+type UrlParts = { host?: string; database?: string; username?: string; password?: string }
+function urlOf(base: string, { host, database, username, password }: UrlParts): string {
   const url = new URL(base)
+  if (host) url.host = host
   if (database) url.pathname = `/${database}`
   if (username) url.username = username
   if (password) url.password = password

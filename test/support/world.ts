@@ -11,7 +11,7 @@ import { listenForNotifications } from '../../src/database/notifications.ts'
 import { openPool } from '../../src/database/pool.ts'
 import type { Mail } from '../../src/mail/mailer.ts'
 import type { Pools } from '../../src/rls/session.ts'
-import { asAdmin, loginUrl, type TestDatabase } from './database.ts'
+import { asAdmin, loginUrl, servingUrl, type TestDatabase } from './database.ts'
 import { requireOwner } from './owner-named.ts'
 
 export type Answer = LightMyRequestResponse
@@ -51,10 +51,14 @@ export async function openServer(
   database: TestDatabase = inject('database'),
   options: Partial<AppOptions> = {},
 ): Promise<TestServer> {
-  const config = testConfig({ DATABASE_ROLE_PREFIX: database.rolePrefix, ...env })
+  const config = testConfig({
+    DATABASE_ROLE_PREFIX: database.rolePrefix,
+    ...(database.pooler && { DATABASE_NAMED_STATEMENTS: 'off' }),
+    ...env,
+  })
   const pool = (role: keyof Pools, size: number) =>
     openPool({
-      url: loginUrl(database, role),
+      url: servingUrl(database, role),
       size,
       acquireTimeoutMs: config.database.acquireTimeoutMs,
       applicationName: `test ${role}`,

@@ -66,7 +66,7 @@ const canEnter = (account: Account, directory: string): Promise<boolean> =>
   )
 
 /** initdb wants a user that has an entry in passwd. */
-async function serviceAccount(): Promise<Account> {
+export async function serviceAccount(): Promise<Account> {
   const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'))
   for (const wanted of ['postgres', 'nobody']) {
     const [, , uid, gid] = users.find(([name]) => name === wanted) ?? []

@@ -76,7 +76,8 @@ export async function readPidFile(cluster: string): Promise<{ pid?: string; port
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port of the loopback address that nobody listens on, for now. */
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')
   const { port } = probe.address() as AddressInfo
