@@ -166,3 +166,21 @@ export async function findProofs(tx: Tx, userId: string): Promise<{ passwordHash
   })
   return proofs
 }
+
+/** The account with this address becomes an administrator's, and is made first where there is none. It is in the log as the system's act. */
+export async function makeAdministrator(tx: Tx, email: string): Promise<{ id: string; isNew: boolean }> {
+  const [account] = await tx.query<{ id: string; isNew: boolean }>({
+    name: 'make administrator',
+    // A row that was inserted just now was never updated: it has no xmax.
+    text: `insert into users as u (email, role) values ($1, 'admin')
+      on conflict (email) do update set role = 'admin', updated_at = now() returning id, xmax = 0 as "isNew"`,
+    values: [email],
+  })
+  if (!account) throw new Error('the account was neither found nor made')
+  await tx.query({
+    name: 'record administrator',
+    text: `select ctx.record_act_of($1, 'system', 'createAdmin', 'success', null, null)`,
+    values: [account.id],
+  })
+  return account
+}
