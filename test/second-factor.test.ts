@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { openKeyring } from '../src/auth/keyring.ts'
 import { makeSingleUseToken } from '../src/auth/single-use-token.ts'
 import { asAdmin } from './support/database.ts'
+import { googleAccount, startGoogle } from './support/google.ts'
 import { comparable, expectProblem } from './support/problems.ts'
 import { type Answer, openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
 
@@ -38,7 +39,8 @@ function wrongCodeOf(app: TOTP): string {
   return ['000000', '111111', '222222', '333333', '444444', '555555', '666666', '777777'].find((code) => !codes.includes(code)) ?? ''
 }
 /** As if the last code had been accepted five minutes ago. */
-const letTimePass = ({ id }: Person) => rowsOf('update user_credentials set totp_last_step = totp_last_step - 10 where user_id = $1', [id])
+const letTimePass = ({ id }: Pick<Person, 'id'>) =>
+  rowsOf('update user_credentials set totp_last_step = totp_last_step - 10 where user_id = $1', [id])
 
 type Enrolled = Person & { app: TOTP; recoveryCodes: string[] /** A code that was not used yet. */; code(): Promise<string> }
 
@@ -576,5 +578,48 @@ describe('proving to be the owner', () => {
     await rowsOf('update users set google_id = $2 where id = $1', [ada.id, randomUUID()])
     expectProblem(await setUp(ada), 401, 'invalid-credentials')
     expectProblem(await setUp(ada, { googleIdToken: 'not a token' }), 401, 'invalid-credentials')
+  })
+})
+
+describe('every way to sign in', () => {
+  it('asks for the second factor of who has one: Google, which also proves whose it is to switch it on and off', async () => {
+    const standIn = await startGoogle()
+    onTestFinished(standIn.close)
+    const server = await openServer(standIn.env)
+    onTestFinished(server.close)
+    const { send } = worldOf(server)
+    const account = googleAccount()
+    const withGoogle = () => send('POST', '/api/auth/google', { body: { idToken: standIn.idToken(account) } })
+    const { accessToken, user } = (await withGoogle()).json()
+    const own = (path: string, body: object) =>
+      send('POST', `${PATH}/${path}`, { body, headers: { authorization: `Bearer ${accessToken}` } })
+    const stale = { iat: Math.floor(Date.now() / 1_000) - 400 }
+    for (const claims of [googleAccount(), { ...account, ...stale }])
+      expectProblem(await own('setup', { googleIdToken: standIn.idToken(claims) }), 401, 'invalid-credentials')
+    expectProblem(await own('setup', { password: 'not a password' }), 401, 'invalid-credentials')
+
+    const offered = await own('setup', { googleIdToken: standIn.idToken(account) })
+    expect(offered.statusCode).toBe(200)
+    const app = appOf(offered.json().uri)
+    const { recoveryCodes } = (await own('confirm', { code: codeOf(app) })).json()
+    const { challenge } = expectProblem(await withGoogle(), 401, 'second-factor-required')
+    await letTimePass(user)
+    const signedIn = await answer(challenge ?? '', codeOf(app), { ...world, send })
+    expect(signedIn.json().user).toEqual(user)
+
+    const [code] = recoveryCodes
+    expectProblem(await own('disable', { googleIdToken: standIn.idToken(googleAccount()), code }), 401, 'invalid-credentials')
+    expect((await own('disable', { googleIdToken: standIn.idToken(account), code })).statusCode).toBe(204)
+    expect((await withGoogle()).statusCode).toBe(200)
+  })
+
+  it('asks for the second factor of who has one: coming back to a deactivated account', async () => {
+    const ada = await enrolled()
+    const { email, password } = ada
+    expect((await ada.call('POST', '/api/users/deactivate', { body: { password } })).statusCode).toBe(204)
+    const refused = await world.send('POST', '/api/users/reactivate', { body: { email, password } })
+    const { challenge = '' } = expectProblem(refused, 401, 'second-factor-required')
+    expectProblem(await answer(challenge, wrongCodeOf(ada.app)), 401, 'invalid-credentials')
+    expect((await answer(challenge, await ada.code())).json().user.id).toBe(ada.id)
   })
 })
