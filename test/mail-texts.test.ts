@@ -28,6 +28,9 @@ const everyLetter = (appUrl: string | undefined): Letter[] => {
     texts.registrationAttempted(occasion),
     texts.secondFactorOn(occasion),
     texts.secondFactorOff(occasion),
+    texts.secondFactorLocked(occasion),
+    texts.recoveryCodeUsed({ ...occasion, left: 3 }),
+    texts.recoveryCodesReplaced(occasion),
     texts.accountDeactivated(occasion),
     texts.accountDeleted(occasion),
   ]

@@ -23,15 +23,18 @@ import { describeTotp, makeTotpSecret, matchTotp } from './totp.ts'
 /** What a code was. */
 export type ProvenBy = 'totp' | 'recovery-code'
 
+/** `provenBy` is undefined when the code was wrong; `isLast`: then no other is taken for a while. */
+export type Attempt = { provenBy: ProvenBy | undefined; isLast: boolean }
+
 export type SecondFactor = {
   /** A new secret for an authenticator app, which counts for nothing until it is confirmed. @throws Problem `conflict` when one is confirmed */
   offer(tx: Tx, userId: string): Promise<{ secret: string; uri: string }>
   /**
-   * Uses a code up. Undefined when it is wrong: the transaction must be committed all the same, since it holds the count and the record of
-   * the failure. Of attempts at one account at once, one is checked after the other. `confirming`: against the secret just offered.
+   * Uses a code up. When it is wrong the transaction must be committed all the same, since it holds the count and the record of the failure.
+   * Of attempts at one account at once, one is checked after the other. `confirming`: against the secret just offered.
    * @throws Problem `locked-out`, and `conflict` when there is no factor to prove, or to confirm
    */
-  prove(tx: Tx, userId: string, code: string, request: FastifyRequest, options?: { confirming?: boolean }): Promise<ProvenBy | undefined>
+  prove(tx: Tx, userId: string, code: string, request: FastifyRequest, options?: { confirming?: boolean }): Promise<Attempt>
   /** The secret that was offered counts from now on. @returns ten recovery codes, to be shown once */
   confirm(tx: Tx, userId: string): Promise<string[]>
   /** @returns ten recovery codes in place of all others, to be shown once */
@@ -76,7 +79,7 @@ export function openSecondFactor({ lockout, pepper }: SecondFactorOptions): Seco
       const provenBy = await use(tx, userId, code, factor)
       if (provenBy) await lockout.clear(tx, guess)
       else await recordAct(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null)
-      return provenBy
+      return { provenBy, isLast }
     },
     async confirm(tx, userId) {
       await confirmFactor(tx, userId)

@@ -107,6 +107,31 @@ export const secondFactorOff = (occasion: Occasion): Letter =>
     ...newPassword(occasion),
   ])
 
+export const secondFactorLocked = (occasion: Occasion): Letter =>
+  writeLetter('second-factor-locked', 'Wrong codes of your second factor', [
+    'Somebody who knows your password, or is signed in to your NetPilot account, entered wrong codes of your second factor, until none was taken any more for a while. None of them was let in by that, and whoever was signed in before still is.',
+    facts(occasion),
+    'If this was not you, choose a new password at once.',
+    ...newPassword(occasion),
+  ])
+
+/** `left`: how many remain. */
+export const recoveryCodeUsed = ({ left, ...occasion }: Occasion & { left: number }): Letter =>
+  writeLetter('recovery-code-used', 'A recovery code was used', [
+    `Somebody signed in to your NetPilot account with a recovery code in place of the authenticator app. ${left === 0 ? 'It was the last one: make new ones before you need them.' : `Codes left: ${left}.`}`,
+    facts(occasion),
+    'If this was not you, choose a new password at once, then replace the recovery codes.',
+    ...newPassword(occasion),
+  ])
+
+export const recoveryCodesReplaced = (occasion: Occasion): Letter =>
+  writeLetter('recovery-codes-replaced', 'Your recovery codes were replaced', [
+    'The recovery codes of your NetPilot account were replaced. Those from before are void.',
+    facts(occasion),
+    'If this was not you, choose a new password at once, then replace the recovery codes.',
+    ...newPassword(occasion),
+  ])
+
 export const accountDeactivated = (occasion: Occasion): Letter =>
   writeLetter('account-deactivated', 'Your account was deactivated', [
     'Your NetPilot account was deactivated, and whoever was signed in to it is signed out. Nothing in it was deleted. Unless an administrator deactivated it, you can take it into use again by proving that it is yours, as when you sign in.',
