@@ -190,7 +190,7 @@ export async function buildApp({
     await scope.register(mailboxRoutes, { prefix: '/api/auth', withSession, passwords, passwordRules, ownerMail, later })
     await scope.register(reactivateRoutes, { prefix: '/api/users', withSession, signIn, provePassword, verifyGoogle })
     await scope.register(googleSignInRoutes, { prefix: '/api/auth', withSession, google, signIn })
-    await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor })
+    await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor, ownerMail })
   })
   await app.register(passwordRequirementRoutes, { prefix: '/api/auth', passwordRules })
   // Apart: no limit on strangers may keep somebody from going on who is signed in.

@@ -218,6 +218,36 @@ describe('a second factor', () => {
     expect(acts[6]).toMatchObject({ actor_id: ada.id, detail: { sessionId: expect.any(String) } })
   })
 
+  it('is never switched on or off, given new recovery codes or guessed at without its owner being told by mail', async () => {
+    const server = await openServer()
+    onTestFinished(server.close)
+    const at = worldOf(server)
+    const toldTo = ({ email }: Person) =>
+      server.mails.filter(({ to, kind }) => to === email && kind !== 'verify-email').map(({ kind }) => kind)
+    const ada = await enrolled(at)
+    expect(toldTo(ada)).toEqual(['second-factor-on'])
+    await signIn(ada, await ada.code(), at)
+    await disable(ada, await ada.code(), { password: 'not the password' })
+    expect(toldTo(ada)).toHaveLength(1)
+    await signIn(ada, ada.recoveryCodes[0] ?? '', at)
+    expect(server.mails.at(-1)).toMatchObject({
+      to: ada.email,
+      kind: 'recovery-code-used',
+      text: expect.stringContaining('Codes left: 9.'),
+    })
+    await renew(ada, await ada.code())
+    await disable(ada, await ada.code())
+    expect(toldTo(ada).slice(2)).toEqual(['recovery-codes-replaced', 'second-factor-off'])
+
+    for (const ask of [signIn, renew]) {
+      const bob = await enrolled(at)
+      for (let guess = 1; guess <= 6; guess += 1) {
+        await ask(bob, wrongCodeOf(bob.app), at)
+        expect(toldTo(bob).slice(1), `guess ${guess}`).toEqual(guess < 5 ? [] : ['second-factor-locked'])
+      }
+    }
+  })
+
   it('leaves no secret in any log, T39', async () => {
     const server = await openServer({ LOG_LEVEL: 'trace' })
     onTestFinished(server.close)

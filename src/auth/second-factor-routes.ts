@@ -3,11 +3,18 @@ import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
-import { secondFactorOff, secondFactorOn } from '../mail/texts.ts'
+import type { Letter } from '../mail/letter.ts'
+import {
+  type Occasion,
+  recoveryCodesReplaced,
+  recoveryCodeUsed,
+  secondFactorLocked,
+  secondFactorOff,
+  secondFactorOn,
+} from '../mail/texts.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { asAuth, SIGN_IN } from './identity.ts'
-import { findMailbox } from './mailbox-repository.ts'
 import type { OwnerMail } from './owner-mail.ts'
 import type { ProveOwner } from './owner-proof.ts'
 import { findActiveUser } from './repository.ts'
@@ -27,10 +34,12 @@ import {
 import type { SignIn } from './sign-in.ts'
 import { findToken, useToken } from './token-repository.ts'
 
+export type ChallengeRoutesOptions = { withSession: WithSession; signIn: SignIn; secondFactor: SecondFactor; ownerMail: OwnerMail }
+
 /** Half signed in: who proved themselves once and is asked for the second factor. */
-export const challengeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; signIn: SignIn; secondFactor: SecondFactor }> = async (
+export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> = async (
   app,
-  { withSession, signIn, secondFactor },
+  { withSession, signIn, secondFactor, ownerMail },
 ) => {
   app.post(
     '/second-factor',
@@ -47,17 +56,23 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSessi
     },
     async (request, reply) => {
       const { challenge, code } = request.body
-      const admitted = await withSession(SIGN_IN, async (tx) => {
+      const { user, isLast, proven } = await withSession(SIGN_IN, async (tx) => {
         const token = await findToken(tx, challenge, 'second-factor')
         const user = token && (await findActiveUser(tx, token.userId))
         if (!user) throw deadChallenge()
-        const provenBy = await secondFactor.prove(tx, user.id, code, request)
-        if (!provenBy) return undefined
+        const { provenBy, isLast } = await secondFactor.prove(tx, user.id, code, request)
+        if (!provenBy) return { user, isLast }
         // Answered by another request meanwhile: then this code is not used up.
         if (!(await useToken(tx, challenge, 'second-factor'))) throw deadChallenge()
-        return signIn.admit(tx, { ...user, hasSecondFactor: true }, request, { secondFactor: provenBy })
+        const admitted = await signIn.admit(tx, { ...user, hasSecondFactor: true }, request, { secondFactor: provenBy })
+        return { user, isLast, proven: { provenBy, admitted, ...(await findFactorStatus(tx, user.id)) } }
       })
-      if (!admitted) throw problem('invalid-credentials')
+      if (!proven) {
+        if (isLast) ownerMail.tell(user.email, secondFactorLocked, request)
+        throw problem('invalid-credentials')
+      }
+      const { provenBy, admitted, recoveryCodesLeft: left } = proven
+      if (provenBy === 'recovery-code') ownerMail.tell(user.email, (occasion) => recoveryCodeUsed({ ...occasion, left }), request)
       return signIn.answer(admitted, request, reply)
     },
   )
@@ -79,22 +94,33 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
 ) => {
   const documented = { tags: ['auth'], security: [{ person: [] }] }
 
-  /** Checks the code and does the work in one transaction, which is committed also when the code is wrong: so it records the act by itself. */
+  /**
+   * Checks the code and does the work in one transaction, which is committed also when the code is wrong: so it records the act by itself.
+   * What was done the owner is told by `letter`.
+   */
   async function withCode<T>(
     request: FastifyRequest,
     code: string,
     work: (tx: Tx, userId: string) => Promise<T>,
+    letter: (occasion: Occasion) => Letter,
     options?: { confirming: boolean },
   ): Promise<T> {
     const identity = { ...asAuth(request.identity), act: undefined }
-    const done = await withSession(identity, async (tx) => {
-      const provenBy = await secondFactor.prove(tx, identity.userId, code, request, options)
-      if (!provenBy) return undefined
-      const result = await work(tx, identity.userId)
-      await recordAct(tx, identity.userId, request, 'success', { secondFactor: provenBy })
-      return { result }
+    const { userId } = identity
+    const { user, isLast, done } = await withSession(identity, async (tx) => {
+      const user = await findActiveUser(tx, userId)
+      if (!user) throw problem('unauthenticated')
+      const { provenBy, isLast } = await secondFactor.prove(tx, userId, code, request, options)
+      if (!provenBy) return { user, isLast }
+      const result = await work(tx, userId)
+      await recordAct(tx, userId, request, 'success', { secondFactor: provenBy })
+      return { user, isLast, done: { result } }
     })
-    if (!done) throw problem('invalid-credentials')
+    if (!done) {
+      if (isLast) ownerMail.tell(user.email, secondFactorLocked, request)
+      throw problem('invalid-credentials')
+    }
+    ownerMail.tell(user.email, letter, request)
     return done.result
   }
 
@@ -147,16 +173,9 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         response: answers({ 200: NewRecoveryCodes }),
       },
     },
-    async (request) => {
-      const { recoveryCodes, email } = await withCode(
-        request,
-        request.body.code,
-        async (tx, userId) => ({ recoveryCodes: await secondFactor.confirm(tx, userId), email: (await findMailbox(tx, userId))?.email }),
-        { confirming: true },
-      )
-      if (email) ownerMail.tell(email, secondFactorOn, request)
-      return { recoveryCodes }
-    },
+    async (request) => ({
+      recoveryCodes: await withCode(request, request.body.code, secondFactor.confirm, secondFactorOn, { confirming: true }),
+    }),
   )
 
   app.post(
@@ -171,7 +190,9 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         response: answers({ 200: NewRecoveryCodes }),
       },
     },
-    async (request) => ({ recoveryCodes: await withCode(request, request.body.code, secondFactor.renewRecoveryCodes) }),
+    async (request) => ({
+      recoveryCodes: await withCode(request, request.body.code, secondFactor.renewRecoveryCodes, recoveryCodesReplaced),
+    }),
   )
 
   app.post(
@@ -188,11 +209,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
     async (request, reply) => {
       const { code, ...proof } = request.body
       await proveOwner(request, proof)
-      const email = await withCode(request, code, async (tx, userId) => {
-        await removeFactor(tx, userId)
-        return (await findMailbox(tx, userId))?.email
-      })
-      if (email) ownerMail.tell(email, secondFactorOff, request)
+      await withCode(request, code, removeFactor, secondFactorOff)
       return reply.code(204).send(null)
     },
   )
