@@ -69,11 +69,15 @@ describe('every mail', () => {
     expect(subject).toMatch(/^NetPilot: [\w -]{10,50}$/)
   })
 
-  it.each(cases)('fetches nothing and follows nobody: %s, %s', (_kind, _how, { html }, appUrl) => {
-    expect(html).not.toMatch(/src=|url\(|<(?:img|link|script|iframe|form|object|base)\b|@import|http-equiv/i)
-    const links = [...html.matchAll(/href="([^"]*)"/g)].map(([, link = '']) => link)
-    expect(links.filter((link) => appUrl === undefined || !link.startsWith(`${appUrl}/`) || link.includes('?'))).toEqual([])
-  })
+  it.each(cases)(
+    'fetches nothing, follows nobody and has its links in full in both forms: %s, %s',
+    (_kind, _how, { text, html }, appUrl) => {
+      expect(html).not.toMatch(/src=|url\(|<(?:img|link|script|iframe|form|object|base)\b|@import|http-equiv/i)
+      const links = [...html.matchAll(/href="([^"]*)"/g)].map(([, link = '']) => link)
+      expect(links.filter((link) => appUrl === undefined || !link.startsWith(`${appUrl}/`) || link.includes('?'))).toEqual([])
+      expect(links).toEqual(text.split('\n').filter((line) => line.startsWith('https:')))
+    },
+  )
 
   it.each(cases)('says what to do if it was not you: %s, %s', (_kind, _how, { text }) => {
     expect(text.replaceAll('\n', ' ')).toMatch(/If (this was not you|you did not expect this), \w+/)

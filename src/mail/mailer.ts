@@ -3,7 +3,6 @@
  * what it holds or to whom it goes. Mails that wait are in memory only: a process that dies takes them along, and people ask again.
  */
 import { randomUUID } from 'node:crypto'
-import { setMaxListeners } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { NodemailerError, SendMailOptions } from 'nodemailer'
@@ -54,8 +53,6 @@ export function openMailer(options: MailerOptions): Mailer {
   const inTurn = takeTurns(CONNECTIONS)
   const underWay = new Set<Promise<void>>()
   const deadline = new AbortController()
-  // Every mail that pauses listens to it.
-  setMaxListeners(0, deadline.signal)
   let closing = false
 
   const attempt = async (kind: string, message: SendMailOptions, pauses: readonly number[]): Promise<void> => {
@@ -107,7 +104,6 @@ const compose = ({ from, to, subject, text, html }: { from: Mailbox } & Omit<Mai
   messageId: `<${randomUUID()}@${from.address.replace(/^.*@/, '')}>`,
   // RFC 3834: nobody's "out of office" answers.
   headers: { 'Auto-Submitted': 'auto-generated' },
-  xMailer: false,
   disableFileAccess: true,
   disableUrlAccess: true,
 })

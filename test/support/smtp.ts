@@ -22,7 +22,7 @@ export type SmtpServer = {
   verbs: string[]
   /** Connections that are open. */
   connections(): number
-  /** The most clients that it was serving at once: connected, their mail not taken yet. */
+  /** The most clients that it was serving at once: connected, and not answered about their mail yet. */
   mostClients(): number
   /** The next replies at a step, instead of the usual one. */
   reply(step: Step, ...replies: Reply[]): void
@@ -85,8 +85,8 @@ export async function openSmtpServer({ methods = 'PLAIN LOGIN' } = {}): Promise<
         if (!(await say('DATA', '354 go on'))) continue
         const content = await contentOf(lines)
         contents.push(content)
-        clients.delete(socket)
         if (await say('content', '250 taken')) mails.push({ ...mail, content, login })
+        clients.delete(socket)
       } else socket.write('500 what?\r\n')
     }
   }
