@@ -65,7 +65,7 @@ describe('the server process', () => {
     await once(child, 'exit')
   })
 
-  it('loses nothing acknowledged to kill -9, leaves no database behind, and starts again without a hand', async () => {
+  it('loses nothing acknowledged to kill -9, leaves no database behind, and starts again without a hand', { timeout: 60_000 }, async () => {
     const acknowledged: string[] = []
     for (let round = 0; round < 3; round += 1) {
       const { child, url } = await start()
