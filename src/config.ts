@@ -13,8 +13,10 @@ export type Config = ReturnType<typeof readConfig>
 /** Thrown with one line for each variable that is missing or wrong; never repeats a value. */
 export class ConfigError extends Error {
   override name = 'ConfigError'
+  readonly faults: string[]
   constructor(faults: string[]) {
     super(['The configuration cannot be used:', ...faults.map((fault) => `  - ${fault}`), 'See .env.example.'].join('\n'))
+    this.faults = faults
   }
 }
 

@@ -8,8 +8,8 @@ import { openLocalDatabase } from './database/local.ts'
 import { readMigrations } from './database/migrations.ts'
 import { listenForNotifications } from './database/notifications.ts'
 import { openPool } from './database/pool.ts'
-import { refusals } from './database/readiness.ts'
 import { roleNames } from './database/role-names.ts'
+import { explain, refuses, type Section, selfCheck } from './database/self-check.ts'
 import type { Pools } from './rls/session.ts'
 import { printStart } from './start-message.ts'
 
@@ -57,9 +57,10 @@ async function start(): Promise<void> {
     await database.stop()
   }
 
+  let checked: Section[]
   try {
-    const reasons = await refusals(pools, migrations, roleNames(config.database.rolePrefix))
-    if (reasons.length > 0) throw new StartRefused(['NetPilot does not start:', ...reasons.map((reason) => `  - ${reason}`)].join('\n'))
+    checked = await selfCheck(pools, migrations, roleNames(config.database.rolePrefix))
+    if (checked.some(refuses)) throw new StartRefused(refusal(checked))
     app = await buildApp({ config, version, secrets: database.secrets, pools, migrations, closing: closing.signal, listen })
     await app.listen({ host: config.host, port: config.port, listenTextResolver: (address) => `listening on ${address}` })
   } catch (error) {
@@ -83,7 +84,10 @@ async function start(): Promise<void> {
     clearTimeout(cut)
     log.info('closed')
   })
-  printStart({ config, version, address: app.server.address(), dataDir: database.dataDir })
+  const warnings = checked.filter(({ findings }) => findings.length > 0)
+  for (const { name, promise, remedy, findings } of warnings)
+    log.warn({ check: name, found: findings.map(({ what }) => what), remedy }, `it does not hold that the database ${promise}`)
+  printStart({ config, version, address: app.server.address(), dataDir: database.dataDir, warnings: warnings.map(({ name }) => name) })
 }
 
 async function local(config: Config) {
@@ -109,6 +113,13 @@ function remote(config: Config) {
     secrets: { jwtSecret, jwtSecretPrevious: config.secrets.jwtPrevious, pepper },
   }
 }
+
+const refusal = (checked: Section[]) =>
+  [
+    "NetPilot does not start: one person's rows might show to another, or the database is not the one that this version was written for.",
+    ...explain(checked, ({ isWarning }) => !isWarning),
+    '"npm run doctor" looks again at any time.',
+  ].join('\n')
 
 /** npm passes Ctrl-C on, so that one key press arrives twice: what comes within a second of the first counts as the same. Later ones force. */
 function stopOnSignal(stop: () => Promise<void>): void {

@@ -6,10 +6,12 @@ type StartFacts = {
   version: string
   address: AddressInfo | string | null /** Of the embedded database, when there is one. */
   dataDir: string | undefined
+  /** The checks of the database that found something which does not keep it from serving. */
+  warnings: string[]
 }
 
 /** Where it listens, where the data lies, and what to try next: for the person who just started it. */
-export function printStart({ config, version, address, dataDir }: StartFacts): void {
+export function printStart({ config, version, address, dataDir, warnings }: StartFacts): void {
   const port = typeof address === 'object' && address ? address.port : config.port
   const isOpen = ['0.0.0.0', '::'].includes(config.host)
   const here = `http://localhost:${port}`
@@ -20,6 +22,7 @@ export function printStart({ config, version, address, dataDir }: StartFacts): v
     `  data         ${dataDir ? `${dataDir} (embedded PostgreSQL; set DATABASE_URL to use one of your own)` : 'in the database that DATABASE_URL names'}`,
     `  try it       ${here}/docs`,
     `  health       curl ${here}/health`,
+    ...(warnings.length > 0 ? [`  warnings     of the database's ${warnings.join(', ')}: see above, or "npm run doctor"`] : []),
     '',
     '  The README walks on from here. Ctrl-C stops it.',
     '',

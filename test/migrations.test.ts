@@ -6,8 +6,8 @@ import type pg from 'pg'
 import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { isMigrated, migrate, migrateBack, readMigrations } from '../src/database/migrations.ts'
 import { openPool } from '../src/database/pool.ts'
-import { refusals } from '../src/database/readiness.ts'
 import { roleNames } from '../src/database/role-names.ts'
+import { explain, refuses, selfCheck } from '../src/database/self-check.ts'
 import { setUpDatabase } from '../src/database/setup.ts'
 import type { Pools } from '../src/rls/session.ts'
 import { asAdmin, loginUrl, separateDatabase, type TestDatabase } from './support/database.ts'
@@ -83,7 +83,7 @@ describe('migrations', () => {
       client.query(`update drizzle.migrations set sha256 = sha256('other') where name = '0000_identity'`),
     )
     await expect(migrate(options())).rejects.toThrow('Applied migrations were edited: 0000_identity')
-    expect(await refusalsOf(database)).toEqual([expect.stringContaining('0000_identity (applied in another version)')])
+    expect(await refusalsOf(database)).toMatch(/migrations: .*\n {2}- applied in another version: 0000_identity\n/)
   })
 
   it('leave nothing of a file that fails, and are not read without a way back', async () => {
@@ -103,8 +103,8 @@ describe('migrations', () => {
   })
 })
 
-/** Why a server would not serve from a database with these connection strings, or with the ones that set-up gives. */
-async function refusalsOf(database: TestDatabase, urls: Partial<Record<keyof Pools, string>> = {}): Promise<string[]> {
+/** Why a server would not serve from a database with these connection strings, or with the ones that set-up gives; empty when it would. */
+async function refusalsOf(database: TestDatabase, urls: Partial<Record<keyof Pools, string>> = {}): Promise<string> {
   const poolOf = (role: keyof Pools) =>
     openPool({
       url: urls[role] ?? loginUrl(database, role),
@@ -115,7 +115,8 @@ async function refusalsOf(database: TestDatabase, urls: Partial<Record<keyof Poo
     })
   const pools = { server: poolOf('server'), auth: poolOf('auth'), admin: poolOf('admin') }
   try {
-    return await refusals(pools, await readMigrations(), roleNames(database.rolePrefix))
+    const sections = await selfCheck(pools, await readMigrations(), roleNames(database.rolePrefix))
+    return explain(sections.filter(refuses)).join('\n')
   } finally {
     await Promise.all(Object.values(pools).map((pool) => pool.end()))
   }
@@ -124,37 +125,41 @@ async function refusalsOf(database: TestDatabase, urls: Partial<Record<keyof Poo
 describe('a database that must not be served from', () => {
   const main = inject('database')
 
-  it('is one whose role is a superuser, or may become the owner, and the reason says what to do', async () => {
-    expect(await refusalsOf(main, { server: main.adminUrl })).toEqual([
-      expect.stringMatching(/is a superuser.*npm run setup.*DATABASE_URL/),
-    ])
+  it('R1 R2 is one whose role is a superuser, or may become the owner, and the reason says what to do', async () => {
+    expect(await refusalsOf(main, { server: main.adminUrl })).toMatch(/DATABASE_URL: .* is a superuser[\s\S]*npm run setup/)
     for (const [role, variable] of [
       ['auth', 'DATABASE_AUTH_URL'],
       ['admin', 'DATABASE_ADMIN_URL'],
     ] as const) {
-      expect(await refusalsOf(main, { [role]: loginUrl(main, 'migrator') })).toEqual([
-        expect.stringMatching(new RegExp(`${variable}.*owns tables, or may become`)),
-      ])
+      expect(await refusalsOf(main, { [role]: loginUrl(main, 'migrator') })).toMatch(
+        new RegExp(`${variable}: .* owns tables, or may become[\\s\\S]*npm run setup`),
+      )
     }
   })
 
   it('is one that is asked with another role than the one meant for it: the prefix, or the strings, are mixed up', async () => {
-    expect(await refusalsOf(main, { server: loginUrl(main, 'auth') })).toEqual([
-      expect.stringMatching(/DATABASE_URL names the role .*auth, but .*server is needed/),
-    ])
+    expect(await refusalsOf(main, { server: loginUrl(main, 'auth') })).toMatch(
+      /DATABASE_URL names the role .*auth, but .*server is needed[\s\S]*DATABASE_ROLE_PREFIX/,
+    )
   })
 
-  it('is one whose role bypasses row security', async () => {
-    expect(await refusalsOf(main, { server: loginUrl(main, 'backup') })).toEqual([expect.stringContaining('BYPASSRLS')])
+  it('R2 is one whose role bypasses row security', async () => {
+    expect(await refusalsOf(main, { server: loginUrl(main, 'backup') })).toContain('BYPASSRLS')
   })
 
-  it('is one that was never migrated', async () => {
-    const empty = await separateDatabase(main, 'empty')
-    await setUpDatabase({ adminUrl: empty.adminUrl, rolePrefix: empty.rolePrefix, passwords: {} })
-    expect(await refusalsOf(empty)).toEqual([expect.stringMatching(/Migrations are missing: 0000_identity.*npm run migrate/)])
+  it('is one that was never migrated, or by a newer version', async () => {
+    const other = await separateDatabase(main, 'empty')
+    await setUpDatabase({ adminUrl: other.adminUrl, rolePrefix: other.rolePrefix, passwords: {} })
+    expect(await refusalsOf(other)).toMatch(/missing: 0000_identity\n[\s\S]*npm run migrate/)
+    await migrate({ url: loginUrl(other, 'migrator'), rolePrefix: other.rolePrefix })
+    expect(await refusalsOf(other)).toBe('')
+    await asAdmin(other.adminUrl, (client) =>
+      client.query(`insert into drizzle.migrations (name, sha256) values ('9999_later', sha256('x'))`),
+    )
+    expect(await refusalsOf(other)).toMatch(/unknown, of a newer version: 9999_later\n[\s\S]*back-to/)
   })
 
   it('is not the one that this run uses', async () => {
-    expect(await refusalsOf(main)).toEqual([])
+    expect(await refusalsOf(main)).toBe('')
   })
 })

@@ -1,8 +1,11 @@
-/** The checks of the catalogue bite: every fault, written from the catalogue itself and planted in a transaction, is found and named. */
+/** The self-check of the server bites: every fault, written from the catalogue itself and planted in a transaction, is found, named and weighed. */
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { SECURITY_CONDITIONS } from '../src/database/catalogue/meant-tables.ts'
+import { bodies, seal } from '../src/database/catalogue/seal.ts'
+import { readMigrations } from '../src/database/migrations.ts'
 import { roleNames } from '../src/database/role-names.ts'
-import { CHECKS, findings, SECURITY_CONDITIONS } from './support/catalogue.ts'
+import { CATALOGUE, checkDatabase } from '../src/database/self-check.ts'
 import { asAdmin, prepare, separateDatabase } from './support/database.ts'
 
 /** What is planted, and what the findings must say. */
@@ -27,7 +30,8 @@ let keys: { key: string; of: string; kind: string; definition: string }[]
 beforeAll(async () => {
   const database = { ...(await separateDatabase(main, 'faults')), rolePrefix: prefix }
   await prepare(database)
-  admin = new pg.Client({ connectionString: database.adminUrl })
+  const options = { connectionString: database.adminUrl, pipeline: true }
+  admin = new pg.Client(options)
   await admin.connect()
   const relations = await rowsOf<{ name: string }>(
     `select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'`,
@@ -49,15 +53,37 @@ afterAll(async () => {
   })
 })
 
-/** Plants one fault after the other, asks, and takes it back. */
-async function expectFound(check: keyof typeof CHECKS, faults: Fault[]): Promise<void> {
+/** What the fence is to take from everybody, by name: a list of its own, since the check asks the one that the set-up goes by. */
+const FENCED_NAMES = [
+  'lo_*',
+  'loread',
+  'lowrite',
+  'pg_advisory*',
+  'pg_cancel_backend',
+  'pg_export_snapshot',
+  'pg_logical_emit_message',
+  'pg_notify',
+  'pg_sleep*',
+  'pg_terminate_backend',
+  'pg_try_advisory*',
+  'set_config',
+  'ts_rewrite',
+  'ts_stat',
+]
+const CHECKS = { ...CATALOGUE, bodies: bodies(await readMigrations()), seal }
+const warning = true
+
+/** Plants one fault after the other, asks, and takes it back. Each must keep a server from starting, or only warn. */
+async function expectFound(check: keyof typeof CHECKS, faults: Fault[], onlyWarns = false): Promise<void> {
   expect(faults).not.toEqual([])
   const unnoticed: string[] = []
   for (const [statements, ...said] of faults) {
     try {
       await admin.query(`begin; ${statements}`)
-      const found = await CHECKS[check](admin, roles)
-      if (!said.every((words) => found.some((line) => line.includes(words)))) unnoticed.push(`${statements}: ${found.join('; ')}`)
+      const { findings } = await CHECKS[check].check(admin, roles)
+      const isNamed = said.every((words) => findings.some(({ what }) => what.includes(words)))
+      if (!isNamed || findings.every(({ isWarning }) => isWarning) !== onlyWarns)
+        unnoticed.push(`${statements}: ${findings.map(({ what, isWarning }) => `${isWarning ? 'warns of ' : ''}${what}`).join('; ')}`)
     } catch (error) {
       unnoticed.push(`${statements}: ${error}`)
     } finally {
@@ -93,7 +119,7 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       ]),
     ))
 
-  it('in something new: a table, a leaf, a sequence, a schema', () =>
+  it('in something new: a table, a leaf, a sequence, a schema that is given away', () =>
     expectFound('relations', [
       ['create table planted (user_id uuid not null)', 'not meant: table planted'],
       ['create table ctx.planted ()', 'not meant: table ctx.planted'],
@@ -103,7 +129,6 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
         'table leaf',
       ],
       ['create sequence planted', 'not meant: sequence planted'],
-      ['create schema planted; create table planted.kept ()', 'not meant: schema planted', 'not meant: table planted.kept'],
       [`alter schema ctx owner to ${owner}`, 'not meant: schema ctx of owner'],
     ]))
 
@@ -261,8 +286,8 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
     )
   })
 
-  it('in what acts by itself, or no longer does', () =>
-    expectFound('reactions', [
+  it('in what acts by itself, or no longer does', async () => {
+    await expectFound('reactions', [
       ...keys
         .filter(({ kind }) => kind === 'f')
         .flatMap(({ key, of, definition }): Fault[] => [
@@ -276,11 +301,16 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
         ],
         [`create rule planted as on delete to ${table} do instead nothing`, `rule planted of ${table}`],
       ]),
+    ])
+    await expectFound(
+      'reactions',
       // Unlogged tables cannot be published.
-      ...tables
+      tables
         .filter((table) => !['rate_counters', 'sign_in_attempts'].includes(table))
         .map((table): Fault => [`create publication planted for table ${table}`, 'publication planted']),
-    ]))
+      warning,
+    )
+  })
 
   it('in a condition that carries security', async () => {
     const conditions = await rowsOf<{ condition: string; of: string }>(
@@ -316,13 +346,17 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
         from pg_db_role_setting where setrole::regrole::text = any($1)`,
       [everybody],
     )
-    await expectFound('settings', [
-      ...settings.flatMap(({ role, setting }): Fault[] => [
+    await expectFound(
+      'settings',
+      settings.flatMap(({ role, setting }): Fault[] => [
         [`alter role ${role} reset ${setting}`, `missing: setting ${plain(role)} ${setting}`],
         [`alter role ${role} set ${setting} to 0`, `not meant: setting ${plain(role)} ${setting}=0`],
       ]),
+      warning,
+    )
+    await expectFound('settings', [
       [`alter role ${server} set session_replication_role to replica`, 'not meant: setting server session_replication_role=replica'],
-      [`alter role ${server} in database ${name} set role to ${user}`, 'not meant: setting server role=user'],
+      [`alter role ${server} in database ${name} set role to ${user}`, `not meant: setting server role=${user}`],
       [`alter database ${name} set search_path to pg_temp`, 'not meant: setting everybody search_path=pg_temp'],
     ])
   })
@@ -371,13 +405,17 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
   })
 
   it('in the fence: each built-in function that is not everybody’s, and PL/pgSQL', async () => {
-    const fenced = await rowsOf<{ signature: string; lacking: string[] }>(
-      `select p.oid::regprocedure::text as signature, array_agg(role) as lacking from pg_proc p, unnest($1::text[]) role
+    const fenced = await rowsOf<{ signature: string; lacking: string[]; wasOpen: boolean }>(
+      `select p.oid::regprocedure::text as signature, array_agg(role) as lacking,
+          not exists (select from pg_init_privs i where i.objoid = p.oid and i.classoid = 'pg_proc'::regclass) as "wasOpen" from pg_proc p, unnest($1::text[]) role
         where p.pronamespace = 'pg_catalog'::regnamespace and not has_function_privilege('public', p.oid, 'execute')
-          and not has_function_privilege(role, p.oid, 'execute') group by 1`,
+          and not has_function_privilege(role, p.oid, 'execute') group by p.oid`,
       [everybody],
     )
-    expect(fenced.map(({ signature }) => signature)).toContain('set_config(text,text,boolean)')
+    const taken = fenced.filter(({ wasOpen }) => wasOpen)
+    const names = taken.map(({ signature }) => signature.replace(/\(.*/, '').replace(/^(lo_|pg_sleep|pg_(try_)?advisory).*/, '$1*'))
+    expect([...new Set(names)].filter((each) => !/_to_xml/.test(each)).sort()).toEqual(FENCED_NAMES)
+    expect(names).toContain('query_to_xml')
     await expectFound('fence', [
       ...fenced.map(
         ({ signature, lacking }): Fault => [
@@ -385,15 +423,123 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
           ...lacking.map((role) => `not meant: fence: ${plain(role)} ${signature}`),
         ],
       ),
-      ...[server, user, agent, 'public'].map(
+      ...[server, user, agent].map(
         (role): Fault => [`grant usage on language plpgsql to ${role}`, `not meant: fence: ${plain(role)} plpgsql`],
       ),
+      [`grant execute on function pg_read_file(text) to public`, 'not meant: fence: PUBLIC pg_read_file(text)'],
+    ])
+    // As where there is no superuser: it is told, and the seal holds without it.
+    await expectFound(
+      'fence',
+      [
+        ...taken.map(
+          ({ signature }): Fault => [`grant execute on function ${signature} to public`, `not meant: fence: PUBLIC ${signature}`],
+        ),
+        ['grant usage on language plpgsql to public', 'not meant: fence: PUBLIC plpgsql'],
+        [`revoke execute on function set_config(text, text, boolean) from ${roles.backup}`, 'missing: fence: backup set_config'],
+      ],
+      warning,
+    )
+  })
+
+  it('in the body of an identity function, and in the seal that it verifies', async () => {
+    const functions = await rowsOf<{ name: string; definition: string }>(
+      `select concat('ctx.', proname) as name, pg_get_functiondef(oid) as definition from pg_proc where pronamespace = 'ctx'::regnamespace`,
+    )
+    await expectFound(
+      'bodies',
+      functions.map(({ name, definition }) => [definition.replace(/\bbegin\b/, '-- planted\nbegin'), `not meant: the body of ${name}`]),
+    )
+    const [identity] = functions.filter(({ name: of }) => of === 'ctx.identity')
+    await expectFound('seal', [
+      ['truncate ctx.seal_key', 'query returned no rows'],
+      [identity?.definition.replace(/if cardinality[\s\S]*?end if;/, '') ?? '', 'no refusal'],
+    ])
+  })
+})
+
+describe('what an operator has beside NetPilot', () => {
+  const stranger = `${prefix}${prefix}user`
+  const schema = 'create schema planted; '
+  const open = `${schema} grant usage on schema planted to public; `
+
+  it('only warns: a schema, a role that may come in, an index, an extension, a bound that was tuned', async () => {
+    await expectFound(
+      'relations',
+      [[`${schema} create table planted.kept ()`, 'not meant: schema planted', 'not meant: table planted.kept']],
+      warning,
+    )
+    await expectFound(
+      'grants',
+      [
+        [`create role ${stranger}; grant connect on database ${name} to ${stranger}`, `not meant: grant "${stranger}" CONNECT database`],
+        [`create role ${stranger}; grant usage on schema public to ${stranger}`, `not meant: grant "${stranger}" USAGE schema public`],
+        [
+          `${schema} create view planted.seen as table user_devices; grant select on planted.seen to public`,
+          'grant PUBLIC SELECT planted.seen',
+        ],
+        [open, 'not meant: grant PUBLIC USAGE schema planted'],
+      ],
+      warning,
+    )
+    await expectFound(
+      'functions',
+      [
+        [`${open} create function planted.kept() returns int return 1`, 'not meant: function planted.kept()'],
+        [`${schema} create function planted.kept() returns int security definer return 1`, 'not meant: function planted.kept()'],
+      ],
+      warning,
+    )
+    await expectFound('owners', [['create index planted on user_devices (hostname)', 'index planted of user_devices']], warning)
+    await expectFound('extensions', [['create extension pg_stat_statements', 'not meant: extension pg_stat_statements']], warning)
+    await expectFound('settings', [[`alter database ${name} set work_mem to '8MB'`, 'not meant: setting everybody work_mem=8MB']], warning)
+    await expectFound(
+      'grantsElsewhere',
+      [[`alter default privileges grant select on tables to ${user}`, 'not meant: default privilege of user: SELECT']],
+      warning,
+    )
+  })
+
+  it('is not looked into where an extension brought it, and is nothing where it administers the roles', async () => {
+    const quiet = [
+      'create extension pg_stat_statements',
+      `create role ${stranger} createrole; grant ${owner} to ${stranger} with admin option`,
+      `alter schema public owner to ${(await rowsOf<{ me: string }>('select current_user as me'))[0]?.me}`,
+    ]
+    for (const statements of quiet) {
+      await admin.query(`begin; ${statements}`)
+      for (const check of ['relations', 'grants', 'functions', 'memberships'] as const)
+        expect((await CHECKS[check].check(admin, roles)).findings, `${statements}: ${check}`).toEqual([])
+      await admin.query('rollback')
+    }
+  })
+
+  it('refuses the start where it reaches people’s rows, or requests reach it', async () => {
+    await expectFound('grants', [
+      [`create role ${stranger}; grant select on user_devices to ${stranger}`, `not meant: grant "${stranger}" SELECT user_devices`],
+      [`create role ${stranger}; grant create on schema public to ${stranger}`, `not meant: grant "${stranger}" CREATE schema public`],
+      [
+        `${open} create view planted.seen as table user_devices; grant select on planted.seen to public`,
+        'grant PUBLIC SELECT planted.seen',
+      ],
+      [`${open} grant create on schema planted to public`, 'not meant: grant PUBLIC CREATE schema planted'],
+    ])
+    await expectFound('functions', [
+      [`${open} create function planted.kept() returns int security definer return 1`, 'not meant: function planted.kept()'],
+    ])
+    await expectFound('memberships', [
+      [`create role ${stranger}; grant ${owner} to ${stranger}`, `not meant: "${stranger}" may become owner`],
+    ])
+    await expectFound('relations', [
+      [`${schema} create table planted.kept (); alter table planted.kept owner to ${user}`, 'table planted.kept of user'],
     ])
   })
 })
 
 describe('the database, once every fault was taken back', () => {
   it('has no findings', async () => {
-    expect(await findings(admin, roles)).toEqual([])
+    const sections = await checkDatabase(admin, await readMigrations(), roles)
+    expect(sections.map(({ name }) => name)).toEqual(['version', 'migrations', ...Object.keys(CHECKS)])
+    expect(sections.filter(({ findings }) => findings.length > 0)).toEqual([])
   })
 })

@@ -1,5 +1,6 @@
 /** The database of an installation that was given none: an embedded PostgreSQL, set up and migrated, with secrets of its own. */
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -22,12 +23,22 @@ export type LocalDatabase = {
 
 const DATABASE = 'netpilot'
 
-export async function openLocalDatabase(dataDir: string, rolePrefix: string): Promise<LocalDatabase> {
-  const secrets = await keepSecrets(join(dataDir, 'secrets.json'))
+/**
+ * Starts the database, or attaches to it. Unless it is to be taken `asItIs`, it is made, set up and migrated on the way.
+ * @throws Error when there is none to be taken as it is, and what `startEmbedded` does
+ */
+export async function openLocalDatabase(dataDir: string, rolePrefix: string, { asItIs = false } = {}): Promise<LocalDatabase> {
+  const secretsFile = join(dataDir, 'secrets.json')
+  if (asItIs && !existsSync(secretsFile)) throw new Error(`There is no database in ${dataDir} yet: "npm start" makes one.`)
+  const secrets = await keepSecrets(secretsFile)
   const embedded = await startEmbedded({ dataDir })
   try {
-    const adminUrl = await ensureDatabase(embedded.url)
-    await setUpDatabase({ adminUrl, rolePrefix, passwords: secrets.databasePasswords })
+    const adminUrl = new URL(embedded.url)
+    adminUrl.pathname = `/${DATABASE}`
+    if (!asItIs) {
+      await ensureDatabase(embedded.url)
+      await setUpDatabase({ adminUrl: adminUrl.href, rolePrefix, passwords: secrets.databasePasswords })
+    }
     const names = roleNames(rolePrefix)
     const urlOf = (role: keyof LocalSecrets['databasePasswords']) => {
       const url = new URL(adminUrl)
@@ -36,7 +47,7 @@ export async function openLocalDatabase(dataDir: string, rolePrefix: string): Pr
       return url.href
     }
     const urls = { server: urlOf('server'), auth: urlOf('auth'), admin: urlOf('admin'), migrate: urlOf('migrator') }
-    if (!(await isMigrated({ url: urls.migrate, rolePrefix }))) await migrateApart(urls, rolePrefix)
+    if (!asItIs && !(await isMigrated({ url: urls.migrate, rolePrefix }))) await migrateApart(urls, rolePrefix)
     return { urls, secrets, dataDir: embedded.dataDir, stop: embedded.stop, lost: embedded.lost }
   } catch (error) {
     await embedded.stop()
@@ -50,8 +61,7 @@ async function migrateApart(urls: LocalDatabase['urls'], rolePrefix: string): Pr
   await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../cli/migrate.ts', import.meta.url))], { env })
 }
 
-/** @returns the connection string of the administrator, to NetPilot's own database */
-async function ensureDatabase(url: string): Promise<string> {
+async function ensureDatabase(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   try {
@@ -65,7 +75,4 @@ async function ensureDatabase(url: string): Promise<string> {
   } finally {
     await client.end()
   }
-  const own = new URL(url)
-  own.pathname = `/${DATABASE}`
-  return own.href
 }

@@ -34,15 +34,16 @@ export async function readMigrations(directory: string = DIRECTORY): Promise<Mig
   )
 }
 
-/** What separates a database from this version of the software. Both empty: they fit. */
+/** What separates a database from this version of the software: nothing, when they fit. `unknown` are of a newer one. */
 export function compareMigrations(
   migrations: Migration[],
   applied: { name: string; sha256: Buffer }[],
-): { missing: string[]; edited: string[] } {
+): { missing: string[]; edited: string[]; unknown: string[] } {
   const known = new Map(applied.map((row) => [row.name, row.sha256]))
   return {
     missing: migrations.filter(({ name }) => !known.has(name)).map(({ name }) => name),
     edited: migrations.filter(({ name, sha256 }) => known.get(name)?.equals(sha256) === false).map(({ name }) => name),
+    unknown: applied.map(({ name }) => name).filter((name) => !migrations.some((migration) => migration.name === name)),
   }
 }
 

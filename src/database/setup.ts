@@ -5,6 +5,7 @@
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import pg from 'pg'
+import { FENCED } from './catalogue/meant-rights.ts'
 import { type RoleName, roleNames } from './role-names.ts'
 
 export type LoginRole = 'migrator' | 'server' | 'auth' | 'admin' | 'backup' | 'monitor'
@@ -26,11 +27,6 @@ const LOGIN_SETTINGS: Partial<Record<LoginRole, Record<string, string>>> = {
   admin: { statement_timeout: '5s', lock_timeout: '2s', idle_in_transaction_session_timeout: '10s' },
   migrator: { lock_timeout: '5s' },
 }
-
-/** Arguments are written out, so that a later PostgreSQL with another overload does not silently keep it: a catalogue test looks. */
-const FENCED_FUNCTIONS = `p.proname in ('set_config', 'pg_notify', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_cancel_backend',
-    'pg_terminate_backend', 'loread', 'lowrite', 'ts_stat') or p.proname like 'pg\\_sleep%' or p.proname like 'pg%advisory%'
-    or p.proname like 'lo\\_%' or p.proname like '%\\_to\\_xml%' or (p.proname = 'ts_rewrite' and p.pronargs = 2)`
 
 /** How often a set-up begins again that met another one of the same cluster: the catalogue takes one change of a role at a time. */
 const ATTEMPTS = 10
@@ -110,7 +106,7 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     await attempt('PL/pgSQL blocks for the owner of the schema only', `revoke usage on language plpgsql from public`)
     await attempt('PL/pgSQL for migrations', `grant usage on language plpgsql to ${id('owner')}, ${id('context')}`)
     const { rows: functions } = await client.query<{ signature: string }>(
-      `select p.oid::regprocedure::text as signature from pg_proc p where p.pronamespace = 'pg_catalog'::regnamespace and (${FENCED_FUNCTIONS})`,
+      `select p.oid::regprocedure::text as signature from pg_proc p where p.pronamespace = 'pg_catalog'::regnamespace and ${FENCED}`,
     )
     // One by one: a host that refuses some of them need not refuse all.
     for (const { signature } of functions) await client.query(`revoke execute on function ${signature} from public`).catch(rethrowRaces)
@@ -140,7 +136,7 @@ function rethrowRaces(error: pg.DatabaseError): void {
 async function findGaps(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ gap: string }>(
     `select p.oid::regprocedure::text as gap from pg_proc p
-      where p.pronamespace = 'pg_catalog'::regnamespace and (${FENCED_FUNCTIONS}) and has_function_privilege('public', p.oid, 'execute')
+      where p.pronamespace = 'pg_catalog'::regnamespace and ${FENCED} and has_function_privilege('public', p.oid, 'execute')
      union all select 'PL/pgSQL blocks' where has_language_privilege('public', 'plpgsql', 'usage') order by 1`,
   )
   return rows.length === 0 ? [] : [`what should be closed to everybody stays open: ${rows.map(({ gap }) => gap).join(', ')}`]

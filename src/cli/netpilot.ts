@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+/** `netpilot COMMAND`: the commands of package.json by one name, for where the package is linked or installed. */
+const COMMANDS: Record<string, () => Promise<unknown>> = {
+  start: () => import('../server.ts'),
+  setup: () => import('./setup.ts'),
+  migrate: () => import('./migrate.ts'),
+  doctor: () => import('./doctor.ts'),
+}
+
+// Each command reads its own arguments where it would find them without this.
+const [name = ''] = process.argv.splice(2, 1)
+const command = COMMANDS[name]
+if (command) await command()
+else {
+  process.stderr.write(`netpilot ${Object.keys(COMMANDS).join(' | netpilot ')}\n`)
+  process.exitCode = 1
+}

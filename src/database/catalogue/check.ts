@@ -1,0 +1,79 @@
+/**
+ * How the catalogue is compared with what it is meant to say. Every difference is a finding, in either direction: a policy that is gone as
+ * much as a grant that came. What a finding means for a start is decided here and in the `apart` of each query:
+ *
+ * - It refuses the start when it concerns what is NetPilot's (its schemas, tables, functions, roles), or what the roles that serve requests can
+ *   reach. It may switch row security off, or widen it; or the schema is not the one that this version was written for.
+ * - It warns when it is an operator's own and apart from that: a schema of their own, an extension, a role that may connect, an index, a bound
+ *   that was tuned, a publication. And when it is a part of the fence, or a right of the jobs beside the server, that a hosted PostgreSQL
+ *   cannot give: the seal holds without them.
+ *
+ * What an extension brings is its own affair; that it is there is told. Nothing is asked that a role without any rights may not read.
+ */
+import type pg from 'pg'
+import type { RoleName } from '../role-names.ts'
+
+/** Differences in words: what is missing, or not meant. Roles stand without their prefix, and strangers in quotes. */
+export type Finding = { what: string; isWarning: boolean }
+export type Result = { lookedAt: number; findings: Finding[] }
+export type Queryable = Pick<pg.ClientBase, 'query'>
+export type Check = (client: Queryable, roles: Record<RoleName, string>) => Promise<Result>
+export type Promised = {
+  /** What holds, as the rest of a sentence about the database. */
+  promise: string
+  /** What to do when it does not. */
+  remedy: string
+  check: Check
+}
+
+/** Every query begins with our roles: whether they serve requests or do a job beside that. */
+const OURS = `with ours as (
+  select r.oid, given.name, given.name in ('server', 'auth', 'admin', 'user', 'agent') as serves
+  from unnest($1::text[], $2::text[]) as given (role, name) join pg_roles r on r.rolname = given.role)`
+
+const rowsOf = async <Row extends pg.QueryResultRow>(client: Queryable, roles: Record<RoleName, string>, text: string) =>
+  (await client.query<Row>(`${OURS} ${text}`, [Object.values(roles), Object.keys(roles)])).rows
+
+/**
+ * Every `line` that the query finds is one that is meant, and the other way round. A line too many that is `apart` only warns, and one too few
+ * when it matches `mayLack`.
+ */
+export const exactly = (meant: string[], text: string, mayLack?: RegExp): Check => {
+  const expected = new Set(meant)
+  return async (client, roles) => {
+    const rows = await rowsOf<{ line: string; apart: boolean }>(client, roles, text)
+    const found = new Map(rows.map(({ line, apart }) => [line, apart]))
+    return {
+      lookedAt: new Set([...expected, ...found.keys()]).size,
+      findings: [
+        ...meant.filter((line) => !found.has(line)).map((line) => ({ what: `missing: ${line}`, isWarning: mayLack?.test(line) ?? false })),
+        ...[...found].filter(([line]) => !expected.has(line)).map(([line, isWarning]) => ({ what: `not meant: ${line}`, isWarning })),
+      ],
+    }
+  }
+}
+
+/** None of the lines that the query finds is a `fault`. */
+export const none =
+  (text: string): Check =>
+  async (client, roles) => {
+    const rows = await rowsOf<{ line: string; fault: boolean; apart: boolean }>(client, roles, text)
+    const faults = rows.filter(({ fault }) => fault)
+    return { lookedAt: rows.length, findings: faults.map(({ line, apart }) => ({ what: `not meant: ${line}`, isWarning: apart })) }
+  }
+
+// Pieces of queries. In them `n` is the schema, and `a` an item of an access list, as `aclexplode` gives it.
+
+/** PostgreSQL's own schemas, those of sessions among them, are looked at by checks of their own. */
+export const NOT_BUILT_IN = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`
+export const OUR_SCHEMA = `n.nspname in ('public', 'ctx', 'drizzle')`
+export const IS_OURS = (role: string) => `${role} in (select oid from ours)`
+export const WITHIN_REACH = `exists (select from ours where serves and has_schema_privilege(ours.oid, n.oid, 'usage'))`
+export const TO_SERVING = `(a.grantee = 0 or a.grantee in (select oid from ours where serves))`
+export const TO_US = `(a.grantee = 0 or ${IS_OURS('a.grantee')})`
+export const OF_EXTENSION = (catalogue: string, oid: string) =>
+  `exists (select from pg_depend e where e.classid = '${catalogue}'::regclass and e.objid = ${oid} and e.deptype = 'e')`
+/** PostgreSQL keeps names that begin with pg_ for itself. */
+export const ROLE = (oid: string) => `case ${oid} when 0 then 'PUBLIC'
+  else coalesce((select name from ours where ours.oid = ${oid}), regexp_replace(pg_get_userbyid(${oid}), '^(?!pg_)(.*)$', '"\\1"')) end`
+export const GRANT = `concat('grant ', ${ROLE('a.grantee')}, ' ', a.privilege_type, case when a.is_grantable then ' WITH GRANT OPTION' end, ' '`

@@ -1,0 +1,53 @@
+/** Whether the seal on the identity holds: its functions say what the migrations say, and an identity that was forged is refused. */
+import pg from 'pg'
+import type { Migration } from '../migrations.ts'
+import { withPrefix } from '../role-names.ts'
+import type { Promised } from './check.ts'
+
+/** Each definition in the migrations, of which the last counts: its name, and what stands between the dollars. */
+const DEFINITION = /create (?:or replace )?function (ctx\.\w+)\(.*?\bas \$\$(.*?)\$\$;/gs
+
+/** A body can undo all that the flags of a function promise, so each is compared with the one that the migrations gave it. */
+export const bodies = (migrations: Pick<Migration, 'up'>[]): Promised => ({
+  promise: 'has identity functions whose bodies are those of the migrations',
+  remedy:
+    'CREATE OR REPLACE each as its last definition in drizzle/*.sql has it, as the migrator after SET ROLE to the context role, and find out who changed it.',
+  check: async (client, roles) => {
+    const prefix = roles.owner.slice(0, -'owner'.length)
+    const definitions = migrations.flatMap(({ up }) => [...withPrefix(up, prefix).matchAll(DEFINITION)])
+    const meant = new Map(definitions.map(([, name, body]) => [name, body]))
+    const { rows } = await client.query<{ name: string; body: string }>(
+      `select concat('ctx.', proname) as name, prosrc as body from pg_proc where pronamespace = 'ctx'::regnamespace`,
+    )
+    const edited = rows.filter(({ name, body }) => meant.get(name) !== body)
+    return { lookedAt: rows.length, findings: edited.map(({ name }) => ({ what: `not meant: the body of ${name}`, isWarning: false })) }
+  },
+})
+
+/** kind|user|role|router|scopes|proof|at|mac, as drizzle/0003_seal.sql has it. Nobody has this id. */
+const FORGED = `user|00000000-0000-4000-8000-000000000000|user|||00000000-0000-4000-8000-000000000000|0|${'0'.repeat(64)}`
+
+/** Tries what an injected statement would, within the transaction that the client is in. The refusal stands in the database's log as an error. */
+export const seal: Promised = {
+  promise: 'refuses an identity that was forged',
+  remedy:
+    'Without its key (the one row of ctx.seal_key) nobody can be served: insert a new one as drizzle/0003_seal.sql does, as the migrator after SET ROLE to the context role.',
+  check: async (client, roles) => {
+    await client.query('savepoint forged')
+    const answer = await attempt()
+    await client.query('rollback to savepoint forged')
+    return { lookedAt: 1, findings: answer === undefined ? [] : [{ what: `a forged identity met with ${answer}`, isWarning: false }] }
+
+    async function attempt(): Promise<string | undefined> {
+      try {
+        await client.query(`set local app.current_user_id = '${FORGED}'`)
+        await client.query(`set local role ${pg.escapeIdentifier(roles.user)}`)
+        await client.query('select ctx.uid() /* the self-check of NetPilot: this must fail */')
+        return 'no refusal'
+      } catch (error) {
+        const { code, message } = error as pg.DatabaseError
+        return code === 'NP403' ? undefined : `another error: ${message}`
+      }
+    }
+  },
+}
