@@ -116,7 +116,7 @@ function remote(config: Config) {
 
 const refusal = (checked: Section[]) =>
   [
-    "NetPilot does not start: one person's rows might show to another, or the database is not the one that this version was written for.",
+    "NetPilot does not start: one person's rows might show to another, or the database is not what this version was written for.",
     ...explain(checked, ({ isWarning }) => !isWarning),
     '"npm run doctor" looks again at any time.',
   ].join('\n')

@@ -1,7 +1,7 @@
 /** The account as a whole: profile, status, leaving for a while and for good, coming back, and taking everything along. */
 import { beforeAll, describe, expect, it } from 'vitest'
+import { GRANTS } from '../src/database/catalogue/meant-rights.ts'
 import { EXPORTED_TABLES } from '../src/modules/users/repository.ts'
-import { GRANTS } from './support/catalogue.ts'
 import { expectProblem } from './support/problems.ts'
 import { openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
 

@@ -479,6 +479,8 @@ describe('what an operator has beside NetPilot', () => {
           'grant PUBLIC SELECT planted.seen',
         ],
         [open, 'not meant: grant PUBLIC USAGE schema planted'],
+        ['grant usage on schema ctx to public', 'not meant: grant PUBLIC USAGE schema ctx'],
+        [`grant connect on database ${name} to public`, 'not meant: grant PUBLIC CONNECT database'],
       ],
       warning,
     )

@@ -122,6 +122,20 @@ describe('the server process', () => {
     ])
   })
 
+  it('is examined by the doctor while it runs and at rest; where nothing ever ran, nothing is made', async () => {
+    const doctor = (directory: string) =>
+      promisify(execFile)(process.execPath, ['src/cli/doctor.ts'], { cwd: root, env: { PATH: process.env.PATH, DATA_DIR: directory } })
+    const { child, url } = await start()
+    expect((await doctor(dataDir)).stdout).toMatch(/\naudit +\d+ {2}-\n\nNothing found\.\n$/)
+    expect((await fetch(`${url}/health`)).status).toBe(200)
+    child.kill('SIGTERM')
+    expect(await once(child, 'exit')).toEqual([0, null])
+    expect((await doctor(dataDir)).stdout).toMatch(/\n\nNothing found\.\n$/)
+    const nowhere = join(dataDir, 'nowhere')
+    await expect(doctor(nowhere)).rejects.toMatchObject({ code: 1, stderr: expect.stringMatching(/no database in .*"npm start"/) })
+    expect(existsSync(nowhere)).toBe(false)
+  })
+
   it('gives up, with a word, when the server that runs its database goes away', async () => {
     const owner = await start()
     const attached = await start()
@@ -155,7 +169,7 @@ describe('the server process', () => {
       DATABASE_ROLE_PREFIX: main.rolePrefix,
       ...secrets,
     }
-    expect(await refused(own)).toMatch(/is a superuser.*npm run setup/)
+    expect(await refused(own)).toMatch(/is a superuser[\s\S]*npm run setup/)
     expect(await refused({ ...own, DATABASE_URL: 'postgres://nobody:nothing@127.0.0.1:9/x' })).toMatch(/cannot be reached/)
     expect(await refused({ NODE_ENV: 'production', BCRYPT_COST: '10' })).toMatch(/BCRYPT_COST must be a whole number from 12/)
   })

@@ -5,6 +5,7 @@ const COMMANDS: Record<string, () => Promise<unknown>> = {
   setup: () => import('./setup.ts'),
   migrate: () => import('./migrate.ts'),
   doctor: () => import('./doctor.ts'),
+  'create-admin': () => import('./create-admin.ts'),
 }
 
 // Each command reads its own arguments where it would find them without this.

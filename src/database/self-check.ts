@@ -113,8 +113,7 @@ async function checkMigrations(db: Queryable, migrations: Migration[]): Promise<
   return {
     name: 'migrations',
     promise: 'has every migration, as this version has it',
-    remedy:
-      'Run "npm run migrate". One that was applied in another version: restore its file. For one that is unknown: start the NetPilot that it is from, or undo it there ("npm run migrate -- --back-to NAME").',
+    remedy: 'Run "npm run migrate". What is unknown: start the newer version, or undo it there ("npm run migrate -- --back-to NAME").',
     lookedAt: migrations.length + unknown.length,
     findings: [
       ...missing.map((name) => refusal(`missing: ${name}`)),
@@ -139,7 +138,7 @@ export function versionFindings(number: number, name: string): Finding[] {
   return major > NEWEST_KNOWN ? [warning(`PostgreSQL ${name} is newer than this version of NetPilot knows`)] : []
 }
 
-/** The sections that have findings, in lines: what must hold, what differs, and what to do. Told are all findings, or those that `isTold` picks. */
+/** The sections that have findings, in lines: what must hold, what differs, and what to do. Told are all, or those that `isTold` picks. */
 export function explain(sections: Section[], isTold: (finding: Finding) => boolean = () => true): string[] {
   return sections.flatMap(({ name, promise, remedy, findings }) => {
     const told = findings.filter(isTold)

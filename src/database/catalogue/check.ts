@@ -2,11 +2,11 @@
  * How the catalogue is compared with what it is meant to say. Every difference is a finding, in either direction: a policy that is gone as
  * much as a grant that came. What a finding means for a start is decided here and in the `apart` of each query:
  *
- * - It refuses the start when it concerns what is NetPilot's (its schemas, tables, functions, roles), or what the roles that serve requests can
- *   reach. It may switch row security off, or widen it; or the schema is not the one that this version was written for.
- * - It warns when it is an operator's own and apart from that: a schema of their own, an extension, a role that may connect, an index, a bound
- *   that was tuned, a publication. And when it is a part of the fence, or a right of the jobs beside the server, that a hosted PostgreSQL
- *   cannot give: the seal holds without them.
+ * - It refuses the start when it concerns what is NetPilot's (its schemas, tables, functions, roles), or what the roles that serve requests
+ *   can reach. It may switch row security off, or widen it; or the schema is not the one that this version was written for.
+ * - It warns when it is an operator's own and apart from that: a schema, an extension, a role that may connect, an index, a bound that was
+ *   tuned, a publication. And when it is a part of the fence, or a right of the jobs beside the server, that a hosted PostgreSQL cannot
+ *   give: the seal holds without them.
  *
  * What an extension brings is its own affair; that it is there is told. Nothing is asked that a role without any rights may not read.
  */
@@ -35,8 +35,8 @@ const rowsOf = async <Row extends pg.QueryResultRow>(client: Queryable, roles: R
   (await client.query<Row>(`${OURS} ${text}`, [Object.values(roles), Object.keys(roles)])).rows
 
 /**
- * Every `line` that the query finds is one that is meant, and the other way round. A line too many that is `apart` only warns, and one too few
- * when it matches `mayLack`.
+ * Every `line` that the query finds is one that is meant, and the other way round. A line too many only warns when it is `apart`, and one
+ * too few when it matches `mayLack`.
  */
 export const exactly = (meant: string[], text: string, mayLack?: RegExp): Check => {
   const expected = new Set(meant)

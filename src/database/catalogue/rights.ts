@@ -63,8 +63,7 @@ const butOpenToAll =
 export const RIGHTS = {
   grants: {
     promise: 'gives each role the verbs and columns that it needs, one by one, and nobody TRUNCATE',
-    remedy:
-      'Take back what is not meant (REVOKE … ON … FROM …), as the migrator after SET ROLE to the owner; grants that are meant are in drizzle/*.sql, those of the database and its schemas come with "npm run setup".',
+    remedy: 'REVOKE … ON … FROM … what is not meant, as the owner. What is missing is in drizzle/*.sql, or comes with "npm run setup".',
     check: exactly(
       [...grantLines(GRANTS), ...columnGrantLines, ...grantLines(OTHER_GRANTS)],
       `select ${GRANT}, c.oid::regclass) as line, ${APART} as apart
@@ -73,9 +72,10 @@ export const RIGHTS = {
       union all select ${GRANT}, c.oid::regclass, '(', t.attname, ')'), ${APART}
         from pg_attribute t join pg_class c on c.oid = t.attrelid join pg_namespace n on n.oid = c.relnamespace, aclexplode(t.attacl) a
         where t.attacl is not null and ${NOT_BUILT_IN} and a.grantee <> c.relowner and not ${OF_EXTENSION('pg_class', 'c.oid')}
-      union all select ${GRANT}, 'schema ', n.nspname), case when a.privilege_type = 'USAGE' then not (${OUR_SCHEMA} and ${TO_US}) else ${APART} end
-        from pg_namespace n, aclexplode(n.nspacl) a where ${NOT_BUILT_IN} and a.grantee <> n.nspowner and not ${OF_EXTENSION('pg_namespace', 'n.oid')}
-      union all select ${GRANT}, 'database'), not ${TO_US} from pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
+      union all select ${GRANT}, 'schema ', n.nspname), a.privilege_type = 'USAGE' or ${APART} from pg_namespace n, aclexplode(n.nspacl) a
+        where ${NOT_BUILT_IN} and a.grantee <> n.nspowner and not ${OF_EXTENSION('pg_namespace', 'n.oid')}
+      union all select ${GRANT}, 'database'), a.privilege_type = 'CONNECT' or not ${TO_US}
+        from pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
         where d.datname = current_database() and a.grantee <> d.datdba`,
       new RegExp(`^grant ${BESIDE} `),
     ),
@@ -84,10 +84,10 @@ export const RIGHTS = {
   // On what is yet to be made, on settings that are a superuser's, and on PostgreSQL's own relations beyond what it ships with.
   grantsElsewhere: {
     promise: 'gives nothing in advance, no setting of a superuser, and nothing of the catalogue',
-    remedy: 'Take it back, as a superuser: ALTER DEFAULT PRIVILEGES … REVOKE, REVOKE … ON PARAMETER …, or REVOKE … ON pg_catalog.….',
+    remedy: 'ALTER DEFAULT PRIVILEGES … REVOKE …, REVOKE … ON PARAMETER …, or REVOKE … ON pg_catalog.…, as a superuser.',
     check: none(
-      `select concat('default privilege of ', ${ROLE('a.grantee')}, ': ', a.privilege_type, ' of ', d.defaclobjtype, ' made by ', ${ROLE('d.defaclrole')}) as line,
-          true as fault, not ${IS_OURS('d.defaclrole')} as apart
+      `select concat('default privilege of ', ${ROLE('a.grantee')}, ': ', a.privilege_type, ' of ', d.defaclobjtype, ' made by ',
+          ${ROLE('d.defaclrole')}) as line, true as fault, not ${IS_OURS('d.defaclrole')} as apart
         from pg_default_acl d, aclexplode(d.defaclacl) a where a.grantee <> d.defaclrole
       union all select ${GRANT}, 'parameter ', p.parname), true, false from pg_parameter_acl p, aclexplode(p.paracl) a where ${TO_US}
       union all select ${GRANT}, c.oid::regclass), ${beyondInitial('0')}, false from pg_class c, aclexplode(c.relacl) a
@@ -101,7 +101,7 @@ export const RIGHTS = {
   roles: {
     promise: 'has roles that are no superusers, bypass nothing, inherit nothing, and own only what is meant',
     remedy:
-      'As a superuser: ALTER ROLE … NOSUPERUSER NOBYPASSRLS NOINHERIT NOCREATEROLE NOCREATEDB NOREPLICATION, ALTER … OWNER TO …. What is missing comes with "npm run setup".',
+      'ALTER ROLE … NOSUPERUSER NOBYPASSRLS and the like, ALTER … OWNER TO …, as a superuser. What is missing comes with "npm run setup".',
     check: exactly(
       [...roleLines, ...POSSESSIONS],
       `select concat_ws(' ', 'role', ours.name, attribute) as line, false as apart from ours join pg_roles r using (oid), lateral (values
@@ -117,7 +117,7 @@ export const RIGHTS = {
   // No right comes without becoming the role. Who administers roles can let themselves in anyway, as the one who made ours.
   memberships: {
     promise: 'lets the server become the two request roles, the migrator the owners, and nobody anybody else',
-    remedy: 'Take it back, as a superuser: REVOKE … FROM …. What is missing comes with "npm run setup".',
+    remedy: 'REVOKE … FROM … what is not meant, as a superuser. What is missing comes with "npm run setup".',
     check: exactly(
       MEMBERSHIPS,
       `select concat(${ROLE('member')}, ' may become ', ${ROLE('roleid')}, case when admin_option then ' and let others' end,
@@ -131,27 +131,29 @@ export const RIGHTS = {
   // Of login roles, of this database, and of every role.
   settings: {
     promise: 'bounds the statements, locks, idle transactions and temporary files of the logins that serve requests',
-    remedy:
-      '"npm run setup" sets the bounds (that of temporary files takes a superuser). Others: ALTER ROLE … RESET …, ALTER DATABASE … RESET ….',
+    remedy: 'ALTER ROLE … RESET … or ALTER DATABASE … RESET …. Bounds come with "npm run setup", that of temporary files from a superuser.',
     check: exactly(
       SETTINGS,
-      `select concat('setting ', case setrole when 0 then 'everybody' else ${ROLE('setrole')} end, ' ', setting) as line, setting !~ '${DECISIVE}' as apart
+      `select concat('setting ', case setrole when 0 then 'everybody' else ${ROLE('setrole')} end, ' ', setting) as line,
+          setting !~* '${DECISIVE}' as apart
         from pg_db_role_setting, unnest(setconfig) as setting
-        where setdatabase in (0, (select oid from pg_database where datname = current_database())) and (setrole = 0 or ${IS_OURS('setrole')})`,
+        where setdatabase in (0, (select oid from pg_database where datname = current_database())) 
+          and (setrole = 0 or ${IS_OURS('setrole')})`,
       /./,
     ),
   },
 
   functions: {
     promise: 'has identity functions that are definers with a fixed path, never IMMUTABLE, for the roles that need them',
-    remedy: 'Take the change back, as the migrator after SET ROLE to the context role; how each is meant is in drizzle/*.sql.',
+    remedy: 'Take the change back, as the context role (which the migrator may become). How each is meant is in drizzle/*.sql.',
     check: exactly(
       FUNCTIONS.map((line) => `function ${line}, definer context set search_path=pg_catalog, pg_temp`),
-      `select concat('function ', p.oid::regprocedure, ' ', case p.provolatile when 'i' then 'IMMUTABLE' when 's' then 'stable' else 'volatile' end,
-          ' for ', coalesce((select string_agg(${ROLE('a.grantee')}, ' ' order by ${ROLE('a.grantee')})
+      `select concat('function ', p.oid::regprocedure,
+          case p.provolatile when 'i' then ' IMMUTABLE' when 's' then ' stable' else ' volatile' end, ' for ',
+          coalesce((select string_agg(${ROLE('a.grantee')}, ' ' order by ${ROLE('a.grantee')})
             from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee <> p.proowner), 'nobody'),
-          case when p.proleakproof then ', LEAKPROOF' end, case when p.prosecdef then ', definer ' else ', INVOKER, of ' end, ${ROLE('p.proowner')},
-          ' set ' || array_to_string(p.proconfig, ' ')) as line,
+          case when p.proleakproof then ', LEAKPROOF' end, case when p.prosecdef then ', definer ' else ', INVOKER, of ' end,
+          ${ROLE('p.proowner')}, ' set ' || array_to_string(p.proconfig, ' ')) as line,
           not (${OUR_SCHEMA} or ${IS_OURS('p.proowner')} or p.prosecdef and exists (select from ours where serves
             and has_schema_privilege(ours.oid, n.oid, 'usage') and has_function_privilege(ours.oid, p.oid, 'execute'))) as apart
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace where ${NOT_BUILT_IN} and not ${OF_EXTENSION('pg_proc', 'p.oid')}`,
@@ -162,7 +164,7 @@ export const RIGHTS = {
   fence: {
     promise: 'keeps everybody from setting a setting, locking, sleeping, notifying, large objects and PL/pgSQL',
     remedy:
-      'Run "npm run setup" with a superuser\'s URL; what was granted to a role: REVOKE … FROM …. A hosted PostgreSQL without a superuser leaves this open: the seal on the identity holds without it.',
+      'Run "npm run setup" with a superuser\'s URL; REVOKE … FROM … a role. Where there is no superuser to have, the seal holds without it.',
     check: butOpenToAll(
       exactly(
         FENCE.map((line) => `fence: ${line}`),
@@ -171,7 +173,8 @@ export const RIGHTS = {
           left join pg_init_privs i on i.objoid = p.oid and i.classoid = 'pg_proc'::regclass,
           aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
         where p.pronamespace = 'pg_catalog'::regnamespace and (p.proacl is not null or fenced) and ${TO_US}
-          and (fenced or not exists (select from aclexplode(coalesce(i.initprivs, acldefault('f', p.proowner))) b where b.grantee = a.grantee))
+          and (fenced or not exists (select from aclexplode(coalesce(i.initprivs, acldefault('f', p.proowner))) b
+            where b.grantee = a.grantee))
       union all select concat('fence: ', ${ROLE('a.grantee')}, ' ', l.lanname), a.grantee = 0 or not ${IS_OURS('a.grantee')}
         from pg_language l, aclexplode(coalesce(l.lanacl, acldefault('l', l.lanowner))) a
         where l.lanname not in ('internal', 'c', 'sql') and a.grantee <> l.lanowner`,

@@ -10,8 +10,7 @@ const DEFINITION = /create (?:or replace )?function (ctx\.\w+)\(.*?\bas \$\$(.*?
 /** A body can undo all that the flags of a function promise, so each is compared with the one that the migrations gave it. */
 export const bodies = (migrations: Pick<Migration, 'up'>[]): Promised => ({
   promise: 'has identity functions whose bodies are those of the migrations',
-  remedy:
-    'CREATE OR REPLACE each as its last definition in drizzle/*.sql has it, as the migrator after SET ROLE to the context role, and find out who changed it.',
+  remedy: 'CREATE OR REPLACE each as its last definition in drizzle/*.sql has it, as the context role (which the migrator may become).',
   check: async (client, roles) => {
     const prefix = roles.owner.slice(0, -'owner'.length)
     const definitions = migrations.flatMap(({ up }) => [...withPrefix(up, prefix).matchAll(DEFINITION)])
@@ -27,11 +26,10 @@ export const bodies = (migrations: Pick<Migration, 'up'>[]): Promised => ({
 /** kind|user|role|router|scopes|proof|at|mac, as drizzle/0003_seal.sql has it. Nobody has this id. */
 const FORGED = `user|00000000-0000-4000-8000-000000000000|user|||00000000-0000-4000-8000-000000000000|0|${'0'.repeat(64)}`
 
-/** Tries what an injected statement would, within the transaction that the client is in. The refusal stands in the database's log as an error. */
+/** Tries what an injected statement would, within the client's transaction. The refusal stands in the database's log as an error. */
 export const seal: Promised = {
   promise: 'refuses an identity that was forged',
-  remedy:
-    'Without its key (the one row of ctx.seal_key) nobody can be served: insert a new one as drizzle/0003_seal.sql does, as the migrator after SET ROLE to the context role.',
+  remedy: 'If its key, the one row of ctx.seal_key, is missing: insert a new one as drizzle/0003_seal.sql does, as the context role.',
   check: async (client, roles) => {
     await client.query('savepoint forged')
     const answer = await attempt()

@@ -22,7 +22,7 @@ const keyLines = Object.entries(KEYS).flatMap(([table, keys]) =>
 const OWNED = `c.relnamespace = 'public'::regnamespace and c.relname not in ('users', 'oui_prefixes', 'sign_in_attempts', 'rate_counters')
   and not ${OF_EXTENSION('pg_class', 'c.oid')}`
 const NOT_OURS = `not (${OUR_SCHEMA})`
-const CHANGED = 'Take the change back, as the owner of the schema (log in as the migrator, SET ROLE to the owner).'
+const CHANGED = 'Take the change back, as the owner (which the migrator may become).'
 
 export const TABLES = {
   relations: {
@@ -37,14 +37,16 @@ export const TABLES = {
         'schema drizzle of owner',
         'schema public of administrators',
       ],
-      `select concat(case c.relkind when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view' when 'm' then 'materialized view'
-          when 'S' then 'sequence' when 'f' then 'foreign table' else 'type' end, ' ', c.oid::regclass, ' of ', ${ROLE('c.relowner')},
+      `select concat(case c.relkind when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
+          when 'm' then 'materialized view' when 'S' then 'sequence' when 'f' then 'foreign table' else 'type' end, ' ',
+          c.oid::regclass, ' of ', ${ROLE('c.relowner')},
           case when c.relrowsecurity then ' with row security' end, case when c.relforcerowsecurity then ', forced' end) as line,
           not (${OUR_SCHEMA} or ${IS_OURS('c.relowner')}) as apart
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where ${NOT_BUILT_IN} and c.relkind not in ('i', 'I') and not ${OF_EXTENSION('pg_class', 'c.oid')}
-      union all select concat('schema ', n.nspname, ' of ', case when n.nspname = 'public' and (o.rolname = 'pg_database_owner' or o.rolsuper
-          or o.rolcreaterole) then 'administrators' else ${ROLE('n.nspowner')} end), not (${OUR_SCHEMA} or ${IS_OURS('n.nspowner')})
+      union all select concat('schema ', n.nspname, ' of ', case when n.nspname = 'public' and (o.rolname = 'pg_database_owner'
+          or o.rolsuper or o.rolcreaterole) then 'administrators' else ${ROLE('n.nspowner')} end),
+          not (${OUR_SCHEMA} or ${IS_OURS('n.nspowner')})
         from pg_namespace n join pg_roles o on o.oid = n.nspowner where ${NOT_BUILT_IN} and not ${OF_EXTENSION('pg_namespace', 'n.oid')}`,
     ),
   },
@@ -80,8 +82,10 @@ export const TABLES = {
     check: exactly(
       keyLines,
       `select concat('key ', conname, ' of ', conrelid::regclass, ': ', pg_get_constraintdef(oid)) as line, false as apart
-        from pg_constraint where connamespace = 'public'::regnamespace and contype in ('p', 'u', 'f', 'x') and not ${OF_EXTENSION('pg_class', 'conrelid')}
-      union all select concat('key ', c.relname, ' of ', i.indrelid::regclass, ': ', pg_get_indexdef(c.oid), case when not i.indisvalid then ' INVALID' end), false
+        from pg_constraint where connamespace = 'public'::regnamespace and contype in ('p', 'u', 'f', 'x')
+          and not ${OF_EXTENSION('pg_class', 'conrelid')}
+      union all select concat('key ', c.relname, ' of ', i.indrelid::regclass, ': ', pg_get_indexdef(c.oid),
+          case when not i.indisvalid then ' INVALID' end), false
         from pg_index i join pg_class c on c.oid = i.indexrelid and c.relnamespace = 'public'::regnamespace
         where i.indisunique and not exists (select from pg_constraint where conindid = c.oid and contype in ('p', 'u', 'x'))
           and not ${OF_EXTENSION('pg_class', 'i.indrelid')}`,
@@ -96,10 +100,12 @@ export const TABLES = {
       `select concat('table ', c.relname, ' without user_id uuid not null') as line, not exists (select from pg_attribute
           where attrelid = c.oid and attname = 'user_id' and atttypid = 'uuid'::regtype and attnotnull) as fault, false as apart
         from pg_class c where ${OWNED} and c.relkind in ('r', 'p')
-      union all select concat('index ', i.indexrelid::regclass, ' of ', c.relname, ' not led by user_id'), f.attname is distinct from 'user_id', not i.indisunique
+      union all select concat('index ', i.indexrelid::regclass, ' of ', c.relname, ' not led by user_id'),
+          f.attname is distinct from 'user_id', not i.indisunique
         from pg_index i join pg_class c on c.oid = i.indrelid left join pg_attribute f on f.attrelid = i.indrelid and f.attnum = i.indkey[0]
         where ${OWNED}
-      union all select concat('key ', k.conname, ' of ', c.relname, ' not led by user_id'), (f.attname, t.attname) is distinct from ('user_id', 'user_id'), false
+      union all select concat('key ', k.conname, ' of ', c.relname, ' not led by user_id'),
+          (f.attname, t.attname) is distinct from ('user_id', 'user_id'), false
         from pg_constraint k join pg_class c on c.oid = k.conrelid
         left join pg_attribute f on f.attrelid = k.conrelid and f.attnum = k.conkey[1]
         left join pg_attribute t on t.attrelid = k.confrelid and t.attnum = k.confkey[1]
