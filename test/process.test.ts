@@ -124,7 +124,7 @@ describe('the server process', () => {
 
   it('is examined by the doctor while it runs and at rest; where nothing ever ran, nothing is made', async () => {
     const doctor = (directory: string) =>
-      promisify(execFile)(process.execPath, ['src/cli/doctor.ts'], { cwd: root, env: { PATH: process.env.PATH, DATA_DIR: directory } })
+      promisify(execFile)(process.execPath, ['src/cli/doctor.ts'], { env: { PATH: process.env.PATH, DATA_DIR: directory } })
     const { child, url } = await start()
     expect((await doctor(dataDir)).stdout).toMatch(/\naudit +\d+ {2}-\n\nNothing found\.\n$/)
     expect((await fetch(`${url}/health`)).status).toBe(200)
