@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import bcrypt from 'bcrypt'
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { googleAccount, startGoogle } from './support/google.ts'
 import { comparable, expectProblem } from './support/problems.ts'
 import { type Answer, openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
 
@@ -96,6 +97,20 @@ describe('a changed password', () => {
   })
 })
 
+describe('the owner of an account', () => {
+  it('is told by mail that the password was changed, and only then', async () => {
+    const server = await openServer()
+    onTestFinished(server.close)
+    const ada = await worldOf(server).person()
+    await change(ada, { currentPassword: 'not the password' })
+    await change(ada, { newPassword: 'too short' })
+    const told = () => server.mails.filter(({ kind }) => kind === 'password-changed').map(({ to }) => to)
+    expect(told()).toEqual([])
+    await change(ada)
+    expect(told()).toEqual([ada.email])
+  })
+})
+
 describe('changing a password', () => {
   it('takes the present one', async () => {
     const ada = await world.person()
@@ -149,6 +164,30 @@ describe('changing a password', () => {
     expect((await login(ada, ada.password)).statusCode).toBe(200)
     const log = await logOf(ada)
     expect(log.filter(({ detail }) => detail?.lockedOut)).toHaveLength(1)
+  })
+
+  it('gives an account that signs in with Google alone its first one, by a fresh token of that Google account', async () => {
+    const standIn = await startGoogle()
+    const server = await openServer(standIn.env)
+    onTestFinished(async () => void (await Promise.all([server.close(), standIn.close()])))
+    const { send } = worldOf(server)
+    const account = googleAccount()
+    const { accessToken, user } = (await send('POST', '/api/auth/google', { body: { idToken: standIn.idToken(account) } })).json()
+    expect(user.hasPassword).toBe(false)
+    const choose = (proof: object) =>
+      send('POST', '/api/users/change-password', {
+        body: { ...proof, newPassword: NEW },
+        headers: { authorization: `Bearer ${accessToken}` },
+      })
+    const stale = { ...account, iat: Math.floor(Date.now() / 1_000) - 900 }
+    for (const proof of [
+      { currentPassword: NEW },
+      ...[googleAccount(), stale].map((claims) => ({ googleIdToken: standIn.idToken(claims) })),
+    ])
+      expectProblem(await choose(proof), 401, 'invalid-credentials')
+    expect((await choose({ googleIdToken: standIn.idToken(account) })).statusCode).toBe(204)
+    const signedIn = await send('POST', '/api/auth/login', { body: { email: user.email, password: NEW } })
+    expect(signedIn.json().user).toEqual({ ...user, hasPassword: true })
   })
 
   it('is not held back by strangers who guess at the login, T19', async () => {

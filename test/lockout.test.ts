@@ -134,13 +134,22 @@ describe('a lockout', () => {
     expect((await ada.call('POST', '/api/users/change-password', { body: next })).statusCode).toBe(204)
   })
 
-  it('is told to the owner, by the log of their account, once, T19', async () => {
+  it('is told to the owner, by mail and by the log of their account, once, T19', async () => {
     const ada = await worlds[0].person()
     await guessInTurn(ada.email, 8)
     const failures = `select detail from user_audit_log where user_id = $1 and act = 'login' and outcome = 'failure' order by sequence`
     // What the answer does not wait for: whether it is written would tell that there is such an account.
     await expect.poll(() => rowsOf(failures, [ada.id])).toHaveLength(5)
     expect((await rowsOf(failures, [ada.id])).filter(({ detail }) => detail?.lockedOut)).toHaveLength(1)
+    const told = servers.flatMap(({ mails }) => mails).filter(({ kind, to }) => kind === 'account-locked' && to === ada.email)
+    expect(told).toHaveLength(1)
+    expect(told[0]?.text).toContain('After 5 failed attempts')
+  })
+
+  it('of an address that nobody has is told to nobody, T19', async () => {
+    const email = `${randomUUID()}@example.com`
+    await guessInTurn(email, 8)
+    expect(servers.flatMap(({ mails }) => mails).filter(({ to }) => to === email)).toEqual([])
   })
 })
 
