@@ -98,7 +98,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       cost: integer('BCRYPT_COST', 12, isProduction ? 12 : 4, 16),
       concurrency: integer('BCRYPT_CONCURRENCY', Math.min(availableParallelism(), 2), 1, 64),
       queue: integer('BCRYPT_QUEUE', 64, 0, 10_000),
-      waitMs: integer('BCRYPT_WAIT_MS', 5_000, 0, 60_000),
+      waitMs: integer('BCRYPT_WAIT_MS', 10_000, 0, 60_000),
     },
     rateLimits: {
       registrations: integer('RATE_LIMIT_REGISTRATIONS', 60, 1, 1_000_000),

@@ -2,10 +2,12 @@
 import type pg from 'pg'
 import type { Tx } from '../rls/session.ts'
 
-export async function findMailbox(tx: Tx, userId: string): Promise<{ email: string; isVerified: boolean } | undefined> {
-  const [mailbox] = await tx.query<{ email: string; isVerified: boolean }>({
+export type Mailbox = { email: string; isVerified: boolean; fullName: string | null }
+
+export async function findMailbox(tx: Tx, userId: string): Promise<Mailbox | undefined> {
+  const [mailbox] = await tx.query<Mailbox>({
     name: 'find mailbox',
-    text: 'select email, email_verified_at is not null as "isVerified" from users where id = $1',
+    text: 'select email, email_verified_at is not null as "isVerified", full_name as "fullName" from users where id = $1',
     values: [userId],
   })
   return mailbox

@@ -112,14 +112,15 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
         async (tx) => {
           for (const purpose of ['reset-password', 'invitation'] as const) {
             const live = await findToken(tx, token, purpose)
-            if (live) return { ...live, purpose }
+            const owner = live && (await findMailbox(tx, live.userId))
+            if (live) return { ...live, purpose, fullName: owner?.fullName ?? null }
           }
           return undefined
         },
         { readOnly: true },
       )
       if (!found) throw deadToken()
-      passwordRules.demand('/body/newPassword', newPassword, { email: found.email })
+      passwordRules.demand('/body/newPassword', newPassword, found)
       const hash = await passwords.hash(newPassword)
       await withSession(SIGN_IN, async (tx) => {
         if (!(await useToken(tx, token, found.purpose))) throw deadToken()
