@@ -118,11 +118,11 @@ export async function buildApp({
   const secondFactor = openSecondFactor({ lockout, pepper: secrets.pepper })
   const google = config.google && (await openGoogle({ ...config.google, keyring }))
   const verifyGoogle = google?.verifyFresh
-  const proveOwner = openOwnerProof({ withSession, passwords, lockout, verifyGoogle })
   const later = givenLater ?? openLater((err) => app.log.warn({ err }, 'what an answer did not wait for has failed'))
   const mailer =
     givenMailer ?? openMailer({ ...config.mail, outbox: join(config.dataDir, 'outbox'), log: app.log, closeMs: config.shutdown.drainMs })
   const ownerMail = openOwnerMail({ mailer, appUrl: config.mail.appUrl, keys: keyring.addresses })
+  const proveOwner = openOwnerProof({ withSession, passwords, lockout, ownerMail, verifyGoogle })
   const provePassword = openPasswordProof({ withSession, passwords, lockout, later, ownerMail })
   const stopHousekeeping = keepHouse({
     withSession,

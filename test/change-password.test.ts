@@ -235,3 +235,15 @@ describe('changing a password', () => {
     expect(comparable(await change(ada))).toEqual(comparable(wrong))
   })
 })
+
+describe('wrong passwords of who is signed in', () => {
+  it('are told to the owner when they are too many: somebody may have their session', async () => {
+    const server = await openServer()
+    onTestFinished(server.close)
+    const ada = await worldOf(server).person()
+    for (let n = 0; n < 5; n += 1) await ada.call('POST', '/api/users/deactivate', { body: { password: 'wrong' } })
+    expectProblem(await ada.call('POST', '/api/users/deactivate', { body: { password: ada.password } }), 429, 'locked-out')
+    expect(server.mails.filter(({ to }) => to === ada.email).at(-1)).toMatchObject({ kind: 'password-guessed' })
+    expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
+  })
+})

@@ -7,7 +7,10 @@ import { Email, ONE_PROOF, ownerProof } from './schema.ts'
 const AvatarUrl = Text({ max: 2_048, description: 'https only', examples: ['https://example.com/ada.png'] })
 
 export const Profile = Type.Object({ ...User.properties, avatarUrl: Nullable(Type.String()) }, { $id: 'Profile' })
-export const ChangeProfile = Strict({ fullName: Nullable(Text({ max: 200 })), avatarUrl: Type.Optional(Nullable(AvatarUrl)) })
+export const ChangeProfile = Strict({
+  fullName: Nullable(Text({ max: 200, examples: ['Ada Lovelace'] })),
+  avatarUrl: Type.Optional(Nullable(AvatarUrl)),
+})
 
 export const AccountStatus = Type.Object(
   {

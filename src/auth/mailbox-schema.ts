@@ -12,6 +12,6 @@ export const ResetPassword = Strict({ token, newPassword: Password })
 export const ChangeEmail = Strict({ newEmail: Email, ...ownerProof }, ONE_PROOF)
 export const Invite = Strict({
   email: Email,
-  fullName: Type.Optional(Text({ max: 200 })),
+  fullName: Type.Optional(Text({ max: 200, examples: ['Ada Lovelace'] })),
   role: Type.Optional(Type.Unsafe<'user' | 'admin'>({ type: 'string', enum: ['user', 'admin'] })),
 })

@@ -1,10 +1,12 @@
 /** For acts that a stolen login session must not be enough for: a signed-in person proves again that they are the owner of the account. */
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../http/problem.ts'
+import { passwordGuessed } from '../mail/texts.ts'
 import type { WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { asAuth } from './identity.ts'
 import type { Lockout } from './lockout.ts'
+import type { OwnerMail } from './owner-mail.ts'
 import type { Passwords } from './passwords.ts'
 import { findProofs } from './repository.ts'
 
@@ -24,11 +26,12 @@ export type OwnerProofOptions = {
   withSession: WithSession
   passwords: Passwords
   lockout: Lockout
+  ownerMail: OwnerMail
   /** Left out where Google is not configured. */
   verifyGoogle?: VerifyGoogle | undefined
 }
 
-export function openOwnerProof({ withSession, passwords, lockout, verifyGoogle }: OwnerProofOptions): ProveOwner {
+export function openOwnerProof({ withSession, passwords, lockout, ownerMail, verifyGoogle }: OwnerProofOptions): ProveOwner {
   const isLinked = async (idToken: string, googleId: string | null | undefined) => {
     const claims = await verifyGoogle?.(idToken)
     return claims !== undefined && claims.sub === googleId
@@ -51,6 +54,8 @@ export function openOwnerProof({ withSession, passwords, lockout, verifyGoogle }
       if (!isOwner) await recordAct(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null)
       else if (password !== undefined) await lockout.clear(tx, guess)
     })
+    if (!isOwner && isLast && proofs)
+      ownerMail.tell(proofs.email, (occasion) => passwordGuessed({ ...occasion, ...lockout.limits }), request)
     if (!isOwner) throw problem('invalid-credentials')
   }
 }

@@ -156,11 +156,14 @@ export async function findActiveUser(tx: Tx, userId: string): Promise<Account | 
   return account
 }
 
+/** `email`: where the owner is told of guesses. */
+export type Proofs = { passwordHash: string | null; googleId: string | null; email: string }
+
 /** What the owner of an account can prove themselves with. */
-export async function findProofs(tx: Tx, userId: string): Promise<{ passwordHash: string | null; googleId: string | null } | undefined> {
-  const [proofs] = await tx.query<{ passwordHash: string | null; googleId: string | null }>({
+export async function findProofs(tx: Tx, userId: string): Promise<Proofs | undefined> {
+  const [proofs] = await tx.query<Proofs>({
     name: 'find proofs',
-    text: `select c.password_hash as "passwordHash", u.google_id as "googleId"
+    text: `select c.password_hash as "passwordHash", u.google_id as "googleId", u.email
       from users u left join user_credentials c on c.user_id = u.id where u.id = $1`,
     values: [userId],
   })

@@ -13,7 +13,11 @@ export const Password = Text({
   examples: ['correct horse battery staple'],
 })
 
-export const Register = Strict({ email: Email, password: Password, fullName: Type.Optional(Nullable(Text({ max: 200 }))) })
+export const Register = Strict({
+  email: Email,
+  password: Password,
+  fullName: Type.Optional(Nullable(Text({ max: 200, examples: ['Ada Lovelace'] }))),
+})
 export const Login = Strict({ email: Email, password: Password })
 /** What a signed-in person proves again that they are the owner with; of the two, one. */
 export const ownerProof = {
@@ -21,7 +25,7 @@ export const ownerProof = {
   googleIdToken: Type.Optional(Text({ max: 8_192, description: 'Fresh, of the Google account that is linked' })),
 }
 export const ONE_PROOF = { oneOf: [{ required: ['password'] }, { required: ['googleIdToken'] }] }
-export const Refresh = Strict({ refreshToken: Type.Optional(Text({ max: 512 })) })
+export const Refresh = Strict({ refreshToken: Type.Optional(Text({ max: 512, examples: ['npr_…'] })) })
 
 const { limit, offset } = pageQuery([])
 export const ListLoginSessions = Strict({ limit, offset })

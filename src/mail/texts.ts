@@ -74,6 +74,15 @@ export const accountLocked = ({ failures, seconds, ...occasion }: Occasion & { f
     ...newPassword(occasion),
   ])
 
+/** `failures` in a row by somebody who is signed in, and asked for what takes the password; none is taken for so many `seconds`. */
+export const passwordGuessed = ({ failures, seconds, ...occasion }: Occasion & { failures: number; seconds: number }): Letter =>
+  writeLetter('password-guessed', 'Wrong passwords while signed in', [
+    `Somebody who is signed in to your NetPilot account gave ${failures} wrong passwords in a row. None is taken there for ${duration(Math.ceil(seconds / 60))}, and nothing of what was asked for was done.`,
+    facts(occasion),
+    'If this was not you, somebody else is signed in to your account. Choose a new password at once: that also ends every login session.',
+    ...newPassword(occasion),
+  ])
+
 export const passwordChanged = (occasion: Occasion): Letter =>
   writeLetter('password-changed', 'Your password was changed', [
     'The password of your NetPilot account was changed.',
