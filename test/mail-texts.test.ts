@@ -24,6 +24,7 @@ const everyLetter = (appUrl: string | undefined): Letter[] => {
     texts.addressIsChanging({ ...occasion, newEmail }),
     texts.addressWasChanged({ ...occasion, newEmail }),
     texts.accountLocked({ ...occasion, failures: 5, seconds: 300 }),
+    texts.passwordGuessed({ ...occasion, failures: 5, seconds: 300 }),
     texts.passwordChanged(occasion),
     texts.registrationAttempted(occasion),
     texts.secondFactorOn(occasion),
