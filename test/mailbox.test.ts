@@ -133,7 +133,8 @@ describe('a lost password', () => {
   it('is replaced by one that keeps the rules, or by none, and the token stays good', async () => {
     const ada = await world.person({ fullName: 'Countess Lovelace' })
     const token = await resetTokenOf(ada)
-    for (const weak of ['short', 'password1234', ada.email, 'Countess Lovelace!']) expectProblem(await reset(token, weak), 400, 'invalid-request')
+    for (const weak of ['short', 'password1234', ada.email, 'Countess Lovelace!'])
+      expectProblem(await reset(token, weak), 400, 'invalid-request')
     expect((await reset(token)).statusCode).toBe(204)
   })
 

@@ -155,11 +155,9 @@ describe('ten thousand devices', () => {
     ['are new', [], 0],
     ['get their MACs', knownBy('mac', null), 0],
     ['become one with ten thousand others', [...knownBy('mac', null), ...knownBy('ips', [])], 10_000],
-  ])('%s in time that is in proportion', (_name, known, merged) => {
-    const started = performance.now()
+  ])('%s, and are the same when they come again (`bench/scans.ts` shows that it takes time in proportion)', (_name, known, merged) => {
     const { changes, after } = scan(known, entries)
     const { changes: again } = scan(after, entries)
-    expect(performance.now() - started).toBeLessThan(1_000)
     expect(changes.merged.length).toBe(merged)
     expect(again.counts.unchanged).toBe(10_000)
   })
