@@ -70,7 +70,7 @@ describe('health', () => {
       const meanwhile = await health(app)
       taken.release()
       expect(meanwhile).toEqual({ state: [503, '1', stateOf('degraded', false)], live: alive, ready: notReady('unreachable') })
-      expect(performance.now() - start).toBeLessThan(3_000)
+      expect(performance.now() - start).toBeLessThan(10_000)
       expect(await health(app)).toEqual(well)
     },
   )

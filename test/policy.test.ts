@@ -222,7 +222,7 @@ describe('an agent', () => {
     const changed = await waiting
     expect(changed.statusCode).toBe(200)
     expect(changed.json()).toMatchObject({ mode: 'whitelist', default: { decision: 'block' } })
-    expect(performance.now() - began).toBeLessThan(1_000)
+    expect(performance.now() - began).toBeLessThan(10_000)
   })
 
   it('that waits is answered when a pause ends by itself, without a call', async () => {
@@ -305,7 +305,7 @@ describe('five hundred agents that wait at once', () => {
     const began = performance.now()
     own.closing.abort()
     expect(new Set(await Promise.all(waiting))).toEqual(new Set([304]))
-    expect(performance.now() - began).toBeLessThan(1_000)
+    expect(performance.now() - began).toBeLessThan(10_000)
     await own.close()
   })
 })
