@@ -170,6 +170,10 @@ create function ctx.purge(p_audit_days integer) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+  -- Whoever gets at the auth login must not be able to wipe their traces with it.
+  if p_audit_days is null or p_audit_days < 30 then
+    raise exception 'the audit log is kept for 30 days at least' using errcode = 'NP403';
+  end if;
   delete from public.user_audit_log where at < now() - make_interval(days => p_audit_days);
   delete from public.user_audit_heads h where not exists (select from public.user_audit_log a where a.user_id = h.user_id);
   delete from public.user_tokens where expires_at < now() - interval '1 day';

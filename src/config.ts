@@ -107,7 +107,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       router: integer('RATE_LIMIT_ROUTER', 600, 1, 1_000_000),
     },
     maxEventLoopDelayMs: integer('OVERLOAD_EVENT_LOOP_DELAY_MS', 1_000, 0, 60_000),
-    auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 3_650),
+    auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 30, 3_650),
     google: googleSettings(
       {
         clientIds: list('GOOGLE_CLIENT_ID'),

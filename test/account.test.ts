@@ -184,6 +184,7 @@ describe('what has had its time', () => {
       `insert into user_tokens (user_id, purpose, token_sha256, password_version, expires_at) values ($1, 'exchange', sha256('x'), 1, now() - interval '2 days')`,
       [ada.id],
     )
+    for (const days of [29, 0, -1, null]) await expect(rowsOf('select ctx.purge($1)', [days])).rejects.toMatchObject({ code: 'NP403' })
     await rowsOf('select ctx.purge(365)')
     expect(await rowsOf('select sequence::int from user_audit_log where user_id = $1', [ada.id])).toEqual([{ sequence: 3 }])
     expect(await rowsOf('select from user_audit_heads where user_id = $1', [bob.id])).toEqual([])
