@@ -42,12 +42,13 @@ import type { Config } from './config.ts'
 import type { Migration } from './database/migrations.ts'
 import { databaseCheck } from './database/readiness.ts'
 import { roleNames } from './database/role-names.ts'
+import { parseJsonBodies } from './http/bodies.ts'
 import { loggerOptions, logRequests } from './http/logging.ts'
 import { describeApi } from './http/openapi.ts'
 import { shedOverload } from './http/overload.ts'
 import { handleErrors, ProblemDocument } from './http/problem.ts'
-import { serverOptions } from './http/server-options.ts'
-import { createValidatorCompiler, parseJsonBodies } from './http/validation.ts'
+import { answerForNode, serverOptions } from './http/server-options.ts'
+import { createValidatorCompiler } from './http/validation.ts'
 import { type Mailer, openMailer } from './mail/mailer.ts'
 import { accessListRoutes } from './modules/access-lists/routes.ts'
 import { adminRoutes } from './modules/admin/routes.ts'
@@ -139,6 +140,7 @@ export async function buildApp({
   app.addSchema(ProblemDocument)
   app.setValidatorCompiler(createValidatorCompiler())
   handleErrors(app)
+  answerForNode(app)
   logRequests(app)
   parseJsonBodies(app)
   // Once a request is read, silence is ours: the limit on idle connections is for clients, not for work that takes its time.
@@ -167,6 +169,8 @@ export async function buildApp({
     credentials: config.corsOrigins.length > 0,
     exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy'],
     maxAge: 600,
+    // OPTIONS that is no preflight would be refused in a form of the plugin's own.
+    strictPreflight: false,
   })
   shedOverload(app, config.maxEventLoopDelayMs)
   await describeApi(app, version)

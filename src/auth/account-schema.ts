@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Nullable, OneOf, Strict, Text } from '../http/schemas.ts'
+import { Instant, Name, Nullable, OneOf, Strict, Text } from '../http/schemas.ts'
 import { User } from '../modules/users/schema.ts'
 import { Email, ONE_PROOF, ownerProof } from './schema.ts'
 
@@ -8,7 +8,7 @@ const AvatarUrl = Text({ max: 2_048, description: 'https only', examples: ['http
 
 export const Profile = Type.Object({ ...User.properties, avatarUrl: Nullable(Type.String()) }, { $id: 'Profile' })
 export const ChangeProfile = Strict({
-  fullName: Nullable(Text({ max: 200, examples: ['Ada Lovelace'] })),
+  fullName: Nullable(Name({ max: 200, examples: ['Ada Lovelace'] })),
   avatarUrl: Type.Optional(Nullable(AvatarUrl)),
 })
 

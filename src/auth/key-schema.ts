@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../http/schemas.ts'
+import { Instant, Name, Nullable, NullableInstant, OneOf, pageQuery, Strict, Uuid } from '../http/schemas.ts'
 
 /** What an agent's key may do: report what the router sees, and read what it must enforce. */
 export const AGENT_SCOPES = ['scans:write', 'policy:read'] as const
@@ -31,7 +31,7 @@ export const ListKeys = Strict({ limit, offset })
 const scopesOf = <const T extends string>(scopes: readonly T[]) =>
   Type.Array(OneOf(scopes), { minItems: 1, maxItems: scopes.length, uniqueItems: true })
 const about = {
-  name: Type.Optional(Nullable(Text({ max: 100, examples: ['Attic'] }))),
+  name: Type.Optional(Nullable(Name({ max: 100, examples: ['Attic'] }))),
   expiresAt: Type.Optional(Nullable(Type.String({ format: 'date-time', maxLength: 40 }))),
 }
 export const AddRouterKey = Strict({ ...about, scopes: Type.Optional(scopesOf(AGENT_SCOPES)) })

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Strict, Text } from '../http/schemas.ts'
+import { Name, Strict, Text } from '../http/schemas.ts'
 import { Email, ONE_PROOF, ownerProof, Password } from './schema.ts'
 
 export const CheckYourMail = Type.Object({ status: Type.Literal('check-your-mail') }, { $id: 'CheckYourMail' })
@@ -12,6 +12,6 @@ export const ResetPassword = Strict({ token, newPassword: Password })
 export const ChangeEmail = Strict({ newEmail: Email, ...ownerProof }, ONE_PROOF)
 export const Invite = Strict({
   email: Email,
-  fullName: Type.Optional(Text({ max: 200, examples: ['Ada Lovelace'] })),
+  fullName: Type.Optional(Name({ max: 200, examples: ['Ada Lovelace'] })),
   role: Type.Optional(Type.Unsafe<'user' | 'admin'>({ type: 'string', enum: ['user', 'admin'] })),
 })

@@ -1,10 +1,10 @@
 import Type from 'typebox'
-import { Instant, Nullable, pageQuery, Strict, Text, Uuid } from '../http/schemas.ts'
+import { Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../http/schemas.ts'
+import { ADDRESS } from '../mail/mailbox.ts'
 import { User } from '../modules/users/schema.ts'
 
-/** Something before and after one @, with a dot after it; what else an address may be, only a mail to it can tell. */
-const EMAIL =
-  '^\\s*[^\\s@\\u0000-\\u001f\\u007f\\ud800-\\udfff]+@[^\\s@.\\u0000-\\u001f\\u007f\\ud800-\\udfff]+(\\.[^\\s@.\\u0000-\\u001f\\u007f\\ud800-\\udfff]+)+\\s*$'
+/** One that a mail can be sent to, in a domain of at least two labels: an account's address is never one of the own machine. */
+const EMAIL = `^\\s*${ADDRESS}\\.[\\p{L}\\p{M}\\p{N}-]+\\s*$`
 
 export const Email = Type.String({ maxLength: 254, pattern: EMAIL, description: 'Trimmed and lower-cased', examples: ['ada@example.com'] })
 export const Password = Text({
@@ -16,7 +16,7 @@ export const Password = Text({
 export const Register = Strict({
   email: Email,
   password: Password,
-  fullName: Type.Optional(Nullable(Text({ max: 200, examples: ['Ada Lovelace'] }))),
+  fullName: Type.Optional(Nullable(Name({ max: 200, examples: ['Ada Lovelace'] }))),
 })
 export const Login = Strict({ email: Email, password: Password })
 /** What a signed-in person proves again that they are the owner with; of the two, one. */

@@ -10,7 +10,11 @@ const DOCS_CSP =
 const DESCRIPTION = `NetPilot looks after home and small-business routers: see every device; allow, limit, pause or block it.
 
 Errors are problem documents (RFC 9457) with a stable \`code\`. Times are RFC 3339 UTC, rates kbit/s, MAC addresses lower-case with colons.
-Somebody else's row does not exist: it is 404, like an id that nobody has.`
+Somebody else's row does not exist: it is 404, like an id that nobody has.
+
+Bodies are UTF-8; in JSON no name stands twice in an object. Text is kept as it comes, to the code point, and never trimmed, but for e-mail
+addresses (trimmed and lower-cased). It holds no U+0000 and no lone surrogate, and what is there to be seen, such as a name, is not white
+space alone. Lengths count code points. Numbers in a query are plain decimal integers.`
 
 export async function describeApi(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {

@@ -178,5 +178,5 @@ export function bareProblem(status: 400 | 408 | 431, requestId: string): string 
   const title = STATUS_CODES[status]
   const code: ProblemCode = status === 431 ? 'too-large' : 'invalid-request'
   const body = JSON.stringify({ type: `urn:netpilot:problem:${code}`, title, status, code, requestId })
-  return `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
+  return `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
 }

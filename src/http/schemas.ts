@@ -4,9 +4,14 @@ import Type from 'typebox'
 /** Any text but U+0000, which PostgreSQL cannot hold, and lone surrogates, which would silently become U+FFFD. */
 const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$'
 
-type TextOptions = { min?: number; max: number; description?: string; examples?: string[] }
+const VISIBLE = '^\\s*[^\\s\\u0000\\ud800-\\udfff][^\\u0000\\ud800-\\udfff]*$'
+
+type TextOptions = { min?: number; max: number; pattern?: string; description?: string; examples?: string[] }
 
 export const Text = ({ min = 1, max, ...rest }: TextOptions) => Type.String({ minLength: min, maxLength: max, pattern: STORABLE, ...rest })
+
+/** Text that people are to see: kept as it is, but never white space alone. */
+export const Name = (options: TextOptions) => Text({ pattern: VISIBLE, ...options })
 
 /** `type: [x, 'null']` rather than a union: Ajv's message stays readable, and fast-json-stringify is a third quicker. */
 export const Nullable = <T extends Type.TSchema & { type?: string; enum?: readonly unknown[] }>(schema: T) =>

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import type { FastifyHttpOptions, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
 import { logController } from './logging.ts'
 import { bareProblem, problem, sendProblem } from './problem.ts'
@@ -14,7 +14,8 @@ export const serverOptions = ({ http, trustProxy }: Config): FastifyHttpOptions<
   connectionTimeout: http.idleTimeoutMs,
   keepAliveTimeout: http.keepAliveTimeoutMs,
   maxRequestsPerSocket: 1_000,
-  http: { headersTimeout: http.headersTimeoutMs, connectionsCheckingInterval: 1_000 },
+  // A request that names no host is answered like any other that cannot be served (`answerForNode`), not by Node.
+  http: { headersTimeout: http.headersTimeoutMs, connectionsCheckingInterval: 1_000, requireHostHeader: false },
   // Forwarded headers are a client's claim unless a proxy that is named here made them.
   trustProxy: trustProxy.length > 0 ? trustProxy : false,
   genReqId: () => randomUUID(),
@@ -34,3 +35,14 @@ export const serverOptions = ({ http, trustProxy }: Config): FastifyHttpOptions<
     sendProblem(problem('invalid-request', { detail: 'The URL cannot be read' }), request as FastifyRequest, reply as FastifyReply)
   },
 })
+
+/** What Node would answer itself, in a form of its own. */
+export function answerForNode(app: FastifyInstance): void {
+  // RFC 9112, 3.2: exactly one, or else a proxy may have routed by another than is read here.
+  app.addHook('onRequest', async ({ raw }) => {
+    const hosts = raw.rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === 'host')
+    if (raw.httpVersion === '1.1' && hosts.length !== 1) throw problem('invalid-request', { detail: 'A request names its host, once' })
+  })
+  // RFC 9110, 10.1.1: an expectation that nobody knows may be refused; there is no need to.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+}

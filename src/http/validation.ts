@@ -1,11 +1,8 @@
 /** How requests are checked against their schemas: nothing is coerced in bodies, unknown fields are refused, every fault is reported. */
 import { Ajv, type Options } from 'ajv'
 import addFormats from 'ajv-formats'
-import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
+import type { FastifySchemaCompiler } from 'fastify'
 import type { TSchema } from 'typebox'
-import { problem } from './problem.ts'
-
-const MAX_JSON_DEPTH = 32
 
 // `allErrors` is for people who fill in forms; a scan of a megabyte stops at its first fault (`stopAtFirstFault`).
 const options: Options = {
@@ -25,30 +22,30 @@ function isInstant(text: string): boolean {
   return validate(text) && !Number.isNaN(Date.parse(text))
 }
 
-/** Bodies as they are; query strings and parameters are text on the wire and are converted to their type. */
+/** How a value is spelled in a URL, one way each; anything else stays text, and so is of the wrong type. */
+const INTEGER = /^(0|-?[1-9][0-9]{0,14})$/
+const READ: Record<string, (text: string) => unknown> = {
+  integer: (text) => (INTEGER.test(text) ? Number(text) : text),
+  boolean: (text) => (text === 'true' ? true : text === 'false' ? false : text),
+}
+
+/** Bodies as they are; query strings and parameters are text on the wire and are read as their type. */
 export function createValidatorCompiler(extra: Options = {}): FastifySchemaCompiler<TSchema> {
-  const bodies = compilerOf({ ...extra, coerceTypes: false })
-  const texts = compilerOf({ ...extra, coerceTypes: true })
-  return ({ schema, httpPart }) => (httpPart === 'body' ? bodies : texts).compile(schema)
-}
-
-/** JSON without prototype keys and no deeper than 32 levels; a body that is announced as JSON and empty counts as absent. */
-export function parseJsonBodies(app: FastifyInstance): void {
-  const parse = app.getDefaultJsonParser('error', 'error')
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') return done(null, undefined)
-    void parse(request, body as string, (error, value) => {
-      if (error) return done(problem('invalid-request', { detail: 'The body is not valid JSON' }))
-      if (isDeeperThan(MAX_JSON_DEPTH, value))
-        return done(problem('invalid-request', { detail: `The body is nested deeper than ${MAX_JSON_DEPTH} levels` }))
-      done(null, value)
+  const ajv = compilerOf(extra)
+  return ({ schema, httpPart }) => {
+    const validate = ajv.compile(schema)
+    if (httpPart === 'body') return validate
+    const { properties = {} } = schema as { properties?: Record<string, { type?: string }> }
+    const readers = Object.entries(properties).flatMap(([name, { type = '' }]) => {
+      const read = READ[type]
+      return read ? [{ name, read }] : []
     })
-  })
-  // What no route has a use for is 415, also `text/plain`, which a browser sends across origins without asking first.
-  app.removeContentTypeParser('text/plain')
-}
-
-function isDeeperThan(levels: number, value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(levels - 1, inner))
+    return (values: Record<string, unknown>) => {
+      for (const { name, read } of readers) {
+        const value = values[name]
+        if (typeof value === 'string') values[name] = read(value)
+      }
+      return validate(values) ? { value: values } : { error: (validate.errors ?? []) as never }
+    }
+  }
 }

@@ -6,11 +6,13 @@ export type Mailbox = { name: string; address: string }
 // RFC 5322 3.2.3 (dot-atom) with RFC 6532's letters of all scripts. A quoted local part ("a,b"@example.com) is legal, but nobody's.
 const ATOM = "[\\p{L}\\p{M}\\p{N}!#$%&'*+/=?^_`{|}~-]+"
 const LABELS = '[\\p{L}\\p{M}\\p{N}-]+(?:\\.[\\p{L}\\p{M}\\p{N}-]+)*'
-const ADDRESS = new RegExp(`^${ATOM}(?:\\.${ATOM})*@${LABELS}$`, 'u')
+/** What matches has one way to match, so that a text of any length is read in linear time. */
+export const ADDRESS = `${ATOM}(?:\\.${ATOM})*@${LABELS}`
+const WHOLE_ADDRESS = new RegExp(`^${ADDRESS}$`, 'u')
 const NAMED = /^(?:"(?<quoted>[^"<>\p{C}]+)"|(?<bare>[^"<>,;:@\p{C}]+?))? *<(?<address>[^<>]+)>$/u
 
 /** Exactly one address that a mail can be sent to: no list, no comment, no line break. */
-export const isAddress = (text: string): boolean => text.length <= 254 && ADDRESS.test(text)
+export const isAddress = (text: string): boolean => text.length <= 254 && WHOLE_ADDRESS.test(text)
 
 /** Reads `ada@example.com` or `Ada Lovelace <ada@example.com>`; undefined for anything else. */
 export function readMailbox(text: string): Mailbox | undefined {

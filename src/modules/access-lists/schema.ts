@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
 
 export type ListName = 'whitelist' | 'blacklist'
 
@@ -17,7 +17,7 @@ export const ListEntries = Strict({
 })
 export type ListEntries = Type.Static<typeof ListEntries>
 
-const EntryName = Type.Optional(Nullable(Text({ max: 100 })))
+const EntryName = Type.Optional(Nullable(Name({ max: 100 })))
 const Note = Type.Optional(Nullable(Text({ max: 500 })))
 
 /** The note under the name that the list has for it. TypeScript sees both names, so that one implementation serves both lists. */

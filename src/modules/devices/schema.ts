@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Instant, Name, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
 import { Rate } from '../routers/schema.ts'
 
 export const Device = Type.Object(
@@ -40,9 +40,9 @@ export type ListDevices = Type.Static<typeof ListDevices>
 
 export const ChangeDevice = Type.Partial(
   Strict({
-    name: Nullable(Text({ max: 100, description: 'null gives the field back to scans' })),
-    type: Nullable(Text({ max: 50, examples: ['phone'] })),
-    manufacturer: Nullable(Text({ max: 200 })),
+    name: Nullable(Name({ max: 100, description: 'null gives the field back to scans' })),
+    type: Nullable(Name({ max: 50, examples: ['phone'] })),
+    manufacturer: Nullable(Name({ max: 200 })),
     groupId: Nullable(Uuid()),
     isInfrastructure: Type.Boolean({ description: 'Never blocked or limited' }),
     mine: Type.Boolean({ description: 'Blocked only with force' }),

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
 import { AddRouter } from '../routers/schema.ts'
 
 export const Group = Type.Object(
@@ -15,7 +15,7 @@ export const Group = Type.Object(
 )
 export type Group = Type.Static<typeof Group>
 
-const name = Text({ max: 100, examples: ['kids'], description: 'One of its name on a router' })
+const name = Name({ max: 100, examples: ['kids'], description: 'One of its name on a router' })
 const { limitRate: rate } = AddRouter.properties
 
 export const AddGroup = Strict({ routerId: Uuid(), name, rate })

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Instant, Name, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
 import { MAX_RATE, RATE_TEXT } from './rate.ts'
 
 export const Rate = Type.Unsafe<number | string | null>({
@@ -14,7 +14,7 @@ const Address = Type.Unsafe<string | null>({
 })
 
 const writable = {
-  name: Text({ max: 100, examples: ['Home'] }),
+  name: Name({ max: 100, examples: ['Home'] }),
   ip: Address,
   tunnelPort: Nullable(Type.Integer({ minimum: 1, maximum: 65_535 })),
   isActive: Type.Boolean(),

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { AsAgent } from '../../auth/as-agent.ts'
+import { textOf } from '../../http/bodies.ts'
 import { problem } from '../../http/problem.ts'
 import { answers, Strict } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
@@ -75,7 +77,9 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
   await app.register(async (scans) => {
     // A megabyte of faults is told by its first.
     scans.setValidatorCompiler(createValidatorCompiler({ allErrors: false }))
-    scans.addContentTypeParser('text/plain', { parseAs: 'string', bodyLimit }, async (_request: unknown, body: string) => body)
+    scans.addContentTypeParser('text/plain', { parseAs: 'buffer', bodyLimit }, async (request: FastifyRequest, body: Buffer) =>
+      textOf(request, body),
+    )
 
     const scanRoute = {
       ...documented,
