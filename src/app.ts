@@ -48,7 +48,7 @@ import { describeApi } from './http/openapi.ts'
 import { shedOverload } from './http/overload.ts'
 import { handleErrors, ProblemDocument } from './http/problem.ts'
 import { answerForNode, serverOptions } from './http/server-options.ts'
-import { createValidatorCompiler } from './http/validation.ts'
+import { createValidatorCompiler, refuseUnknownQueries } from './http/validation.ts'
 import { type Mailer, openMailer } from './mail/mailer.ts'
 import { accessListRoutes } from './modules/access-lists/routes.ts'
 import { adminRoutes } from './modules/admin/routes.ts'
@@ -143,6 +143,7 @@ export async function buildApp({
   answerForNode(app)
   logRequests(app)
   parseJsonBodies(app)
+  refuseUnknownQueries(app)
   // Once a request is read, silence is ours: the limit on idle connections is for clients, not for work that takes its time.
   // (An injected request has no such socket.)
   app.addHook('preValidation', async (request) => void request.raw.socket.setTimeout?.(0))
