@@ -55,6 +55,7 @@ afterAll(async () => {
 
 /** What the fence is to take from everybody, by name: a list of its own, since the check asks the one that the set-up goes by. */
 const FENCED_NAMES = [
+  'currtid2',
   'lo_*',
   'loread',
   'lowrite',

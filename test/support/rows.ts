@@ -1,4 +1,4 @@
-/** One row of somebody's in every owned table, written past row security, for attacks to aim at. */
+/** A row of somebody's in every table that PostgreSQL does not fill itself, written past row security, for attacks to aim at. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import type pg from 'pg'
 
@@ -8,6 +8,9 @@ export type Somebody = {
   sessionId: string
   routerId: string
   keyId: string
+  /** Of a personal key. */
+  personalKeyId: string
+  /** The proof of both keys. */
   sha256: Buffer
   deviceId: string
   groupId: string
@@ -15,9 +18,9 @@ export type Somebody = {
 
 export async function addSomebody(admin: pg.ClientBase): Promise<Somebody> {
   const [userId, sessionId, routerId, deviceId, otherDeviceId, groupId] = Array.from({ length: 6 }, () => randomUUID())
-  const keyId = randomBytes(6).toString('hex')
+  const [keyId = '', personalKeyId = ''] = [randomBytes(6).toString('hex'), randomBytes(6).toString('hex')]
   const sha256 = randomBytes(32)
-  const ids = { userId, sessionId, routerId, keyId, sha256, deviceId, groupId } as Somebody
+  const ids = { userId, sessionId, routerId, keyId, personalKeyId, sha256, deviceId, groupId } as Somebody
   const rows: [table: string, row: Record<string, unknown>][] = [
     ['users', { id: userId, email: `${userId}@example.com` }],
     ['user_credentials', { user_id: userId, password_hash: `$2b$04$${'a'.repeat(53)}` }],
@@ -39,6 +42,17 @@ export async function addSomebody(admin: pg.ClientBase): Promise<Somebody> {
         secret_sha256: sha256,
         scopes: ['scans:write'],
         slot: 1,
+      },
+    ],
+    [
+      'user_api_keys',
+      {
+        user_id: userId,
+        kind: 'personal',
+        key_id: personalKeyId,
+        prefix: `npp_x_${personalKeyId}`,
+        secret_sha256: sha256,
+        scopes: ['devices:read'],
       },
     ],
     ['user_device_groups', { user_id: userId, id: groupId, router_id: routerId, group_name: 'kids' }],
@@ -70,8 +84,24 @@ export async function addSomebody(admin: pg.ClientBase): Promise<Somebody> {
       'user_scans',
       { user_id: userId, router_id: routerId, scan_id: 'scan', body_sha256: randomBytes(32), taken_at: '2026-01-01', answer: '{}' },
     ],
+    ['rate_counters', { bucket: 'sign-in', key: randomBytes(32), window_start: '2026-01-01', count: 1 }],
+    ['sign_in_attempts', { key: randomBytes(32), failures: 1 }],
     ['user_audit_heads', { user_id: userId, sequence: 1 }],
-    ['user_audit_log', { user_id: userId, sequence: 1, actor_kind: 'user', act: 'sign-in', outcome: 'success', hash: randomBytes(32) }],
+    [
+      'user_audit_log',
+      {
+        user_id: userId,
+        sequence: 1,
+        at: '2020-01-01',
+        actor_kind: 'user',
+        act: 'sign-in',
+        outcome: 'success',
+        address: '192.0.2.1',
+        detail: { device: 'phone' },
+        salt: randomBytes(16),
+        hash: randomBytes(32),
+      },
+    ],
   ]
   for (const [table, row] of rows) {
     const columns = Object.keys(row)

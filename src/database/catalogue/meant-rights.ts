@@ -159,9 +159,11 @@ export const FENCE = [
   'owner plpgsql',
 ]
 /**
- * The functions that the fence takes from everybody, because one injected statement could outlive or leave its transaction by them: a
- * condition on `pg_proc p`. By name, so that a later PostgreSQL with another overload does not silently leave it open.
+ * The functions that the fence takes from everybody, because one injected statement could outlive or leave its transaction by them, or ask
+ * about rows that row security hides (currtid2): a condition on `pg_proc p`. By name, so that a later PostgreSQL with another overload does
+ * not silently leave it open.
  */
 export const FENCED = `(p.proname in ('set_config', 'pg_notify', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_cancel_backend',
-    'pg_terminate_backend', 'loread', 'lowrite', 'ts_stat') or p.proname like any (array['pg\\_sleep%', 'pg%advisory%', 'lo\\_%', '%\\_to\\_xml%'])
+    'pg_terminate_backend', 'loread', 'lowrite', 'ts_stat', 'currtid2')
+    or p.proname like any (array['pg\\_sleep%', 'pg%advisory%', 'lo\\_%', '%\\_to\\_xml%'])
     or p.proname = 'ts_rewrite' and p.pronargs = 2)`

@@ -1,0 +1,101 @@
+/** Every function that a role may execute is called with ids of somebody else's, generated from its signature. */
+import pg from 'pg'
+import type { Trial } from '../matrix.ts'
+import { addSomebody, type Somebody } from '../rows.ts'
+import type { Ground } from './ground.ts'
+import { type AttackRole, STANCES, takeStance } from './stance.ts'
+import { everythingOf, readTargets, valuesOf } from './targets.ts'
+
+type Signature = { name: string; signature: string; isProcedure: boolean; types: string[]; roles: AttackRole[] }
+
+/** More combinations of arguments than this say nothing new. */
+const CALLS_AT_MOST = 96
+
+export async function attackFunctions(ground: Ground, isAttacked: (each: Signature) => boolean = () => true): Promise<Trial[]> {
+  const targets = await readTargets(ground)
+  const signatures = (await readFunctions(ground)).filter(isAttacked)
+  const listener = await ground.connect('server')
+  await listener.query('listen netpilot_policy')
+  const heard: string[] = []
+  listener.on('notification', ({ payload = '' }) => heard.push(payload))
+
+  let before = await everythingOf(ground, targets, ground.bob)
+  const trials: Trial[] = []
+  for (const stance of STANCES.filter(({ identity }) => identity !== 'nobody')) {
+    const attacker = await takeStance(ground, stance)
+    for (const each of signatures.filter(({ roles }) => roles.includes(stance.role))) {
+      const { name, signature, isProcedure, types } = each
+      const trial = { matrix: 'functions, called with ids of somebody else', row: signature, column: stance.role }
+      const power = `${stance.role} EXECUTE ${name}`
+      const secrets = valuesOf(before)
+      for (const list of argumentsOf(types, ground.bob)) {
+        const call = `${name}(${list.join(', ')})`
+        await attacker.begin()
+        const { code, answer } = await attacker.attempt(isProcedure ? `call ${call}` : `select * from ${call}`, Number.POSITIVE_INFINITY)
+        await attacker.commit()
+        const text = JSON.stringify(answer)
+        const told = secrets.filter((secret) => text.includes(secret) && !call.includes(secret))
+        const detail = `${stance.role}, identity of ${stance.identity}: ${call} → ${code ?? text}`
+        trials.push({ ...trial, power: told.length > 0 ? power : undefined, detail })
+      }
+      // Any statement: what was notified until now arrives with its answer.
+      await listener.query('select')
+      const after = await everythingOf(ground, targets, ground.bob)
+      const changed = Object.keys(after).filter((table) => after[table] !== before[table])
+      const isHeard = heard.some((payload) => payload.includes(ground.bob.routerId))
+      trials.push({
+        ...trial,
+        power: changed.length > 0 || isHeard ? power : undefined,
+        detail: `${stance.role}, identity of ${stance.identity}: ${signature} changed ${changed.join(', ')}${isHeard ? ', and woke a router' : ''}`,
+      })
+      if (changed.length > 0 || isHeard) {
+        heard.length = 0
+        ground.bob = await addSomebody(ground.superuser)
+        before = await everythingOf(ground, targets, ground.bob)
+      }
+    }
+    await attacker.leave()
+  }
+  await listener.end()
+  return trials
+}
+
+async function readFunctions({ superuser, roles }: Ground): Promise<Signature[]> {
+  const names: AttackRole[] = ['server', 'user', 'agent', 'auth', 'admin']
+  const { rows } = await superuser.query<Signature>(
+    `select format('%I.%I', n.nspname, p.proname) as name, p.oid::regprocedure::text as signature, p.prokind = 'p' as "isProcedure",
+        array(select format_type(t, null) from unnest(p.proargtypes) with ordinality a (t, nth) order by nth) as types,
+        array(select role from unnest($1::text[], $2::text[]) r (role, rolname)
+          where has_function_privilege(rolname, p.oid, 'execute') and has_schema_privilege(rolname, n.oid, 'usage')) as roles
+      from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+      where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and p.prokind in ('f', 'p')
+        and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+      order by 2`,
+    [names, names.map((role) => roles[role])],
+  )
+  return rows
+}
+
+/** Literals for each parameter, in every combination. What only its owner can know, the attacker does not. */
+function argumentsOf(types: string[], victim: Somebody): string[][] {
+  const known: Record<string, string[]> = {
+    uuid: [victim.userId, victim.routerId, victim.deviceId],
+    text: ['success', 'user', victim.keyId],
+    bytea: [`\\x${'00'.repeat(32)}`],
+    integer: ['0', '30'],
+    bigint: ['1'],
+    boolean: ['true'],
+    inet: ['192.0.2.1'],
+    jsonb: ['{}'],
+    'timestamp with time zone': ['2100-01-01'],
+  }
+  const literalsOf = (type: string): string[] => {
+    const element = type.endsWith('[]') ? type.slice(0, -2) : undefined
+    if (element !== undefined) return literalsOf(element).map((literal) => `array[${literal}]`)
+    return (known[type] ?? []).map((value) => `${pg.escapeLiteral(value)}::${type}`).concat(known[type] ? [] : [`null::${type}`])
+  }
+  const all = types
+    .map(literalsOf)
+    .reduce<string[][]>((lists, values) => lists.flatMap((list) => values.map((value) => [...list, value])), [[]])
+  return all.slice(0, CALLS_AT_MOST)
+}

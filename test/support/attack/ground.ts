@@ -1,0 +1,71 @@
+/** A database to attack, with roles of its own, in which three people have a row in every table. */
+import pg from 'pg'
+import { type RoleName, roleNames } from '../../../src/database/role-names.ts'
+import { asAdmin, loginUrl, prepare, separateDatabase, type TestDatabase, urlOf } from '../database.ts'
+import { addSomebody, type Somebody } from '../rows.ts'
+
+export type Login = 'server' | 'auth' | 'admin'
+export type Ground = {
+  roles: Record<RoleName, string>
+  /** A superuser, past row security. */
+  superuser: pg.Client
+  /** `server_version_num` */
+  version: number
+  /** Who attacks. */
+  ada: Somebody
+  /** Whose rows are nobody else's business. Somebody new, once an attack that is meant to succeed took something from them. */
+  bob: Somebody
+  /** An administrator, whom nobody attacks: what the role may by itself is listed in `open.ts`. */
+  root: Somebody
+  /** A raw connection, beyond every facade. `options` are settings to begin with, as libpq takes them. */
+  connect(login: Login, options?: string): Promise<pg.Client>
+  close(): Promise<void>
+}
+
+/** The run drops what this makes, by the names. */
+export async function openGround(main: TestDatabase, name: string): Promise<Ground> {
+  const database = await copyOfPrepared(main, `attack_${name}`)
+  const open = new Set<pg.Client>()
+  const connectTo = async (connectionString: string, options?: string) => {
+    const client = new pg.Client({ connectionString, ...(options !== undefined && { options }) })
+    await client.connect()
+    client.once('end', () => open.delete(client))
+    open.add(client)
+    return client
+  }
+  const superuser = await connectTo(database.adminUrl)
+  const [ada, bob, root] = [await addSomebody(superuser), await addSomebody(superuser), await addSomebody(superuser)]
+  await superuser.query(`update users set role = 'admin' where id = $1`, [root.userId])
+  // Statistics hold values of everybody's; they are to be there when somebody looks for them.
+  await superuser.query('analyze')
+  const { rows } = await superuser.query<{ version: number }>(`select current_setting('server_version_num')::int as version`)
+  return {
+    roles: roleNames(database.rolePrefix),
+    superuser,
+    version: rows[0]?.version ?? 0,
+    ada,
+    bob,
+    root,
+    connect: (login, options) => connectTo(loginUrl(database, login), options),
+    close: async () => {
+      await Promise.all([...open].map((client) => client.end()))
+    },
+  }
+}
+
+/** Set up and migrated once a run, by whoever comes first; the roles are its own, so that an attack on a role disturbs no other test. */
+async function copyOfPrepared(main: TestDatabase, name: string): Promise<TestDatabase> {
+  const rolePrefix = `${main.rolePrefix}attack_`
+  return asAdmin(main.adminUrl, async (client) => {
+    await client.query('select pg_advisory_lock(hashtext($1))', [rolePrefix])
+    const template = `${main.rolePrefix}attack`
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [template])
+    if (rowCount === 0) await prepare({ ...(await separateDatabase(main, 'attack')), rolePrefix })
+    await client.query(`create database ${main.rolePrefix}${name} template ${template}`)
+    // Rights on a database are not copied along with it.
+    const { migrator, server, auth, admin, backup, monitor } = roleNames(rolePrefix)
+    await client.query(`revoke all on database ${main.rolePrefix}${name} from public`)
+    await client.query(`grant connect on database ${main.rolePrefix}${name} to ${[migrator, server, auth, admin, backup, monitor]}`)
+    return { ...main, adminUrl: urlOf(main.adminUrl, { database: main.rolePrefix + name }), rolePrefix }
+  })
+}

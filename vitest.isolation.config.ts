@@ -1,0 +1,18 @@
+import { defineConfig } from 'vitest/config'
+import { matrixReporter } from './test/support/matrix-reporter.ts'
+import common from './vitest.config.ts'
+
+/** `npm run verify:isolation`: what asks whether isolation holds, and the figures. A leak or a finding fails a test, and the command. */
+export default defineConfig({
+  test: {
+    ...common.test,
+    include: [
+      'test/row-security.test.ts',
+      'test/planted-faults.test.ts',
+      'test/attacks.test.ts',
+      'test/seal.test.ts',
+      'test/planted-holes.test.ts',
+    ],
+    reporters: ['default', matrixReporter],
+  },
+})
