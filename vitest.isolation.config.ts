@@ -12,6 +12,7 @@ export default defineConfig({
       'test/attacks.test.ts',
       'test/seal.test.ts',
       'test/planted-holes.test.ts',
+      'test/http-matrix.test.ts',
     ],
     reporters: ['default', matrixReporter],
   },

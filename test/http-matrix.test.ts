@@ -9,6 +9,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { makeApiKey } from '../src/auth/api-keys.ts'
 import { PERSONAL_SCOPES } from '../src/auth/key-schema.ts'
 import { ask, BODIES, type Ids, nameOf, namesAnId, nobodys, ownedBy, placesNamed } from './support/identified-requests.ts'
+import type { Cell } from './support/matrix.ts'
 import { listOperations, type Operation, placesOf } from './support/operations.ts'
 import { comparable } from './support/problems.ts'
 import { type Answer, type Person, rowsOf, sharedWorld } from './support/world.ts'
@@ -18,7 +19,7 @@ const operations = await listOperations(world)
 const identified = operations.filter((operation) => operation.door === 'person' && namesAnId(operation))
 
 /** What was tried, for `npm run verify:isolation` to print. */
-const cells = new Map<string, { row: string; column: string; tried: number; open: number; leaked: number }>()
+const cells = new Map<string, Cell>()
 function count(operation: Operation, column: string, isSame: boolean): void {
   const row = nameOf(operation)
   const cell = cells.get(`${row} ${column}`) ?? { row, column, tried: 0, open: 0, leaked: 0 }
@@ -179,7 +180,7 @@ describe('the matrix', () => {
   it('has every operation under /api, and no leak', ({ task }) => {
     const all = [...cells.values()]
     // For `npm run verify:isolation` to print.
-    Object.assign(task.meta, { matrices: [{ title: 'Operations, by who asks', cells: all }] })
+    task.meta.matrices = [{ title: 'Operations, by who asks', cells: all }]
     expect(new Set(all.map(({ row }) => row))).toEqual(new Set(operations.filter(({ path }) => path.startsWith('/api/')).map(nameOf)))
     expect(all.reduce((sum, { tried }) => sum + tried, 0)).toBeGreaterThan(900)
     expect(all.reduce((sum, { leaked }) => sum + leaked, 0)).toBe(0)
