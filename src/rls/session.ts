@@ -102,7 +102,8 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
 }
 
 async function borrow(pool: pg.Pool): Promise<pg.PoolClient> {
-  if (pool.waitingCount >= pool.options.max * WAITERS_PER_CONNECTION) throw problem('unavailable', { detail: 'The server is busy' })
+  if (pool.waitingCount >= pool.options.max * WAITERS_PER_CONNECTION)
+    throw problem('unavailable', { detail: 'The server is busy', isExpected: true })
   return pool.connect().catch((cause: Error) => {
     throw problem('unavailable', { cause })
   })
