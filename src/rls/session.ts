@@ -29,8 +29,13 @@ export type WithSession = <T>(identity: Identity | null, work: (tx: Tx) => Promi
 export type Pools = { /** People and agents. */ server: pg.Pool /** Signing in and credentials. */; auth: pg.Pool; admin: pg.Pool }
 export type SessionPools = Pools & { roles: Record<RoleName, string>; namedStatements: boolean }
 
-/** More borrowers than this many times the pool's size are turned away at once: waiting would not serve them in time. */
-const WAITERS_PER_CONNECTION = 16
+/**
+ * More borrowers than this many for each connection are turned away at once: waiting would not serve them in time. At twice the capacity,
+ * 4 answered as many as 16 did, at a quarter of their median (`bench/overload.ts`). Signing in queues for bcrypt rather than here.
+ */
+const WAITERS_PER_CONNECTION = { user: 4, key: 4, agent: 4, auth: 16, admin: 16 }
+/** So that a small pool takes a burst, too. */
+const MIN_WAITERS = 16
 
 const COMMIT = { text: 'commit' }
 const SET_LOCAL = (role: string) => ({ text: `set local role ${pg.escapeIdentifier(role)}` })
@@ -64,7 +69,7 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
 
   return async (identity, work, { readOnly = false } = {}) => {
     if (!identity) throw problem('unauthenticated')
-    const client = await borrow(pools[identity.kind])
+    const client = await borrow(pools[identity.kind], WAITERS_PER_CONNECTION[identity.kind])
     let poison: Error | undefined
     const condemn = (error: Error) => {
       poison ??= error
@@ -101,8 +106,8 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
   }
 }
 
-async function borrow(pool: pg.Pool): Promise<pg.PoolClient> {
-  if (pool.waitingCount >= pool.options.max * WAITERS_PER_CONNECTION)
+async function borrow(pool: pg.Pool, waitersPerConnection: number): Promise<pg.PoolClient> {
+  if (pool.waitingCount >= Math.max(MIN_WAITERS, pool.options.max * waitersPerConnection))
     throw problem('unavailable', { detail: 'The server is busy', isExpected: true })
   return pool.connect().catch((cause: Error) => {
     throw problem('unavailable', { cause })
