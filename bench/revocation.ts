@@ -27,13 +27,14 @@ async function endWhileStreaming(a: string, b: string) {
   const doomed = items.find(({ current }) => current)
   if (!doomed) throw new Error('the list of login sessions does not say which one is this')
 
-  const answers: { sentAt: number; status: number }[] = []
+  const answers: { sentAt: number; answeredAt: number; status: number }[] = []
   let isOver = false
   const stream = async () => {
     const connection = await openConnection(new URL('/api/auth/me', b), accessToken)
     while (!isOver) {
       const sentAt = performance.now()
-      answers.push({ sentAt, status: await connection.send() })
+      const status = await connection.send()
+      answers.push({ sentAt, answeredAt: performance.now(), status })
     }
     connection.close()
   }
@@ -52,7 +53,7 @@ async function endWhileStreaming(a: string, b: string) {
   const after = sent(endedAt, Number.POSITIVE_INFINITY)
   return {
     rate: (sent(steadyAt, askedAt).length / (askedAt - steadyAt)) * 1_000,
-    refusedBefore: sent(0, askedAt).filter(({ status }) => status !== 200).length,
+    refusedBefore: answers.filter(({ answeredAt, status }) => answeredAt < askedAt && status !== 200).length,
     after: after.length,
     refused: after.filter(({ status }) => status === 401).length,
     succeeded: after.filter(({ status }) => status < 400).length,
