@@ -230,7 +230,7 @@ describe('a session', () => {
 
 describe('the pool', () => {
   it('turns away who would wait too long, with 503, and serves on', async () => {
-    const narrow = open(1, 100)
+    const narrow = open(1, 2_000)
     const session = openSessions({ server: narrow, auth, admin, roles, namedStatements: true })
     let finish = () => {}
     const holding = session(asUser(ada), async (tx) => {

@@ -100,7 +100,7 @@ export async function asAdmin<T>(url: string, work: (client: pg.Client) => Promi
 }
 
 type UrlParts = { host?: string; database?: string; username?: string; password?: string }
-export function urlOf(base: string, { host, database, username, password }: UrlParts): string {
+function urlOf(base: string, { host, database, username, password }: UrlParts): string {
   const url = new URL(base)
   if (host) url.host = host
   if (database) url.pathname = `/${database}`

@@ -1,7 +1,7 @@
 /** A database to attack, with roles of its own, in which three people have a row in every table. */
 import pg from 'pg'
 import { type RoleName, roleNames } from '../../../src/database/role-names.ts'
-import { asAdmin, loginUrl, prepare, separateDatabase, type TestDatabase, urlOf } from '../database.ts'
+import { loginUrl, prepare, separateDatabase, type TestDatabase } from '../database.ts'
 import { addSomebody, type Somebody } from '../rows.ts'
 
 export type Login = 'server' | 'auth' | 'admin'
@@ -24,7 +24,9 @@ export type Ground = {
 
 /** The run drops what this makes, by the names. */
 export async function openGround(main: TestDatabase, name: string): Promise<Ground> {
-  const database = await copyOfPrepared(main, `attack_${name}`)
+  // Roles of its own: an attack on a role, on its password say, disturbs no other test.
+  const database = { ...(await separateDatabase(main, `attack_${name}`)), rolePrefix: `${main.rolePrefix}${name}_` }
+  await prepare(database)
   const open = new Set<pg.Client>()
   const connectTo = async (connectionString: string, options?: string) => {
     const client = new pg.Client({ connectionString, ...(options !== undefined && { options }) })
@@ -51,21 +53,4 @@ export async function openGround(main: TestDatabase, name: string): Promise<Grou
       await Promise.all([...open].map((client) => client.end()))
     },
   }
-}
-
-/** Set up and migrated once a run, by whoever comes first; the roles are its own, so that an attack on a role disturbs no other test. */
-async function copyOfPrepared(main: TestDatabase, name: string): Promise<TestDatabase> {
-  const rolePrefix = `${main.rolePrefix}attack_`
-  return asAdmin(main.adminUrl, async (client) => {
-    await client.query('select pg_advisory_lock(hashtext($1))', [rolePrefix])
-    const template = `${main.rolePrefix}attack`
-    const { rowCount } = await client.query('select from pg_database where datname = $1', [template])
-    if (rowCount === 0) await prepare({ ...(await separateDatabase(main, 'attack')), rolePrefix })
-    await client.query(`create database ${main.rolePrefix}${name} template ${template}`)
-    // Rights on a database are not copied along with it.
-    const { migrator, server, auth, admin, backup, monitor } = roleNames(rolePrefix)
-    await client.query(`revoke all on database ${main.rolePrefix}${name} from public`)
-    await client.query(`grant connect on database ${main.rolePrefix}${name} to ${[migrator, server, auth, admin, backup, monitor]}`)
-    return { ...main, adminUrl: urlOf(main.adminUrl, { database: main.rolePrefix + name }), rolePrefix }
-  })
 }
