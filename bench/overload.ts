@@ -199,7 +199,7 @@ function print(line: string): void {
 }
 
 function columns(cells: string[]): string {
-  return cells.map((cell) => cell.padStart(11)).join('')
+  return cells.map((cell) => cell.padStart(13)).join('')
 }
 
 function quantile(values: number[], share: number): string {

@@ -80,7 +80,10 @@ describe('a text of a body', () => {
         const body = { ...(BODIES[nameOf(operation)]?.(ids) ?? (sampleOf(operation.body ?? {}, { lean: true }) as object)), [field]: text }
         const answer = await person.call(operation.method, url(ids.id), { body })
         const isKept = !text.includes('\0') && text !== '' && [...text].length <= maxLength && !(isVisible && text.trim() === '')
-        if (!isKept || (OF_A_KIND.includes(field) && answer.statusCode === 400)) return void expectProblem(answer, 400, 'invalid-request')
+        if (!isKept || (OF_A_KIND.includes(field) && answer.statusCode === 400)) {
+          const { errors } = expectProblem(answer, 400, 'invalid-request')
+          return expect(errors?.map(({ path }) => path)).toContain(`/body/${field}`)
+        }
         expect(answer.statusCode, `${JSON.stringify(text)} ${answer.body}`).toBeLessThan(300)
         expect(answer.json()[field]).toBe(text)
         expect(await storedIn(person, operation, ids, answer, field)).toBe(text)
