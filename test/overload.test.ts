@@ -43,7 +43,7 @@ describe('a server whose connections are all taken', () => {
   })
 
   it('answers who waited in vain within the time that is set, and again when there is room, L1', async () => {
-    const { pools, ada } = await serve({ DATABASE_POOL_SIZE: '1', DATABASE_ACQUIRE_TIMEOUT_MS: '50' })
+    const { pools, ada } = await serve({ DATABASE_POOL_SIZE: '1', DATABASE_ACQUIRE_TIMEOUT_MS: '2000' })
     const taken = await pools.server.connect()
     const answers = await Promise.all(Array.from({ length: WAITERS }, () => ada.call('GET', '/api/routers')))
     taken.release()

@@ -17,8 +17,8 @@ beforeAll(async () => {
     HEADERS_TIMEOUT_MS: String(HEADERS_MS),
     REQUEST_TIMEOUT_MS: String(REQUEST_MS),
     KEEP_ALIVE_TIMEOUT_MS: '300',
-    // A hundred sign in at once, and each is counted in the database: nobody is to be turned away for that.
-    DATABASE_AUTH_POOL_SIZE: '10',
+    // Hundreds sign in at once, and each is counted in the database: nobody is to be turned away for that.
+    DATABASE_AUTH_POOL_SIZE: '20',
     LOG_LEVEL: 'info',
   })
   await server.app.listen({ host: '127.0.0.1', port: 0 })
