@@ -82,7 +82,9 @@ describe('a text of a body', () => {
         const isKept = !text.includes('\0') && text !== '' && [...text].length <= maxLength && !(isVisible && text.trim() === '')
         if (!isKept || (OF_A_KIND.includes(field) && answer.statusCode === 400)) {
           const { errors } = expectProblem(answer, 400, 'invalid-request')
-          return void expect(errors?.map(({ path }) => path)).toContain(`/body/${field}`)
+          // What is of a kind may also clash with what else the body names.
+          if (!OF_A_KIND.includes(field)) expect(errors?.map(({ path }) => path)).toContain(`/body/${field}`)
+          return
         }
         expect(answer.statusCode, `${JSON.stringify(text)} ${answer.body}`).toBeLessThan(300)
         expect(answer.json()[field]).toBe(text)
