@@ -181,7 +181,7 @@ describe('every pattern', () => {
         for (const text of counts.flatMap((count) => ['', 'a@', 'a@a.'].map((start) => `${start}${pump.repeat(count)}\0`))) {
           const start = performance.now()
           expect(regex.test(text)).toBe(false)
-          expect(performance.now() - start, `${pattern} ${pump} ${text.length}`).toBeLessThan(100)
+          expect(performance.now() - start, `${pattern} ${pump} ${text.length}`).toBeLessThan(1_000)
         }
       }
     }
