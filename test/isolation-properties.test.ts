@@ -33,10 +33,9 @@ beforeAll(async () => {
   proxy = await openFaultProxy(new URL(database.adminUrl).host, (harm, pid) =>
     sql(harm === 'cancel' ? 'select pg_cancel_backend($1)' : 'select pg_terminate_backend($1)', [pid]),
   )
-  const { pooler: _, ...direct } = database
-  const url = new URL(direct.adminUrl)
+  const url = new URL(database.adminUrl)
   url.host = proxy.address
-  const behind: TestDatabase = { ...direct, adminUrl: url.href }
+  const behind: TestDatabase = { adminUrl: url.href, rolePrefix: database.rolePrefix, password: database.password }
   const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
   const nobodyListens = { listen: () => ({ close: async () => {} }) }
   const open = async (size: number) => {

@@ -8,7 +8,7 @@ import { type Pooler, startPooler } from './pgbouncer.ts'
 
 const database = inject('database')
 const roles = roleNames(database.rolePrefix)
-const CLIENTS = 40
+const CLIENTS = 100
 let pooler: Pooler
 let server: TestServer
 let people: Person[]
