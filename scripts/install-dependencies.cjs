@@ -1,6 +1,6 @@
-// Runs before `npm start`, `npm test` and the commands: installs what the lock file names, when it is not there yet.
-// It runs on whatever Node the machine has (18 and later), so it is written in plain, old JavaScript. Install scripts of packages
-// are not run: nothing here needs one.
+// Runs before every npm command (scripts/node.sh): installs what the lock file names, when it is not there yet, and prints the path of the
+// Node to run on. It runs on whatever Node the machine has (18 and later), so it is written in plain, old JavaScript. Install scripts of
+// packages are not run: nothing here needs one.
 'use strict'
 
 var childProcess = require('child_process')
@@ -12,12 +12,16 @@ var root = path.join(__dirname, '..')
 var modules = path.join(root, 'node_modules')
 var stamp = path.join(modules, '.installed')
 var lock = path.join(root, '.installing')
+var REQUIRED_MAJOR = Number(/\d+/.exec(JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')).engines.node)[0])
+
+function readLockFile() {
+  return fs.readFileSync(path.join(root, 'package-lock.json'), 'utf8')
+}
 
 function wanted() {
-  var lockFile = fs.readFileSync(path.join(root, 'package-lock.json'))
   return crypto
     .createHash('sha256')
-    .update(lockFile)
+    .update(readLockFile())
     .update(process.platform + process.arch)
     .digest('hex')
 }
@@ -59,17 +63,62 @@ function acquire() {
   }
 }
 
-function install() {
-  var npm = process.env.npm_execpath
-  var options = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
-  process.stderr.write('Installing packages (once; about half a minute) ...\n')
-  var result = npm
-    ? childProcess.spawnSync(process.execPath, [npm].concat(options), { cwd: root, stdio: ['ignore', 2, 2] })
-    : childProcess.spawnSync('npm', options, { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' })
+function fail(message) {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
+}
+
+// Standard output carries the path; npm's words go to standard error. Settings of the machine's user must not leave parts out.
+function runNpm(node) {
+  var npm = process.env.npm_execpath || ''
+  var isNpm = /npm-cli\.js$/.test(npm)
+  var options = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--include=dev', '--include=optional']
+  var result = childProcess.spawnSync(isNpm ? node : 'npm', isNpm ? [npm].concat(options) : options, {
+    cwd: root,
+    env: Object.assign({}, process.env, { PATH: path.dirname(node) + path.delimiter + process.env.PATH }),
+    stdio: ['ignore', 2, 2],
+  })
   if (result.status !== 0) {
-    process.stderr.write('The packages could not be installed: see above. Is the npm registry reachable?\n')
-    process.exit(1)
+    fs.unlinkSync(lock)
+    fail('The packages could not be installed: see above. Is the npm registry reachable?')
   }
+  var bundled = bundledNode()
+  if (bundled && childProcess.spawnSync(bundled, ['--version']).status !== 0) fs.unlinkSync(bundled)
+}
+
+function bundledNode() {
+  return ['node', 'node-bin']
+    .map(function (name) {
+      return path.join(modules, `${name}-${process.platform}-${process.arch}`, 'bin', 'node')
+    })
+    .find(fs.existsSync)
+}
+
+// The machine's own Node serves where the package does not: on a platform without one, or where its program does not run (musl).
+function findNode() {
+  return bundledNode() || (parseInt(process.versions.node, 10) >= REQUIRED_MAJOR ? process.execPath : undefined)
+}
+
+function fits(allowed, mine) {
+  return allowed === undefined || [].concat(allowed).indexOf(mine) >= 0
+}
+
+// npm leaves out optional packages that do not support the Node it runs on, also those that the Node just installed needs.
+function isIncomplete() {
+  var packages = JSON.parse(readLockFile()).packages
+  var libc = process.platform === 'linux' && (process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl')
+  return Object.keys(packages).some(function (name) {
+    var entry = packages[name]
+    var isForThis = fits(entry.os, process.platform) && fits(entry.cpu, process.arch) && (!libc || fits(entry.libc, libc))
+    return entry.optional && entry.os && isForThis && !fs.existsSync(path.join(root, name))
+  })
+}
+
+function install() {
+  process.stderr.write('Installing packages (once; about half a minute) ...\n')
+  runNpm(process.execPath)
+  var bundled = bundledNode()
+  if (bundled && isIncomplete()) runNpm(bundled)
   fs.writeFileSync(stamp, wanted())
 }
 
@@ -78,6 +127,14 @@ if (!isInstalled()) {
   try {
     if (!isInstalled()) install()
   } finally {
-    fs.unlinkSync(lock)
+    fs.rmSync(lock, { force: true })
   }
 }
+
+var node = findNode()
+if (!node)
+  fail(
+    `NetPilot needs Node ${REQUIRED_MAJOR} or later, and this machine has Node ${process.versions.node}. The npm package that brings ` +
+      `Node ${REQUIRED_MAJOR} does not run on, or does not exist for, ${process.platform} ${process.arch}: install Node ${REQUIRED_MAJOR} and start again.`,
+  )
+process.stdout.write(`${node}\n`)

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Installs the committed tree into an empty folder with the npm and the Node that the caller has (or the packages named in $@, such as
+# npm@10.8.2 or node@18), starts the server there as the README says, asks for its health, and stops it.
+set -eu
+folder=$(mktemp -d)
+# Started by root, the database runs as another user, who must get through.
+chmod 711 "$folder"
+trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
+git -C "$(dirname "$0")/.." archive HEAD | tar -x -C "$folder"
+cd "$folder"
+packages=""
+for package; do packages="$packages --package=$package"; done
+# Outside of node_modules/.bin, or the Node of this checkout would run npm.
+PATH=$(printf %s "$PATH" | tr : '\n' | grep -v node_modules | paste -sd: -)
+PORT=$(( 20000 + $$ % 10000 ))
+export PORT PATH
+# shellcheck disable=SC2086
+npx --yes $packages -c 'echo "Node $(node --version), npm $(npm --version)"; exec npm start' >log 2>&1 &
+server=$!
+waited=0
+until curl -fsS "http://localhost:$PORT/health" 2>/dev/null; do
+  waited=$((waited + 1))
+  if [ $waited -gt 300 ] || ! kill -0 $server 2>/dev/null; then cat log >&2; echo "The server did not start in an empty folder." >&2; exit 1; fi
+  sleep 1
+done
+echo; head -1 log
