@@ -5,7 +5,7 @@ set -eu
 folder=$(mktemp -d)
 # Started by root, the database runs as another user, who must get through.
 chmod 711 "$folder"
-trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
+trap 'rm -rf "$folder"' EXIT
 git -C "$(dirname "$0")/.." archive HEAD | tar -x -C "$folder"
 cd "$folder"
 packages=""
@@ -14,13 +14,16 @@ for package; do packages="$packages --package=$package"; done
 PATH=$(printf %s "$PATH" | tr : '\n' | grep -v node_modules | paste -sd: -)
 PORT=$(( 20000 + $$ % 10000 ))
 export PORT PATH
+# A process group of its own, to stop all of it: not every npm passes signals on.
+set -m
 # shellcheck disable=SC2086
 npx --yes $packages -c 'echo "Node $(node --version), npm $(npm --version)"; exec npm start' >log 2>&1 &
 server=$!
+trap 'kill -- "-$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
 waited=0
 until curl -fsS "http://localhost:$PORT/health" 2>/dev/null; do
   waited=$((waited + 1))
   if [ $waited -gt 300 ] || ! kill -0 $server 2>/dev/null; then cat log >&2; echo "The server did not start in an empty folder." >&2; exit 1; fi
   sleep 1
 done
-echo; head -1 log
+echo; grep "^Node" log

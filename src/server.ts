@@ -1,4 +1,5 @@
 /** The process: read the configuration, open the database, listen, and leave in good order. */
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
@@ -10,19 +11,19 @@ import { listenForNotifications } from './database/notifications.ts'
 import { openPool } from './database/pool.ts'
 import { roleNames } from './database/role-names.ts'
 import { explain, refuses, type Section, selfCheck } from './database/self-check.ts'
+import { StartRefused } from './database/start-refused.ts'
+import { bareProblem } from './http/problem.ts'
 import type { Pools } from './rls/session.ts'
 import { printStart } from './start-message.ts'
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
 
-/** What a person at the terminal must read before anything else; not a log line. */
-class StartRefused extends Error {}
-
 async function start(): Promise<void> {
   loadEnvFile()
   const config = readConfig(process.env)
-  // Before the database is opened: a start that finds its port taken must not take a database away from another one.
-  await requireFreePort(config)
+  // Before the database is opened, and until the server listens: of several starts at once, those that cannot have the port leave the
+  // database alone, which the one that serves may have attached to.
+  const releasePort = await holdPort(config)
   const database = config.database.url === undefined ? await local(config) : remote(config)
   const migrations = await readMigrations()
   const onIdleError = (err: Error) => app?.log.warn({ err }, 'an idle database connection was lost')
@@ -62,6 +63,7 @@ async function start(): Promise<void> {
     checked = await selfCheck(pools, migrations, roleNames(config.database.rolePrefix))
     if (checked.some(refuses)) throw new StartRefused(refusal(checked))
     app = await buildApp({ config, version, secrets: database.secrets, pools, migrations, closing: closing.signal, listen })
+    await releasePort()
     await app.listen({ host: config.host, port: config.port, listenTextResolver: (address) => `listening on ${address}` })
   } catch (error) {
     await close().catch(() => {})
@@ -87,15 +89,15 @@ async function start(): Promise<void> {
   const warnings = checked.filter(({ findings }) => findings.length > 0)
   for (const { name, promise, remedy, findings } of warnings)
     log.warn({ check: name, found: findings.map(({ what }) => what), remedy }, `it does not hold that the database ${promise}`)
-  printStart({ config, version, address: app.server.address(), dataDir: database.dataDir, warnings: warnings.map(({ name }) => name) })
+  printStart({ config, version, address: app.server.address(), embedded: database.embedded, warnings: warnings.map(({ name }) => name) })
 }
 
 async function local(config: Config) {
-  const { urls, secrets, dataDir, stop, lost } = await openLocalDatabase(config.dataDir, config.database.rolePrefix)
+  const { urls, secrets, dataDir, isNew, stop, lost } = await openLocalDatabase(config.dataDir, config.database.rolePrefix)
   const { jwt, jwtPrevious, pepper } = config.secrets
   return {
     urls,
-    dataDir,
+    embedded: { dataDir, isNew },
     stop,
     lost,
     secrets: { jwtSecret: jwt ?? secrets.jwtSecret, jwtSecretPrevious: jwtPrevious, pepper: pepper ?? secrets.passwordPepper },
@@ -106,7 +108,7 @@ function remote(config: Config) {
   const { url, authUrl, adminUrl, jwtSecret, pepper } = requireProductionSettings(config)
   return {
     urls: { server: url, auth: authUrl, admin: adminUrl },
-    dataDir: undefined,
+    embedded: undefined,
     stop: async () => {},
     // Somebody else's, and it may come back: waited for, not given up.
     lost: new Promise<void>(() => {}),
@@ -137,13 +139,15 @@ function stopOnSignal(stop: () => Promise<void>): void {
   process.on('SIGINT', onSignal)
 }
 
-/** @throws EADDRINUSE when another program listens there */
-async function requireFreePort({ host, port }: Config): Promise<void> {
-  const probe = createServer()
-  probe.listen({ host, port })
-  await once(probe, 'listening')
-  probe.close()
-  await once(probe, 'close')
+/** Answers 503 meanwhile. @returns what gives the port up @throws EADDRINUSE when another program listens there */
+async function holdPort({ host, port }: Config): Promise<() => Promise<void>> {
+  const holder = createServer((socket) => socket.on('error', () => {}).end(bareProblem(503, randomUUID()), () => socket.destroy()))
+  holder.listen({ host, port })
+  await once(holder, 'listening')
+  return async () => {
+    holder.close()
+    await once(holder, 'close')
+  }
 }
 
 function fail(message: string): never {

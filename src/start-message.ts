@@ -4,14 +4,15 @@ import type { Config } from './config.ts'
 type StartFacts = {
   config: Config
   version: string
-  address: AddressInfo | string | null /** Of the embedded database, when there is one. */
-  dataDir: string | undefined
+  address: AddressInfo | string | null
+  /** Where the embedded database lies, when there is one, and whether this start made it. */
+  embedded: { dataDir: string; isNew: boolean } | undefined
   /** The checks of the database that found something which does not keep it from serving. */
   warnings: string[]
 }
 
 /** Where it listens, where the data lies, and what to try next: for the person who just started it. */
-export function printStart({ config, version, address, dataDir, warnings }: StartFacts): void {
+export function printStart({ config, version, address, embedded, warnings }: StartFacts): void {
   const port = typeof address === 'object' && address ? address.port : config.port
   const isOpen = ['0.0.0.0', '::'].includes(config.host)
   const here = `http://localhost:${port}`
@@ -19,7 +20,10 @@ export function printStart({ config, version, address, dataDir, warnings }: Star
     `NetPilot ${version} is running.`,
     '',
     `  listens on   ${config.host}:${port}${isOpen ? ' (every address of this machine, so that routers reach it; HOST=127.0.0.1 keeps it to itself)' : ''}`,
-    `  data         ${dataDir ? `${dataDir} (embedded PostgreSQL; set DATABASE_URL to use one of your own)` : 'in the database that DATABASE_URL names'}`,
+    `  data         ${embedded ? `${embedded.dataDir} (embedded PostgreSQL; set DATABASE_URL to use one of your own)` : 'in the database that DATABASE_URL names'}`,
+    ...(embedded
+      ? [`               ${embedded.isNew ? 'nothing was there: a new, empty database was made' : 'the database that was there is used'}`]
+      : []),
     `  try it       ${here}/docs`,
     `  health       curl ${here}/health`,
     ...(warnings.length > 0 ? [`  warnings     of the database's ${warnings.join(', ')}: see above, or "npm run doctor"`] : []),

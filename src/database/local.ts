@@ -1,21 +1,26 @@
 /** The database of an installation that was given none: an embedded PostgreSQL, set up and migrated, with secrets of its own. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import pg from 'pg'
+import type pg from 'pg'
+import { openClient } from './client.ts'
+import { findHome, type Home } from './embedded/home.ts'
 import { startEmbedded } from './embedded.ts'
 import { isMigrated } from './migrations.ts'
 import { roleNames } from './role-names.ts'
-import { keepSecrets, type LocalSecrets } from './secrets-file.ts'
+import { bindSecrets, type LocalSecrets, makeSecrets, readSecrets } from './secrets-file.ts'
 import { setUpDatabase } from './setup.ts'
+import { StartRefused } from './start-refused.ts'
 
 export type LocalDatabase = {
   urls: Record<'server' | 'auth' | 'admin' | 'migrate', string>
   secrets: LocalSecrets
   /** Where the data lies. */
   dataDir: string
+  /** Whether this start made the database; otherwise it was there. */
+  isNew: boolean
   stop(): Promise<void>
   /** Resolves when the database is gone though nobody here stopped it. */
   lost: Promise<void>
@@ -25,14 +30,25 @@ const DATABASE = 'netpilot'
 
 /**
  * Starts the database, or attaches to it. Unless it is to be taken `asItIs`, it is made, set up and migrated on the way.
- * @throws Error when there is none to be taken as it is, and what `startEmbedded` does
+ * @throws Error when there is none to be taken as it is, when database and secrets do not belong together, and what `startEmbedded` does
  */
 export async function openLocalDatabase(dataDir: string, rolePrefix: string, { asItIs = false } = {}): Promise<LocalDatabase> {
+  const none = () => new StartRefused(`There is no database in ${dataDir} yet: "npm start" makes one.`)
+  if (asItIs && !existsSync(dataDir)) throw none()
+  const home = await findHome(resolve(dataDir))
   const secretsFile = join(dataDir, 'secrets.json')
-  if (asItIs && !existsSync(secretsFile)) throw new Error(`There is no database in ${dataDir} yet: "npm start" makes one.`)
-  const secrets = await keepSecrets(secretsFile)
+  // A first start writes the secrets, then the cluster, then the cluster's id into the secrets: what is found in another order was lost.
+  const isNew = !existsSync(home.cluster)
+  const kept = await readSecrets(secretsFile)
+  if (!kept && !isNew) throw secretsLost(home, secretsFile)
+  if (kept?.databaseId && !existsSync(home.cluster)) throw databaseLost(home, secretsFile)
+  if (asItIs && isNew) throw none()
+  const secrets = kept ?? (await makeSecrets(secretsFile))
   const embedded = await startEmbedded({ dataDir })
   try {
+    const databaseId = await systemIdentifier(embedded.url)
+    if (secrets.databaseId === undefined) await bindSecrets(secretsFile, secrets, databaseId)
+    else if (secrets.databaseId !== databaseId) throw secretsMismatched(home, secretsFile)
     const adminUrl = new URL(embedded.url)
     adminUrl.pathname = `/${DATABASE}`
     if (!asItIs) {
@@ -48,12 +64,33 @@ export async function openLocalDatabase(dataDir: string, rolePrefix: string, { a
     }
     const urls = { server: urlOf('server'), auth: urlOf('auth'), admin: urlOf('admin'), migrate: urlOf('migrator') }
     if (!asItIs && !(await isMigrated({ url: urls.migrate, rolePrefix }))) await migrateApart(urls, rolePrefix)
-    return { urls, secrets, dataDir: embedded.dataDir, stop: embedded.stop, lost: embedded.lost }
+    return { urls, secrets, dataDir: embedded.dataDir, isNew, stop: embedded.stop, lost: embedded.lost }
   } catch (error) {
     await embedded.stop()
     throw error
   }
 }
+
+const secretsLost = ({ cluster }: Home, secretsFile: string) =>
+  new StartRefused(
+    `The database in ${cluster} is there, but its secrets are not: ${secretsFile} is missing. Without them no password is right, and no second factor can be read.
+  - Put back the secrets.json that was copied together with this database.
+  - Or begin anew with an empty database: mv ${cluster} ${cluster}.old`,
+  )
+
+const databaseLost = ({ cluster, places }: Home, secretsFile: string) =>
+  new StartRefused(
+    `The secrets in ${secretsFile} are there, but their database is not: there is no ${places.map((place) => join(place, 'postgresql')).join(' and no ')}.
+  - Put back the directory that was copied together with these secrets, to ${cluster}.
+  - Or begin anew with an empty database: mv ${secretsFile} ${secretsFile}.old`,
+  )
+
+const secretsMismatched = ({ cluster }: Home, secretsFile: string) =>
+  new StartRefused(
+    `The secrets in ${secretsFile} belong to another database than the one in ${cluster}. With them no password would be right, and no second factor could be read.
+  - Put back the secrets.json that was copied together with this database, or the database that was copied together with these secrets.
+  - Or begin anew with an empty database: mv ${cluster} ${cluster}.old; mv ${secretsFile} ${secretsFile}.old`,
+  )
 
 /** `npm run migrate` as a process of its own: what it reads (the registry of manufacturers) would stay in this one's memory. */
 async function migrateApart(urls: LocalDatabase['urls'], rolePrefix: string): Promise<void> {
@@ -61,9 +98,19 @@ async function migrateApart(urls: LocalDatabase['urls'], rolePrefix: string): Pr
   await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../cli/migrate.ts', import.meta.url))], { env })
 }
 
+/** Of the cluster: it stays the same in every copy of the data. */
+async function systemIdentifier(url: string): Promise<string> {
+  const client = await openClient(url, 'netpilot start')
+  try {
+    const { rows } = await client.query<{ id: string }>('select system_identifier::text as id from pg_control_system()')
+    return rows[0]?.id ?? ''
+  } finally {
+    await client.end()
+  }
+}
+
 async function ensureDatabase(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
+  const client = await openClient(url, 'netpilot start')
   try {
     const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE])
     if (rowCount === 0) {

@@ -7,6 +7,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { openClient } from './client.ts'
 import { hasManufacturers, loadManufacturers } from './manufacturers.ts'
 import { roleNames, withPrefix } from './role-names.ts'
 
@@ -67,8 +68,7 @@ export async function migrate({ url, rolePrefix, directory }: MigrateOptions): P
 /** Whether `migrate` would find nothing to do. */
 export async function isMigrated({ url, rolePrefix, directory }: MigrateOptions): Promise<boolean> {
   const migrations = await readMigrations(directory)
-  const client = new pg.Client({ connectionString: url, application_name: 'netpilot migrate' })
-  await client.connect()
+  const client = await openClient(url, 'netpilot migrate')
   try {
     await client.query(`set role ${pg.escapeIdentifier(roleNames(rolePrefix).owner)}`)
     const { missing, edited } = compareMigrations(migrations, await appliedMigrations(client))
@@ -104,8 +104,7 @@ const appliedMigrations = async (client: pg.Client) =>
 /** Holds the lock on a connection of its own, as the owner, with the journal in place. */
 async function withLock<T>({ url, rolePrefix }: MigrateOptions, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const names = roleNames(rolePrefix)
-  const client = new pg.Client({ connectionString: url, application_name: 'netpilot migrate' })
-  await client.connect()
+  const client = await openClient(url, 'netpilot migrate')
   try {
     // Waiting for another runner is no reason to give up; a session lock also ends with its connection.
     await client.query('set lock_timeout = 0')

@@ -4,8 +4,10 @@
  * it to an administrator who is no superuser; what was refused is named in the answer, nothing else depends on it.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 import { FENCED } from './catalogue/meant-rights.ts'
+import { openClient } from './client.ts'
 import { type RoleName, roleNames } from './role-names.ts'
 
 export type LoginRole = 'migrator' | 'server' | 'auth' | 'admin' | 'backup' | 'monitor'
@@ -28,8 +30,11 @@ const LOGIN_SETTINGS: Partial<Record<LoginRole, Record<string, string>>> = {
   migrator: { lock_timeout: '5s' },
 }
 
-/** How often a set-up begins again that met another one of the same cluster: the catalogue takes one change of a role at a time. */
-const ATTEMPTS = 10
+/** How often a set-up begins again that met one of another database of the cluster: the catalogue takes one change of a role at a time. */
+const ATTEMPTS = 20
+const MAX_PAUSE_MS = 200
+/** Any fixed number: it names the lock within the database. */
+const LOCK = 7_265_714
 
 export async function setUpDatabase(options: SetupOptions): Promise<SetupReport> {
   for (let attempt = 1; ; attempt += 1) {
@@ -39,6 +44,7 @@ export async function setUpDatabase(options: SetupOptions): Promise<SetupReport>
       const { code, message } = error as pg.DatabaseError
       const metAnother = message.includes('concurrently') || code === '42710' || code === '23505' || code === '42P06'
       if (!metAnother || attempt === ATTEMPTS) throw error
+      await setTimeout(Math.random() * MAX_PAUSE_MS)
     }
   }
 }
@@ -46,8 +52,7 @@ export async function setUpDatabase(options: SetupOptions): Promise<SetupReport>
 async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Promise<SetupReport> {
   const names = roleNames(rolePrefix)
   const id = (role: RoleName) => pg.escapeIdentifier(names[role])
-  const client = new pg.Client({ connectionString: adminUrl, application_name: 'netpilot setup' })
-  await client.connect()
+  const client = await openClient(adminUrl, 'netpilot setup')
   const report: SetupReport = { created: [], refused: [] }
   const attempt = async (what: string, statement: string) => {
     await client.query(statement).catch((error: pg.DatabaseError) => {
@@ -56,6 +61,10 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     })
   }
   try {
+    // One set-up of a database at a time. After the first, the fence keeps an administrator who is no superuser from this function.
+    await client.query('select pg_advisory_lock($1)', [LOCK]).catch((error: pg.DatabaseError) => {
+      if (error.code !== '42501') throw error
+    })
     const { rows: existing } = await client.query<{ rolname: string }>('select rolname from pg_roles where rolname = any($1)', [
       Object.values(names),
     ])

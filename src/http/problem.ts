@@ -173,10 +173,14 @@ export function handleErrors(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => sendProblem(problem('not-found'), request, reply))
 }
 
-/** The answer to what never became a request (unparsable, too slow, too large a header), written on the bare socket. */
-export function bareProblem(status: 400 | 408 | 431, requestId: string): string {
+/** What is refused below HTTP's routes: the code of each status. */
+const BARE = { 400: 'invalid-request', 408: 'invalid-request', 431: 'too-large', 503: 'unavailable' } as const
+
+/** The answer to what never became a request (unparsable, too slow, too large a header, before the server serves), written on the bare socket. */
+export function bareProblem(status: keyof typeof BARE, requestId: string): string {
   const title = STATUS_CODES[status]
-  const code: ProblemCode = status === 431 ? 'too-large' : 'invalid-request'
+  const code: ProblemCode = BARE[status]
   const body = JSON.stringify({ type: `urn:netpilot:problem:${code}`, title, status, code, requestId })
-  return `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
+  const retryAfter = status === 503 ? `Retry-After: ${DEFAULT_RETRY_AFTER}\r\n` : ''
+  return `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${retryAfter}Connection: close\r\n\r\n${body}`
 }

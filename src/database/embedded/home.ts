@@ -11,6 +11,8 @@ export type Home = {
   /** Real path of the directory that holds lock and cluster. */
   directory: string
   cluster: string
+  /** Every directory that was looked in for a cluster. */
+  places: string[]
   /** PostgreSQL refuses to run as root: then the user it runs as; otherwise absent, it runs as we do. */
   account?: Account
 }
@@ -42,11 +44,12 @@ export async function findHome(dataDir: string): Promise<Home> {
     )
   }
   const account = await serviceAccount()
-  if (await canEnter(account, here.directory)) return { ...here, account }
+  const places = [here.directory, aside.directory]
+  if (await canEnter(account, here.directory)) return { ...here, places, account }
   await openStateDirectory()
   await mkdir(aside.directory, { recursive: true })
   await chmod(aside.directory, 0o711)
-  return { ...aside, account }
+  return { ...aside, places, account }
 }
 
 /** For root only: the directory for what the service account could not reach elsewhere, whatever the umask. */
@@ -56,7 +59,7 @@ export async function openStateDirectory(): Promise<string> {
   return STATE_DIRECTORY
 }
 
-const homeIn = (directory: string): Home => ({ directory, cluster: join(directory, 'postgresql') })
+const homeIn = (directory: string): Home => ({ directory, cluster: join(directory, 'postgresql'), places: [directory] })
 
 /** Asked of the system rather than computed from modes, so that access control lists and mount options count too. */
 const canEnter = (account: Account, directory: string): Promise<boolean> =>
