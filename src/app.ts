@@ -43,6 +43,7 @@ import type { Migration } from './database/migrations.ts'
 import { databaseCheck } from './database/readiness.ts'
 import { roleNames } from './database/role-names.ts'
 import { parseJsonBodies } from './http/bodies.ts'
+import { liftIdleTimeout } from './http/connections.ts'
 import { loggerOptions, logRequests } from './http/logging.ts'
 import { describeApi } from './http/openapi.ts'
 import { shedOverload } from './http/overload.ts'
@@ -144,9 +145,7 @@ export async function buildApp({
   logRequests(app)
   parseJsonBodies(app)
   refuseUnknownQueries(app)
-  // Once a request is read, silence is ours: the limit on idle connections is for clients, not for work that takes its time.
-  // (An injected request has no such socket.)
-  app.addHook('preValidation', async (request) => void request.raw.socket.setTimeout?.(0))
+  liftIdleTimeout(app)
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
     // Tokens, keys and people's homes are nothing for a cache; what may be kept says so itself.
@@ -174,7 +173,7 @@ export async function buildApp({
     strictPreflight: false,
   })
   shedOverload(app, config.maxEventLoopDelayMs)
-  await describeApi(app, version)
+  await describeApi(app, version, config.rateLimits.documents)
 
   const checkDatabase = databaseCheck([pools.server, pools.auth, pools.admin], migrations)
   await app.register(healthRoutes, { prefix: '/health', version, checkDatabase, isClosing: () => closing.aborted })

@@ -105,6 +105,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       signIns: integer('RATE_LIMIT_SIGN_INS', 300, 1, 1_000_000),
       person: integer('RATE_LIMIT_PERSON', 1_200, 1, 1_000_000),
       router: integer('RATE_LIMIT_ROUTER', 600, 1, 1_000_000),
+      documents: integer('RATE_LIMIT_DOCUMENTS', 60, 1, 1_000_000),
     },
     maxEventLoopDelayMs: integer('OVERLOAD_EVENT_LOOP_DELAY_MS', 1_000, 0, 60_000),
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 30, 3_650),
@@ -143,6 +144,9 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       headersTimeoutMs: integer('HEADERS_TIMEOUT_MS', 5_000, 100, 60_000),
       idleTimeoutMs: integer('IDLE_TIMEOUT_MS', 10_000, 100, 300_000),
       keepAliveTimeoutMs: integer('KEEP_ALIVE_TIMEOUT_MS', 65_000, 100, 600_000),
+      maxConnections: integer('MAX_CONNECTIONS', 10_000, 1, 1_000_000),
+      maxConnectionsPerAddress: integer('MAX_CONNECTIONS_PER_ADDRESS', 1_000, 1, 1_000_000),
+      maxUnreadBytes: integer('MAX_UNREAD_BYTES', 33_554_432, 65_536, 4_294_967_296),
     },
     shutdown: {
       noticeMs: integer('SHUTDOWN_NOTICE_MS', 2_000, 0, 60_000),

@@ -1,8 +1,8 @@
 /** How often anybody may ask: by address before somebody is known, by person, script and router afterwards. D9, T41, T42. */
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { networkOf } from '../src/auth/address-limits.ts'
 import { openBuckets } from '../src/http/rate-limit.ts'
+import { clientNetwork } from '../src/network/client-network.ts'
 import { expectProblem } from './support/problems.ts'
 import { openServer, type TestServer, worldOf } from './support/world.ts'
 
@@ -86,10 +86,10 @@ describe('sign-ins from one address', () => {
 
   it('count a /64 of IPv6 as one address, and an IPv4 address however it is written', () => {
     for (const address of ['2001:db8:1:2::1', '2001:db8:1:2:ffff:ffff:ffff:ffff', '2001:0db8:0001:0002::', '2001:db8:1:2::1%eth0'])
-      expect(networkOf(address)).toBe('2001:db8:1:2')
-    expect(networkOf('2001:db8:1:3::1')).toBe('2001:db8:1:3')
-    expect(networkOf('::1')).toBe('0:0:0:0')
-    for (const address of ['192.0.2.7', '::ffff:192.0.2.7', '::FFFF:192.0.2.7']) expect(networkOf(address)).toBe('192.0.2.7')
+      expect(clientNetwork(address)).toBe('2001:db8:1:2')
+    expect(clientNetwork('2001:db8:1:3::1')).toBe('2001:db8:1:3')
+    expect(clientNetwork('::1')).toBe('0:0:0:0')
+    for (const address of ['192.0.2.7', '::ffff:192.0.2.7', '::FFFF:192.0.2.7']) expect(clientNetwork(address)).toBe('192.0.2.7')
   })
 })
 

@@ -3,9 +3,9 @@
  * a /64 counts as one address: whoever has one address there has all of them (RFC 6177).
  */
 import { createHmac } from 'node:crypto'
-import { isIPv6 } from 'node:net'
 import type { onRequestAsyncHookHandler } from 'fastify'
 import { answerRate, type RatePolicy } from '../http/rate-limit.ts'
+import { clientNetwork } from '../network/client-network.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { SIGN_IN } from './identity.ts'
 import type { SigningKeys } from './keyring.ts'
@@ -28,7 +28,7 @@ export function limitAddresses({ withSession, keys, registrations, signIns }: Ad
   }
   return async (request, reply) => {
     const policy = policies[request.routeOptions.schema?.operationId === 'register' ? 'registration' : 'sign-in']
-    const key = keyOfCounted(keys, networkOf(request.ip))
+    const key = keyOfCounted(keys, clientNetwork(request.ip))
     const { count, reset } = await withSession(SIGN_IN, (tx) => countOne(tx, policy, key))
     const left = Math.max(0, policy.quota - count)
     answerRate(reply, policy, { left, reset, retryAfter: reset, isAllowed: count <= policy.quota })
@@ -51,19 +51,3 @@ export async function countOne(tx: Tx, { name, window }: RatePolicy, key: Buffer
 
 /** Addresses of people are not kept, only what tells them apart. */
 export const keyOfCounted = ([{ secret }]: SigningKeys, what: string): Buffer => createHmac('sha256', secret).update(what).digest()
-
-/** An IPv4 address as it is, of an IPv6 address its /64; of an IPv4 address written as IPv6, the IPv4 address. */
-export function networkOf(address: string): string {
-  if (!isIPv6(address)) return address
-  const [plain = ''] = address.split('%', 1)
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(plain)?.[1]
-  if (mapped) return mapped
-  const [head = '', tail] = plain.split('::')
-  const groups = (part: string) => part.split(':').filter(Boolean)
-  const [before, after] = [groups(head), groups(tail ?? '')]
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length)
-  return [...before, ...Array<string>(zeros).fill('0'), ...after]
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')
-}

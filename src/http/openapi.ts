@@ -1,7 +1,10 @@
 /** OpenAPI 3.1 from the schemas that validate, at `/openapi.json`, and a page to try it that needs no network, at `/docs`. */
+import { createHash } from 'node:crypto'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import { clientNetwork } from '../network/client-network.ts'
+import { answerRate, openBuckets, type RatePolicy } from './rate-limit.ts'
 
 /** Nothing from elsewhere, and no wish for https: on a home network the page is served over plain HTTP. */
 const DOCS_CSP =
@@ -16,7 +19,8 @@ Bodies are UTF-8; in JSON no name stands twice in an object. Text is kept as it 
 addresses (trimmed and lower-cased). It holds no U+0000 and no lone surrogate, and what is there to be seen, such as a name, is not white
 space alone. Lengths count code points. Numbers in a query are plain decimal integers.`
 
-export async function describeApi(app: FastifyInstance, version: string): Promise<void> {
+/** @param perMinute how many documents one address may fetch */
+export async function describeApi(app: FastifyInstance, version: string, perMinute: number): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -54,6 +58,45 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
       buildLocalReference: (schema, _base, _fragment, index) => (typeof schema.$id === 'string' ? schema.$id : `schema-${index}`),
     },
   })
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP, uiConfig: { validatorUrl: null } as never })
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  const document = openApiDocument(app)
+  // The page would make its own copies of the document anew for each request.
+  const sendDocument: onRequestHookHandler = (request, reply, done) => {
+    const { url } = request.routeOptions
+    if (url === '/docs/json') return void document.json(request, reply)
+    if (url === '/docs/yaml') return void document.yaml(request, reply)
+    done()
+  }
+  const policy: RatePolicy = { name: 'documents', quota: perMinute, window: 60 }
+  const take = openBuckets(policy)
+  await app.register(async function documents(scope) {
+    // The largest answers that anybody may ask for.
+    scope.addHook('onRequest', async (request, reply) => answerRate(reply, policy, take(clientNetwork(request.ip))))
+    await scope.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: DOCS_CSP,
+      uiConfig: { validatorUrl: null } as never,
+      uiHooks: { onRequest: sendDocument },
+    })
+    scope.get('/openapi.json', { schema: { hide: true } }, document.json)
+  })
+}
+
+/** The document in both forms, each serialised once and sent with its ETag. */
+function openApiDocument(app: FastifyInstance): Record<'json' | 'yaml', (request: FastifyRequest, reply: FastifyReply) => FastifyReply> {
+  const once = (type: string, write: () => string) => {
+    let written: { body: Buffer; etag: string } | undefined
+    return (request: FastifyRequest, reply: FastifyReply) => {
+      if (!written) {
+        const body = Buffer.from(write())
+        written = { body, etag: `"${createHash('sha256').update(body).digest('base64url')}"` }
+      }
+      reply.header('etag', written.etag).header('cache-control', 'no-cache')
+      if (request.headers['if-none-match'] === written.etag) return reply.code(304).send()
+      return reply.type(type).send(written.body)
+    }
+  }
+  return {
+    json: once('application/json; charset=utf-8', () => JSON.stringify(app.swagger())),
+    yaml: once('application/x-yaml', () => app.swagger({ yaml: true })),
+  }
 }

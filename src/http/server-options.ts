@@ -2,22 +2,18 @@
 import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
+import { createBoundedServer } from './connections.ts'
 import { logController } from './logging.ts'
 import { bareProblem, problem, sendProblem } from './problem.ts'
 
-export const serverOptions = ({ http, trustProxy }: Config): FastifyHttpOptions<Server> => ({
+export const serverOptions = (config: Config): FastifyHttpOptions<Server> => ({
   logController,
-  bodyLimit: http.bodyLimit,
-  requestTimeout: http.requestTimeoutMs,
-  connectionTimeout: http.idleTimeoutMs,
-  keepAliveTimeout: http.keepAliveTimeoutMs,
-  maxRequestsPerSocket: 1_000,
-  // A request that names no host is answered like any other that cannot be served (`answerForNode`), not by Node.
-  http: { headersTimeout: http.headersTimeoutMs, connectionsCheckingInterval: 1_000, requireHostHeader: false },
+  bodyLimit: config.http.bodyLimit,
+  serverFactory: (handle, { logger }) => createBoundedServer(handle, config, logger as FastifyBaseLogger),
   // Forwarded headers are a client's claim unless a proxy that is named here made them.
-  trustProxy: trustProxy.length > 0 ? trustProxy : false,
+  trustProxy: config.trustProxy.length > 0 ? config.trustProxy : false,
   genReqId: () => randomUUID(),
   requestIdHeader: false,
   routerOptions: { maxParamLength: 100, ignoreTrailingSlash: false },
