@@ -260,7 +260,8 @@ export async function buildApp({
     scope.addHook('onRequest', limitRouters)
     scope.setErrorHandler(answerProven(withSession))
     await scope.register(scanRoutes, { prefix: '/api/agent', asAgent, ...config.scans })
-    await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing, onlineMinutes })
+    const looksAtOnce = Math.max(1, Math.floor(config.database.poolSize / 2))
+    await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing, onlineMinutes, looksAtOnce })
   })
 
   return app

@@ -1,4 +1,5 @@
 /** One connection that listens, for as long as the process lives: wake-ups from other servers on the same database. */
+import type { Socket } from 'node:net'
 import pg from 'pg'
 
 export type Notifications = { close(): Promise<void> }
@@ -10,11 +11,22 @@ export type NotificationsOptions = {
   /** Something may have been missed: the connection was lost and is back. */
   onGap: () => void
   onError: (error: Error) => void
+  /** How often the connection is asked whether it lives, and how long an answer may take, milliseconds. */
+  heartbeat?: { everyMs: number; patienceMs: number }
 }
 
+/** A connection that a firewall forgot, or whose other end vanished, looks like one on which nothing happens. */
+export const DEFAULT_HEARTBEAT = { everyMs: 10_000, patienceMs: 5_000 }
 const RETRY_MS = { first: 100, last: 5_000 }
 
-export function listenForNotifications({ url, channel, onNotification, onGap, onError }: NotificationsOptions): Notifications {
+export function listenForNotifications({
+  url,
+  channel,
+  onNotification,
+  onGap,
+  onError,
+  heartbeat: { everyMs, patienceMs } = DEFAULT_HEARTBEAT,
+}: NotificationsOptions): Notifications {
   let isClosed = false
   let client: pg.Client | undefined
   let retry: NodeJS.Timeout | undefined
@@ -27,8 +39,11 @@ export function listenForNotifications({ url, channel, onNotification, onGap, on
       application_name: 'netpilot notifications',
       keepAlive: true,
       connectionTimeoutMillis: 5_000,
+      query_timeout: patienceMs,
     })
+    let beating: NodeJS.Timeout | undefined
     const lost = (error?: Error) => {
+      clearInterval(beating)
       if (client !== next && !isClosed && client !== undefined) return
       client = undefined
       if (isClosed || retry) return
@@ -47,12 +62,18 @@ export function listenForNotifications({ url, channel, onNotification, onGap, on
       client = next
       await next.query(`listen ${pg.escapeIdentifier(channel)}`)
       delay = RETRY_MS.first
+      beating = setInterval(() => {
+        next.query('select 1').catch((error: Error) => {
+          lost(error)
+          streamOf(next).destroy()
+        })
+      }, everyMs)
       onGap()
       if (await isPooled(next))
         onError(new Error('A pooler stands between, and in transaction mode it delivers none. Set DATABASE_URL_DIRECT.'))
     } catch (error) {
       lost(error as Error)
-      await next.end().catch(() => {})
+      streamOf(next).destroy()
     }
   }
 
@@ -61,10 +82,13 @@ export function listenForNotifications({ url, channel, onNotification, onGap, on
       isClosed = true
       clearTimeout(retry)
       await connecting
-      await client?.end().catch(() => {})
+      if (client) streamOf(client).destroy()
     },
   }
 }
+
+/** Destroyed rather than ended: an end waits for an answer, which may never come. */
+const streamOf = (client: pg.Client) => (client as unknown as { connection: { stream: Socket } }).connection.stream
 
 /** A pooler gives its clients process ids of its own. */
 async function isPooled(client: pg.Client): Promise<boolean> {

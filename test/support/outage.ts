@@ -9,6 +9,8 @@ export type DatabaseProxy = {
   cut(): Promise<void>
   /** Serves again, at the same address. */
   restore(): Promise<void>
+  /** What is open stays open and carries nothing any more, as when a firewall has forgotten it; new connections are served. */
+  freeze(): void
 }
 
 /** @param target host and port */
@@ -40,8 +42,11 @@ export async function openProxy(target: string): Promise<DatabaseProxy> {
     sockets.clear()
     await closed
   }
+  const freeze = () => {
+    for (const socket of sockets) socket.unpipe().pause()
+  }
   await restore()
-  return { address: `127.0.0.1:${port}`, cut, restore }
+  return { address: `127.0.0.1:${port}`, cut, restore, freeze }
 }
 
 /** @returns the database as seen through proxies, each way to it through its own */

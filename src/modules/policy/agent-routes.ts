@@ -1,9 +1,11 @@
 /** Delivery: the policy as JSON, as an nft script or as plain lines, at once or when it changes. */
+import { setTimeout } from 'node:timers/promises'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { AsAgent } from '../../auth/as-agent.ts'
-import { problem } from '../../http/problem.ts'
+import { limitJobs } from '../../auth/job-limit.ts'
+import { problem, toProblem } from '../../http/problem.ts'
 import { answers, pageOf } from '../../http/schemas.ts'
 import { listEntries } from '../access-lists/repository.ts'
 import { entrySchemas } from '../access-lists/schema.ts'
@@ -13,11 +15,21 @@ import type { PolicyDocument } from './document.ts'
 import { findPolicy } from './find-policy.ts'
 import { toNftScript } from './nft.ts'
 import { noteApplied } from './repository.ts'
-import { Applied, PartQuery, Policy, WaitQuery } from './schema.ts'
+import { Applied, MAX_WAIT_SECONDS, PartQuery, Policy, WaitQuery } from './schema.ts'
 import { toTextLines } from './text.ts'
 import type { PolicyWatch } from './watch.ts'
 
-export type PolicyAgentRoutesOptions = { asAgent: AsAgent; policyWatch: PolicyWatch; closing: AbortSignal; onlineMinutes: number }
+export type PolicyAgentRoutesOptions = {
+  asAgent: AsAgent
+  policyWatch: PolicyWatch
+  closing: AbortSignal
+  onlineMinutes: number
+  /** How many of those who wait may look at once: when all are woken, the rest of the connections are for everybody else. */
+  looksAtOnce: number
+}
+
+/** How long a waiter rests that found no connection, milliseconds: between the two, at random, so that they do not come back together. */
+const REST_MS = { least: 50, most: 500 }
 
 const FORMS = {
   'application/json': undefined,
@@ -28,9 +40,11 @@ type Form = keyof typeof FORMS
 
 export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptions> = async (
   app,
-  { asAgent, policyWatch, closing, onlineMinutes },
+  { asAgent, policyWatch, closing, onlineMinutes, looksAtOnce },
 ) => {
   const documented = { tags: ['agent'], security: [{ agent: [] }] }
+  // Each waiter has at most one look in the queue, and no longer than it waits.
+  const inTurn = limitJobs({ concurrency: looksAtOnce, queue: Number.POSITIVE_INFINITY, waitMs: MAX_WAIT_SECONDS * 1_000 })
 
   const look = (request: FastifyRequest) =>
     asAgent(
@@ -69,21 +83,46 @@ somebody's hand or by time, and is 304 when it does not.`,
 
   /** The first policy that the agent does not have, or the one it has when `deadline` passes or the server leaves. */
   async function changedPolicy(request: FastifyRequest, deadline: number): Promise<PolicyDocument> {
-    let policy = await look(request)
-    if (deadline <= Date.now() || !isKnown(request, policy)) return policy
+    if (deadline <= Date.now()) return look(request)
     const gone = new AbortController()
     request.raw.on('close', () => gone.abort())
+    const over = AbortSignal.any([gone.signal, closing])
+    let policy = await lookPatiently(request, deadline, over)
+    if (!isKnown(request, policy)) return policy
     const watching = policyWatch.watch(policy.routerId, gone.signal)
     try {
-      while (Date.now() < deadline && !closing.aborted && !gone.signal.aborted) {
+      while (Date.now() < deadline && !over.aborted) {
         // The first time too: what changed before the watch began is not slept through.
-        policy = await look(request)
+        policy = await lookPatiently(request, deadline, over, policy)
         if (!isKnown(request, policy)) break
         await watching.next(Math.min(deadline, nextTurn(policy)))
       }
       return policy
     } finally {
       watching.stop()
+    }
+  }
+
+  /**
+   * A look when its turn comes; while there is no connection to be had, again and again until `deadline`. Then it is the policy that was seen
+   * before, or the failure.
+   */
+  async function lookPatiently(
+    request: FastifyRequest,
+    deadline: number,
+    over: AbortSignal,
+    seen?: PolicyDocument,
+  ): Promise<PolicyDocument> {
+    for (;;) {
+      try {
+        return await inTurn(async () => (over.aborted && seen ? seen : look(request)))
+      } catch (error) {
+        if (toProblem(error).code !== 'unavailable') throw error
+        const rest = REST_MS.least + Math.random() * (REST_MS.most - REST_MS.least)
+        if (Date.now() + rest < deadline && !over.aborted) await setTimeout(rest, undefined, { signal: over }).catch(() => {})
+        else if (seen) return seen
+        else throw error
+      }
     }
   }
 

@@ -46,9 +46,10 @@ export const Policy = Type.Object(
 export const PolicyQuery = Strict({
   at: Type.Optional(Type.String({ format: 'date-time', maxLength: 40, description: 'Another moment than now' })),
 })
+export const MAX_WAIT_SECONDS = 60
 export const WaitQuery = Strict({
   wait: Type.Optional(
-    Type.Integer({ minimum: 0, maximum: 60, description: 'Seconds to wait for a revision other than that of If-None-Match' }),
+    Type.Integer({ minimum: 0, maximum: MAX_WAIT_SECONDS, description: 'Seconds to wait for a revision other than that of If-None-Match' }),
   ),
 })
 const { limit, offset } = pageQuery([])
