@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Installs the committed tree into an empty folder with the npm and the Node that the caller has (or the packages named in $@, such as
 # npm@10.8.2 or node@18), starts the server there as the README says, asks for its health, and stops it.
 set -eu
