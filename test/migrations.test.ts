@@ -1,4 +1,5 @@
 /** Up, down, up again; any number of runners at once; edited, half-written and missing files noticed. */
+import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -100,6 +101,39 @@ describe('migrations', () => {
       expect((await client.query('select from drizzle.migrations')).rowCount).toBe(0)
     })
     await rm(directory, { recursive: true })
+  })
+})
+
+/** Every file that databases may have by now, as `sha256sum *.sql` in drizzle/ prints it. A line is added with a migration, and then never changed. */
+const RELEASED = `
+dcbbc005118912988405170281c2812c3fe1eb814c50137480aa710cdad4fbea  0000_identity.down.sql
+e4c524f8fefb82bc012777107429ede53834dc37d306d45def7aba44d14e68e5  0000_identity.sql
+8584d6becfa88c4d6f189713187c2317d26b05e4ffa03cfd9cdbe7166de26eec  0001_tables.down.sql
+bcb2b3cb61b780579c1bacce1997594da1bb35271af249768f3d500787cc971b  0001_tables.sql
+4eab8651bdb204817b86dae648efeea110482229045c0becd4c0b75214d7dd37  0002_guards.down.sql
+76a08ea0644e45174ed62e867ff32d7717182669b8996a54ff9959a85366b966  0002_guards.sql
+b774020660ac3f590bd5f107f59cff797dad52c3b77284a504ecfd444674a53e  0003_seal.down.sql
+b5246ea226f326bd6841162a23445c7f3dce4ba44646cbe44af6961b5a359d7b  0003_seal.sql
+453df2d928599dfefbc1b299f5131853f7a668133980601f4581585c7225d79b  0004_accounts.down.sql
+483536d4c23f2b9f24ed5f4dd5495682ad08dab98a44a659e36b704b6bfe0dc4  0004_accounts.sql
+79d06d7fe33d03cab715e7e31aa45f088657a45ea133b2882ac621469fb7dbf8  0005_account_guards.down.sql
+72916be30e3e6866a33f499b2f2069d6be61fc95ee3f1f72a9b974acafb65da2  0005_account_guards.sql
+a8b4e55441f7f464c5bed8d5add2a769f4fc1be0ce10bf0c9fdd641c9dc53d5f  0006_audit_chains.down.sql
+ca40443174c934e01dc08f83b9d82f8dc14174dc2b7359e0549d8111757c3e1d  0006_audit_chains.sql
+`
+
+describe('a released migration', () => {
+  it('is never edited: a database that has it would take no later one', async () => {
+    const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+    const files = (await readMigrations()).flatMap(({ name, up, down }) => [
+      `${sha256(down)}  ${name}.down.sql`,
+      `${sha256(up)}  ${name}.sql`,
+    ])
+    const released = RELEASED.trim().split('\n')
+    const edited = released.filter((line) => !files.includes(line)).map((line) => line.split('  ')[1])
+    expect(edited, 'These files were released: restore them, and write a new migration for what is to change').toEqual([])
+    const added = files.filter((line) => !released.includes(line))
+    expect(added, 'These files are new: add their lines to RELEASED when they are done').toEqual([])
   })
 })
 
