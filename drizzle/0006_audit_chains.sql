@@ -1,16 +1,16 @@
--- A chain of the audit log whose head was lost begins anew, with an entry that says so.
+-- A chain of the audit log that lost its head begins anew, with an entry that says so.
 --
--- Undoing 0004_accounts drops the heads, salts and digests of the audit log, and keeps its entries. Applied again, the first act of an account
--- took sequence 1 once more, where an entry stood already: whatever the account did failed, signing in first of all. This migration runs on
--- every way forth, so it also repairs what a later way back takes.
+-- Undoing 0004_accounts drops the heads, salts and digests of the audit log, and keeps its entries. When it was applied again, the first act
+-- of each account took sequence 1, which an entry had already: whatever the account did failed, signing in first of all. This migration runs
+-- on every way forth, so it also repairs what a later way back takes.
 
--- For the repair below.
+-- For the repair below; taken back at the end.
 grant select (suspended_at), update (suspended_at) on users to netpilot_context;
 
 set local role netpilot_context;
 
--- A head stands behind the newest entry when entries that were kept too long ago are gone, so that sequence 1 was free.
--- Without a hash in its head, the next entry of a chain refers to none before it.
+-- The chains without a head, and those whose head is behind their newest entry: where the oldest entries had been purged, some acts found a
+-- free sequence. A head without a hash makes ctx.append_act write an entry that refers to none before it.
 insert into public.user_audit_heads as h (user_id, sequence)
   select a.user_id, max(a.sequence)
     from public.user_audit_log a left join public.user_audit_heads known on known.user_id = a.user_id
@@ -18,8 +18,8 @@ insert into public.user_audit_heads as h (user_id, sequence)
   having max(a.sequence) > coalesce(known.sequence, 0)
   on conflict (user_id) do update set sequence = excluded.sequence, hash = null where h.sequence < excluded.sequence;
 
--- 0004_accounts took suspended_at as well, and whom an administrator had deactivated could come back. The log knows who deactivated the
--- account; where it does not, an administrator decides.
+-- Undoing 0004_accounts drops suspended_at too, so whoever an administrator had deactivated could reactivate the account. The log tells who
+-- deactivated it. Where the log does not, an administrator decides.
 update public.users u set suspended_at = now()
   from public.user_audit_heads h
  where h.user_id = u.id and h.hash is null and not u.is_active and u.suspended_at is null
@@ -32,8 +32,7 @@ select ctx.append_act(h.user_id, 'system', null, 'restartAuditChain', null, null
   from public.user_audit_heads h
  where h.hash is null;
 
--- The newest beginning of each chain that has entries before it: ctx.append_act refers to none before it only at sequence 1, unless the owner
--- of these functions took the hash from the head.
+-- Where each chain last began anew, as long as there are entries before. Only the owner of these functions can take the hash from a head.
 create function ctx.audit_restarts() returns table (user_id uuid, sequence bigint, at timestamptz, entries_before bigint)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -48,8 +47,8 @@ begin
 end
 $$;
 
--- Links whose content was changed, whose predecessor is missing, or that are missing themselves; from where the chain began anew on. Of a
--- chain without a head, its newest link: the next act of the account would fail.
+-- From where a chain last began anew on: links whose content was changed, whose predecessor is missing, or that are missing themselves. And
+-- the newest link of a chain without a head, since the next act of the account would fail.
 create or replace function ctx.audit_gaps() returns table (user_id uuid, sequence bigint)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$

@@ -119,7 +119,7 @@ b5246ea226f326bd6841162a23445c7f3dce4ba44646cbe44af6961b5a359d7b  0003_seal.sql
 79d06d7fe33d03cab715e7e31aa45f088657a45ea133b2882ac621469fb7dbf8  0005_account_guards.down.sql
 72916be30e3e6866a33f499b2f2069d6be61fc95ee3f1f72a9b974acafb65da2  0005_account_guards.sql
 a8b4e55441f7f464c5bed8d5add2a769f4fc1be0ce10bf0c9fdd641c9dc53d5f  0006_audit_chains.down.sql
-ca40443174c934e01dc08f83b9d82f8dc14174dc2b7359e0549d8111757c3e1d  0006_audit_chains.sql
+b1b79399bac02e64328fbcea8ba8d28548b245680b6313d30195665ad9399fd9  0006_audit_chains.sql
 `
 
 describe('a released migration', () => {

@@ -1,4 +1,4 @@
-/** An update that is taken back and applied again, with accounts in the database: nobody is kept out, and the audit log says what it lost. */
+/** An update that is taken back and applied again, with accounts in the database: nobody is kept out, and the log says what it lost. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -38,8 +38,10 @@ const rowsOf = <Row extends pg.QueryResultRow>({ adminUrl }: TestDatabase, text:
   asAdmin(adminUrl, async (client) => (await client.query<Row>(text, values)).rows)
 
 async function copyHome(name: string): Promise<TestDatabase> {
-  const database = await separateDatabase(main, name, basename(home.database.adminUrl))
-  // Who may connect is not copied.
+  const original = basename(home.database.adminUrl)
+  // Nobody may be connected to what is copied, and who may connect is not copied.
+  await rowsOf(main, 'select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [original])
+  const database = await separateDatabase(main, name, original)
   await setUp(database)
   return database
 }
@@ -203,6 +205,8 @@ describe('an audit log', () => {
     }
     const [whole, partlyPurged, fresh] = [randomUUID(), randomUUID(), randomUUID()]
     for (const id of [whole, partlyPurged]) await acts(database, id, 4)
+    for (const id of [whole, fresh])
+      await rowsOf(database, 'insert into users (id, email, is_active) values ($1, $2, false)', [id, `${id}@example.com`])
     await rowsOf(database, 'delete from user_audit_log where user_id = $1 and sequence < 3', [partlyPurged])
     await migrateBack('0003_seal', optionsOf(database))
     await migrate({ ...optionsOf(database), directory })
@@ -220,6 +224,9 @@ describe('an audit log', () => {
     expect(await restartsOf(database, whole)).toEqual([{ sequence: 5, before: 4 }])
     expect(await restartsOf(database, partlyPurged)).toEqual([{ sequence: 5, before: 4 }])
     expect(await restartsOf(database, fresh)).toEqual([])
+    // Who deactivated them is not known; of the second, nothing was lost.
+    const suspended = 'select id from users where suspended_at is not null and id = any($1)'
+    expect(await rowsOf(database, suspended, [[whole, fresh]])).toEqual([{ id: whole }])
     await whileServing(database, async (world, server) => {
       await expectAllAsBefore(world, database, home.people)
       const { ada } = home.people

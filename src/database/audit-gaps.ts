@@ -7,8 +7,8 @@ import type { Section } from './self-check.ts'
 const NAMED = 20
 
 /**
- * Whether the chain of each person's audit log is whole, from its oldest entry to its head: every entry is read. A chain that began anew after a
- * migration was undone is read from there on, and named: what stands before could be anything.
+ * Whether the chain of each person's audit log is whole, from its oldest entry to its head: every entry is read. A chain that began anew,
+ * after a migration was undone, is whole from there on, and is named.
  * @param client as the migrator, not in a transaction; only members of the context role may ask
  */
 export async function checkAuditLog(client: Queryable, roles: Record<RoleName, string>): Promise<Section> {
@@ -25,13 +25,13 @@ export async function checkAuditLog(client: Queryable, roles: Record<RoleName, s
   const broken = gaps.map(({ user_id, sequence }) => `the log of the user ${user_id} is broken at entry ${sequence}`)
   const begunAnew = restarts.map(
     ({ user_id, sequence, at, entries_before }) =>
-      `the log of the user ${user_id} begins anew at entry ${sequence}, of ${at.toISOString()}: it cannot be told whether what stands before (entries: ${entries_before}) was changed`,
+      `the log of the user ${user_id} begins anew at entry ${sequence}, of ${at.toISOString()}: what stands before it cannot be verified (entries: ${entries_before})`,
   )
   return {
     name: 'audit',
     promise: 'has an audit log without a gap, in which nothing was changed',
     remedy:
-      'Compare with a backup what stood there. A log is broken where somebody with the rights of the owner, or past the server, wrote to it; it begins anew where "npm run migrate" came after "--back-to", and if that was not so, somebody wrote to it, too.',
+      'Compare with a backup what stood there. A log is broken when somebody wrote to it with the rights of the owner, or past the server. It begins anew when "npm run migrate" follows "--back-to"; if that was not done at the time, somebody wrote to it, too.',
     lookedAt: entries[0]?.count ?? 0,
     findings: [...named(broken, false), ...named(begunAnew, true)],
   }
