@@ -87,6 +87,25 @@ describe('migrations', () => {
     expect(await refusalsOf(database)).toMatch(/migrations: .*\n {2}- applied in another version: 0000_identity\n/)
   })
 
+  it('try again when they and somebody else wait for each other', async () => {
+    const own = await separateDatabase(main, 'deadlock')
+    await setUpDatabase({ adminUrl: own.adminUrl, rolePrefix: own.rolePrefix, passwords: {} })
+    const directory = await mkdtemp(join(tmpdir(), 'netpilot-migrations-'))
+    await writeFile(join(directory, '0000_both.sql'), 'lock table first; lock table second;')
+    await writeFile(join(directory, '0000_both.down.sql'), '')
+    await asAdmin(own.adminUrl, async (client) => {
+      const { owner } = roleNames(own.rolePrefix)
+      for (const table of ['first', 'second']) await client.query(`create table ${table} (); alter table ${table} owner to ${owner}`)
+      // The migration is the one that gives up.
+      await client.query(`set deadlock_timeout = '1min'; begin; lock table second`)
+      const migrated = migrate({ url: loginUrl(own, 'migrator'), rolePrefix: own.rolePrefix, directory })
+      while ((await client.query(`select from pg_locks where relation = 'second'::regclass and not granted`)).rowCount !== 1);
+      await client.query('lock table first; commit')
+      expect(await migrated).toEqual(['0000_both'])
+    })
+    await rm(directory, { recursive: true })
+  })
+
   it('leave nothing of a file that fails, and are not read without a way back', async () => {
     const own = await separateDatabase(main, 'failing')
     await setUpDatabase({ adminUrl: own.adminUrl, rolePrefix: own.rolePrefix, passwords: {} })
