@@ -177,6 +177,17 @@ describe('a database with a fault', () => {
     await plant(`delete from user_audit_log where user_id = '${somebody}'; delete from user_audit_heads where user_id = '${somebody}'`)
   })
 
+  it('is not one where a log begins anew after a migration was undone: the doctor tells whose and since when, and exits with 2', async () => {
+    const somebody = '5b0e7c1d-98f2-4c3a-8d67-0a1b2c3d4e5f'
+    const act = `select ctx.append_act('${somebody}', 'user', '${somebody}', 'user.login', null, null, 'success', null, null);`
+    await plant(`${act.repeat(3)} update user_audit_heads set hash = null where user_id = '${somebody}'; ${act}`)
+    const { code, output } = await doctor(environment(database))
+    expect(code).toBe(2)
+    expect(output).toMatch(/audit +4 {2}1 to know of/)
+    expect(output).toMatch(new RegExp(`the log of the user ${somebody} begins anew at entry 4, of \\d{4}-.*Z: .*\\(entries: 3\\)`))
+    await plant(`delete from user_audit_log where user_id = '${somebody}'; delete from user_audit_heads where user_id = '${somebody}'`)
+  })
+
   it('is told from a configuration with one: what is missing, what is too short, whom a string names, and where it leads', async () => {
     const { JWT_SECRET: _, DATABASE_ADMIN_URL: __, ...partial } = environment(database)
     const wrong = new URL(loginUrl(database, 'auth'))

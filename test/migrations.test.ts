@@ -1,4 +1,5 @@
 /** Up, down, up again; any number of runners at once; edited, half-written and missing files noticed. */
+import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -86,6 +87,25 @@ describe('migrations', () => {
     expect(await refusalsOf(database)).toMatch(/migrations: .*\n {2}- applied in another version: 0000_identity\n/)
   })
 
+  it('try again when they and somebody else wait for each other', async () => {
+    const own = await separateDatabase(main, 'deadlock')
+    await setUpDatabase({ adminUrl: own.adminUrl, rolePrefix: own.rolePrefix, passwords: {} })
+    const directory = await mkdtemp(join(tmpdir(), 'netpilot-migrations-'))
+    await writeFile(join(directory, '0000_both.sql'), 'lock table first; lock table second;')
+    await writeFile(join(directory, '0000_both.down.sql'), '')
+    await asAdmin(own.adminUrl, async (client) => {
+      const { owner } = roleNames(own.rolePrefix)
+      for (const table of ['first', 'second']) await client.query(`create table ${table} (); alter table ${table} owner to ${owner}`)
+      // The migration is the one that gives up.
+      await client.query(`set deadlock_timeout = '1min'; begin; lock table second`)
+      const migrated = migrate({ url: loginUrl(own, 'migrator'), rolePrefix: own.rolePrefix, directory })
+      while ((await client.query(`select from pg_locks where relation = 'second'::regclass and not granted`)).rowCount !== 1);
+      await client.query('lock table first; commit')
+      expect(await migrated).toEqual(['0000_both'])
+    })
+    await rm(directory, { recursive: true })
+  })
+
   it('leave nothing of a file that fails, and are not read without a way back', async () => {
     const own = await separateDatabase(main, 'failing')
     await setUpDatabase({ adminUrl: own.adminUrl, rolePrefix: own.rolePrefix, passwords: {} })
@@ -100,6 +120,39 @@ describe('migrations', () => {
       expect((await client.query('select from drizzle.migrations')).rowCount).toBe(0)
     })
     await rm(directory, { recursive: true })
+  })
+})
+
+/** Every file that databases may have by now, as `sha256sum *.sql` in drizzle/ prints it. A line is added with a migration, and then never changed. */
+const RELEASED = `
+dcbbc005118912988405170281c2812c3fe1eb814c50137480aa710cdad4fbea  0000_identity.down.sql
+e4c524f8fefb82bc012777107429ede53834dc37d306d45def7aba44d14e68e5  0000_identity.sql
+8584d6becfa88c4d6f189713187c2317d26b05e4ffa03cfd9cdbe7166de26eec  0001_tables.down.sql
+bcb2b3cb61b780579c1bacce1997594da1bb35271af249768f3d500787cc971b  0001_tables.sql
+4eab8651bdb204817b86dae648efeea110482229045c0becd4c0b75214d7dd37  0002_guards.down.sql
+76a08ea0644e45174ed62e867ff32d7717182669b8996a54ff9959a85366b966  0002_guards.sql
+b774020660ac3f590bd5f107f59cff797dad52c3b77284a504ecfd444674a53e  0003_seal.down.sql
+b5246ea226f326bd6841162a23445c7f3dce4ba44646cbe44af6961b5a359d7b  0003_seal.sql
+453df2d928599dfefbc1b299f5131853f7a668133980601f4581585c7225d79b  0004_accounts.down.sql
+483536d4c23f2b9f24ed5f4dd5495682ad08dab98a44a659e36b704b6bfe0dc4  0004_accounts.sql
+79d06d7fe33d03cab715e7e31aa45f088657a45ea133b2882ac621469fb7dbf8  0005_account_guards.down.sql
+72916be30e3e6866a33f499b2f2069d6be61fc95ee3f1f72a9b974acafb65da2  0005_account_guards.sql
+a8b4e55441f7f464c5bed8d5add2a769f4fc1be0ce10bf0c9fdd641c9dc53d5f  0006_audit_chains.down.sql
+b1b79399bac02e64328fbcea8ba8d28548b245680b6313d30195665ad9399fd9  0006_audit_chains.sql
+`
+
+describe('a released migration', () => {
+  it('is never edited: a database that has it would take no later one', async () => {
+    const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+    const files = (await readMigrations()).flatMap(({ name, up, down }) => [
+      `${sha256(down)}  ${name}.down.sql`,
+      `${sha256(up)}  ${name}.sql`,
+    ])
+    const released = RELEASED.trim().split('\n')
+    const edited = released.filter((line) => !files.includes(line)).map((line) => line.split('  ')[1])
+    expect(edited, 'These files were released: restore them, and write a new migration for what is to change').toEqual([])
+    const added = files.filter((line) => !released.includes(line))
+    expect(added, 'These files are new: add their lines to RELEASED when they are done').toEqual([])
   })
 })
 

@@ -19,6 +19,8 @@ const DIRECTORY = fileURLToPath(new URL('../../drizzle', import.meta.url))
 const LOCK = 7_265_713
 /** A migration that waits longer than `lock_timeout` for a table gives way to requests and tries again, this often. */
 const LOCK_ATTEMPTS = 10
+/** It waited too long, or it and another (autovacuum, say) waited for each other. */
+const LOCK_FAILURES = ['55P03', '40P01']
 
 /** The migrations of a directory, in the order in which they apply. @throws when one has no way back */
 export async function readMigrations(directory: string = DIRECTORY): Promise<Migration[]> {
@@ -141,7 +143,7 @@ async function inTransaction(
     } catch (error) {
       await client.query('rollback')
       const { code, message } = error as pg.DatabaseError
-      if (code === '55P03' && attempt < LOCK_ATTEMPTS) continue
+      if (LOCK_FAILURES.includes(code ?? '') && attempt < LOCK_ATTEMPTS) continue
       throw new Error(`${what} failed and was rolled back: ${message}`, { cause: error })
     }
   }

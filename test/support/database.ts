@@ -83,9 +83,9 @@ export const loginUrl = ({ adminUrl, rolePrefix, password }: TestDatabase, role:
 export const servingUrl = (database: TestDatabase, role: RoleName) =>
   urlOf(loginUrl(database, role), { ...(database.pooler && { host: database.pooler }) })
 
-/** A database of its own for a test that changes the schema or stops connections; dropped with the run. */
-export async function separateDatabase(main: TestDatabase, name: string): Promise<TestDatabase> {
-  await asAdmin(main.adminUrl, (client) => client.query(`create database ${main.rolePrefix}${name}`))
+/** A database of its own for a test that changes the schema or stops connections; dropped with the run. Empty, or a copy of another one. */
+export async function separateDatabase(main: TestDatabase, name: string, template = 'template1'): Promise<TestDatabase> {
+  await asAdmin(main.adminUrl, (client) => client.query(`create database ${main.rolePrefix}${name} template ${template}`))
   return { ...main, adminUrl: urlOf(main.adminUrl, { database: main.rolePrefix + name }) }
 }
 

@@ -127,6 +127,7 @@ export const FUNCTIONS = [
   'ctx.applied_migrations() stable for server',
   'ctx.assume(text,uuid,text,uuid,text[],uuid) volatile for nobody',
   'ctx.audit_gaps() stable for nobody',
+  'ctx.audit_restarts() stable for nobody',
   'ctx.begin_admin_context(uuid,uuid) volatile for admin',
   'ctx.begin_agent_context(uuid,text,bytea) volatile for server',
   'ctx.begin_context(uuid,uuid) volatile for auth server',
