@@ -66,8 +66,10 @@ export function openLockout({ keys: [{ secret }], failures, seconds }: LockoutOp
       await tx.query({
         name: 'give guess back',
         // Those who guessed since have moved `last_failed_at` on. For so many seconds after a guess no new count can have begun by itself.
-        text: `update sign_in_attempts set failures = failures - 1, locked_until = null
-          where key = $1 and last_failed_at >= $2::timestamptz and $2::timestamptz > now() - make_interval(secs => $3::int)`,
+        // Inserting waits for a count whose COMMIT is still under way on a connection that was lost; updating would not find it.
+        text: `insert into sign_in_attempts as a (key, failures, last_failed_at) values ($1, 0, $2::timestamptz)
+          on conflict (key) do update set failures = a.failures - 1, locked_until = null
+            where a.last_failed_at >= $2::timestamptz and $2::timestamptz > now() - make_interval(secs => $3::int)`,
         values: [key, at, seconds],
       })
       await tx.query({ name: 'forget no guesses', text: 'delete from sign_in_attempts where key = $1 and failures <= 0', values: [key] })
