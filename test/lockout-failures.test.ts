@@ -29,7 +29,7 @@ const through = (host: string): TestDatabase => {
 }
 const nobodyListens = { listen: () => ({ close: async () => {} }) }
 /** bcrypt one at a time, and one more that waits for a tenth of a second. */
-const NARROW = { BCRYPT_CONCURRENCY: '1', BCRYPT_QUEUE: '1', BCRYPT_WAIT_MS: '100', DATABASE_ACQUIRE_TIMEOUT_MS: '500' }
+const NARROW = { BCRYPT_CONCURRENCY: '1', BCRYPT_QUEUE: '1', BCRYPT_WAIT_MS: '100' }
 
 /** Raises what a full disk raises, when new login sessions begin, or guesses are forgotten. */
 const FULL_DISK = `
@@ -423,10 +423,10 @@ describe('giving a guess back', () => {
     }
   }
 
-  /** Somebody of a server whose database goes away, once all five of their guesses at once are counted. */
+  /** Somebody whom one failed guess locks out, on a server whose database goes away once that is counted. */
   async function leftAlone() {
     const outage = await openProxy(new URL(database.adminUrl).host)
-    const away = await openServer({ DATABASE_ACQUIRE_TIMEOUT_MS: '500' }, through(outage.address), nobodyListens)
+    const away = await openServer({ LOCKOUT_FAILURES: '1' }, through(outage.address), nobodyListens)
     onTestFinished(async () => {
       await away.close()
       await outage.cut()
@@ -434,13 +434,12 @@ describe('giving a guess back', () => {
     const there = worldOf(away)
     const ada = await there.person()
     const compare = spyOnCompare().mockImplementation(async (password, stored) => {
-      await expect.poll(() => guesses(`login ${ada.email}`, away)).toEqual([{ failures: 5, isLocked: true }])
       await outage.cut()
       return really(password, stored)
     })
     const signIn = () => login(ada, ada.password, there)
-    expectFailures(await Promise.all(Array.from({ length: 5 }, signIn)))
-    expect(await guesses(`login ${ada.email}`, away)).toEqual([{ failures: 5, isLocked: true }])
+    expectFailures([await signIn()])
+    expect(await guesses(`login ${ada.email}`, away)).toEqual([{ failures: 1, isLocked: true }])
     compare.mockRestore()
     return { away, outage, signIn }
   }
@@ -463,6 +462,25 @@ describe('giving a guess back', () => {
     await wrong(ada)
     await fail()
     expect(await guessesAt(ada)).toEqual([{ failures: 1, isLocked: false }])
+  })
+
+  it('is done before the failure is answered, so that the next guess may go to another server', async () => {
+    const ada = await wide.person()
+    const locker = new pg.Client({ connectionString: database.adminUrl })
+    await locker.connect()
+    onTestFinished(() => locker.end())
+    spyOnCompare().mockImplementationOnce(async () => {
+      await locker.query('begin')
+      await locker.query('select from sign_in_attempts for update')
+      throw new Error('no memory')
+    })
+    let isFree = false
+    const wasFree = login(ada, ada.password, wide).then(() => isFree)
+    await expect.poll(() => sql('select 1 from pg_locks where not granted and pg_blocking_pids(pid) <> array[]::int[]')).not.toEqual([])
+    isFree = true
+    await locker.query('commit')
+    expect(await wasFree).toBe(true)
+    expect(await guessesAt(ada)).toEqual([])
   })
 
   it('takes nothing when all were forgotten meanwhile', async () => {

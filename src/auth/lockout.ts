@@ -20,8 +20,9 @@ export type Lockout = {
   /** A guess was right, or there is another password to guess at: all are forgotten. */
   clear(tx: Tx, ...guesses: Guess[]): Promise<void>
   /**
-   * A guess was not found wrong: it counts no more, and a lockout that was only reached with it ends. Nothing is given back once the guess is
-   * forgotten anyway: then what is counted there is of others.
+   * A guess was not found wrong: it counts no more, and a lockout that was only reached with it ends. Nothing is given back when its time has
+   * passed. When a right guess meanwhile made all forgotten, one that was counted since may be given back instead: so for each right guess there
+   * may be as many more as were under way.
    */
   giveBack(tx: Tx, guess: Guess, counted: Counted): Promise<void>
   limits: { failures: number; seconds: number }
