@@ -25,6 +25,7 @@ import { openLockout } from './auth/lockout.ts'
 import { changeEmailRoutes, mailboxRoutes } from './auth/mailbox-routes.ts'
 import { openOwnerMail } from './auth/owner-mail.ts'
 import { openOwnerProof } from './auth/owner-proof.ts'
+import { openPasswordGuesses } from './auth/password-guess.ts'
 import { openPasswordProof } from './auth/password-proof.ts'
 import { passwordRequirementRoutes, passwordRoutes } from './auth/password-routes.ts'
 import { openPasswordRules } from './auth/password-rules.ts'
@@ -124,8 +125,9 @@ export async function buildApp({
   const mailer =
     givenMailer ?? openMailer({ ...config.mail, outbox: join(config.dataDir, 'outbox'), log: app.log, closeMs: config.shutdown.drainMs })
   const ownerMail = openOwnerMail({ mailer, appUrl: config.mail.appUrl, keys: keyring.addresses })
-  const proveOwner = openOwnerProof({ withSession, passwords, lockout, ownerMail, verifyGoogle })
-  const provePassword = openPasswordProof({ withSession, passwords, lockout, later, ownerMail })
+  const guessPassword = openPasswordGuesses({ withSession, passwords, lockout, later })
+  const proveOwner = openOwnerProof({ withSession, guessPassword, lockout, ownerMail, verifyGoogle })
+  const provePassword = openPasswordProof({ withSession, passwords, guessPassword, lockout, later, ownerMail })
   const stopHousekeeping = keepHouse({
     withSession,
     auditDays: config.auditRetentionDays,
@@ -156,7 +158,7 @@ export async function buildApp({
   app.addHook('onClose', async () => stopHousekeeping())
   app.addHook(
     'onClose',
-    async () => void (await Promise.all([lastUse.stop(), later.settled().then(() => mailer.close()), notifications?.close()])),
+    async () => void (await Promise.all([lastUse.stop(), later.close().then(() => mailer.close()), notifications?.close()])),
   )
   await app.register(helmet, {
     contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false },
@@ -192,9 +194,9 @@ export async function buildApp({
       ownerMail,
       emailVerification,
     })
-    await scope.register(mailboxRoutes, { prefix: '/api/auth', withSession, passwords, passwordRules, ownerMail, later })
+    await scope.register(mailboxRoutes, { prefix: '/api/auth', withSession, passwords, passwordRules, lockout, ownerMail, later })
     await scope.register(reactivateRoutes, { prefix: '/api/users', withSession, signIn, provePassword, verifyGoogle })
-    await scope.register(googleSignInRoutes, { prefix: '/api/auth', withSession, google, signIn })
+    await scope.register(googleSignInRoutes, { prefix: '/api/auth', withSession, google, signIn, ownerMail })
     await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor, ownerMail })
   })
   await app.register(passwordRequirementRoutes, { prefix: '/api/auth', passwordRules })
@@ -211,7 +213,7 @@ export async function buildApp({
     await scope.register(secondFactorRoutes, { prefix: '/api/auth', withSession, secondFactor, proveOwner, ownerMail })
     await scope.register(changeEmailRoutes, { prefix: '/api/users', withSession, proveOwner, ownerMail })
     await scope.register(accountRoutes, { prefix: '/api/users', withSession, proveOwner, refreshCookie, ownerMail })
-    await scope.register(passwordRoutes, { prefix: '/api/users', withSession, passwords, passwordRules, proveOwner, ownerMail })
+    await scope.register(passwordRoutes, { prefix: '/api/users', withSession, passwords, passwordRules, proveOwner, lockout, ownerMail })
     await scope.register(keyRoutes, { prefix: '/api/routers', withSession, holder: 'router', routerExists })
     await scope.register(ownAuditRoutes, { prefix: '/api/users', withSession })
     await scope.register(keyRoutes, { prefix: '/api/users', withSession, holder: 'person', routerExists })

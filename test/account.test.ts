@@ -84,6 +84,13 @@ describe('a deactivated account', () => {
     expectProblem(await ada.call('GET', '/api/auth/me'), 401, 'unauthenticated')
   })
 
+  it('comes back to all who prove themselves at once', async () => {
+    const ada = await world.person()
+    await deactivate(ada)
+    const answers = await Promise.all(Array.from({ length: 4 }, () => reactivate(ada, ada.password)))
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200])
+  })
+
   it('stays so for its owner when an administrator did it', async () => {
     const [ada, root] = [await world.person(), await world.administrator()]
     await root.call('PATCH', `/api/admin/users/${ada.id}`, { body: { isActive: false } })

@@ -195,6 +195,8 @@ describe('changing a password', () => {
     await Promise.all(Array.from({ length: 10 }, () => login(ada, 'not the password')))
     expectProblem(await login(ada, ada.password), 429, 'locked-out')
     expect((await change(ada)).statusCode).toBe(204)
+    // And ends what they have closed: that was of the old password.
+    expect((await login(ada, NEW)).statusCode).toBe(200)
   })
 
   it('voids what was sent by mail before: tokens are of the password that was, T25', async () => {

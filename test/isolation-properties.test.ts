@@ -61,13 +61,13 @@ afterAll(async () => {
 })
 
 function ask(
-  { app }: TestServer,
+  server: TestServer,
   { person, router, staleToken }: Member,
   operation: Step['operation'],
   name: string,
   other: Member,
 ): Promise<Answer> {
-  const { send } = worldOf({ app })
+  const { send } = worldOf(server)
   const as = (token: string, method: 'GET' | 'POST' | 'PATCH' | 'PUT', url: string, body?: object) =>
     send(method, url, { headers: { authorization: `Bearer ${token}` }, ...(body && { body }) })
   const me = person.accessToken

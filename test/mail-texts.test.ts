@@ -26,6 +26,7 @@ const everyLetter = (appUrl: string | undefined): Letter[] => {
     texts.accountLocked({ ...occasion, failures: 5, seconds: 300 }),
     texts.passwordGuessed({ ...occasion, failures: 5, seconds: 300 }),
     texts.passwordChanged(occasion),
+    texts.accountClaimed({ ...occasion, password: true, loginSessions: 2, personalKeys: true }),
     texts.registrationAttempted(occasion),
     texts.secondFactorOn(occasion),
     texts.secondFactorOff(occasion),
@@ -86,6 +87,27 @@ describe('every mail', () => {
 
   it.each(cases.filter(([kind]) => !withTokens.includes(kind)))('tells when and from where: %s, %s', (_kind, _how, { text }) => {
     expect(text).toContain('\nWhen: 2 January 2026 at 23:04 UTC\nNetwork address: 2001:db8::1\n')
+  })
+
+  it.each([
+    [{}, undefined],
+    [{ password: false, loginSessions: 0, google: false, personalKeys: false }, undefined],
+    [{ loginSessions: 1 }, 'Removed with that: 1 login session.'],
+    [{ loginSessions: 3, google: true }, 'Removed with that: 3 login sessions and the link to a Google account.'],
+    [
+      { password: true, loginSessions: 3, personalKeys: true },
+      'Removed with that: the password, 3 login sessions, and every personal key for scripts.',
+    ],
+  ])('about something that was taken away says what was, and nothing where nothing was: %j', (removed, words) => {
+    const said = texts
+      .accountClaimed({ at, ...removed })
+      .text.replaceAll('\n', ' ')
+      .match(/Removed with that: [^.]*\./)
+    expect(said?.[0]).toBe(words)
+  })
+
+  it('about a changed password does not say that the password was taken away', () => {
+    expect(texts.passwordChanged({ at, password: true }).text).not.toContain('Removed')
   })
 
   it('tells nothing of where when that is not known', () => {

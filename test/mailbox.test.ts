@@ -138,14 +138,32 @@ describe('a lost password', () => {
     expect((await reset(token)).statusCode).toBe(204)
   })
 
-  it('does not unlock what guesses have locked, nor is it kept from being replaced by that, T19 T25', async () => {
+  it('is replaced although guesses have locked it, and the new one signs in at once: that lockout was of the old one, T19 T25', async () => {
     const ada = await world.person()
-    for (let n = 0; n < 5; n += 1) await login(ada.email, 'wrong')
+    const lockBoth = async () => {
+      for (let n = 0; n < 5; n += 1) await login(ada.email, 'wrong')
+      for (let n = 0; n < 5; n += 1) await ada.call('POST', '/api/users/deactivate', { body: { password: 'wrong' } })
+    }
+    await lockBoth()
     expectProblem(await login(ada.email, ada.password), 429, 'locked-out')
-    expect((await mailsTo(ada.email)).at(-1)).toMatchObject({ kind: 'account-locked' })
+    expectProblem(await ada.call('POST', '/api/users/deactivate', { body: { password: ada.password } }), 429, 'locked-out')
+    const told = (await mailsTo(ada.email)).find(({ kind }) => kind === 'account-locked')
+    expect(told?.text.replaceAll('\n', ' ')).toContain('choose a new password: then you can sign in at once')
+    expect((await reset(await resetTokenOf(ada), 'an entirely new password')).statusCode).toBe(204)
+    const back = await login(ada.email, 'an entirely new password')
+    expect(back.statusCode).toBe(200)
+    const headers = { authorization: `Bearer ${back.json().accessToken}` }
+    const body = { password: 'an entirely new password' }
+    expect((await world.send('POST', '/api/users/deactivate', { body, headers })).statusCode).toBe(204)
+  })
+
+  it('leaves the lockout of its address alone when the token is not good, T19 T25', async () => {
+    const ada = await world.person()
     const token = await resetTokenOf(ada)
-    expect((await reset(token, 'an entirely new password')).statusCode).toBe(204)
-    expectProblem(await login(ada.email, 'an entirely new password'), 429, 'locked-out')
+    for (let n = 0; n < 5; n += 1) await login(ada.email, 'wrong')
+    expectProblem(await reset(`${token.slice(0, -1)}0`), 400, 'invalid-token')
+    expectProblem(await reset(token, 'short'), 400, 'invalid-request')
+    expectProblem(await login(ada.email, ada.password), 429, 'locked-out')
   })
 
   it('never has its link built from what a request says about the host, T25', async () => {
@@ -264,6 +282,8 @@ describe('an invitation', () => {
     expect(answer.statusCode).toBe(201)
     expect(answer.json()).toMatchObject({ email, fullName: 'Bob', role: 'user', hasPassword: false, emailVerified: false })
     expect(answer.body).not.toMatch(TOKEN)
+    // Somebody who knows of the invitation keeps nobody out by it.
+    for (let n = 0; n < 5; n += 1) await login(email, 'wrong')
     expect((await reset(await lastToken(email, 'invitation'), 'an entirely new password')).statusCode).toBe(204)
     expect((await login(email, 'an entirely new password')).json().user).toMatchObject({ id: answer.json().id, emailVerified: true })
     expectProblem(await root.call('POST', '/api/admin/users', { body: { email } }), 409, 'email-taken')

@@ -1,12 +1,12 @@
 /** The second factor: switching it on and off, signing in with it, and guessing at it. */
 import { createHmac, randomBytes, randomUUID } from 'node:crypto'
-import { type TOTP, URI } from 'otpauth'
 import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { openKeyring } from '../src/auth/keyring.ts'
 import { makeSingleUseToken } from '../src/auth/single-use-token.ts'
 import { asAdmin } from './support/database.ts'
 import { googleAccount, startGoogle } from './support/google.ts'
 import { comparable, expectProblem } from './support/problems.ts'
+import { appOf, codeOf, confirm, enrolledIn, FACTOR_PATH, letTimePass, setUp, wrongCodeOf } from './support/second-factor.ts'
 import { type Answer, openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
 
 let world: World
@@ -14,52 +14,24 @@ beforeAll(async () => {
   world = await sharedWorld()
 })
 
-const PATH = '/api/auth/second-factor'
-const STEP_MS = 30_000
+const PATH = FACTOR_PATH
 
 const login = ({ email, password }: Person, { send } = world) => send('POST', '/api/auth/login', { body: { email, password } })
 const challengeFor = async (who: Person, at = world) => expectProblem(await login(who, at), 401, 'second-factor-required').challenge ?? ''
 const answer = (challenge: string, code: string, { send } = world) => send('POST', PATH, { body: { challenge, code } })
 const signIn = async (who: Person, code: string, at = world) => answer(await challengeFor(who, at), code, at)
 const status = async (who: Person) => (await who.call('GET', PATH)).json()
-const setUp = (who: Person, proof: object = { password: who.password }) => who.call('POST', `${PATH}/setup`, { body: proof })
-const confirm = (who: Person, code: string) => who.call('POST', `${PATH}/confirm`, { body: { code } })
 const renew = (who: Person, code: string) => who.call('POST', `${PATH}/recovery-codes`, { body: { code } })
 const disable = (who: Person, code: string, proof: object = { password: who.password }) =>
   who.call('POST', `${PATH}/disable`, { body: { ...proof, code } })
 const statuses = (answers: Answer[]) => answers.map(({ statusCode }) => statusCode).sort()
 const sessionsOf = async ({ id }: Person) => (await rowsOf('select 1 from user_login_sessions where user_id = $1', [id])).length
 
-const appOf = (uri: string) => URI.parse(uri) as TOTP
-/** The code of `steps` from now. */
-const codeOf = (app: TOTP, steps = 0) => app.generate({ timestamp: Date.now() + steps * STEP_MS })
-/** Six digits that the app shows neither now nor soon, nor did before. */
-function wrongCodeOf(app: TOTP): string {
-  const codes = [-3, -2, -1, 0, 1, 2, 3].map((steps) => codeOf(app, steps))
-  return ['000000', '111111', '222222', '333333', '444444', '555555', '666666', '777777'].find((code) => !codes.includes(code)) ?? ''
-}
-/** As if the last code had been accepted five minutes ago. */
-const letTimePass = ({ id }: Pick<Person, 'id'>) =>
-  rowsOf('update user_credentials set totp_last_step = totp_last_step - 10 where user_id = $1', [id])
-
-type Enrolled = Person & { app: TOTP; recoveryCodes: string[] /** A code that was not used yet. */; code(): Promise<string> }
-
-/** Somebody with the second factor switched on. */
-async function enrolled(at = world): Promise<Enrolled> {
-  const who = await at.person()
-  const app = appOf((await setUp(who)).json().uri)
-  const confirmed = await confirm(who, codeOf(app))
-  expect(confirmed.statusCode).toBe(200)
-  const code = async () => {
-    await letTimePass(who)
-    return codeOf(app)
-  }
-  return { ...who, app, recoveryCodes: confirmed.json().recoveryCodes, code }
-}
+const enrolled = (at = world) => enrolledIn(at)
 
 describe('a second factor', () => {
   it('is set up, confirmed, and from then on asked for at sign-in', async () => {
-    const ada = await world.person()
+    const ada = await world.confirmedPerson()
     expect(await status(ada)).toEqual({ enabled: false, confirmedAt: null, recoveryCodesLeft: 0 })
     const offered = await setUp(ada)
     expect(offered.statusCode).toBe(200)
@@ -112,7 +84,7 @@ describe('a second factor', () => {
   })
 
   it('is set up by who proves to be the owner; a login session is not enough', async () => {
-    const ada = await world.person()
+    const ada = await world.confirmedPerson()
     const stored = async () => (await rowsOf('select totp_secret from user_credentials where user_id = $1', [ada.id]))[0]?.totp_secret
     expectProblem(await setUp(ada, { password: 'not the password' }), 401, 'invalid-credentials')
     expectProblem(await setUp(ada, { googleIdToken: 'not a token' }), 401, 'invalid-credentials')
@@ -124,7 +96,7 @@ describe('a second factor', () => {
   })
 
   it('counts for nothing until it is confirmed, and setting it up again replaces it', async () => {
-    const ada = await world.person()
+    const ada = await world.confirmedPerson()
     const first = appOf((await setUp(ada)).json().uri)
     expect(await status(ada)).toMatchObject({ enabled: false })
     expect((await login(ada)).statusCode).toBe(200)
@@ -137,7 +109,7 @@ describe('a second factor', () => {
   })
 
   it('is not confirmed by a code of a secret that is replaced in the same moment', async () => {
-    const ada = await world.person()
+    const ada = await world.confirmedPerson()
     const [app, bob] = [appOf((await setUp(ada)).json().uri), await enrolled()]
     const confirmed = await asAdmin(inject('database').adminUrl, async (client) => {
       await client.query('begin')
@@ -161,7 +133,7 @@ describe('a second factor', () => {
   })
 
   it('that is off is neither confirmed, nor switched off, nor given recovery codes', async () => {
-    const ada = await world.person()
+    const ada = await world.confirmedPerson()
     for (const refused of [await confirm(ada, '123456'), await renew(ada, '123456'), await disable(ada, '123456')])
       expectProblem(refused, 409, 'conflict')
     await setUp(ada)
@@ -169,7 +141,7 @@ describe('a second factor', () => {
   })
 
   it('ends no login session when it is switched on', async () => {
-    const ada = await world.person()
+    const ada = await world.confirmedPerson()
     const other = (await login(ada)).json()
     await confirm(ada, codeOf(appOf((await setUp(ada)).json().uri)))
     expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
@@ -199,7 +171,7 @@ describe('a second factor', () => {
     await disable(ada, wrongCodeOf(ada.app))
     await disable(ada, await ada.code())
     const acts = await rowsOf<{ act: string; outcome: string; detail: Record<string, unknown> | null; actor_id: string | null }>(
-      'select act, outcome, detail, actor_id from user_audit_log where user_id = $1 order by sequence offset 1',
+      'select act, outcome, detail, actor_id from user_audit_log where user_id = $1 order by sequence offset 2',
       [ada.id],
     )
     expect(acts.map(({ act, outcome, detail }) => [act, outcome, detail?.secondFactor])).toEqual([
@@ -276,7 +248,7 @@ describe('a code of the app', () => {
   })
 
   it('is good once, also the one that confirmed', async () => {
-    const ada = await world.person()
+    const ada = await world.confirmedPerson()
     const app = appOf((await setUp(ada)).json().uri)
     const first = codeOf(app)
     await confirm(ada, first)
@@ -585,7 +557,7 @@ describe('switching a second factor off', () => {
 
 describe('proving to be the owner', () => {
   it('is over after five wrong passwords at once or in turn, apart from the count of the login, T18', async () => {
-    const ada = await world.person()
+    const ada = await world.confirmedPerson()
     const answers = await Promise.all(Array.from({ length: 20 }, () => setUp(ada, { password: 'not the password' })))
     expect(statuses(answers)).toEqual([...Array(5).fill(401), ...Array(15).fill(429)])
     expectProblem(await setUp(ada), 429, 'locked-out')
@@ -594,7 +566,7 @@ describe('proving to be the owner', () => {
   })
 
   it('right once forgets what was wrong before', async () => {
-    const ada = await world.person()
+    const ada = await world.confirmedPerson()
     for (let round = 0; round < 2; round += 1) {
       for (let guess = 0; guess < 4; guess += 1)
         expectProblem(await setUp(ada, { password: 'not the password' }), 401, 'invalid-credentials')
@@ -603,7 +575,7 @@ describe('proving to be the owner', () => {
   })
 
   it('by a password fails for an account that has none, whatever is sent', async () => {
-    const ada = await world.person()
+    const ada = await world.confirmedPerson()
     await rowsOf('update user_credentials set password_hash = null where user_id = $1', [ada.id])
     await rowsOf('update users set google_id = $2 where id = $1', [ada.id, randomUUID()])
     expectProblem(await setUp(ada), 401, 'invalid-credentials')

@@ -19,13 +19,13 @@ export async function findAccountStatus(tx: Tx, userId: string): Promise<Static<
 }
 
 /** Every session and key ends with it; nothing is deleted. */
-export async function deactivateAccount(tx: Tx, userId: string): Promise<true> {
+export async function deactivateAccount(tx: Tx, userId: string): Promise<void> {
   await tx.query({
     name: 'deactivate account',
     text: 'update users set is_active = false, updated_at = now() where id = $1',
     values: [userId],
   })
-  return endLoginSessions(tx, userId, 'deactivated')
+  await endLoginSessions(tx, userId, 'deactivated')
 }
 
 /** @returns whether the account is active now: one that an administrator suspended stays as it is */

@@ -5,7 +5,7 @@ import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
 import { accountDeactivated, accountDeleted } from '../mail/texts.ts'
 import { changeProfile, exportHome, findProfile } from '../modules/users/repository.ts'
-import type { WithSession } from '../rls/session.ts'
+import type { Tx, WithSession } from '../rls/session.ts'
 import { deactivateAccount, deleteAccount, exportCredentials, findAccountStatus, reactivateAccount } from './account-repository.ts'
 import { AccountStatus, ChangeProfile, Export, Profile, Proof, Reactivate } from './account-schema.ts'
 import { recordAct } from './audit.ts'
@@ -15,7 +15,7 @@ import type { OwnerMail } from './owner-mail.ts'
 import type { ProveOwner, VerifyGoogle } from './owner-proof.ts'
 import type { ProvePassword } from './password-proof.ts'
 import type { RefreshCookie } from './refresh-cookie.ts'
-import { findAccountByGoogleId } from './repository.ts'
+import { type Account, findAccountByGoogleId } from './repository.ts'
 import { Tokens } from './schema.ts'
 import type { SignIn } from './sign-in.ts'
 
@@ -182,15 +182,18 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
     },
     async (request, reply) => {
       const { email = '', password = '', googleIdToken } = request.body
-      const claims = googleIdToken === undefined ? undefined : await verifyGoogle?.(googleIdToken)
-      const proven = googleIdToken === undefined ? await provePassword(request, { email, password }, { inactiveToo: true }) : undefined
-      const admitted = await withSession(SIGN_IN, async (tx) => {
-        const account = proven?.account ?? (claims && (await findAccountByGoogleId(tx, claims.sub)))
-        if (!account || !(await reactivateAccount(tx, account.id))) return undefined
-        await proven?.settle(tx)
+      const comeBack = async (tx: Tx, account: Account | undefined) => {
+        if (!account || !(await reactivateAccount(tx, account.id))) throw problem('invalid-credentials')
         return signIn.admit(tx, account, request)
-      })
-      if (!admitted) throw problem('invalid-credentials')
+      }
+      const withGoogle = async (idToken: string) => {
+        const claims = await verifyGoogle?.(idToken)
+        return withSession(SIGN_IN, async (tx) => comeBack(tx, claims && (await findAccountByGoogleId(tx, claims.sub))))
+      }
+      const admitted =
+        googleIdToken === undefined
+          ? await provePassword(request, { email, password }, comeBack, { inactiveToo: true })
+          : await withGoogle(googleIdToken)
       return signIn.answer(admitted, request, reply)
     },
   )

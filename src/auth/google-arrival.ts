@@ -4,6 +4,7 @@
  */
 import type { FastifyRequest } from 'fastify'
 import { type Problem, problem } from '../http/problem.ts'
+import type { Removed } from '../mail/texts.ts'
 import type { Tx } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import type { Google } from './google.ts'
@@ -11,8 +12,11 @@ import type { Expected, GoogleClaims } from './google-id-tokens.ts'
 import { addGoogleUser, dispossess, findAccountsByGoogle, type GoogleAccount, linkGoogle } from './google-repository.ts'
 import type { Proven } from './sign-in.ts'
 
-/** A refusal is told, not thrown, so that what the log says about it is kept. */
-export type Arrival = { account: Proven; isNew: boolean } | { refusal: Problem }
+/**
+ * A refusal is told, not thrown, so that what the log says about it is kept. `removed`: of an account that somebody else may have registered;
+ * its owner is to be told.
+ */
+export type Arrival = { account: Proven; isNew: boolean; removed?: Removed } | { refusal: Problem }
 
 /** Nobody for us: a token that does not hold, or an account that is not active. Which, is not told. */
 export const notVouchedFor = () => problem('invalid-credentials', { detail: 'Google vouches for nobody who may sign in here' })
@@ -49,6 +53,6 @@ export async function arrive(tx: Tx, claims: GoogleClaims, request: FastifyReque
   await recordAct(tx, namesake.id, request, 'success', { linked: true, dispossessed: !namesake.emailVerified })
   if (namesake.emailVerified) return { account: namesake, isNew: false }
   // Anybody could have registered the address before its owner came.
-  await dispossess(tx, namesake.id)
-  return { account: { ...namesake, emailVerified: true, hasPassword: false, hasSecondFactor: false }, isNew: false }
+  const removed = await dispossess(tx, namesake.id)
+  return { account: { ...namesake, emailVerified: true, hasPassword: false }, isNew: false, removed }
 }

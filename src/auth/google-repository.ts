@@ -1,9 +1,9 @@
 /** Accounts by Google: static statements of the auth login. */
+import type { Removed } from '../mail/texts.ts'
 import type { User } from '../modules/users/schema.ts'
 import type { Tx } from '../rls/session.ts'
 import type { GoogleClaims } from './google-id-tokens.ts'
 import { ACCOUNT, type Account, USER } from './repository.ts'
-import { removeFactor } from './second-factor-repository.ts'
 import { endLoginSessions } from './session-repository.ts'
 
 export type GoogleAccount = Account & { googleId: string | null }
@@ -41,23 +41,32 @@ export async function linkGoogle(tx: Tx, userId: string, { sub, email }: GoogleC
   return linked.length > 0
 }
 
-export async function unlinkGoogle(tx: Tx, userId: string): Promise<true> {
-  await tx.query({ name: 'unlink google', text: 'update users set google_id = null, updated_at = now() where id = $1', values: [userId] })
-  return true
+/** @returns whether there was a link */
+export async function unlinkGoogle(tx: Tx, userId: string): Promise<boolean> {
+  const unlinked = await tx.query({
+    name: 'unlink google',
+    text: 'update users set google_id = null, updated_at = now() where id = $1 and google_id is not null returning id',
+    values: [userId],
+  })
+  return unlinked.length > 0
 }
 
 /**
- * Takes from an account all that whoever registered it could come back by: password, second factor, login sessions, tokens that were sent
- * (they die with the password's version), personal keys.
+ * Takes from an account all that whoever registered it could come back by: password, login sessions, tokens that were sent (they die with the
+ * password's version), personal keys. A second factor stays, because it opens nothing by itself; a secret that was only offered goes.
  */
-export async function dispossess(tx: Tx, userId: string): Promise<void> {
-  await tx.query({
+export async function dispossess(tx: Tx, userId: string): Promise<Removed> {
+  const [before] = await tx.query<{ hadPassword: boolean }>({
     name: 'remove password',
     text: `with advanced as (update users set password_version = password_version + 1 where id = $1)
-      update user_credentials set password_hash = null, updated_at = now() where user_id = $1`,
+      update user_credentials c set password_hash = null, totp_secret = case when c.totp_confirmed_at is not null then c.totp_secret end, updated_at = now()
+        from (select password_hash is not null as "hadPassword" from user_credentials where user_id = $1) before
+       where c.user_id = $1 returning before."hadPassword"`,
     values: [userId],
   })
-  await removeFactor(tx, userId)
-  await endLoginSessions(tx, userId, 'revoked')
+  const loginSessions = await endLoginSessions(tx, userId, 'revoked')
   await tx.query({ name: 'revoke personal keys', text: 'select ctx.revoke_personal_keys($1)', values: [userId] })
+  // Where there was no password, nobody has ever been signed in to make a key.
+  const { hadPassword = false } = before ?? {}
+  return { password: hadPassword, loginSessions, personalKeys: hadPassword }
 }

@@ -1,26 +1,45 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
-import type { WithSession } from '../rls/session.ts'
+import { accountClaimed } from '../mail/texts.ts'
+import type { Tx, WithSession } from '../rls/session.ts'
 import type { Google } from './google.ts'
 import { arrive, claimsOf, notVouchedFor } from './google-arrival.ts'
 import { FLOW_COOKIE } from './google-flow.ts'
+import type { GoogleClaims } from './google-id-tokens.ts'
 import { Exchange, GoogleCallback, GoogleSignIn, GoogleStart } from './google-schema.ts'
 import { SIGN_IN } from './identity.ts'
+import type { OwnerMail } from './owner-mail.ts'
 import { findActiveUser } from './repository.ts'
 import { Tokens } from './schema.ts'
-import type { SignIn } from './sign-in.ts'
+import type { Proven, SignIn } from './sign-in.ts'
 import { addToken, useToken } from './token-repository.ts'
 
 /** `google`: undefined where it is not configured; its routes are 404 then. */
-export type GoogleSignInRoutesOptions = { withSession: WithSession; google: Google | undefined; signIn: SignIn }
+export type GoogleSignInRoutesOptions = { withSession: WithSession; google: Google | undefined; signIn: SignIn; ownerMail: OwnerMail }
 
 const EXCHANGE_MINUTES = 1
 
 /** For anyone: how somebody whom Google knows becomes somebody here. */
-export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOptions> = async (app, { withSession, google, signIn }) => {
+export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOptions> = async (
+  app,
+  { withSession, google, signIn, ownerMail },
+) => {
   const documented = { tags: ['auth'] }
+
+  /** `work` is what the arrival leads to, in its transaction. Whoever had an account taken over is told what it lost. */
+  async function arriving<T>(request: FastifyRequest, claims: GoogleClaims, work: (tx: Tx, account: Proven) => Promise<T>) {
+    const arrived = await withSession(SIGN_IN, async (tx) => {
+      const arrival = await arrive(tx, claims, request)
+      return 'refusal' in arrival ? arrival : { ...arrival, done: await work(tx, arrival.account) }
+    })
+    if ('refusal' in arrived) return arrived
+    const { account, isNew, removed, done } = arrived
+    if (removed) ownerMail.tell(account.email, (occasion) => accountClaimed({ ...occasion, ...removed }), request)
+    return { isNew, done }
+  }
 
   app.post(
     '/google',
@@ -38,12 +57,9 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
     async (request, reply) => {
       const { idToken, nonce } = request.body
       const claims = await claimsOf(google, idToken, { nonce })
-      const arrived = await withSession(SIGN_IN, async (tx) => {
-        const arrival = await arrive(tx, claims, request)
-        return 'refusal' in arrival ? arrival : { ...arrival, admitted: await signIn.admit(tx, arrival.account, request) }
-      })
+      const arrived = await arriving(request, claims, (tx, account) => signIn.admit(tx, account, request))
       if ('refusal' in arrived) throw arrived.refusal
-      return reply.code(arrived.isNew ? 201 : 200).send(signIn.answer(arrived.admitted, request, reply))
+      return reply.code(arrived.isNew ? 201 : 200).send(signIn.answer(arrived.done, request, reply))
     },
   )
 
@@ -89,12 +105,8 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
       // Without a code, Google or its user has refused.
       const claims = code === undefined ? undefined : await flow.redeem(code)
       if (!claims) return reply.redirect(withOutcome(flow.returnTo, { error: notVouchedFor().code }))
-      const outcome = await withSession(SIGN_IN, async (tx) => {
-        const arrival = await arrive(tx, claims, request)
-        if ('refusal' in arrival) return { error: arrival.refusal.code }
-        return { code: await addToken(tx, arrival.account.id, { purpose: 'exchange', minutes: EXCHANGE_MINUTES }) }
-      })
-      return reply.redirect(withOutcome(flow.returnTo, outcome))
+      const arrived = await arriving(request, claims, (tx, { id }) => addToken(tx, id, { purpose: 'exchange', minutes: EXCHANGE_MINUTES }))
+      return reply.redirect(withOutcome(flow.returnTo, 'refusal' in arrived ? { error: arrived.refusal.code } : { code: arrived.done }))
     },
   )
 

@@ -4,8 +4,12 @@ import { problem } from '../http/problem.ts'
 /** `concurrency` jobs run at once, `queue` more wait, each at most `waitMs` milliseconds. */
 export type JobLimits = { concurrency: number; queue: number; waitMs: number }
 
-/** Runs a job when its turn comes, first come, first served. @throws Problem `unavailable` in its place; such a job never runs later */
-export type RunJob = <T>(job: () => Promise<T>) => Promise<T>
+export type RunJob = {
+  /** Runs a job when its turn comes, first come, first served. @throws Problem `unavailable` in its place; such a job never runs later */
+  <T>(job: () => Promise<T>): Promise<T>
+  /** For who would have work to do before the job. @throws Problem `unavailable` when a job would be turned away at once */
+  demandRoom(): void
+}
 
 export function limitJobs({ concurrency, queue, waitMs }: JobLimits): RunJob {
   let running = 0
@@ -30,10 +34,13 @@ export function limitJobs({ concurrency, queue, waitMs }: JobLimits): RunJob {
       waiting.add(start)
     })
 
-  return async (job) => {
+  const demandRoom = () => {
+    if (running >= concurrency && waiting.size >= queue) throw busy()
+  }
+  const run = async <T>(job: () => Promise<T>): Promise<T> => {
+    demandRoom()
     if (running < concurrency) running += 1
-    else if (waiting.size < queue) await turn()
-    else throw busy()
+    else await turn()
     try {
       return await job()
     } finally {
@@ -43,4 +50,5 @@ export function limitJobs({ concurrency, queue, waitMs }: JobLimits): RunJob {
       else running -= 1
     }
   }
+  return Object.assign(run, { demandRoom })
 }

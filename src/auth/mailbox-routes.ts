@@ -3,12 +3,21 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
-import { addressIsChanging, addressWasChanged, confirmNewAddress, passwordChanged, resetPassword, verifyAddress } from '../mail/texts.ts'
+import {
+  addressIsChanging,
+  addressWasChanged,
+  confirmNewAddress,
+  passwordChanged,
+  type Removed,
+  resetPassword,
+  verifyAddress,
+} from '../mail/texts.ts'
 import type { WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { dispossess, unlinkGoogle } from './google-repository.ts'
 import { asAuth, SIGN_IN } from './identity.ts'
 import type { Later } from './later.ts'
+import type { Lockout } from './lockout.ts'
 import { changeEmail, confirmEmail, findMailbox, isTaken } from './mailbox-repository.ts'
 import { ChangeEmail, CheckYourMail, MailedTokenBody, OfAddress, ResetPassword } from './mailbox-schema.ts'
 import { MINUTES, type OwnerMail } from './owner-mail.ts'
@@ -24,6 +33,7 @@ export type MailboxRoutesOptions = {
   withSession: WithSession
   passwords: Passwords
   passwordRules: PasswordRules
+  lockout: Lockout
   ownerMail: OwnerMail
   later: Later
 }
@@ -34,7 +44,7 @@ const deadToken = () => problem('invalid-token')
 /** For anyone who can read the mail of an account. */
 export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = async (
   app,
-  { withSession, passwords, passwordRules, ownerMail, later },
+  { withSession, passwords, passwordRules, lockout, ownerMail, later },
 ) => {
   const documented = { tags: ['auth'] }
   const nothingTold = 'The answer is the same, and comes as fast, whether or not there is such an account.'
@@ -100,7 +110,7 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
         operationId: 'resetPassword',
         summary: 'Choose a new password, with the token of a mail',
         description:
-          'Of a mail for a lost password, or of an invitation. Ends every login session and signs nobody in; other tokens that were sent are void. A token is good once.',
+          'Of a mail for a lost password, or of an invitation. Ends every login session and any lockout of the old password, and signs nobody in; a second factor is asked for as before. Other tokens that were sent are void. Where nobody had confirmed the address, it also takes away the link to Google and every personal key; what was taken is told by mail. A token is good once.',
         body: ResetPassword,
         response: answers({ 204: Type.Null() }),
       },
@@ -122,19 +132,20 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
       if (!found) throw deadToken()
       passwordRules.demand('/body/newPassword', newPassword, found)
       const hash = await passwords.hash(newPassword)
-      await withSession(SIGN_IN, async (tx) => {
+      const { userId, email } = found
+      const removed = await withSession(SIGN_IN, async (tx): Promise<Removed> => {
         if (!(await useToken(tx, token, found.purpose))) throw deadToken()
         // Whoever registered an address that was never theirs keeps no way in once its owner comes.
-        if (!(await findMailbox(tx, found.userId))?.isVerified) {
-          await dispossess(tx, found.userId)
-          await unlinkGoogle(tx, found.userId)
-        }
-        await setPassword(tx, found.userId, hash)
-        await confirmEmail(tx, found.userId)
-        await endLoginSessions(tx, found.userId, 'password-changed')
-        await recordAct(tx, found.userId, request, 'success')
+        const isConfirmed = (await findMailbox(tx, userId))?.isVerified
+        const taken = isConfirmed ? {} : { ...(await dispossess(tx, userId)), google: await unlinkGoogle(tx, userId) }
+        await setPassword(tx, userId, hash)
+        await lockout.clear(tx, { at: 'login', email }, { at: 'password', userId })
+        await confirmEmail(tx, userId)
+        const loginSessions = await endLoginSessions(tx, userId, 'password-changed')
+        await recordAct(tx, userId, request, 'success')
+        return { loginSessions, ...taken }
       })
-      ownerMail.tell(found.email, passwordChanged, request)
+      ownerMail.tell(email, (occasion) => passwordChanged({ ...occasion, ...removed }), request)
       return reply.code(204).send(null)
     },
   )

@@ -2,12 +2,12 @@
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../http/problem.ts'
 import { passwordGuessed } from '../mail/texts.ts'
-import type { WithSession } from '../rls/session.ts'
+import type { Tx, WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { asAuth } from './identity.ts'
 import type { Lockout } from './lockout.ts'
 import type { OwnerMail } from './owner-mail.ts'
-import type { Passwords } from './passwords.ts'
+import type { GuessPassword } from './password-guess.ts'
 import { findProofs } from './repository.ts'
 
 /** One of them: what was not given is no proof. */
@@ -24,14 +24,14 @@ export type VerifyGoogle = (idToken: string) => Promise<{ sub: string } | undefi
 
 export type OwnerProofOptions = {
   withSession: WithSession
-  passwords: Passwords
+  guessPassword: GuessPassword
   lockout: Lockout
   ownerMail: OwnerMail
   /** Left out where Google is not configured. */
   verifyGoogle?: VerifyGoogle | undefined
 }
 
-export function openOwnerProof({ withSession, passwords, lockout, ownerMail, verifyGoogle }: OwnerProofOptions): ProveOwner {
+export function openOwnerProof({ withSession, guessPassword, lockout, ownerMail, verifyGoogle }: OwnerProofOptions): ProveOwner {
   const isLinked = async (idToken: string, googleId: string | null | undefined) => {
     const claims = await verifyGoogle?.(idToken)
     return claims !== undefined && claims.sub === googleId
@@ -41,21 +41,29 @@ export function openOwnerProof({ withSession, passwords, lockout, ownerMail, ver
     // Proving oneself is no act, and a wrong proof is a failure of the act that it was for.
     const identity = { ...asAuth(request.identity), act: undefined }
     const { userId } = identity
+    const find = (tx: Tx) => findProofs(tx, userId)
+    const recordFailure = (isLast: boolean) =>
+      withSession(identity, (tx) => recordAct(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null))
+
+    if (password === undefined) {
+      const proofs = await withSession(identity, find)
+      if (await isLinked(googleIdToken ?? '', proofs?.googleId)) return
+      await recordFailure(false)
+      throw problem('invalid-credentials')
+    }
+
     const guess = { at: 'password', userId } as const
-    const { proofs, isLast } = await withSession(identity, async (tx) => ({
-      ...(password === undefined ? { isLast: false } : await lockout.count(tx, guess)),
-      proofs: await findProofs(tx, userId),
-    }))
-    const isOwner =
-      password === undefined
-        ? await isLinked(googleIdToken ?? '', proofs?.googleId)
-        : (await passwords.verify(password, proofs?.passwordHash ?? undefined)).ok
-    await withSession(identity, async (tx) => {
-      if (!isOwner) await recordAct(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null)
-      else if (password !== undefined) await lockout.clear(tx, guess)
+    await guessPassword({
+      identity,
+      guess,
+      password,
+      find,
+      storedIn: ({ passwordHash }) => passwordHash,
+      whenRight: () => withSession(identity, (tx) => lockout.clear(tx, guess)),
+      async whenWrong(proofs, isLast) {
+        await recordFailure(isLast)
+        if (isLast && proofs) ownerMail.tell(proofs.email, (occasion) => passwordGuessed({ ...occasion, ...lockout.limits }), request)
+      },
     })
-    if (!isOwner && isLast && proofs)
-      ownerMail.tell(proofs.email, (occasion) => passwordGuessed({ ...occasion, ...lockout.limits }), request)
-    if (!isOwner) throw problem('invalid-credentials')
   }
 }

@@ -8,47 +8,59 @@ import { SIGN_IN } from './identity.ts'
 import type { Later } from './later.ts'
 import type { Lockout } from './lockout.ts'
 import type { OwnerMail } from './owner-mail.ts'
+import type { GuessPassword } from './password-guess.ts'
 import type { Passwords } from './passwords.ts'
 import { type Account, findAccountByEmail, holdPassword, upgradePasswordHash } from './repository.ts'
 
-export type PasswordProofOptions = { withSession: WithSession; passwords: Passwords; lockout: Lockout; later: Later; ownerMail: OwnerMail }
+export type PasswordProofOptions = {
+  withSession: WithSession
+  passwords: Passwords
+  guessPassword: GuessPassword
+  lockout: Lockout
+  later: Later
+  ownerMail: OwnerMail
+}
 
 /**
- * `settle` belongs first into the transaction that the proof leads to: it forgets the guesses, stores the password's newer hash, and throws
- * `invalid-credentials` when the password was changed meanwhile.
- * @throws Problem `invalid-credentials`; `locked-out` before anything is checked
+ * `work` is what the proof leads to, in one transaction with what it does to the account: the guesses are forgotten, and the password's newer
+ * hash is stored. When the work fails, so that nothing of it is stored, the guess is given back; when it throws a refusal, it stays counted.
+ * @throws Problem `invalid-credentials`, also when the password was changed meanwhile; `locked-out` before anything is checked
  */
-export type ProvePassword = (
+export type ProvePassword = <T>(
   request: FastifyRequest,
   credentials: { email: string; password: string },
+  work: (tx: Tx, account: Account) => Promise<T>,
   options?: { /** Also of a deactivated account. */ inactiveToo?: boolean },
-) => Promise<{ account: Account; settle(tx: Tx): Promise<void> }>
+) => Promise<T>
 
-export function openPasswordProof({ withSession, passwords, lockout, later, ownerMail }: PasswordProofOptions): ProvePassword {
-  return async (request, { email, password }, { inactiveToo = false } = {}) => {
-    const guess = { at: 'login', email: normalisedEmail(email) } as const
-    const { account, isLast } = await withSession(SIGN_IN, async (tx) => ({
-      ...(await lockout.count(tx, guess)),
-      account: await findAccountByEmail(tx, guess.email),
-    }))
-    const stored = account && (account.isActive || inactiveToo) ? (account.passwordHash ?? undefined) : undefined
-    const { ok, upgrade } = await passwords.verify(password, stored)
-    if (!ok || !account || stored === undefined) {
-      const detail = isLast ? { lockedOut: true } : null
-      if (account) {
+export function openPasswordProof(options: PasswordProofOptions): ProvePassword {
+  const { withSession, passwords, guessPassword, lockout, later, ownerMail } = options
+  return (request, credentials, work, { inactiveToo = false } = {}) => {
+    const { password } = credentials
+    const guess = { at: 'login', email: normalisedEmail(credentials.email) } as const
+    return guessPassword({
+      identity: SIGN_IN,
+      guess,
+      password,
+      find: (tx) => findAccountByEmail(tx, guess.email),
+      storedIn: (account) => (account.isActive || inactiveToo ? account.passwordHash : null),
+      async whenRight(account, upgrade) {
+        const better = upgrade ? await passwords.hash(password) : undefined
+        return withSession(SIGN_IN, async (tx) => {
+          // Whoever changed the password while it was being checked has ended all that it opened.
+          if (!(await holdPassword(tx, account))) throw problem('invalid-credentials')
+          await lockout.clear(tx, guess)
+          if (better) await upgradePasswordHash(tx, account, better)
+          return work(tx, account)
+        })
+      },
+      async whenWrong(account, isLast) {
+        if (!account) return
+        const detail = isLast ? { lockedOut: true } : null
         later.run(() => withSession(SIGN_IN, (tx) => recordAct(tx, account.id, request, 'failure', detail)))
         if (isLast) ownerMail.tell(account.email, (occasion) => accountLocked({ ...occasion, ...lockout.limits }), request)
-      }
-      throw problem('invalid-credentials')
-    }
-    const better = upgrade ? await passwords.hash(password) : undefined
-    const settle = async (tx: Tx) => {
-      // Whoever changed the password while it was being checked has ended all that it opened.
-      if (!(await holdPassword(tx, account))) throw problem('invalid-credentials')
-      await lockout.clear(tx, guess)
-      if (better) await upgradePasswordHash(tx, account.id, stored, better)
-    }
-    return { account, settle }
+      },
+    })
   }
 }
 

@@ -7,6 +7,7 @@ import { passwordChanged } from '../mail/texts.ts'
 import { findMe } from '../modules/users/repository.ts'
 import type { WithSession } from '../rls/session.ts'
 import { asAuth } from './identity.ts'
+import type { Lockout } from './lockout.ts'
 import type { OwnerMail } from './owner-mail.ts'
 import type { ProveOwner } from './owner-proof.ts'
 import type { PasswordRules } from './password-rules.ts'
@@ -37,13 +38,14 @@ export type PasswordRoutesOptions = {
   passwords: Passwords
   passwordRules: PasswordRules
   proveOwner: ProveOwner
+  lockout: Lockout
   ownerMail: OwnerMail
 }
 
 /** For the signed-in. */
 export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = async (
   app,
-  { withSession, passwords, passwordRules, proveOwner, ownerMail },
+  { withSession, passwords, passwordRules, proveOwner, lockout, ownerMail },
 ) => {
   app.post(
     '/change-password',
@@ -54,7 +56,7 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
         operationId: 'changePassword',
         summary: 'Change your password',
         description:
-          'Whoever is signed in elsewhere has to sign in again, unless told otherwise; links in mails that were sent before are void. An account that signs in with Google alone gets its first password this way.',
+          'Whoever is signed in elsewhere has to sign in again, unless told otherwise; links in mails that were sent before are void, and any lockout of the old password ends. An account that signs in with Google alone gets its first password this way.',
         body: ChangePassword,
         response: answers({ 204: Type.Null() }),
       },
@@ -67,11 +69,12 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
       passwordRules.demand('/body/newPassword', newPassword, me)
       await proveOwner(request, { ...(currentPassword && { password: currentPassword }), ...(googleIdToken && { googleIdToken }) })
       const hash = await passwords.hash(newPassword)
-      await withSession(identity, async (tx) => {
+      const loginSessions = await withSession(identity, async (tx) => {
         await setPassword(tx, identity.userId, hash)
-        return keepOtherSessions || endLoginSessions(tx, identity.userId, 'password-changed', identity.sessionId)
+        await lockout.clear(tx, { at: 'login', email: me.email }, { at: 'password', userId: identity.userId })
+        return keepOtherSessions ? 0 : endLoginSessions(tx, identity.userId, 'password-changed', identity.sessionId)
       })
-      ownerMail.tell(me.email, passwordChanged, request)
+      ownerMail.tell(me.email, (occasion) => passwordChanged({ ...occasion, loginSessions }), request)
       return reply.code(204).send(null)
     },
   )

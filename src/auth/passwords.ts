@@ -18,6 +18,8 @@ export type Passwords = {
    * is never right. @throws Problem `unavailable` when too many wait
    */
   verify(password: string, stored: string | undefined): Promise<Verdict>
+  /** @throws Problem `unavailable` when so many wait that `hash` and `verify` would throw it, too */
+  demandRoom(): void
 }
 
 /** `pepper`: at least 32 random bytes as text, kept outside the database. `cost`: of bcrypt, its binary logarithm. */
@@ -41,6 +43,7 @@ export function openPasswords({ pepper, cost, ...limits }: PasswordOptions): Pas
   const peppered = (password: string) => createHmac('sha256', pepper).update(password).digest('base64')
 
   return {
+    demandRoom: run.demandRoom,
     async hash(password) {
       if (!password.isWellFormed()) throw new TypeError('A password must be well-formed text')
       return SCHEME + (await run(() => bcrypt.hash(peppered(password), cost)))

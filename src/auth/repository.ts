@@ -52,22 +52,22 @@ export async function findAccountByGoogleId(tx: Tx, googleId: string): Promise<A
   return account
 }
 
-/** Whether the password is still the one that was found with the account; until the transaction ends, it stays so. */
+/** Whether the password is still the one that was found with the account; until the transaction ends, it and the account stay so. */
 export async function holdPassword(tx: Tx, { id, passwordVersion }: Pick<Account, 'id' | 'passwordVersion'>): Promise<boolean> {
   const held = await tx.query({
     name: 'hold password',
-    text: 'select from users where id = $1 and password_version = $2 for share',
+    text: 'select from users where id = $1 and password_version = $2 for no key update',
     values: [id, passwordVersion],
   })
   return held.length > 0
 }
 
-/** Replaces a hash of an older scheme, unless the password was changed meanwhile. */
-export async function upgradePasswordHash(tx: Tx, userId: string, from: string, to: string): Promise<void> {
+/** Replaces the hash that was found with the account, which is of an older scheme, unless the password was changed meanwhile. */
+export async function upgradePasswordHash(tx: Tx, { id, passwordHash }: Pick<Account, 'id' | 'passwordHash'>, to: string): Promise<void> {
   await tx.query({
     name: 'upgrade password hash',
     text: 'update user_credentials set password_hash = $3, updated_at = now() where user_id = $1 and password_hash = $2',
-    values: [userId, from, to],
+    values: [id, passwordHash, to],
   })
 }
 

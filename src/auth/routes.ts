@@ -79,17 +79,13 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
         operationId: 'login',
         summary: 'Sign in',
         description:
-          'After five failures nobody can sign in to that account with a password for five minutes (429 `locked-out`), whether or not it exists.',
+          'After five failures nobody can sign in to that account with a password for five minutes, or until it gets a new one (429 `locked-out`), whether or not it exists.',
         body: Login,
         response: answers({ 200: Tokens }),
       },
     },
     async (request, reply) => {
-      const { account, settle } = await provePassword(request, request.body)
-      const admitted = await withSession(SIGN_IN, async (tx) => {
-        await settle(tx)
-        return signIn.admit(tx, account, request)
-      })
+      const admitted = await provePassword(request, request.body, (tx, account) => signIn.admit(tx, account, request))
       return signIn.answer(admitted, request, reply)
     },
   )

@@ -92,7 +92,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         operationId: 'setUpSecondFactor',
         summary: 'Get a secret for an authenticator app',
         description:
-          'Nothing is asked for until a code confirms that the app has it; until then, asking again replaces it. Afterwards it is 409 `conflict`: to change apps, switch the factor off.',
+          'Not before the address of the account is confirmed: 403 `email-unverified`. Nothing is asked for until a code confirms that the app has it; until then, asking again replaces it. Afterwards it is 409 `conflict`: to change apps, switch the factor off.',
         body: SetUpFactor,
         response: answers({ 200: OfferedSecret }),
       },
@@ -111,7 +111,8 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         ...documented,
         operationId: 'confirmSecondFactor',
         summary: 'Switch the second factor on',
-        description: 'From now on it is asked for at every sign-in. Who is signed in stays so.',
+        description:
+          'From now on it is asked for at every sign-in, also after a lost password was replaced by mail. Who is signed in stays so.',
         body: ConfirmFactor,
         response: answers({ 200: NewRecoveryCodes }),
       },

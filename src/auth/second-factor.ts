@@ -7,6 +7,7 @@ import { problem } from '../http/problem.ts'
 import type { Tx } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import type { Lockout } from './lockout.ts'
+import { findMailbox } from './mailbox-repository.ts'
 import { openRecoveryCodes } from './recovery-codes.ts'
 import { openSecretSeal } from './sealed-secret.ts'
 import {
@@ -18,6 +19,7 @@ import {
   useRecoveryCode,
   useStep,
 } from './second-factor-repository.ts'
+import { addressUnconfirmed } from './sign-in.ts'
 import { describeTotp, makeTotpSecret, matchTotp } from './totp.ts'
 
 /** What a code was. */
@@ -27,12 +29,15 @@ export type ProvenBy = 'totp' | 'recovery-code'
 export type Attempt = { provenBy: ProvenBy | undefined; isLast: boolean }
 
 export type SecondFactor = {
-  /** A new secret for an authenticator app, which counts for nothing until it is confirmed. @throws Problem `conflict` when one is confirmed */
+  /**
+   * A new secret for an authenticator app, which counts for nothing until it is confirmed.
+   * @throws Problem `conflict` when one is confirmed, `email-unverified` when the address is not
+   */
   offer(tx: Tx, userId: string): Promise<{ secret: string; uri: string }>
   /**
    * Uses a code up. When it is wrong the transaction must be committed all the same, since it holds the count and the record of the failure.
    * Of attempts at one account at once, one is checked after the other. `confirming`: against the secret just offered.
-   * @throws Problem `locked-out`, and `conflict` when there is no factor to prove, or to confirm
+   * @throws Problem `locked-out`, and `conflict` when there is no factor to prove, or to confirm; confirming, also `email-unverified`
    */
   prove(tx: Tx, userId: string, code: string, request: FastifyRequest, options?: { confirming?: boolean }): Promise<Attempt>
   /** The secret that was offered counts from now on. @returns ten recovery codes, to be shown once */
@@ -56,6 +61,11 @@ export function openSecondFactor({ lockout, pepper }: SecondFactorOptions): Seco
     return step !== undefined && (await useStep(tx, userId, factor, step)) ? 'totp' : undefined
   }
 
+  /** A factor outlives a reset by mail. Nobody may leave one in an account for the owner of its address to find. */
+  async function demandConfirmedAddress(tx: Tx, userId: string): Promise<void> {
+    if (!(await findMailbox(tx, userId))?.isVerified) throw addressUnconfirmed()
+  }
+
   async function renewRecoveryCodes(tx: Tx, userId: string): Promise<string[]> {
     const { codes, digests } = recoveryCodes.make(userId)
     await replaceRecoveryCodes(tx, userId, digests)
@@ -64,12 +74,14 @@ export function openSecondFactor({ lockout, pepper }: SecondFactorOptions): Seco
 
   return {
     async offer(tx, userId) {
+      await demandConfirmedAddress(tx, userId)
       const secret = makeTotpSecret()
       const account = await offerSecret(tx, userId, seal.seal(userId, secret))
       if (!account) throw problem('conflict', { detail: 'The second factor is on: switch it off first' })
       return describeTotp(secret, account.email)
     },
     async prove(tx, userId, code, request, { confirming = false } = {}) {
+      if (confirming) await demandConfirmedAddress(tx, userId)
       const guess = { at: 'second-factor', userId } as const
       // Holds the row of the account's guesses until the transaction ends: whoever guesses at the same time waits here.
       const { isLast } = await lockout.count(tx, guess)

@@ -31,17 +31,17 @@ export async function endLoginSessionByPublicId(tx: Tx, userId: string, publicId
   return ended.length > 0
 }
 
-/** Ends every live session, or all but `keep`. */
+/** Ends every live session, or all but `keep`. @returns how many */
 export async function endLoginSessions(
   tx: Tx,
   userId: string,
   reason: 'revoked' | 'password-changed' | 'deactivated',
   keep: string | null = null,
-): Promise<true> {
-  await tx.query({
+): Promise<number> {
+  const ended = await tx.query({
     name: 'end login sessions',
-    text: `update user_login_sessions set ended_at = now(), end_reason = $2 where user_id = $1 and ended_at is null and ($3::uuid is null or id <> $3)`,
+    text: `update user_login_sessions set ended_at = now(), end_reason = $2 where ${LIVE} and ($3::uuid is null or id <> $3) returning public_id`,
     values: [userId, reason, keep],
   })
-  return true
+  return ended.length
 }

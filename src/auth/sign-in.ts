@@ -41,6 +41,9 @@ export type SignIn = {
 
 const CHALLENGE_MINUTES = 5
 
+export const addressUnconfirmed = () =>
+  problem('email-unverified', { detail: 'Open the link in the mail that was sent; resend-verification sends it again' })
+
 export function openSignIn({
   accessTokens,
   refreshTokens,
@@ -60,8 +63,7 @@ export function openSignIn({
       return { user, session }
     },
     answer(admitted, request, reply) {
-      if (admitted === 'unverified')
-        throw problem('email-unverified', { detail: 'Open the link in the mail that was sent; resend-verification sends it again' })
+      if (admitted === 'unverified') throw addressUnconfirmed()
       if ('challenge' in admitted) throw problem('second-factor-required', { challenge: admitted.challenge })
       const { user, session } = admitted
       const accessToken = accessTokens.sign({ userId: user.id, sessionId: session.id })

@@ -64,6 +64,9 @@ export class Problem extends Error {
 
 export const problem = (code: ProblemCode, options?: ProblemOptions): Problem => new Problem(code, options)
 
+/** Whether somebody was turned away on purpose; every other error means that the server, or what it depends on, failed. */
+export const isRefusal = (error: unknown): boolean => error instanceof Problem && PROBLEMS[error.code].status < 500
+
 /** The body of every error, as the documentation shows it. */
 export const ProblemDocument = Type.Object(
   {

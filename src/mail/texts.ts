@@ -10,6 +10,9 @@ export type MailedToken = { token: string; minutes: number; appUrl?: string | un
 /** When something was done and from where, where that is known. */
 export type Occasion = { at: Date; ip?: string | null; appUrl?: string | undefined }
 
+/** What was taken from an account, as the statements say that took it. `personalKeys`: each that there was. */
+export type Removed = { password?: boolean; loginSessions?: number; google?: boolean; personalKeys?: boolean }
+
 /** The purposes of tokens that are mailed; each is the name of a page of the frontend. */
 const ROUTES = {
   'verify-email': 'POST /api/auth/verify-email',
@@ -70,7 +73,7 @@ export const accountLocked = ({ failures, seconds, ...occasion }: Occasion & { f
   writeLetter('account-locked', 'Signing in is locked for a while', [
     `After ${failures} failed attempts in a row, nobody can sign in to your NetPilot account with a password for ${duration(Math.ceil(seconds / 60))}. None of them got in, and whoever was signed in before still is.`,
     facts(occasion),
-    'If this was you, wait, or choose a new password. If this was not you, there is nothing you must do; a long password that you use nowhere else, and a second factor, keep strangers out.',
+    'If this was you, wait, or choose a new password: then you can sign in at once. If this was not you, there is nothing you must do; a long password that you use nowhere else, and a second factor, keep strangers out.',
     ...newPassword(occasion),
   ])
 
@@ -83,9 +86,20 @@ export const passwordGuessed = ({ failures, seconds, ...occasion }: Occasion & {
     ...newPassword(occasion),
   ])
 
-export const passwordChanged = (occasion: Occasion): Letter =>
+export const passwordChanged = (occasion: Occasion & Removed): Letter =>
   writeLetter('password-changed', 'Your password was changed', [
     'The password of your NetPilot account was changed.',
+    ...removals({ ...occasion, password: false }),
+    facts(occasion),
+    'If this was not you, choose a new password at once.',
+    ...newPassword(occasion),
+  ])
+
+/** Google vouched for whoever came, and nobody had confirmed the address before. */
+export const accountClaimed = (occasion: Occasion & Removed): Letter =>
+  writeLetter('account-claimed', 'Your account was linked to Google', [
+    'Somebody whom Google knows by this e-mail address signed in to the NetPilot account with this address, and it is linked to their Google account now. Nobody had confirmed the address before, so whoever opened the account cannot come back to it.',
+    ...removals(occasion),
     facts(occasion),
     'If this was not you, choose a new password at once.',
     ...newPassword(occasion),
@@ -168,6 +182,17 @@ const newPassword = ({ appUrl }: Occasion): Block[] =>
     ? ['To choose a new password, ask for one by POST /api/auth/forgot-password.']
     : [{ link: `${appUrl}/forgot-password`, words: 'Choose a new password' }]
 
+const removals = ({ password, loginSessions = 0, google, personalKeys }: Removed): Block[] => {
+  const what = [
+    password && 'the password',
+    loginSessions > 0 && `${loginSessions} login session${loginSessions === 1 ? '' : 's'}`,
+    google && 'the link to a Google account',
+    personalKeys && 'every personal key for scripts',
+  ].filter((part) => part !== false && part !== undefined)
+  return what.length === 0 ? [] : [`Removed with that: ${LIST.format(what)}.`]
+}
+
+const LIST = new Intl.ListFormat('en')
 const UTC = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' })
 const facts = ({ at, ip }: Occasion): Block => ({ facts: { When: `${UTC.format(at)} UTC`, ...(ip && { 'Network address': ip }) } })
 

@@ -20,7 +20,7 @@ export function readMail(raw: string): ReadMail {
 }
 
 /** The single-use token that a mail brings, in a link or alone. */
-export const tokenIn = ({ text }: ReadMail): string | undefined => /npt_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}/.exec(text)?.[0]
+export const tokenIn = ({ text }: Pick<ReadMail, 'text'>): string | undefined => /npt_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}/.exec(text)?.[0]
 
 function split(text: string) {
   const end = text.indexOf('\n\n')

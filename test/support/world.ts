@@ -12,6 +12,7 @@ import { openPool } from '../../src/database/pool.ts'
 import type { Mail } from '../../src/mail/mailer.ts'
 import type { Pools } from '../../src/rls/session.ts'
 import { asAdmin, loginUrl, servingUrl, type TestDatabase } from './database.ts'
+import { tokenIn } from './mail.ts'
 import { requireOwner } from './owner-named.ts'
 
 export type Answer = LightMyRequestResponse
@@ -131,7 +132,7 @@ export type Router = {
 export type World = ReturnType<typeof worldOf>
 
 /** The people of one server. */
-export function worldOf({ app }: Pick<TestServer, 'app'>) {
+export function worldOf({ app, mails }: Pick<TestServer, 'app' | 'mails'>) {
   const send = (method: Method, url: string, { body, headers = {}, query }: CallOptions = {}) =>
     app.inject({ method, url, headers, ...(query && { query }), ...(body !== undefined && { payload: body as string | object }) })
 
@@ -154,6 +155,15 @@ export function worldOf({ app }: Pick<TestServer, 'app'>) {
         return routerOf(somebody, router.id, key, keyId)
       },
     }
+    return somebody
+  }
+
+  /** Somebody who has opened the link in the mail that registration sent. */
+  const confirmedPerson: typeof person = async (fields) => {
+    const somebody = await person(fields)
+    const mail = mails.findLast(({ to, kind }) => to === somebody.email && kind === 'verify-email')
+    const answer = await send('POST', '/api/auth/verify-email', { body: { token: mail && tokenIn(mail) } })
+    if (answer.statusCode !== 204) throw new Error(`confirming an address answered ${answer.statusCode}: ${answer.body}`)
     return somebody
   }
 
@@ -181,7 +191,7 @@ export function worldOf({ app }: Pick<TestServer, 'app'>) {
     }
   }
 
-  return { app, send, person, administrator, routerOf }
+  return { app, send, person, confirmedPerson, administrator, routerOf }
 }
 
 let shared: Promise<World> | undefined
