@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import bcrypt from 'bcrypt'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { limitJobs } from '../src/auth/job-limit.ts'
 import { passwordProblem } from '../src/auth/password-rules.ts'
 import { openPasswords } from '../src/auth/passwords.ts'
+import { limitJobs } from '../src/http/concurrency-limit.ts'
 import { Problem } from '../src/http/problem.ts'
 
 const LIMITS = { concurrency: 2, queue: 64, waitMs: 10_000 }

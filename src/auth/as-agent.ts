@@ -1,7 +1,7 @@
+import { limitJobs, type RunJob } from '../http/concurrency-limit.ts'
 import { problem } from '../http/problem.ts'
 import type { Opened, SessionOptions, Tx, WithSession } from '../rls/session.ts'
 import type { AgentIdentity, Identity } from './identity.ts'
-import { limitJobs, type RunJob } from './job-limit.ts'
 import type { AgentScope } from './key-schema.ts'
 
 /** A session of the agent whose key has the scope (null: any live key), with the router that it is bound to. */

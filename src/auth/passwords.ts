@@ -4,7 +4,7 @@
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import bcrypt from 'bcrypt'
-import { type JobLimits, limitJobs } from './job-limit.ts'
+import { type JobLimits, limitJobs } from '../http/concurrency-limit.ts'
 import { requireStrongSecret } from './strong-secret.ts'
 
 /** `upgrade`: the password is right, but stored in an older way or at a lower cost; store `hash(password)` instead. */

@@ -1,5 +1,5 @@
 /** A bound on costly work: so many jobs at once, so many waiting, each for so long. */
-import { problem } from '../http/problem.ts'
+import { problem } from './problem.ts'
 
 /** `concurrency` jobs run at once, `queue` more wait, each at most `waitMs` milliseconds. */
 export type JobLimits = { concurrency: number; queue: number; waitMs: number }
