@@ -36,8 +36,9 @@ const HOSTS: Record<Kind, string[]> = {
     ...['0x7f.1', '2130706433', '3232235786', '0xc0a8010a', '192.168.266', '0300.0250.1.10', '192.168.001.010', '10.1', '192.168.1.10.'],
     ...['192.168.1.10.example.com', '[::192.168.1.10]', '[::c0a8:10a]', '[64:ff9b::c0a8:10a]', '[2002:c0a8:10a::1]', 'fe80::1', 'fd00::1'],
     // Names of the public internet, and what is no name.
-    ...['netpilot.example.com', 'local.example.com', 'netpilot.lan.example.com', 'xlocal.com', 'x.notlan', 'home.arpa', 'nas.fritz.box'],
-    ...['nas%2elan', 'evil.example@nas.lan', 'evil.example/.lan', 'evil.example#.lan', 'n\u00e1s.lan', 'n as', '[', '[]'],
+    ...['netpilot.example.com', 'local.example.com', 'netpilot.lan.example.com', 'nas.fritz.box', 'home.arpa'],
+    ...['x.notlocal', 'x.notlan', 'x.notinternal', 'x.nothome.arpa'],
+    ...['nas%2elan', 'evil.example@nas.lan', 'evil.example/.lan', 'evil.example#.lan', 'n\u00e1s.lan', 'n as', '[', '[]', '.'],
   ],
 }
 const CASES = (['plain', 'secure'] as const).flatMap((kind) => HOSTS[kind].map((host) => [host, kind] as const))

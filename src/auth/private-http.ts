@@ -1,6 +1,5 @@
 import { BlockList, isIPv4 } from 'node:net'
 import type { FastifyRequest } from 'fastify'
-import { canonicalIp } from '../modules/devices/ip.ts'
 
 /** Addresses that are not routed in the public internet. Loopback is not among them: browsers trust it as they trust TLS. */
 const PRIVATE = new BlockList()
@@ -20,14 +19,15 @@ export const isPrivateHttp = ({ protocol, host, hostname }: FastifyRequest): boo
   protocol === 'http' && (isPrivateAddress(hostname) || isPrivateName(host, hostname.toLowerCase()))
 
 function isPrivateAddress(hostname: string): boolean {
-  const ip = canonicalIp(hostname.replace(/^\[(.*)\]$/, '$1'))
-  return ip !== undefined && PRIVATE.check(ip, isIPv4(ip) ? 'ipv4' : 'ipv6')
+  const ip = hostname.replace(/^\[(.*)\]$/, '$1')
+  // An IPv4-mapped address is found as IPv4, a zone is left out, and what is no address is not found.
+  return PRIVATE.check(ip, isIPv4(ip) ? 'ipv4' : 'ipv6')
 }
 
 function isPrivateName(host: string, hostname: string): boolean {
   // A URL keeps a name as it is. Of 2130706433 and 0x7f.1 it makes an address, as browsers do, and of other things it makes nothing.
   if (!URL.canParse(`http://${host}`) || new URL(`http://${host}`).hostname !== hostname) return false
   const name = hostname.replace(/\.$/, '')
-  const isLabel = !/[.:]/.test(name) && name !== 'localhost'
+  const isLabel = /^[^.:]+$/.test(name) && name !== 'localhost'
   return isLabel || PRIVATE_DOMAINS.some((domain) => name.endsWith(domain))
 }
