@@ -2,7 +2,6 @@
 import { join } from 'node:path'
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
-import helmet from '@fastify/helmet'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { openAccessTokens } from './auth/access-tokens.ts'
@@ -49,6 +48,7 @@ import { loggerOptions, logRequests } from './http/logging.ts'
 import { describeApi } from './http/openapi.ts'
 import { shedOverload } from './http/overload.ts'
 import { handleErrors, ProblemDocument } from './http/problem.ts'
+import { secureHeaders } from './http/secure-headers.ts'
 import { answerForNode, serverOptions } from './http/server-options.ts'
 import { createValidatorCompiler, refuseUnknownQueries } from './http/validation.ts'
 import { type Mailer, openMailer } from './mail/mailer.ts'
@@ -160,9 +160,7 @@ export async function buildApp({
     'onClose',
     async () => void (await Promise.all([lastUse.stop(), later.close().then(() => mailer.close()), notifications?.close()])),
   )
-  await app.register(helmet, {
-    contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false },
-  })
+  await secureHeaders(app)
   await app.register(cookie)
   await app.register(cors, {
     origin: config.corsOrigins,

@@ -7,11 +7,18 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { problem } from '../http/problem.ts'
 import type { SigningKeys } from './keyring.ts'
+import { isPrivateHttp } from './private-http.ts'
 import type { RefreshTokens } from './refresh-tokens.ts'
 
+const ATTRIBUTES = { httpOnly: true, sameSite: 'strict' } as const
 /** `__Host-`: of this host only, over TLS only (browsers count localhost as such), for every path (RFC 6265bis, 4.1.3.2). */
-export const REFRESH_COOKIE = '__Host-netpilot-refresh'
-const ATTRIBUTES = { path: '/', httpOnly: true, secure: true, sameSite: 'strict' } as const
+const SECURE = { name: '__Host-netpilot-refresh', attributes: { ...ATTRIBUTES, path: '/', secure: true } } as const
+/** A name of its own: what somebody on the way plants over plain HTTP means nothing over TLS, where browsers send it too. */
+const PLAIN = { name: 'netpilot-refresh', attributes: { ...ATTRIBUTES, path: '/api/', secure: false } } as const
+
+/** The one cookie that exists for this request; the other is neither read nor written. */
+const cookieOf = (request: FastifyRequest) => (isPrivateHttp(request) ? PLAIN : SECURE)
+const tokenIn = (request: FastifyRequest) => request.cookies[cookieOf(request).name]
 
 export type RefreshCookie = {
   /** Whether the tokens of this request's answer go into the cookie: it asks so, or came with one. */
@@ -44,9 +51,9 @@ export function openRefreshCookie({ keys, refreshTokens, origins, maxDays }: Ref
   }
 
   return {
-    isWanted: ({ headers, cookies }) => headers['x-token-transport'] === 'cookie' || cookies[REFRESH_COOKIE] !== undefined,
+    isWanted: (request) => request.headers['x-token-transport'] === 'cookie' || tokenIn(request) !== undefined,
     read(request) {
-      const token = request.cookies[REFRESH_COOKIE]
+      const token = tokenIn(request)
       if (token === undefined) return undefined
       if (!isAllowedPage(request)) throw problem('cross-site')
       const claim = refreshTokens.read(token)
@@ -54,9 +61,13 @@ export function openRefreshCookie({ keys, refreshTokens, origins, maxDays }: Ref
       return token
     },
     write(reply, refreshToken, sessionId) {
-      reply.setCookie(REFRESH_COOKIE, refreshToken, { ...ATTRIBUTES, maxAge: maxDays * 86_400 })
+      const { name, attributes } = cookieOf(reply.request)
+      reply.setCookie(name, refreshToken, { ...attributes, maxAge: maxDays * 86_400 })
       return csrfTokens(sessionId)[0]?.toString('base64url') ?? ''
     },
-    clear: (reply) => void reply.clearCookie(REFRESH_COOKIE, ATTRIBUTES),
+    clear(reply) {
+      const { name, attributes } = cookieOf(reply.request)
+      reply.clearCookie(name, attributes)
+    },
   }
 }

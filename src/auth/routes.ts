@@ -79,7 +79,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
         operationId: 'login',
         summary: 'Sign in',
         description:
-          'After five failures nobody can sign in to that account with a password for five minutes, or until it gets a new one (429 `locked-out`), whether or not it exists.',
+          'After five failures nobody can sign in to that account with a password for five minutes, or until it gets a new one (429 `locked-out`), whether or not it exists. With `X-Token-Transport: cookie`, here and wherever tokens are the answer, the refresh token goes into a cookie: `__Host-netpilot-refresh` over https and at localhost, `netpilot-refresh` over plain HTTP at a private address or a name of a private network.',
         body: Login,
         response: answers({ 200: Tokens }),
       },

@@ -9,7 +9,7 @@ import { User } from '../modules/users/schema.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { asAuth, SIGN_IN } from './identity.ts'
-import { REFRESH_COOKIE, type RefreshCookie } from './refresh-cookie.ts'
+import type { RefreshCookie } from './refresh-cookie.ts'
 import type { RefreshClaim, RefreshTokens } from './refresh-tokens.ts'
 import { endLoginSession, findActiveUser, findLiveSession, rotateLoginSession, type SessionLifetime } from './repository.ts'
 import { EndLoginSessions, ListLoginSessions, LoginSession, Refresh, Tokens } from './schema.ts'
@@ -43,13 +43,13 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
         ...documented,
         operationId: 'refresh',
         summary: 'Exchange a refresh token for new tokens',
-        description: `Each refresh token is used once. Using it again within ${lifetime.refreshGraceSeconds} s (a lost reply, a second tab) answers with the same successor; later it ends the login session, because somebody else may have used it. Without a body it is the token of the cookie that is used, with \`X-CSRF-Token\` beside it.`,
+        description: `Each refresh token is used once. Using it again within ${lifetime.refreshGraceSeconds} s (a lost reply, a second tab) answers with the same successor; later it ends the login session, because somebody else may have used it. Without a body it is the token of the cookie that is used (of this transport: see \`login\`), with \`X-CSRF-Token\` beside it.`,
         body: Nullable(Refresh),
         response: answers({ 200: Tokens }),
       },
     },
     async (request, reply) => {
-      const token = request.body?.refreshToken ?? request.cookies[REFRESH_COOKIE]
+      const token = request.body?.refreshToken ?? refreshCookie.read(request)
       if (token === undefined) throw problem('invalid-request', { errors: [{ path: '/body/refreshToken', message: 'is missing' }] })
       const claim = refreshTokens.read(token)
       if (!claim) throw problem('unauthenticated')
@@ -84,6 +84,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
         ...documented,
         operationId: 'logout',
         summary: 'End this login session and every token of it',
+        description: 'Clears the refresh cookie that comes with the request.',
         response: answers({ 204: Type.Null() }),
       },
     },
