@@ -49,7 +49,7 @@ describe('migrations', () => {
     expect(await isMigrated(options())).toBe(true)
   })
 
-  it('lead back, one by one, to what was there before, and forth again to the same', async () => {
+  it('lead back, one by one, to what was there before, and forth again to the same', { timeout: 60_000 }, async () => {
     const names = (await readMigrations()).map(({ name }) => name)
     await asAdmin(database.adminUrl, async (client) => {
       const steps: string[][] = []
