@@ -1,11 +1,12 @@
 /**
  * What an administrator does once per database (`npm run setup`), repeatable: roles, memberships, schemas, and the fence, which takes from
- * PUBLIC the built-in functions that let one injected statement outlive or leave its transaction. A hosted PostgreSQL may refuse parts of
+ * PUBLIC the built-in functions that let one injected statement outlive or leave its transaction, and from PostgreSQL the conditions that it
+ * would run before a policy. A hosted PostgreSQL may refuse parts of
  * it to an administrator who is no superuser; what was refused is named in the answer, nothing else depends on it.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import pg from 'pg'
-import { FENCED } from './catalogue/meant-rights.ts'
+import { FENCED, LEAKPROOF } from './catalogue/meant-rights.ts'
 import { type RoleName, roleNames } from './role-names.ts'
 
 export type LoginRole = 'migrator' | 'server' | 'auth' | 'admin' | 'backup' | 'monitor'
@@ -110,6 +111,13 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     )
     // One by one: a host that refuses some of them need not refuse all.
     for (const { signature } of functions) await client.query(`revoke execute on function ${signature} from public`).catch(rethrowRaces)
+    // All at once: only a superuser may, and then may each. What a set-up did before is not done again.
+    const { rows: leakproof } = await client.query<{ signature: string }>(
+      `select p.oid::regprocedure::text as signature from pg_proc p where ${OPEN_LEAKPROOF}`,
+      [Object.keys(LEAKPROOF)],
+    )
+    const statements = leakproof.map(({ signature }) => `alter function ${signature} not leakproof`)
+    await client.query(statements.join(';')).catch(rethrowRaces)
     // pg_dump and its scripts call set_config; the migration runner takes an advisory lock.
     await attempt(
       'set_config for backups',
@@ -127,6 +135,9 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
   }
 }
 
+/** Built-in functions that PostgreSQL would run before a policy, and should not: a condition on `pg_proc p`. */
+const OPEN_LEAKPROOF = `p.proleakproof and p.pronamespace = 'pg_catalog'::regnamespace and p.oid::regprocedure::text <> all ($1)`
+
 /** What meets another set-up of the same cluster begins again; a refusal is told by what it leaves open. */
 function rethrowRaces(error: pg.DatabaseError): void {
   if (error.code === 'XX000') throw error
@@ -137,7 +148,9 @@ async function findGaps(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ gap: string }>(
     `select p.oid::regprocedure::text as gap from pg_proc p
       where p.pronamespace = 'pg_catalog'::regnamespace and ${FENCED} and has_function_privilege('public', p.oid, 'execute')
-     union all select 'PL/pgSQL blocks' where has_language_privilege('public', 'plpgsql', 'usage') order by 1`,
+     union all select 'PL/pgSQL blocks' where has_language_privilege('public', 'plpgsql', 'usage')
+     union all select concat(count(*), ' comparisons that run before a policy') from pg_proc p where ${OPEN_LEAKPROOF} having count(*) > 0 order by 1`,
+    [Object.keys(LEAKPROOF)],
   )
   return rows.length === 0 ? [] : [`what should be closed to everybody stays open: ${rows.map(({ gap }) => gap).join(', ')}`]
 }

@@ -14,11 +14,12 @@ export async function distribute({ superuser }: Ground): Promise<void> {
 }
 
 /** As a host has it that refuses the fence to an administrator who is no superuser: what PostgreSQL gives to everybody, everybody has. */
-export async function takeFenceDown({ superuser }: Ground): Promise<void> {
+export async function takeFenceDown({ superuser, leakproof }: Ground): Promise<void> {
   const { rows } = await superuser.query<{ signature: string }>(
     `select p.oid::regprocedure::text as signature from pg_proc p where p.pronamespace = 'pg_catalog'::regnamespace and p.proacl is not null
         and not exists (select from pg_init_privs i where i.objoid = p.oid and i.classoid = 'pg_proc'::regclass)`,
   )
   for (const { signature } of rows) await superuser.query(`grant execute on function ${signature} to public`)
   await superuser.query('grant usage on language plpgsql to public')
+  for (const signature of leakproof) await superuser.query(`alter function ${signature} leakproof`)
 }
