@@ -288,6 +288,13 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
     )
   })
 
+  it('in an index that does not begin with the owner, be it whose it may', () =>
+    expectFound('owners', [
+      ['create index planted on user_devices (hostname)', 'index planted of user_devices not led by user_id'],
+      ['create index planted on user_devices (lower(hostname), user_id)', 'index planted of user_devices not led by user_id'],
+      ['create index planted on users (full_name)', 'index planted of users not led by id'],
+    ]))
+
   it('in what acts by itself, or no longer does', async () => {
     await expectFound('reactions', [
       ...keys
@@ -415,7 +422,9 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       [everybody],
     )
     const taken = fenced.filter(({ wasOpen }) => wasOpen)
-    const names = taken.map(({ signature }) => signature.replace(/\(.*/, '').replace(/^(lo_|pg_sleep|pg_stat_get_xact_|pg_(try_)?advisory).*/, '$1*'))
+    const names = taken.map(({ signature }) =>
+      signature.replace(/\(.*/, '').replace(/^(lo_|pg_sleep|pg_stat_get_xact_|pg_(try_)?advisory).*/, '$1*'),
+    )
     expect([...new Set(names)].filter((each) => !/_to_xml/.test(each)).sort()).toEqual(FENCED_NAMES)
     expect(names).toContain('query_to_xml')
     await expectFound('fence', [
@@ -486,7 +495,7 @@ describe('what an operator has beside NetPilot', () => {
   const schema = 'create schema planted; '
   const open = `${schema} grant usage on schema planted to public; `
 
-  it('only warns: a schema, a role that may come in, an index, an extension, a bound that was tuned', async () => {
+  it('only warns: a schema, a role that may come in, an extension, a bound that was tuned', async () => {
     await expectFound(
       'relations',
       [[`${schema} create table planted.kept ()`, 'not meant: schema planted', 'not meant: table planted.kept']],
@@ -515,7 +524,6 @@ describe('what an operator has beside NetPilot', () => {
       ],
       warning,
     )
-    await expectFound('owners', [['create index planted on user_devices (hostname)', 'index planted of user_devices']], warning)
     await expectFound('extensions', [['create extension pg_stat_statements', 'not meant: extension pg_stat_statements']], warning)
     await expectFound('settings', [[`alter database ${name} set work_mem to '8MB'`, 'not meant: setting everybody work_mem=8MB']], warning)
     await expectFound(
