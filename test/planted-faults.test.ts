@@ -38,7 +38,8 @@ beforeAll(async () => {
   )
   tables = relations.map((table) => table.name)
   policies = await rowsOf(
-    `select polname as policy, polrelid::regclass::text as on, polroles::regrole[]::text[] as to, pg_get_expr(polqual, polrelid) as using from pg_policy`,
+    `select polname as policy, polrelid::regclass::text as on, polroles::regrole[]::text[] as to,
+        regexp_replace(pg_get_expr(polqual, polrelid), '\\s+', ' ', 'g') as using from pg_policy`,
   )
   keys = await rowsOf(
     `select conname as key, conrelid::regclass::text as of, contype as kind, pg_get_constraintdef(oid) as definition
