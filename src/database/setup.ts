@@ -72,13 +72,17 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
       await client.query(`create role ${id(role)} nologin noinherit`)
       report.created.push(role)
     }
+    const defaults = await readDefaults(client, Object.values(names))
     for (const role of LOGINS) {
+      // What a login may set for itself, with its password, would outlast its connection.
+      await client.query(`alter role ${id(role)} reset all`)
       const verifier = passwords[role] === undefined ? '' : ` password ${pg.escapeLiteral(scramVerifier(passwords[role]))}`
       await client.query(`alter role ${id(role)} login${verifier}`)
       for (const [setting, value] of Object.entries(LOGIN_SETTINGS[role] ?? {})) {
         await client.query(`alter role ${id(role)} set ${setting} = ${pg.escapeLiteral(value)}`)
       }
     }
+    for (const statement of defaults) await attempt('privileges given in advance', statement)
     await client.query(`grant ${id('user')}, ${id('agent')} to ${id('server')}`)
     await client.query(`grant ${id('owner')}, ${id('context')} to ${id('migrator')}`)
     // These two act with rights of PostgreSQL's own roles, without assuming them.
@@ -133,6 +137,23 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
   } finally {
     await client.end()
   }
+}
+
+/** What makes the privileges that our roles give in advance the usual ones again: they are to make nothing. */
+async function readDefaults(client: pg.Client, roles: string[]): Promise<string[]> {
+  const { rows } = await client.query<{ revoke: string; grant: string | null }>(
+    `select prefix || ' revoke all on ' || kind || ' from ' || string_agg(distinct grantee, ', ') as revoke,
+        case when is_global then concat_ws('; ', prefix || ' grant all on ' || kind || ' to ' || role,
+          prefix || case kind when 'functions' then ' grant execute on functions to public' when 'types' then ' grant usage on types to public' end) end as grant
+      from (select format('alter default privileges for role %I', r.rolname) || coalesce(' in schema ' || quote_ident(n.nspname), '') as prefix,
+          quote_ident(r.rolname) as role, n.oid is null as is_global, case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as grantee,
+          case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types' when 'n' then 'schemas' else 'large objects' end as kind
+        from pg_default_acl d join pg_roles r on r.oid = d.defaclrole left join pg_namespace n on n.oid = d.defaclnamespace, aclexplode(d.defaclacl) a
+        where r.rolname = any ($1)) given
+      group by prefix, kind, role, is_global`,
+    [roles],
+  )
+  return rows.map(({ revoke, grant }) => (grant === null ? revoke : `${revoke}; ${grant}`))
 }
 
 /** Built-in functions that PostgreSQL would run before a policy, and should not: a condition on `pg_proc p`. */
