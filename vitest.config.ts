@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/system/**'],
+    exclude: ['test/system/**', 'test/long/**'],
     globalSetup: ['test/support/database.ts'],
     // Row security is the isolation: each test makes its own people, and files share one server and one process.
     pool: 'threads',

@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'PgBouncer',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/system/*.test.ts', ...apart.map((file) => `test/${file}`)],
+          exclude: ['test/system/*.test.ts', 'test/long/*.test.ts', ...apart.map((file) => `test/${file}`)],
           globalSetup: ['test/system/pooler/setup.ts'],
           pool: 'threads',
           isolate: false,

@@ -63,16 +63,16 @@ describe('an oracle that is planted', { timeout: 60_000 }, () => {
   const plantLeakproof = (name: string) => [`alter function ${name} leakproof; ${many}`, `alter function ${name} not leakproof; ${few}`]
 
   it.for([
-    ['an equality that runs before policies', ...plantLeakproof('texteq'), 'user_devices.device_name'],
-    ['an order that runs before policies', ...plantLeakproof('text_ge'), 'user_devices.device_name'],
-    ['an index without the owner', 'create index planted on user_devices (id)', 'drop index planted', 'rows of a known id'],
-    ['a policy that is asked last', policy('user_id = (select ctx.uid())'), policy(USUAL), 'rows of a known id'],
-  ] as [string, string, string, string][])('is found: %s', async ([, hole, closed, told]) => {
+    ['an equality that runs before policies', ...plantLeakproof('texteq'), / (ESTIMATES|TELLS) user_devices\./],
+    ['an order that runs before policies', ...plantLeakproof('text_ge'), / (ESTIMATES|TELLS) user_devices\./],
+    ['an index without the owner', 'create index planted on user_devices (id)', 'drop index planted', / FINDS rows of a known id/],
+    ['a policy that is asked last', policy('user_id = (select ctx.uid())'), policy(USUAL), / FINDS rows of a known id/],
+  ] as [string, string, string, RegExp][])('is found: %s', async ([, hole, closed, told]) => {
     await ground.superuser.query(hole)
     try {
       const leaks = leaksOf(await attackOracles(ground, { stances: asUser, targets: devices }), OPEN)
       expect(
-        leaks.some((leak) => leak.split(':')[0]?.endsWith(told)),
+        leaks.some((leak) => told.test(leak)),
         leaks.join('\n'),
       ).toBe(true)
     } finally {

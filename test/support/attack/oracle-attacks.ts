@@ -99,7 +99,8 @@ async function questionsAbout(ground: Ground, target: Target, stance: Stance): P
   const columns = target.rights[stance.role].SELECT
   const list = columns.map((column) => `${id(column)}::text as ${id(column)}`)
   const { rows } = await superuser.query<Record<string, string | null>>(
-    `select ctid::text as "the ctid", ${list.join(', ')} from ${target.sql} where ${ofSomebody(target, bob)} limit 1`,
+    `select ctid::text as "the ctid", ${list.join(', ')} from ${target.sql} where ${ofSomebody(target, bob)} 
+      order by num_nonnulls(${columns.map(id).join(', ')}) desc limit 1`,
   )
   const [row] = rows
   if (!row)
@@ -136,7 +137,9 @@ async function questionsAbout(ground: Ground, target: Target, stance: Stance): P
       if (hit === undefined || miss === undefined || type === 'boolean') continue
       // At the row's own place, and by an index if there should be one.
       questions.push({ column, how, by: 'place', isMet: condition(name, hit) + here, isNot: condition(name, miss) + here })
-      questions.push({ column, how, by: 'value', isMet: condition(name, hit) + notOwn, isNot: condition(name, miss) + notOwn })
+      // Of ids their own rows are estimated, too, and then found by other plans.
+      if (!own || type !== 'uuid')
+        questions.push({ column, how, by: 'value', isMet: condition(name, hit) + notOwn, isNot: condition(name, miss) + notOwn })
     }
   }
   return questions
@@ -297,5 +300,9 @@ const numbersOf = (text: string) => (text.match(/ \d+/g) ?? []).map(Number)
 /** Without the values that were asked for. */
 const normalised = (plan: string) =>
   plan.replaceAll(/'(?:[^']|'')*'(?:::[a-z ]+(?:\[\])?)?/g, '?').replaceAll(/(?<=(?:[=<>]|FROM) )-?\d+(?=\))/g, '?')
-/** What was found and read on the way, by whatever plan an estimate led to. */
-const readOf = (plan: string) => [/actual rows=\S+/.exec(plan), ...(plan.match(/Rows Removed.*|^[ \d]+$/gm) ?? [])].join('\n')
+/** What was found and read on the way, by whatever plan, and so whichever index, an estimate led to. */
+const readOf = (plan: string) => {
+  const counted = numbersOf(` ${/^[ \d]+$/m.exec(plan)?.[0] ?? ''}`)
+  const sums = COUNTERS.map((_, kind) => counted.reduce((sum, n, index) => (index % COUNTERS.length === kind ? sum + n : sum), 0))
+  return [/actual rows=\S+/.exec(plan), ...(plan.match(/Rows Removed.*/g) ?? []), ...sums].join('\n')
+}
