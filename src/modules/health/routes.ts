@@ -13,7 +13,7 @@ const Health = Type.Object({
 const Live = Type.Object({ status: OneOf(['ok']) })
 const Ready = Type.Object({
   status: OneOf(['ready', 'not-ready']),
-  reason: Type.Optional(OneOf(['unreachable', 'migrations-missing', 'closing'])),
+  reason: Type.Optional(OneOf(['unreachable', 'read-only', 'migrations-missing', 'closing'])),
 })
 
 export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, { version, checkDatabase, isClosing }) => {
