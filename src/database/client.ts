@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import pg from 'pg'
 
 /**
@@ -10,3 +11,6 @@ export async function openClient(connectionString: string, applicationName: stri
   await client.connect()
   return client
 }
+
+/** Destroyed rather than ended: an end waits for an answer, which may never come. */
+export const streamOf = (client: pg.ClientBase) => (client as unknown as { connection: { stream: Socket } }).connection.stream

@@ -1,6 +1,6 @@
 /** One connection that listens, for as long as the process lives: wake-ups from other servers on the same database. */
 import pg from 'pg'
-import { streamOf } from './pool.ts'
+import { streamOf } from './client.ts'
 
 export type Notifications = { close(): Promise<void> }
 export type NotificationsOptions = {

@@ -1,6 +1,6 @@
 /** Connections to PostgreSQL, bounded in number and in waiting. */
-import type { Socket } from 'node:net'
 import pg from 'pg'
+import { streamOf } from './client.ts'
 
 /**
  * pg sends a text without values by the simple protocol, which runs stacked statements (`a; b`). Here every query takes the extended
@@ -69,6 +69,3 @@ function dropIdleAfterTimeout(pool: pg.Pool): void {
     }
   })
 }
-
-/** Destroyed rather than ended: an end waits for an answer, which may never come. */
-export const streamOf = (client: pg.ClientBase) => (client as unknown as { connection: { stream: Socket } }).connection.stream
