@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
-import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { isMigrated, migrate, migrateBack, readMigrations } from '../src/database/migrations.ts'
 import { openPool } from '../src/database/pool.ts'
 import { roleNames } from '../src/database/role-names.ts'
@@ -11,6 +11,7 @@ import { explain, refuses, selfCheck } from '../src/database/self-check.ts'
 import { setUpDatabase } from '../src/database/setup.ts'
 import type { Pools } from '../src/rls/session.ts'
 import { asAdmin, loginUrl, separateDatabase, type TestDatabase } from './support/database.ts'
+import { openServer } from './support/world.ts'
 
 /** Everything of our schemas that a migration can make, as text. */
 async function catalogue(client: pg.ClientBase): Promise<string[]> {
@@ -78,12 +79,26 @@ describe('migrations', () => {
     })
   })
 
-  it('refuse to go on when an applied file was edited, and have a way back each', async () => {
+  it('refuse to go on when an applied file was edited, and what they say to do leads out', async () => {
+    const newest = (await readMigrations()).at(-1)?.name ?? ''
     await asAdmin(database.adminUrl, (client) =>
-      client.query(`update drizzle.migrations set sha256 = sha256('other') where name = '0000_identity'`),
+      client.query(`update drizzle.migrations set sha256 = sha256('other') where name = $1`, [newest]),
     )
-    await expect(migrate(options())).rejects.toThrow('Applied migrations were edited: 0000_identity')
-    expect(await refusalsOf(database)).toMatch(/migrations: .*\n {2}- applied in another version: 0000_identity\n/)
+    const said = await migrate(options()).catch((error: Error) => error.message)
+    expect(said).toContain(`Another build of NetPilot migrated this database; its files differ from these: ${newest}.`)
+    const refused = await refusalsOf(database)
+    expect(refused).toMatch(new RegExp(`migrations: .*\n {2}- applied by another build, whose file differs: ${newest}\n`))
+    const [, target] = /^ +npm run migrate -- --back-to (\S+)\n +npm run migrate$/m.exec(String(said)) ?? []
+    expect(refused).toContain(`npm run migrate -- --back-to ${target}`)
+
+    const { app, close } = await openServer({}, database)
+    onTestFinished(close)
+    const ready = async () => (await app.inject({ url: '/health/ready' })).json()
+    expect(await ready()).toEqual({ status: 'not-ready', reason: 'migrations-edited' })
+    expect(await migrateBack(target ?? '', options())).toEqual([newest])
+    expect(await migrate(options())).toEqual([newest])
+    expect(await ready()).toEqual({ status: 'ready' })
+    expect(await refusalsOf(database)).toBe('')
   })
 
   it('leave nothing of a file that fails, and are not read without a way back', async () => {

@@ -6,7 +6,7 @@ export type DatabaseState = {
   up: boolean
   /** Milliseconds. */
   latencyMs: number | null
-  fault?: 'unreachable' | 'read-only' | 'migrations-missing'
+  fault?: 'unreachable' | 'read-only' | 'migrations-missing' | 'migrations-edited'
 }
 
 /** Longer than a database takes that is well, shorter than whoever asks about health waits. */
@@ -24,9 +24,9 @@ export function databaseCheck(pools: pg.Pool[], migrations: Migration[]): () => 
   let isCurrent = false
   let underWay: Promise<DatabaseState> | undefined
 
-  const hasEveryMigration = async () => {
+  const migrationFault = async () => {
     const { missing, edited } = await compareWithApplied(server, migrations)
-    return missing.length === 0 && edited.length === 0
+    return edited.length > 0 ? 'migrations-edited' : missing.length > 0 ? 'migrations-missing' : undefined
   }
   const check = async (): Promise<DatabaseState> => {
     const began = performance.now()
@@ -34,8 +34,9 @@ export function databaseCheck(pools: pg.Pool[], migrations: Migration[]): () => 
       const answers = await inTime(Promise.all(pools.map((pool) => pool.query(IS_READ_ONLY))))
       const latencyMs = Math.round((performance.now() - began) * 10) / 10
       if (answers.some(({ rows }) => rows[0].isReadOnly)) return { up: true, latencyMs, fault: 'read-only' }
-      isCurrent ||= await hasEveryMigration()
-      return isCurrent ? { up: true, latencyMs } : { up: true, latencyMs, fault: 'migrations-missing' }
+      const fault = isCurrent ? undefined : await migrationFault()
+      isCurrent = !fault
+      return { up: true, latencyMs, ...(fault && { fault }) }
     } catch {
       return { up: false, latencyMs: null, fault: 'unreachable' }
     }

@@ -8,7 +8,7 @@ import type { Finding, Promised, Queryable, Result } from './catalogue/check.ts'
 import { RIGHTS } from './catalogue/rights.ts'
 import { bodies, seal } from './catalogue/seal.ts'
 import { TABLES } from './catalogue/tables.ts'
-import type { Migration } from './migrations.ts'
+import { editedRemedy, type Migration } from './migrations.ts'
 import { compareWithApplied } from './readiness.ts'
 import type { RoleName } from './role-names.ts'
 
@@ -113,11 +113,14 @@ async function checkMigrations(db: Queryable, migrations: Migration[]): Promise<
   return {
     name: 'migrations',
     promise: 'has every migration, as this version has it',
-    remedy: 'Run "npm run migrate". What is unknown: start the newer version, or undo it there ("npm run migrate -- --back-to NAME").',
+    remedy:
+      edited.length > 0
+        ? editedRemedy(migrations, edited).trimStart()
+        : 'Run "npm run migrate". What is unknown: start the newer version, or undo it there ("npm run migrate -- --back-to NAME").',
     lookedAt: migrations.length + unknown.length,
     findings: [
       ...missing.map((name) => refusal(`missing: ${name}`)),
-      ...edited.map((name) => refusal(`applied in another version: ${name}`)),
+      ...edited.map((name) => refusal(`applied by another build, whose file differs: ${name}`)),
       // What a newer version made of the database cannot be judged here.
       ...unknown.map((name) => refusal(`unknown, of a newer version: ${name}`)),
     ],
