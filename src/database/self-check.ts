@@ -1,6 +1,6 @@
 /**
  * Whether isolation holds on this database, asked before a server serves from it and by "npm run doctor" at any time: who the connection
- * strings name, what PostgreSQL it is, what was migrated, and what the catalogue says. What refuses a start and what only warns is told in
+ * strings name, what PostgreSQL it is, whether its clock is ours, what was migrated, and what the catalogue says. What refuses a start and what only warns is told in
  * `catalogue/check.ts`. It reads with the rights of the server's login, in a few milliseconds and one transaction.
  */
 import type pg from 'pg'
@@ -60,8 +60,9 @@ export async function checkDatabase(client: Queryable, migrations: Migration[], 
     lookedAt: rows.length,
     findings: rows.flatMap(({ number, name }) => versionFindings(number, name)),
   }
+  const clock = await checkClock(client)
   const migrated = await checkMigrations(client, migrations)
-  if (refuses(migrated)) return [version, migrated]
+  if (refuses(migrated)) return [version, clock, migrated]
 
   // Names are printed as seen from `public`, and nobody waits for a compiler.
   const preparation = ['begin read only', 'set local search_path = public', 'set local jit = off']
@@ -70,7 +71,7 @@ export async function checkDatabase(client: Queryable, migrations: Migration[], 
   const catalogue = await Promise.all(checks.map(([name, promised]) => run(name, promised)))
   const sealed = await run('seal', seal)
   await client.query('rollback')
-  return [version, migrated, ...catalogue, sealed]
+  return [version, clock, migrated, ...catalogue, sealed]
 
   async function run(name: string, { promise, remedy, check }: Promised): Promise<Section> {
     return { name, promise, remedy, ...(await check(client, roles)) }
@@ -106,6 +107,25 @@ async function loginFindings({ variable, role, db, migrates }: Login): Promise<F
       return refusal(`${variable}: the role ${name} owns tables, or may become who does, and could switch row security off`)
     return name === role ? [] : refusal(`${variable} names the role ${name}, but ${role} is needed there`)
   })
+}
+
+/** Beyond this, servers refuse each other's tokens, and what is to expire does so early or late. */
+const MAX_CLOCK_DIFFERENCE_SECONDS = 30
+
+async function checkClock(db: Queryable): Promise<Section> {
+  const { rows } = await db.query<{ seconds: number }>('select extract(epoch from clock_timestamp())::float8 as seconds')
+  const ahead = rows.map(({ seconds }) => Math.round(seconds - Date.now() / 1_000))
+  return {
+    name: 'clock',
+    promise: "has the same time as this machine, to within half a minute, or tokens of one server are another's 401",
+    remedy: 'Keep both clocks right with NTP.',
+    lookedAt: rows.length,
+    findings: ahead
+      .filter((seconds) => Math.abs(seconds) > MAX_CLOCK_DIFFERENCE_SECONDS)
+      .map((seconds) =>
+        warning(`the database's clock is ${Math.abs(seconds)} seconds ${seconds > 0 ? 'ahead of' : 'behind'} this machine's`),
+      ),
+  }
 }
 
 async function checkMigrations(db: Queryable, migrations: Migration[]): Promise<Section> {
