@@ -84,7 +84,7 @@ export async function migrate({ url, rolePrefix, directory }: MigrateOptions): P
 /** Whether `migrate` would find nothing to do. */
 export async function isMigrated({ url, rolePrefix, directory }: MigrateOptions): Promise<boolean> {
   const migrations = await readMigrations(directory)
-  const client = await openClient(url, 'netpilot migrate')
+  const client = await openClient(url, 'netpilot migrate', 'DATABASE_MIGRATE_URL')
   try {
     await client.query(`set role ${pg.escapeIdentifier(roleNames(rolePrefix).owner)}`)
     const { missing, edited } = compareMigrations(migrations, await appliedMigrations(client))
@@ -120,7 +120,7 @@ const appliedMigrations = async (client: pg.Client) =>
 /** Holds the lock on a connection of its own, as the owner, with the journal in place. */
 async function withLock<T>({ url, rolePrefix }: MigrateOptions, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const names = roleNames(rolePrefix)
-  const client = await openClient(url, 'netpilot migrate')
+  const client = await openClient(url, 'netpilot migrate', 'DATABASE_MIGRATE_URL')
   try {
     // Waiting for another runner is no reason to give up; a session lock also ends with its connection.
     await client.query('set lock_timeout = 0')
@@ -158,7 +158,8 @@ async function inTransaction(
       await client.query('rollback')
       const { code, message } = error as pg.DatabaseError
       if (code === '55P03' && attempt < LOCK_ATTEMPTS) continue
-      throw new Error(`${what} failed and was rolled back: ${message}`, { cause: error })
+      const hint = code === '53100' ? '. Make room on its disk, and migrate again: what was done before stays.' : ''
+      throw new Error(`${what} failed and was rolled back: ${message}${hint}`, { cause: error })
     }
   }
 }

@@ -8,6 +8,7 @@ import type { Finding, Promised, Queryable, Result } from './catalogue/check.ts'
 import { RIGHTS } from './catalogue/rights.ts'
 import { bodies, seal } from './catalogue/seal.ts'
 import { TABLES } from './catalogue/tables.ts'
+import { cannotConnect } from './client.ts'
 import { editedRemedy, type Migration } from './migrations.ts'
 import { compareWithApplied } from './readiness.ts'
 import type { RoleName } from './role-names.ts'
@@ -31,7 +32,17 @@ export async function selfCheck(
   roles: Record<RoleName, string>,
 ): Promise<Section[]> {
   const purposes = Object.keys(VARIABLES) as (keyof typeof VARIABLES)[]
-  const logins = await checkLogins(purposes.map((purpose) => ({ variable: VARIABLES[purpose], role: roles[purpose], db: pools[purpose] })))
+  const logins = await checkLogins(
+    await Promise.all(
+      purposes.map(async (purpose) => {
+        const [variable, db] = [VARIABLES[purpose], pools[purpose]]
+        await db.query('select').catch((error) => {
+          throw cannotConnect(variable, error)
+        })
+        return { variable, role: roles[purpose], db }
+      }),
+    ),
+  )
   if (refuses(logins)) return [logins]
   const client = await pools.server.connect()
   let failure: Error | undefined
