@@ -51,7 +51,10 @@ function acquire() {
       fs.writeFileSync(lock, String(process.pid), { flag: 'wx' })
       return
     } catch (error) {
-      if (error.code !== 'EEXIST') throw error
+      if (error.code !== 'EEXIST')
+        fail(
+          `The packages cannot be installed: ${lock} cannot be written (${error.code}). Give the folder to this user (chown), or make room.`,
+        )
       try {
         holder = Number(fs.readFileSync(lock, 'utf8'))
       } catch (_) {

@@ -89,6 +89,8 @@ export type AppOptions = {
   mailer?: Mailer
   /** Work that answers do not wait for. */
   later?: Later
+  /** When what has had its time is first removed, milliseconds; some random moment of the first minutes when left out. */
+  housekeepingAfterMs?: number
 }
 
 export async function buildApp({
@@ -102,6 +104,7 @@ export async function buildApp({
   logStream,
   mailer: givenMailer,
   later: givenLater,
+  housekeepingAfterMs,
 }: AppOptions): Promise<FastifyInstance> {
   const logger = { ...loggerOptions(config.logLevel), ...(logStream && { stream: logStream }) }
   const app = Fastify({ ...serverOptions(config), logger }).withTypeProvider<TypeBoxTypeProvider>()
@@ -131,6 +134,8 @@ export async function buildApp({
   const stopHousekeeping = keepHouse({
     withSession,
     auditDays: config.auditRetentionDays,
+    scanDays: config.scans.retentionDays,
+    firstAfterMs: housekeepingAfterMs,
     onError: (err) => app.log.warn({ err }, 'what has had its time was not removed'),
   })
   const lastUse = collectLastUse({ withSession, onError: (err) => app.log.warn({ err }, 'last use of keys was not written') })
@@ -259,7 +264,12 @@ export async function buildApp({
     scope.addHook('onRequest', requireAgent)
     scope.addHook('onRequest', limitRouters)
     scope.setErrorHandler(answerProven(withSession))
-    await scope.register(scanRoutes, { prefix: '/api/agent', asAgent, ...config.scans })
+    await scope.register(scanRoutes, {
+      prefix: '/api/agent',
+      asAgent,
+      bodyLimit: config.scans.bodyLimit,
+      maxDevices: config.scans.maxDevices,
+    })
     const looksAtOnce = Math.max(1, Math.floor(config.database.poolSize / 2))
     await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing, onlineMinutes, looksAtOnce })
   })

@@ -136,7 +136,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     scans: {
       bodyLimit: integer('SCAN_BODY_LIMIT_BYTES', 1_048_576, 1_024, 16_777_216),
       maxDevices: integer('SCAN_MAX_DEVICES', 10_000, 1, 100_000),
-      retentionDays: integer('SCAN_RETENTION_DAYS', 30, 1, 3_650),
+      retentionDays: integer('SCAN_RETENTION_DAYS', 3, 1, 3_650),
     },
     http: {
       bodyLimit: integer('BODY_LIMIT_BYTES', 65_536, 1_024, 1_048_576),

@@ -11,7 +11,7 @@ import { listenForNotifications } from './database/notifications.ts'
 import { openPool } from './database/pool.ts'
 import { roleNames } from './database/role-names.ts'
 import { explain, refuses, type Section, selfCheck } from './database/self-check.ts'
-import { StartRefused } from './database/start-refused.ts'
+import { explainSystemError, StartRefused } from './database/start-refused.ts'
 import { bareProblem } from './http/problem.ts'
 import type { Pools } from './rls/session.ts'
 import { printStart } from './start-message.ts'
@@ -156,12 +156,9 @@ function fail(message: string): never {
 }
 
 start().catch((error: Error) =>
-  fail(error instanceof ConfigError || error instanceof StartRefused ? error.message : `NetPilot does not start: ${reasonOf(error)}`),
+  fail(
+    error instanceof ConfigError || error instanceof StartRefused
+      ? error.message
+      : `NetPilot does not start: ${explainSystemError(error) ?? error.stack}`,
+  ),
 )
-
-/** Most often the database cannot be reached or the port is taken: the reason in a line, and the stack where it may help. */
-function reasonOf(error: NodeJS.ErrnoException): string {
-  if (error.code === 'EADDRINUSE') return `${error.message}. Another program listens there: stop it, or set PORT.`
-  if (error.code === 'ECONNREFUSED') return `the database cannot be reached (${error.message}). Is DATABASE_URL right?`
-  return error.stack ?? error.message
-}

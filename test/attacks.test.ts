@@ -74,6 +74,12 @@ describe('an attacker with raw SQL', { timeout: 60_000 }, () => {
     }
   })
 
+  it('takes nothing of the last day out of the ledger of scans, not even by housekeeping', async () => {
+    const auth = await ground.connect('auth')
+    for (const days of [0, -100_000, null])
+      await expect(auth.query('select ctx.purge_scans($1)', [days]), `${days} days`).rejects.toMatchObject({ code: 'NP403' })
+  })
+
   it('may execute no built-in function that does something but those that are justified', async () => {
     expect(await unjustifiedFunctions(ground)).toEqual([])
   })

@@ -165,6 +165,28 @@ describe('a database with a fault', () => {
     }
   })
 
+  it.each([
+    ['behind', 45],
+    ['ahead of', -45],
+  ])(
+    'is not one for a clock that is %s this machine’s: the server says so and starts, and the doctor exits with 2',
+    async (word, seconds) => {
+      const shift = (by: number) => `const now = Date.now; Date.now = () => now() + ${by * 1_000}`
+      const at = (by: number) => ({
+        ...environment(database),
+        NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(shift(by))}`,
+      })
+      const env = at(seconds)
+      const [started, examined] = await Promise.all([start(env), doctor(env)])
+      expect([started.code, examined.code]).toEqual([0, 2])
+      for (const { output } of [started, examined]) {
+        expect(output).toMatch(new RegExp(`the database's clock is 4[3-7] seconds ${word} this machine's`))
+        expect(output).toContain('NTP')
+      }
+      expect((await doctor(at(seconds / 3))).code).toBe(0)
+    },
+  )
+
   it('L14 is named where somebody wrote to the audit log past its pen', async () => {
     const somebody = '3f2a0b6e-6c1d-4a52-9b7e-1d2c3b4a5f60'
     const act = `select ctx.append_act('${somebody}', 'user', '${somebody}', 'user.login', null, null, 'success', null, null);`

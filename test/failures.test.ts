@@ -1,6 +1,6 @@
 /** When the server fails: what clients learn of it, and what the log holds. A database of its own can be made to fail in any way. */
 import { randomBytes } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vitest'
 import { asAdmin, prepare, separateDatabase, type TestDatabase } from './support/database.ts'
 import { expectProblem } from './support/problems.ts'
 import { openServer, type Person, type TestServer, type World, worldOf } from './support/world.ts'
@@ -20,6 +20,12 @@ const FAIL_ON_DEMAND = `
   end $$;
   create trigger fail_on_demand before insert on user_routers for each row execute function fail_on_demand()`
 
+/** Connections, conflicts, a standby, disks, memory, time-outs and restarts: for somebody to mend, and for clients to try again. */
+const UNAVAILABLE = [
+  ...['08000', '08003', '08006', '25006', '25P03', '40001', '40P01', '53100', '53200', '53300', '53400', '55P03'],
+  ...['57014', '57P01', '57P02', '57P03', '57P05', '58030'],
+]
+
 let database: TestDatabase
 let server: TestServer
 let world: World
@@ -38,7 +44,7 @@ beforeAll(async () => {
 afterAll(() => server.close())
 
 describe('an error of the database', () => {
-  it.each([
+  it.each<[state: string, status: number, code: string]>([
     ['22021', 400, 'invalid-request'],
     ['22P02', 400, 'invalid-request'],
     ['22P05', 400, 'invalid-request'],
@@ -52,13 +58,7 @@ describe('an error of the database', () => {
     ['42501', 500, 'internal'],
     ['42P01', 500, 'internal'],
     ['XX000', 500, 'internal'],
-    ['08006', 503, 'unavailable'],
-    ['40001', 503, 'unavailable'],
-    ['40P01', 503, 'unavailable'],
-    ['53300', 503, 'unavailable'],
-    ['55P03', 503, 'unavailable'],
-    ['57014', 503, 'unavailable'],
-    ['57P01', 503, 'unavailable'],
+    ...UNAVAILABLE.map((state): [string, number, string] => [state, 503, 'unavailable']),
   ])('of SQLSTATE %s is %i %s, and its text reaches nobody, T38', async (state, status, code) => {
     const before = server.logged.length
     const answer = await add(state)
@@ -71,6 +71,30 @@ describe('an error of the database', () => {
     const told = lines.filter(({ err }) => err).map(({ level, err }) => [level, err.code, err.constraint])
     expect(told).toEqual(status < 500 ? [] : [[status === 500 ? 'error' : 'warn', state, 'planted_constraint']])
     expect((await add('Home')).statusCode).toBe(201)
+  })
+
+  it('that fails hundreds of requests is logged once, without a stack, and then by its number', async () => {
+    const own = await openServer({ LOG_LEVEL: 'info' }, database)
+    onTestFinished(() => own.app.close())
+    const person = await worldOf(own).person()
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const told = () => own.logged.map((line) => JSON.parse(line)).filter(({ msg }) => msg !== 'request')
+    const fail = async (times: number) => {
+      const answers = await Promise.all(
+        Array.from({ length: times }, () => person.call('POST', '/api/routers', { body: { name: '53100' } })),
+      )
+      expect(answers.filter(({ statusCode }) => statusCode === 503)).toHaveLength(times)
+    }
+    for (let round = 0; round < 10; round += 1) await fail(20)
+    expect(told()).toMatchObject([{ level: 'warn', code: 'unavailable', err: { code: '53100' } }])
+    expect(JSON.stringify(told())).not.toMatch(/stack|node_modules/)
+    vi.advanceTimersByTime(60_000)
+    expect(told().slice(1)).toMatchObject([{ level: 'warn', kind: '53100', count: 199 }])
+    // A minute without one has nothing to tell, and the next is a first again.
+    vi.advanceTimersByTime(60_000)
+    await fail(1)
+    expect(told().slice(2)).toMatchObject([{ err: { code: '53100' } }])
   })
 
   it('that quotes a password’s hash keeps it out of answer and log', async () => {
@@ -193,7 +217,7 @@ describe('the log', () => {
 
     const lines = own.logged.map((line) => JSON.parse(line))
     expect(lines.filter(({ msg }) => msg === 'request')).toHaveLength(requests)
-    expect(lines.filter(({ err }) => err)).toHaveLength(2)
+    expect(lines.filter(({ err }) => err)).toHaveLength(1)
     const log = own.logged.join('')
     expect(Object.entries(planted).filter(([, secret]) => log.includes(secret))).toEqual([])
   })

@@ -1,7 +1,8 @@
 /** What operators ask: does the process answer, does the database, and would a request be served. */
 import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
-import { prepare, separateDatabase, type TestDatabase } from './support/database.ts'
-import { openServer, sharedWorld, type World } from './support/world.ts'
+import { asAdmin, prepare, separateDatabase, type TestDatabase } from './support/database.ts'
+import { expectProblem } from './support/problems.ts'
+import { openServer, sharedWorld, type World, worldOf } from './support/world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -52,6 +53,33 @@ describe('health', () => {
     expect(await health(app)).toEqual(missing)
     await prepare(database)
     expect(await health(app)).toEqual(well)
+  })
+
+  it('is degraded and not ready while the database takes no writes: reads go on, writes are 503, and all is well without a restart', async () => {
+    const database = await separateDatabase(inject('database'), 'read_only')
+    await prepare(database)
+    const server = await serve({ DATABASE_POOL_SIZE: '1', DATABASE_AUTH_POOL_SIZE: '1', DATABASE_ADMIN_POOL_SIZE: '1' }, database)
+    const ada = await worldOf(server).person()
+    const name = new URL(database.adminUrl).pathname.slice(1)
+    const setDefault = (statement: string) =>
+      asAdmin(inject('database').adminUrl, async (client) => {
+        const open = Object.values(server.pools).filter(({ totalCount }) => totalCount > 0)
+        const lost = Promise.all(open.map((pool) => new Promise((resolve) => pool.once('remove', resolve))))
+        await client.query(`alter database ${name} ${statement}`)
+        // Connections that are open keep their default.
+        await client.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
+        await lost
+      })
+    const write = () => ada.call('POST', '/api/routers', { body: { name: 'Home' } })
+
+    await setDefault('set default_transaction_read_only = on')
+    expect(await health(server.app)).toEqual({ state: [503, '1', stateOf('degraded', true)], live: alive, ready: notReady('read-only') })
+    expect((await ada.call('GET', '/api/routers')).statusCode).toBe(200)
+    expectProblem(await write(), 503, 'unavailable')
+
+    await setDefault('reset default_transaction_read_only')
+    expect(await health(server.app)).toEqual(well)
+    expect((await write()).statusCode).toBe(201)
   })
 
   it('is not ready from the moment the server means to close, while it still serves', async () => {

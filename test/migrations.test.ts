@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
-import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { isMigrated, migrate, migrateBack, readMigrations } from '../src/database/migrations.ts'
 import { openPool } from '../src/database/pool.ts'
 import { roleNames } from '../src/database/role-names.ts'
@@ -12,6 +12,7 @@ import { explain, refuses, selfCheck } from '../src/database/self-check.ts'
 import { setUpDatabase } from '../src/database/setup.ts'
 import type { Pools } from '../src/rls/session.ts'
 import { asAdmin, loginUrl, separateDatabase, type TestDatabase } from './support/database.ts'
+import { openServer } from './support/world.ts'
 
 /** Everything of our schemas that a migration can make, as text. */
 async function catalogue(client: pg.ClientBase): Promise<string[]> {
@@ -79,12 +80,26 @@ describe('migrations', () => {
     })
   })
 
-  it('refuse to go on when an applied file was edited, and have a way back each', async () => {
+  it('refuse to go on when an applied file was edited, and what they say to do leads out', async () => {
+    const newest = (await readMigrations()).at(-1)?.name ?? ''
     await asAdmin(database.adminUrl, (client) =>
-      client.query(`update drizzle.migrations set sha256 = sha256('other') where name = '0000_identity'`),
+      client.query(`update drizzle.migrations set sha256 = sha256('other') where name = $1`, [newest]),
     )
-    await expect(migrate(options())).rejects.toThrow('Applied migrations were edited: 0000_identity')
-    expect(await refusalsOf(database)).toMatch(/migrations: .*\n {2}- applied in another version: 0000_identity\n/)
+    const said = await migrate(options()).catch((error: Error) => error.message)
+    expect(said).toContain(`Another build of NetPilot migrated this database; its files differ from these: ${newest}.`)
+    const refused = await refusalsOf(database)
+    expect(refused).toMatch(new RegExp(`migrations: .*\n {2}- applied by another build, whose file differs: ${newest}\n`))
+    const [, target] = /^ +npm run migrate -- --back-to (\S+)\n +npm run migrate$/m.exec(String(said)) ?? []
+    expect(refused).toContain(`npm run migrate -- --back-to ${target}`)
+
+    const { app, close } = await openServer({}, database)
+    onTestFinished(close)
+    const ready = async () => (await app.inject({ url: '/health/ready' })).json()
+    expect(await ready()).toEqual({ status: 'not-ready', reason: 'migrations-edited' })
+    expect(await migrateBack(target ?? '', options())).toEqual([newest])
+    expect(await migrate(options())).toEqual([newest])
+    expect(await ready()).toEqual({ status: 'ready' })
+    expect(await refusalsOf(database)).toBe('')
   })
 
   it('try again when they and somebody else wait for each other', async () => {
@@ -143,6 +158,8 @@ b1b79399bac02e64328fbcea8ba8d28548b245680b6313d30195665ad9399fd9  0006_audit_cha
 6cd4b2cd3911776793ea9a9722c91d2589e3c44d7a3b47a5a69362e734c71460  0007_policies.sql
 46cc6e9e07476eee78791b726bdc1a66f27112ef79457d8bf2a2e0b668dcec18  0008_lookups.down.sql
 722cc94b45a63d746d3d18d12b156ffda986fbcf322a38189a5cfefb3bc0ea0a  0008_lookups.sql
+7b6bd1c9cca10e00c84b3241c525f475d5cd4b8a1ee74489a4d9c0a9c3cd1859  0009_scan_retention.down.sql
+7b4402dd1787347fca1392402bc153939acfad64e0af97fb620b92d86a45e112  0009_scan_retention.sql
 `
 
 describe('a released migration', () => {

@@ -573,7 +573,7 @@ describe('what an operator has beside NetPilot', () => {
 describe('the database, once every fault was taken back', () => {
   it('has no findings', async () => {
     const sections = await checkDatabase(admin, await readMigrations(), roles)
-    expect(sections.map(({ name }) => name)).toEqual(['version', 'migrations', ...Object.keys(CHECKS)])
+    expect(sections.map(({ name }) => name)).toEqual(['version', 'clock', 'migrations', ...Object.keys(CHECKS)])
     expect(sections.filter(({ findings }) => findings.length > 0)).toEqual([])
   })
 })

@@ -35,20 +35,23 @@ describe('the same scan', () => {
     expect((await other.scan([{ mac, ip: '192.0.2.7' }], { scanId: 'boot-1' })).statusCode).toBe(200)
   })
 
-  it('is forgotten after SCAN_RETENTION_DAYS', async () => {
-    const router = await ada.router()
-    for (const scanId of ['old', 'older']) await router.scan([newMac()], { scanId })
-    const age = (scanId: string, interval: string) =>
-      rowsOf('update user_scans set received_at = now() - $3::interval where router_id = $1 and scan_id = $2', [
-        router.id,
-        scanId,
-        interval,
-      ])
-    await age('old', '29 days 23 hours')
-    await age('older', '30 days 1 minute')
-    await router.scan([], { scanId: 'new' })
-    const kept = await rowsOf<{ id: string }>('select scan_id as id from user_scans where router_id = $1 order by 1', [router.id])
-    expect(kept.map(({ id }) => id)).toEqual(['new', 'old'])
+  it('is forgotten after SCAN_RETENTION_DAYS, soon after a start, also when its router stopped posting', async () => {
+    const [router, silent] = await Promise.all([ada.router(), ada.router()])
+    for (const { id, scan } of [router, silent]) {
+      for (const [scanId, interval] of [
+        ['kept', '2 days 23 hours'],
+        ['forgotten', '3 days 1 minute'],
+      ] as const) {
+        await scan([newMac()], { scanId })
+        const age = 'update user_scans set received_at = now() - $3::interval where router_id = $1 and scan_id = $2'
+        await rowsOf(age, [id, scanId, interval])
+      }
+    }
+    const server = await openServer({}, undefined, { housekeepingAfterMs: 0 })
+    onTestFinished(server.close)
+    const remembered = () =>
+      rowsOf('select scan_id as id from user_scans where router_id = any($1::uuid[]) order by 1', [[router.id, silent.id]])
+    await expect.poll(remembered, { timeout: 10_000 }).toEqual([{ id: 'kept' }, { id: 'kept' }])
   })
 })
 

@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { makeApiKey } from '../src/auth/api-keys.ts'
 import { expectProblem } from './support/problems.ts'
 import { counts, countsOf, minutesAgo, onlyDevice, postRaw, postScan, postSources, seenBy } from './support/scans.ts'
-import { type Person, type Router, sharedWorld, type World } from './support/world.ts'
+import { openServer, type Person, type Router, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
 
 let world: World
 let ada: Person
@@ -175,6 +175,29 @@ describe('a raw scan', () => {
     expectProblem(await postRaw(router, `${LEASE}#`, query), 409, 'scan-conflict')
     for (const _ of [1, 2]) expect(countsOf(await postRaw(router, LEASE, { format: 'dnsmasq-leases' }))).toEqual(counts(0, 0, 1))
     expect(await onlyDevice(router)).toMatchObject({ online: true })
+  })
+
+  it('leaves no row in the ledger without an id, and costs none of its statements', async () => {
+    const server = await openServer()
+    onTestFinished(server.close)
+    const statements: string[] = []
+    server.pools.server.on('connect', (client) => {
+      const query = client.query
+      client.query = ((...args: [{ text: string }]) => {
+        statements.push(args[0].text)
+        return query.apply(client, args as never)
+      }) as never
+    })
+    const router = await (await worldOf(server).person()).router()
+    const about = async (query: Record<string, string>) => {
+      statements.length = 0
+      expect((await postRaw(router, LEASE, { format: 'dnsmasq-leases', ...query })).statusCode).toBe(200)
+      return statements.filter((text) => text.includes('user_scans')).length
+    }
+    expect(await about({})).toBe(0)
+    expect(await rowsOf('select from user_scans where router_id = $1', [router.id])).toEqual([])
+    expect(await about({ scanId: 'boot-1' })).toBe(2)
+    expect(await rowsOf('select from user_scans where router_id = $1', [router.id])).toHaveLength(1)
   })
 
   it('names its format, and only a raw one does', async () => {

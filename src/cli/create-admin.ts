@@ -9,6 +9,7 @@ import { normalisedEmail } from '../auth/password-proof.ts'
 import { makeAdministrator } from '../auth/repository.ts'
 import { addToken } from '../auth/token-repository.ts'
 import { ConfigError, loadEnvFile, readConfig } from '../config.ts'
+import { cannotConnect } from '../database/client.ts'
 import { openLocalDatabase } from '../database/local.ts'
 import { openPool } from '../database/pool.ts'
 import { roleNames } from '../database/role-names.ts'
@@ -28,6 +29,9 @@ run(async (print) => {
   // Accounts are the auth login's; the other two are not needed.
   const pool = openPool({ url, size: 1, acquireTimeoutMs: 5_000, applicationName: 'netpilot create-admin', onIdleError: () => {} })
   try {
+    await pool.query('select').catch((error) => {
+      throw cannotConnect('DATABASE_AUTH_URL', error)
+    })
     const roles = roleNames(database.rolePrefix)
     const withSession = openSessions({ server: pool, auth: pool, admin: pool, roles, namedStatements: false })
     const token = await withSession(SIGN_IN, async (tx) => {

@@ -9,12 +9,14 @@ run(async (print) => {
   const { values } = parseArgs({ options: { 'back-to': { type: 'string' } } })
   loadEnvFile()
   const { database, dataDir } = readConfig(process.env)
-  const local = database.url === undefined ? await openLocalDatabase(dataDir, database.rolePrefix) : undefined
+  const backTo = values['back-to']
+  // To be opened otherwise, the embedded database is migrated on the way, which it may be unfit for.
+  const local =
+    database.url === undefined ? await openLocalDatabase(dataDir, database.rolePrefix, { asItIs: backTo !== undefined }) : undefined
   try {
     const url = local?.urls.migrate ?? database.migrateUrl
     if (!url) throw new Error('DATABASE_MIGRATE_URL is missing: set the connection string of the migrator that "npm run setup" prints')
     const options = { url, rolePrefix: database.rolePrefix }
-    const backTo = values['back-to']
     const done = backTo === undefined ? await migrate(options) : await migrateBack(backTo === 'none' ? null : backTo, options)
     print(
       done.length === 0

@@ -15,7 +15,8 @@ import { findBinaries } from './embedded/binaries.ts'
 import { createCluster, outlastLeftover, requireVersion } from './embedded/cluster.ts'
 import { findHome, type Home } from './embedded/home.ts'
 import { tryLock } from './embedded/lock.ts'
-import { findServer, type Settings, startServer } from './embedded/server.ts'
+import { findServer, readPassword, type Settings, startServer } from './embedded/server.ts'
+import { StartRefused } from './start-refused.ts'
 
 export type EmbeddedDatabase = {
   /** Connection string of the superuser, on loopback, password included: keep it out of logs. */
@@ -41,7 +42,7 @@ const PATIENCE_MS = 60_000
  */
 export async function startEmbedded(options: { dataDir: string; settings?: Settings }): Promise<EmbeddedDatabase> {
   if (process.platform === 'win32') {
-    throw new Error('The embedded PostgreSQL needs Linux or macOS. On Windows use WSL, or set DATABASE_URL to a PostgreSQL server.')
+    throw new StartRefused('The embedded PostgreSQL needs Linux or macOS. On Windows use WSL, or set DATABASE_URL to a PostgreSQL server.')
   }
   const home = await findHome(resolve(options.dataDir))
   const deadline = performance.now() + PATIENCE_MS
@@ -50,7 +51,8 @@ export async function startEmbedded(options: { dataDir: string; settings?: Setti
     if (release) return await own(home, options.settings ?? {}, release)
     const url = await findServer(home.cluster)
     if (url) return attach(home, url)
-    if (performance.now() > deadline) throw new Error(`Another process has been starting the database in ${home.directory} for a minute.`)
+    if (performance.now() > deadline)
+      throw new StartRefused(`Another process has been starting the database in ${home.directory} for a minute.`)
     await setTimeout(25)
   }
 }
@@ -60,6 +62,7 @@ async function own(home: Home, settings: Settings, release: () => void): Promise
     const binaries = await findBinaries(home.account)
     if (!existsSync(home.cluster)) await createCluster(home, binaries, { isDurable: settings.fsync !== 'off' })
     await requireVersion(home, binaries)
+    await readPassword(home.cluster, binaries)
     const leftover = await outlastLeftover(home.cluster)
     if (leftover) {
       release()

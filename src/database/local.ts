@@ -63,7 +63,7 @@ export async function openLocalDatabase(dataDir: string, rolePrefix: string, { a
       return url.href
     }
     const urls = { server: urlOf('server'), auth: urlOf('auth'), admin: urlOf('admin'), migrate: urlOf('migrator') }
-    if (!asItIs && !(await isMigrated({ url: urls.migrate, rolePrefix }))) await migrateApart(urls, rolePrefix)
+    if (!asItIs && !(await isMigrated({ url: urls.migrate, rolePrefix }))) await migrateApart(home, urls, rolePrefix)
     return { urls, secrets, dataDir: embedded.dataDir, isNew, stop: embedded.stop, lost: embedded.lost }
   } catch (error) {
     await embedded.stop()
@@ -93,9 +93,13 @@ const secretsMismatched = ({ cluster }: Home, secretsFile: string) =>
   )
 
 /** `npm run migrate` as a process of its own: what it reads (the registry of manufacturers) would stay in this one's memory. */
-async function migrateApart(urls: LocalDatabase['urls'], rolePrefix: string): Promise<void> {
+async function migrateApart({ cluster }: Home, urls: LocalDatabase['urls'], rolePrefix: string): Promise<void> {
   const env = { ...process.env, DATABASE_URL: urls.server, DATABASE_MIGRATE_URL: urls.migrate, DATABASE_ROLE_PREFIX: rolePrefix }
-  await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../cli/migrate.ts', import.meta.url))], { env })
+  await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../cli/migrate.ts', import.meta.url))], { env }).catch(
+    ({ stderr, message }: Error & { stderr?: string }) => {
+      throw new StartRefused(`The database in ${cluster} could not be migrated. ${stderr?.trim() || message}`)
+    },
+  )
 }
 
 /** Of the cluster: it stays the same in every copy of the data. */

@@ -50,13 +50,29 @@ export function compareMigrations(
   }
 }
 
+/** What an operator can do where applied migrations differ from ours: to migrate, by itself, is refused. */
+export function editedRemedy(migrations: Migration[], edited: string[]): string {
+  const target = migrations.findLast(({ name }) => edited.every((other) => name < other))?.name ?? 'none'
+  return [
+    '- Start the build that migrated it.',
+    '- Or bring it to this build. Copy the data first: what the migrations that are undone store goes with them.',
+    `    npm run migrate -- --back-to ${target}`,
+    '    npm run migrate',
+    '- Or, if you edited the files: restore them, and add a new migration instead.',
+  ]
+    .map((line) => `  ${line}`)
+    .join('\n')
+}
+
 /** Applies what is missing, and brings the reference data up to this version. @returns the names it applied @throws when an applied file was edited since, or when one fails (it is rolled back) */
 export async function migrate({ url, rolePrefix, directory }: MigrateOptions): Promise<string[]> {
   const migrations = await readMigrations(directory)
   return withLock({ url, rolePrefix }, async (client) => {
     const { missing, edited } = compareMigrations(migrations, await appliedMigrations(client))
     if (edited.length > 0)
-      throw new Error(`Applied migrations were edited: ${edited.join(', ')}. Restore them and add a new migration instead.`)
+      throw new Error(
+        `Another build of NetPilot migrated this database; its files differ from these: ${edited.join(', ')}.\n${editedRemedy(migrations, edited)}`,
+      )
     for (const { name, up, sha256 } of migrations.filter((migration) => missing.includes(migration.name))) {
       await inTransaction(client, rolePrefix, `Migration ${name}`, withPrefix(up, rolePrefix), () =>
         client.query('insert into drizzle.migrations (name, sha256) values ($1, $2)', [name, sha256]),
@@ -70,7 +86,7 @@ export async function migrate({ url, rolePrefix, directory }: MigrateOptions): P
 /** Whether `migrate` would find nothing to do. */
 export async function isMigrated({ url, rolePrefix, directory }: MigrateOptions): Promise<boolean> {
   const migrations = await readMigrations(directory)
-  const client = await openClient(url, 'netpilot migrate')
+  const client = await openClient(url, 'netpilot migrate', 'DATABASE_MIGRATE_URL')
   try {
     await client.query(`set role ${pg.escapeIdentifier(roleNames(rolePrefix).owner)}`)
     const { missing, edited } = compareMigrations(migrations, await appliedMigrations(client))
@@ -106,7 +122,7 @@ const appliedMigrations = async (client: pg.Client) =>
 /** Holds the lock on a connection of its own, as the owner, with the journal in place. */
 async function withLock<T>({ url, rolePrefix }: MigrateOptions, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const names = roleNames(rolePrefix)
-  const client = await openClient(url, 'netpilot migrate')
+  const client = await openClient(url, 'netpilot migrate', 'DATABASE_MIGRATE_URL')
   try {
     // Waiting for another runner is no reason to give up; a session lock also ends with its connection.
     await client.query('set lock_timeout = 0')
@@ -144,7 +160,8 @@ async function inTransaction(
       await client.query('rollback')
       const { code, message } = error as pg.DatabaseError
       if (LOCK_FAILURES.includes(code ?? '') && attempt < LOCK_ATTEMPTS) continue
-      throw new Error(`${what} failed and was rolled back: ${message}`, { cause: error })
+      const hint = code === '53100' ? '. Make room on its disk, and migrate again: what was done before stays.' : ''
+      throw new Error(`${what} failed and was rolled back: ${message}${hint}`, { cause: error })
     }
   }
 }

@@ -1,6 +1,6 @@
 /** One connection that listens, for as long as the process lives: wake-ups from other servers on the same database. */
-import type { Socket } from 'node:net'
 import pg from 'pg'
+import { streamOf } from './client.ts'
 
 export type Notifications = { close(): Promise<void> }
 export type NotificationsOptions = {
@@ -86,9 +86,6 @@ export function listenForNotifications({
     },
   }
 }
-
-/** Destroyed rather than ended: an end waits for an answer, which may never come. */
-const streamOf = (client: pg.Client) => (client as unknown as { connection: { stream: Socket } }).connection.stream
 
 /** A pooler gives its clients process ids of its own. */
 async function isPooled(client: pg.Client): Promise<boolean> {

@@ -1,5 +1,6 @@
 /** Connections to PostgreSQL, bounded in number and in waiting. */
 import pg from 'pg'
+import { streamOf } from './client.ts'
 
 /**
  * pg sends a text without values by the simple protocol, which runs stacked statements (`a; b`). Here every query takes the extended
@@ -43,5 +44,28 @@ export function openPool({ url, size, acquireTimeoutMs, applicationName, onIdleE
   const pool = new pg.Pool(options)
   // Without a listener, an idle connection that dies (a database restart) would end the process.
   pool.on('error', onIdleError)
+  dropIdleAfterTimeout(pool)
   return pool
+}
+
+/** What a connection of this pool is released with when a query on it took longer than its `query_timeout`. */
+const isTimeout = (error: Error | undefined) => error?.message === 'Query read timeout'
+
+/**
+ * When one connection does not answer, those beside it are behind the same network: they would each hold a request as long. They are made
+ * anew, which takes milliseconds where they were well; to test each first would take longer and more code.
+ */
+function dropIdleAfterTimeout(pool: pg.Pool): void {
+  const idle = new Set<pg.PoolClient>()
+  pool.on('acquire', (client) => idle.delete(client))
+  pool.on('remove', (client) => idle.delete(client))
+  pool.on('release', (error, client) => {
+    if (!error) idle.add(client)
+    if (!isTimeout(error)) return
+    for (const each of idle) {
+      // The pool forgets it now, not when the system has closed it.
+      each.emit('error', new Error('a connection beside this one does not answer'))
+      streamOf(each).destroy()
+    }
+  })
 }

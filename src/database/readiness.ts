@@ -1,11 +1,21 @@
-/** Whether a database answers and has every migration: what the health routes tell. `self-check.ts` says whether it may be served from. */
+/** Whether a database answers, takes writes and has every migration: what the health routes tell. `self-check.ts` says whether it may be served from. */
 import type pg from 'pg'
 import { compareMigrations, type Migration } from './migrations.ts'
 
-export type DatabaseState = { up: boolean /** Milliseconds. */; latencyMs: number | null; fault?: 'unreachable' | 'migrations-missing' }
+export type DatabaseState = {
+  up: boolean
+  /** Milliseconds. */
+  latencyMs: number | null
+  fault?: 'unreachable' | 'read-only' | 'migrations-missing' | 'migrations-edited'
+}
 
 /** Longer than a database takes that is well, shorter than whoever asks about health waits. */
 const PATIENCE_MS = 2_000
+/** A connection that takes longer is dead; it and those beside it are replaced (`pool.ts`). */
+const ANSWER_MS = 1_500
+
+/** A standby's transactions are read-only, too. */
+const IS_READ_ONLY = { text: `select current_setting('transaction_read_only') = 'on' as "isReadOnly"`, query_timeout: ANSWER_MS }
 
 /** However many ask at once, one check is under way, and it takes two seconds at most. */
 export function databaseCheck(pools: pg.Pool[], migrations: Migration[]): () => Promise<DatabaseState> {
@@ -14,17 +24,19 @@ export function databaseCheck(pools: pg.Pool[], migrations: Migration[]): () => 
   let isCurrent = false
   let underWay: Promise<DatabaseState> | undefined
 
-  const hasEveryMigration = async () => {
+  const migrationFault = async () => {
     const { missing, edited } = await compareWithApplied(server, migrations)
-    return missing.length === 0 && edited.length === 0
+    return edited.length > 0 ? 'migrations-edited' : missing.length > 0 ? 'migrations-missing' : undefined
   }
   const check = async (): Promise<DatabaseState> => {
     const began = performance.now()
     try {
-      await inTime(Promise.all(pools.map((pool) => pool.query('select 1'))))
+      const answers = await inTime(Promise.all(pools.map((pool) => pool.query(IS_READ_ONLY))))
       const latencyMs = Math.round((performance.now() - began) * 10) / 10
-      isCurrent ||= await hasEveryMigration()
-      return isCurrent ? { up: true, latencyMs } : { up: true, latencyMs, fault: 'migrations-missing' }
+      if (answers.some(({ rows }) => rows[0].isReadOnly)) return { up: true, latencyMs, fault: 'read-only' }
+      const fault = isCurrent ? undefined : await migrationFault()
+      isCurrent = !fault
+      return { up: true, latencyMs, ...(fault && { fault }) }
     } catch {
       return { up: false, latencyMs: null, fault: 'unreachable' }
     }

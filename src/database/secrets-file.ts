@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { StartRefused } from './start-refused.ts'
 
 export type LocalSecrets = {
   jwtSecret: string
@@ -13,14 +14,33 @@ export type LocalSecrets = {
 
 const random = () => randomBytes(32).toString('base64url')
 
-/** @returns undefined when there is no such file @throws Error when it cannot be read */
+/** @returns undefined when there is no such file @throws StartRefused when it holds no secrets, and what reading a file does */
 export async function readSecrets(path: string): Promise<LocalSecrets | undefined> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (text === undefined) return undefined
+  const secrets = parsed(text)
+  if (isWhole(secrets)) return secrets
+  throw new StartRefused(`${path} does not hold the secrets that a first start wrote: it was cut short, or edited.
+  - Put back the secrets.json that was copied together with this database.
+  - Or begin anew with an empty database: mv ${dirname(path)} ${dirname(path)}.old`)
+}
+
+/** The parser's own words would quote what it read. */
+function parsed(text: string): unknown {
   try {
-    return JSON.parse(await readFile(path, 'utf8'))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new Error(`${path} cannot be read: ${(error as Error).message}`)
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
+}
+
+function isWhole(value: unknown): value is LocalSecrets {
+  const { jwtSecret, passwordPepper, databasePasswords } = (value ?? {}) as Partial<LocalSecrets>
+  const { migrator, server, auth, admin } = databasePasswords ?? {}
+  return [jwtSecret, passwordPepper, migrator, server, auth, admin].every((secret) => typeof secret === 'string' && secret.length > 0)
 }
 
 /** Makes the secrets of a new installation. Of two starts at once, both get those of the first. */

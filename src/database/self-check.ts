@@ -1,6 +1,6 @@
 /**
  * Whether isolation holds on this database, asked before a server serves from it and by "npm run doctor" at any time: who the connection
- * strings name, what PostgreSQL it is, what was migrated, and what the catalogue says. What refuses a start and what only warns is told in
+ * strings name, what PostgreSQL it is, whether its clock is ours, what was migrated, and what the catalogue says. What refuses a start and what only warns is told in
  * `catalogue/check.ts`. It reads with the rights of the server's login, in a few milliseconds and one transaction.
  */
 import type pg from 'pg'
@@ -8,7 +8,8 @@ import type { Finding, Promised, Queryable, Result } from './catalogue/check.ts'
 import { RIGHTS } from './catalogue/rights.ts'
 import { bodies, seal } from './catalogue/seal.ts'
 import { TABLES } from './catalogue/tables.ts'
-import type { Migration } from './migrations.ts'
+import { cannotConnect } from './client.ts'
+import { editedRemedy, type Migration } from './migrations.ts'
 import { compareWithApplied } from './readiness.ts'
 import type { RoleName } from './role-names.ts'
 
@@ -31,7 +32,17 @@ export async function selfCheck(
   roles: Record<RoleName, string>,
 ): Promise<Section[]> {
   const purposes = Object.keys(VARIABLES) as (keyof typeof VARIABLES)[]
-  const logins = await checkLogins(purposes.map((purpose) => ({ variable: VARIABLES[purpose], role: roles[purpose], db: pools[purpose] })))
+  const logins = await checkLogins(
+    await Promise.all(
+      purposes.map(async (purpose) => {
+        const [variable, db] = [VARIABLES[purpose], pools[purpose]]
+        await db.query('select').catch((error) => {
+          throw cannotConnect(variable, error)
+        })
+        return { variable, role: roles[purpose], db }
+      }),
+    ),
+  )
   if (refuses(logins)) return [logins]
   const client = await pools.server.connect()
   let failure: Error | undefined
@@ -60,8 +71,9 @@ export async function checkDatabase(client: Queryable, migrations: Migration[], 
     lookedAt: rows.length,
     findings: rows.flatMap(({ number, name }) => versionFindings(number, name)),
   }
+  const clock = await checkClock(client)
   const migrated = await checkMigrations(client, migrations)
-  if (refuses(migrated)) return [version, migrated]
+  if (refuses(migrated)) return [version, clock, migrated]
 
   // Names are printed as seen from `public`, and nobody waits for a compiler.
   const preparation = ['begin read only', 'set local search_path = public', 'set local jit = off']
@@ -70,7 +82,7 @@ export async function checkDatabase(client: Queryable, migrations: Migration[], 
   const catalogue = await Promise.all(checks.map(([name, promised]) => run(name, promised)))
   const sealed = await run('seal', seal)
   await client.query('rollback')
-  return [version, migrated, ...catalogue, sealed]
+  return [version, clock, migrated, ...catalogue, sealed]
 
   async function run(name: string, { promise, remedy, check }: Promised): Promise<Section> {
     return { name, promise, remedy, ...(await check(client, roles)) }
@@ -108,16 +120,38 @@ async function loginFindings({ variable, role, db, migrates }: Login): Promise<F
   })
 }
 
+/** Beyond this, servers refuse each other's tokens, and what is to expire does so early or late. */
+const MAX_CLOCK_DIFFERENCE_SECONDS = 30
+
+async function checkClock(db: Queryable): Promise<Section> {
+  const { rows } = await db.query<{ seconds: number }>('select extract(epoch from clock_timestamp())::float8 as seconds')
+  const ahead = rows.map(({ seconds }) => Math.round(seconds - Date.now() / 1_000))
+  return {
+    name: 'clock',
+    promise: "has the same time as this machine, to within half a minute, or tokens of one server are another's 401",
+    remedy: 'Keep both clocks right with NTP.',
+    lookedAt: rows.length,
+    findings: ahead
+      .filter((seconds) => Math.abs(seconds) > MAX_CLOCK_DIFFERENCE_SECONDS)
+      .map((seconds) =>
+        warning(`the database's clock is ${Math.abs(seconds)} seconds ${seconds > 0 ? 'ahead of' : 'behind'} this machine's`),
+      ),
+  }
+}
+
 async function checkMigrations(db: Queryable, migrations: Migration[]): Promise<Section> {
   const { missing, edited, unknown } = await compareWithApplied(db, migrations)
   return {
     name: 'migrations',
     promise: 'has every migration, as this version has it',
-    remedy: 'Run "npm run migrate". What is unknown: start the newer version, or undo it there ("npm run migrate -- --back-to NAME").',
+    remedy:
+      edited.length > 0
+        ? editedRemedy(migrations, edited).trimStart()
+        : 'Run "npm run migrate". What is unknown: start the newer version, or undo it there ("npm run migrate -- --back-to NAME").',
     lookedAt: migrations.length + unknown.length,
     findings: [
       ...missing.map((name) => refusal(`missing: ${name}`)),
-      ...edited.map((name) => refusal(`applied in another version: ${name}`)),
+      ...edited.map((name) => refusal(`applied by another build, whose file differs: ${name}`)),
       // What a newer version made of the database cannot be judged here.
       ...unknown.map((name) => refusal(`unknown, of a newer version: ${name}`)),
     ],

@@ -53,7 +53,7 @@ export async function setUpDatabase(options: SetupOptions): Promise<SetupReport>
 async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Promise<SetupReport> {
   const names = roleNames(rolePrefix)
   const id = (role: RoleName) => pg.escapeIdentifier(names[role])
-  const client = await openClient(adminUrl, 'netpilot setup')
+  const client = await openClient(adminUrl, 'netpilot setup', 'DATABASE_SETUP_URL')
   const report: SetupReport = { created: [], refused: [] }
   const attempt = async (what: string, statement: string) => {
     await client.query(statement).catch((error: pg.DatabaseError) => {

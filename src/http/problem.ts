@@ -1,6 +1,7 @@
 /** Every way a request can fail (RFC 9457), defined once and rendered once. The driver's text never reaches a client. */
-import { STATUS_CODES } from 'node:http'
+import { type Server, STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { DatabaseError } from 'pg'
 import Type from 'typebox'
 
 /** The key is the contract; status and title serve the reader. */
@@ -104,6 +105,8 @@ const BY_SQLSTATE: Record<string, ProblemCode> = {
   '22001': 'invalid-request',
   '22003': 'invalid-request',
   '23505': 'conflict',
+  '25006': 'unavailable', // a standby, or a database that was set read-only
+  '25P03': 'unavailable', // idle_in_transaction_session_timeout
   '40001': 'unavailable',
   '40P01': 'unavailable',
   '55P03': 'unavailable', // lock_timeout
@@ -111,7 +114,12 @@ const BY_SQLSTATE: Record<string, ProblemCode> = {
   '57P01': 'unavailable',
   '57P02': 'unavailable',
   '57P03': 'unavailable',
+  '57P05': 'unavailable', // idle_session_timeout
+  '53100': 'unavailable', // the disk is full
+  '53200': 'unavailable', // out of memory
   '53300': 'unavailable',
+  '53400': 'unavailable', // a configured limit, such as temp_file_limit
+  '58030': 'unavailable', // the disk fails
   NP401: 'unauthenticated',
 }
 
@@ -149,8 +157,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   const failure = toProblem(error)
   const { status, title } = PROBLEMS[failure.code]
   const { detail, errors, entryId, challenge, retryAfter } = failure.options
-  if (status >= 500 && !failure.options.isExpected)
-    request.log[status === 500 ? 'error' : 'warn']({ err: failure.cause ?? failure, code: failure.code }, title)
+  if (status === 500) request.log.error({ err: failure.cause ?? failure, code: failure.code }, title)
+  if (status === 503 && !failure.options.isExpected) logUnavailable(request, failure)
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="netpilot"')
   if (status === 429 || status === 503) reply.header('retry-after', retryAfter ?? DEFAULT_RETRY_AFTER)
   return reply
@@ -169,6 +177,28 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
       challenge,
       errors,
     })
+}
+
+const LOG_UNAVAILABLE_EVERY_MS = 60_000
+/** How many failures of each kind were not logged one by one, for each server. */
+const unlogged = new WeakMap<Server, Map<string, number>>()
+
+/** An outage fails hundreds of requests alike: the first is logged, those of the next minute are counted. Its stack would name only the driver. */
+function logUnavailable({ server: app, log }: FastifyRequest, failure: Problem): void {
+  const { name, message, code, severity, constraint } = (failure.cause ?? failure) as DatabaseError
+  const kind = code ?? message
+  const counts = unlogged.get(app.server) ?? new Map<string, number>()
+  unlogged.set(app.server, counts)
+  const count = counts.get(kind)
+  counts.set(kind, count === undefined ? 0 : count + 1)
+  if (count !== undefined) return
+  log.warn({ err: { name, message, code, severity, constraint }, code: failure.code }, failure.message)
+  const tell = () => {
+    const more = counts.get(kind)
+    counts.delete(kind)
+    if (more) app.log.warn({ code: failure.code, kind, count: more }, 'the same failure, so often in the last minute')
+  }
+  setTimeout(tell, LOG_UNAVAILABLE_EVERY_MS).unref()
 }
 
 export function handleErrors(app: FastifyInstance): void {

@@ -5,6 +5,7 @@
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
 import type { Identity } from '../auth/identity.ts'
+import { streamOf } from '../database/client.ts'
 import { DrizzleQueryError, drizzle } from '../database/drizzle.ts'
 import type { RoleName } from '../database/role-names.ts'
 import { type ProblemCode, problem } from '../http/problem.ts'
@@ -36,6 +37,9 @@ export type SessionPools = Pools & { roles: Record<RoleName, string>; namedState
 const WAITERS_PER_CONNECTION = { user: 4, key: 4, agent: 4, auth: 16, admin: 16 }
 /** So that a small pool takes a burst, too. */
 const MIN_WAITERS = 16
+
+/** BEGIN waits for nothing. Without an answer to it in so long, milliseconds, the connection is dead, and those beside it are not trusted. */
+const BEGIN_TIMEOUT_MS = 3_000
 
 const COMMIT = { text: 'commit' }
 const SET_LOCAL = (role: string) => ({ text: `set local role ${pg.escapeIdentifier(role)}` })
@@ -76,9 +80,12 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
     }
     client.on('error', condemn)
     cork(client)
-    const begun = [{ text: readOnly ? 'begin read only' : 'begin' }, ...opening(identity)].map((query) => client.query(query))
+    const begin = { text: readOnly ? 'begin read only' : 'begin', query_timeout: BEGIN_TIMEOUT_MS }
+    const begun = [begin, ...opening(identity)].map((query) => client.query(query))
     // Each failure is looked at below; until then it must not count as unhandled.
     for (const statement of begun) statement.catch(() => {})
+    // Noted before the end of the connection that follows from it: the pool looks at the cause.
+    begun[0]?.catch(condemn)
     const facade = openFacade(client, { prefix: identity.kind === 'key' ? 'user' : identity.kind, namedStatements, condemn })
     const opened = async () => (await begun[1])?.rows[0] as Opened
     const tx: Tx = Object.assign(drizzle({ client: facade.client }), { userId: identity.userId, query: facade.query, opened })
@@ -143,5 +150,3 @@ function cork(client: pg.PoolClient): void {
   stream.cork()
   process.nextTick(() => stream.uncork())
 }
-
-const streamOf = (client: pg.PoolClient) => (client as unknown as { connection: { stream: import('node:net').Socket } }).connection.stream

@@ -44,8 +44,10 @@ export async function openFaultProxy(target: string, harmBackend: (harm: Harm, p
       socket.setNoDelay(true)
       socket.on('error', end)
       socket.on('close', () => {
-        lostCommits += underWay.filter(Boolean).length
+        // A COMMIT is carried out when its Execute has passed, also without the Sync behind it.
+        lostCommits += underWay.filter(Boolean).length + Number(isCommit)
         underWay.length = 0
+        isCommit = false
         end()
       })
     }

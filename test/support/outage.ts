@@ -55,9 +55,9 @@ export async function openOutage({ pooler, ...database }: TestDatabase) {
   const direct = await openProxy(url.host)
   const pooled = pooler === undefined ? undefined : await openProxy(pooler)
   url.host = direct.address
-  const both = (act: 'cut' | 'restore') => async () => {
+  const both = (act: 'cut' | 'restore' | 'freeze') => async () => {
     await Promise.all([direct[act](), pooled?.[act]()])
   }
   const seen: TestDatabase = { ...database, adminUrl: url.href, ...(pooled && { pooler: pooled.address }) }
-  return { database: seen, cut: both('cut'), restore: both('restore') }
+  return { database: seen, cut: both('cut'), restore: both('restore'), freeze: both('freeze') }
 }

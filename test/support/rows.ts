@@ -80,10 +80,18 @@ export async function addSomebody(admin: pg.ClientBase): Promise<Somebody> {
     ],
     ['user_schedule_overrides', { user_id: userId, router_id: routerId, device_id: deviceId, decision: 'allow', until: '2100-01-01' }],
     ['user_settings', { user_id: userId, setting_key: 'locale', setting_value: '"en"' }],
-    [
+    ...['2100-01-01', '2020-01-01'].map((received_at): [string, Record<string, unknown>] => [
       'user_scans',
-      { user_id: userId, router_id: routerId, scan_id: 'scan', body_sha256: randomBytes(32), taken_at: '2026-01-01', answer: '{}' },
-    ],
+      {
+        user_id: userId,
+        router_id: routerId,
+        scan_id: received_at,
+        body_sha256: randomBytes(32),
+        taken_at: '2026-01-01',
+        received_at,
+        answer: '{}',
+      },
+    ]),
     ['rate_counters', { bucket: 'sign-in', key: randomBytes(32), window_start: '2026-01-01', count: 1 }],
     ['sign_in_attempts', { key: randomBytes(32), failures: 1 }],
     ['user_audit_heads', { user_id: userId, sequence: 1 }],

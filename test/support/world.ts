@@ -95,6 +95,8 @@ export async function openServer(
     logStream: { write: (line) => void logged.push(line) },
     mailer: { send: (mail) => void mails.push(mail), close: async () => {} },
     later,
+    // Not while tests age rows, but for those that mean it.
+    housekeepingAfterMs: 86_400_000,
     ...options,
   })
   await app.ready()

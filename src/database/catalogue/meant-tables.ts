@@ -21,7 +21,7 @@ export const POLICIES: Record<string, string> = {
   user_login_sessions: 'admin auth context',
   user_recovery_codes: 'auth',
   user_routers: 'admin agent context user',
-  user_scans: 'agent user',
+  user_scans: 'agent context user',
   user_schedule_overrides: 'agent user',
   user_schedules: 'agent user',
   user_settings: 'user',
@@ -41,6 +41,7 @@ export const OPEN_POLICIES = [
   'user_credentials_context',
   'user_login_sessions_context',
   'user_routers_context',
+  'user_scans_context',
   'user_tokens_context',
   'users_context',
   'rate_counters_auth', // counted under keys that are nobody's, by static statements of a login that requests cannot reach

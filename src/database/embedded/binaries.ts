@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
+import { StartRefused } from '../start-refused.ts'
 import { type Account, openStateDirectory } from './home.ts'
 
 export type Binaries = { initdb: string; postgres: string /** Major version, such as "18". */; major: string }
@@ -32,7 +33,7 @@ export async function findBinaries(account?: Account): Promise<Binaries> {
     })
   } catch (error) {
     const { message } = error as Error
-    throw new Error(`PostgreSQL's programs in ${installed} do not run on this machine; set DATABASE_URL instead.\n${message}`, {
+    throw new StartRefused(`PostgreSQL's programs in ${installed} do not run on this machine; set DATABASE_URL instead.\n${message}`, {
       cause: error,
     })
   }
@@ -43,7 +44,7 @@ function findPackage(): string {
   try {
     return dirname(dirname(createRequire(import.meta.url).resolve(name)))
   } catch (cause) {
-    throw new Error(
+    throw new StartRefused(
       `The npm package ${name}, which holds PostgreSQL, is not installed: run npm ci without --omit=optional, or set DATABASE_URL where there is none for this platform.`,
       { cause },
     )
@@ -60,7 +61,7 @@ async function linkLibraries(root: string): Promise<void> {
     if (existsSync(join(root, target))) continue
     await symlink(relative(dirname(target), source), join(root, target)).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'EEXIST') return
-      throw new Error(
+      throw new StartRefused(
         `A library of PostgreSQL cannot be linked (${error.message}): start once as the owner of node_modules, or set DATABASE_URL.`,
         {
           cause: error,

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { newPassword } from '../setup.ts'
+import { StartRefused } from '../start-refused.ts'
 import { type Binaries, LOCALE } from './binaries.ts'
 import { endOfLog, runGuarded } from './guard.ts'
 import type { Home } from './home.ts'
@@ -38,7 +39,7 @@ export async function createCluster(home: Home, { initdb }: Binaries, { isDurabl
     const locale = [`--locale=${LOCALE}`, '--builtin-locale=C.UTF-8']
     const command = [initdb, '-D', join(unfinished, 'data'), ...flags, ...locale, ...(isDurable ? [] : ['--no-sync'])]
     const status = await runGuarded(command, log, home.account).exited
-    if (status !== 0) throw new Error(`The database could not be created in ${home.directory}.\n${await endOfLog(log)}`)
+    if (status !== 0) throw new StartRefused(`The database could not be created in ${home.directory}.\n${await endOfLog(log)}`)
     await rename(unfinished, home.cluster)
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true })
@@ -50,7 +51,7 @@ export async function createCluster(home: Home, { initdb }: Binaries, { isDurabl
 export async function requireVersion({ cluster }: Home, { major }: Binaries): Promise<void> {
   const found = (await readFile(join(cluster, 'data/PG_VERSION'), 'utf8')).trim()
   if (found === major) return
-  throw new Error(
+  throw new StartRefused(
     `${cluster} holds data of PostgreSQL ${found}, but this is PostgreSQL ${major}. Export it with the release that made it and import it ` +
       'here, or move the directory away to start empty.',
   )
@@ -68,7 +69,7 @@ export async function outlastLeftover(cluster: string): Promise<string | undefin
     const url = waited > LEFTOVER_STAYS_MS ? await findServer(cluster) : undefined
     if (url) return url
     if (waited > LEFTOVER_PATIENCE_MS)
-      throw new Error(`A PostgreSQL that neither answers nor ends holds ${cluster}/data: see postmaster.pid there.`)
+      throw new StartRefused(`A PostgreSQL that neither answers nor ends holds ${cluster}/data: see postmaster.pid there.`)
     await setTimeout(25)
   }
   await rm(join(cluster, 'data/postmaster.pid'), { force: true })

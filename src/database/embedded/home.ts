@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { StartRefused } from '../start-refused.ts'
 
 export type Account = { uid: number; gid: number }
 export type Home = {
@@ -39,7 +40,7 @@ export async function findHome(dataDir: string): Promise<Home> {
   if (existing) {
     const { uid, gid } = await stat(existing.cluster)
     if (await canEnter({ uid, gid }, existing.directory)) return { ...existing, account: { uid, gid } }
-    throw new Error(
+    throw new StartRefused(
       `The database in ${existing.directory} runs as user ${uid}, who cannot get there: allow passing through its parent directories (chmod o+x).`,
     )
   }
@@ -75,7 +76,7 @@ export async function serviceAccount(): Promise<Account> {
     const [, , uid, gid] = users.find(([name]) => name === wanted) ?? []
     if (uid && gid) return { uid: Number(uid), gid: Number(gid) }
   }
-  throw new Error(
+  throw new StartRefused(
     'PostgreSQL refuses to run as root, and there is no user "postgres" or "nobody": start as another user, or set DATABASE_URL.',
   )
 }

@@ -1,13 +1,15 @@
-import { chmodSync } from 'node:fs'
+import { chmodSync, truncateSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { StartRefused } from '../start-refused.ts'
 
-/** https://sqlite.org/rescode.html#busy */
+/** https://sqlite.org/rescode.html */
 const SQLITE_BUSY = 5
+const SQLITE_NOTADB = 26
 
 /**
  * Takes the exclusive lock on a file, or returns `undefined` at once when somebody else has it, in this process or another. Node has no
  * flock; SQLite's exclusive transaction is one: the kernel holds it for the process and drops it when the process dies, however it dies,
- * so it cannot go stale as a file with a pid in it can. Nothing is ever written.
+ * so it cannot go stale as a file with a pid in it can. Nothing is ever written; what somebody else wrote there is removed.
  * @throws Error when the file cannot be opened
  */
 export function tryLock(path: string): (() => void) | undefined {
@@ -17,7 +19,12 @@ export function tryLock(path: string): (() => void) | undefined {
     return () => file.isOpen && file.close()
   } catch (error) {
     file.close()
-    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return undefined
+    const { errcode } = error as { errcode?: number }
+    if (errcode === SQLITE_BUSY) return undefined
+    if (errcode === SQLITE_NOTADB) {
+      truncateSync(path)
+      return tryLock(path)
+    }
     throw cannotLock(path, error)
   }
 }
@@ -33,6 +40,7 @@ function open(path: string): DatabaseSync {
 }
 
 const cannotLock = (path: string, cause: unknown) =>
-  new Error(`${path} cannot be locked (${(cause as Error).message}). Does the directory belong to another user, or is it read-only?`, {
-    cause,
-  })
+  new StartRefused(
+    `${path} cannot be locked (${(cause as Error).message}). Does it, or its folder, belong to another user, or is it read-only? Start as that user, or set DATA_DIR to another folder.`,
+    { cause },
+  )

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
+import { StartRefused } from '../start-refused.ts'
 import type { Binaries } from './binaries.ts'
 import { endOfLog, type Guarded, runGuarded } from './guard.ts'
 import type { Home } from './home.ts'
@@ -40,15 +41,33 @@ export async function startServer(home: Home, { postgres }: Binaries, settings: 
     const reason = await endOfLog(log)
     // Between finding the port free and taking it, another program may have taken it.
     if (attempt < 3 && reason.includes('could not bind')) continue
-    throw new Error(`PostgreSQL did not start in ${home.cluster}.\n${reason}`)
+    throw new StartRefused(`PostgreSQL did not start in ${home.cluster}.\n${reason}`)
   }
+}
+
+/** Of the superuser. @param binaries with which to choose another one: known only where the server does not run @throws StartRefused when it is gone */
+export async function readPassword(cluster: string, binaries?: Binaries): Promise<string> {
+  const file = join(cluster, 'password')
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    const anew = binaries
+      ? `choose a new one, as the user that ${cluster} belongs to:
+      umask 077; openssl rand -hex 24 | tr -d '\\n' > '${file}'
+      echo "alter role postgres password '$(cat '${file}')'" | '${binaries.postgres}' --single -D '${join(cluster, 'data')}' postgres`
+      : 'end what runs this database, and start NetPilot: it says how to choose a new one.'
+    throw new StartRefused(
+      `The password of the embedded database is gone: ${file} is missing.
+  - Put back the file that was copied together with this database.
+  - Or ${anew}`,
+    )
+  })
 }
 
 /** The connection string of a server that runs on this cluster and answers; a pid file may be left over, so only an answer counts. */
 export async function findServer(cluster: string): Promise<string | undefined> {
   const { port, status } = await readPidFile(cluster)
   if (status !== 'ready') return undefined
-  const password = await readFile(join(cluster, 'password'), 'utf8')
+  const password = await readPassword(cluster)
   const url = `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
   client.on('error', () => {})

@@ -13,7 +13,12 @@ const Health = Type.Object({
 const Live = Type.Object({ status: OneOf(['ok']) })
 const Ready = Type.Object({
   status: OneOf(['ready', 'not-ready']),
-  reason: Type.Optional(OneOf(['unreachable', 'migrations-missing', 'closing'])),
+  reason: Type.Optional(
+    OneOf(
+      ['unreachable', 'read-only', 'migrations-missing', 'migrations-edited', 'closing'],
+      '`migrations-missing`: run `npm run migrate`. `migrations-edited`: another build migrated the database; `npm run migrate` says what to do',
+    ),
+  ),
 })
 
 export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, { version, checkDatabase, isClosing }) => {

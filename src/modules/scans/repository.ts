@@ -59,20 +59,13 @@ export async function addScan(
   return entry
 }
 
-/** Keeps the answer for those who ask again, and forgets scans that nobody will post again. */
-export async function answerScan(tx: Tx, routerId: string, scanId: string, answer: ScanAnswer, retentionDays: number): Promise<void> {
-  await Promise.all([
-    tx.query({
-      name: 'answer scan',
-      text: 'update user_scans set answer = $4 where user_id = $1 and router_id = $2 and scan_id = $3',
-      values: [ownerOf(tx), routerId, scanId, answer],
-    }),
-    tx.query({
-      name: 'forget old scans',
-      text: 'delete from user_scans where user_id = $1 and router_id = $2 and received_at < now() - make_interval(days => $3::int)',
-      values: [ownerOf(tx), routerId, retentionDays],
-    }),
-  ])
+/** Keeps the answer for those who ask again. */
+export async function answerScan(tx: Tx, routerId: string, scanId: string, answer: ScanAnswer): Promise<void> {
+  await tx.query({
+    name: 'answer scan',
+    text: 'update user_scans set answer = $4 where user_id = $1 and router_id = $2 and scan_id = $3',
+    values: [ownerOf(tx), routerId, scanId, answer],
+  })
 }
 
 /** Brings the router's devices up to what a scan saw; a handful of statements, whatever its size. */

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
@@ -20,14 +19,12 @@ export type ScanRoutesOptions = {
   /** Bytes. */
   bodyLimit: number
   maxDevices: number
-  retentionDays: number
 }
 
 /** A clock that is further ahead than this is wrong: the scan counts as taken when it arrived. */
 const MAX_AHEAD_MS = 5 * 60_000
 
-export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (app, options) => {
-  const { asAgent, bodyLimit, maxDevices } = options
+export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (app, { asAgent, bodyLimit, maxDevices }) => {
   const documented = { tags: ['agent'], security: [{ agent: [] }] }
 
   app.get(
@@ -106,7 +103,9 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
           const router = await touchRouter(tx, routerId)
           if (!router) throw problem('unauthenticated')
           const takenAt = scan.takenAt && scan.takenAt.getTime() <= router.now.getTime() + MAX_AHEAD_MS ? scan.takenAt : router.now
-          const recorded = await addScan(tx, { routerId, scanId: scan.scanId, bodySha256, takenAt })
+          const { scanId } = scan
+          // Without an id nobody can post it again: there is nothing to remember it for.
+          const recorded = scanId === undefined ? undefined : await addScan(tx, { routerId, scanId, bodySha256, takenAt })
           if (recorded) {
             if (!recorded.bodySha256.equals(bodySha256)) throw problem('scan-conflict')
             return recorded.answer
@@ -115,7 +114,7 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
           const counts = await recordSightings(tx, router, sightings, takenAt)
           if (counts.created + counts.updated > 0) await wakeRouter(tx, routerId)
           const answer = { ...counts, skipped: errors.length, errors, policyRevision: await revisionOf(tx, routerId) }
-          await answerScan(tx, routerId, scan.scanId, answer, options.retentionDays)
+          if (scanId !== undefined) await answerScan(tx, routerId, scanId, answer)
           return answer
         })
       },
@@ -128,10 +127,10 @@ const revisionOf = async (tx: Tx, routerId: string) => (await findPolicy(tx, rou
 
 /** Fastify types the query of a route only where its body has one schema. */
 type RawQuery = Static<typeof RawScanQuery>
-type RequestedScan = { scanId: string; takenAt: Date | undefined; sources: Source[] }
+type RequestedScan = { scanId: string | undefined; takenAt: Date | undefined; sources: Source[] }
 
-/** The three forms as one. What a router printed need not bring an id or a time: both are made, and posting it again is then another scan. */
-function scanOf(body: unknown, { format, scanId = randomUUID(), takenAt }: RawQuery): RequestedScan {
+/** The three forms as one. What a router printed need not bring an id or a time: it was then taken when it arrives, and posting it again is another scan. */
+function scanOf(body: unknown, { format, scanId, takenAt }: RawQuery): RequestedScan {
   if (typeof body === 'string') {
     if (!format)
       throw problem('invalid-request', { errors: [{ path: '/querystring/format', message: 'is needed with a text/plain body' }] })

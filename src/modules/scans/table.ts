@@ -1,6 +1,6 @@
 import { bytea, instant } from '../../database/columns.ts'
 import { check, foreignKey, index, jsonb, pgTable, primaryKey, sql, text, uuid } from '../../database/drizzle.ts'
-import { agentPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
+import { agentPolicy, contextPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
 import { routers } from '../routers/table.ts'
 import type { ScanAnswer } from './schema.ts'
 
@@ -28,5 +28,6 @@ export const scans = pgTable(
     check('user_scans_sha256_length', sql`octet_length(${t.bodySha256}) = 32`),
     userPolicy('user_scans', t.userId),
     agentPolicy('user_scans', t.userId, t.routerId),
+    contextPolicy('user_scans'),
   ],
 )
