@@ -79,7 +79,9 @@ describe('every failure', () => {
 describe('a body', () => {
   it('may be 32 levels deep and as long as the limit', async () => {
     // Deep and long enough to reach the schema, which then has its own word on it.
-    expect(expectProblem(await post(nested(32)), 400, 'invalid-request').errors).toEqual([{ path: '/body', message: 'must be object' }])
+    expect(expectProblem(await post(nested(32)), 400, 'invalid-request').errors).toEqual([
+      { path: '/body', code: 'wrong-type', message: 'must be an object with name' },
+    ])
     expect(expectProblem(await post(nested(33)), 400, 'invalid-request').detail).toContain('32 levels')
     const padded = '{"name":"Home"}'.padEnd(65_536)
     expect((await post(padded)).statusCode).toBe(201)

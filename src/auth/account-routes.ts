@@ -54,7 +54,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
     async (request) => {
       const { avatarUrl } = request.body
       if (typeof avatarUrl === 'string' && !(URL.canParse(avatarUrl) && new URL(avatarUrl).protocol === 'https:'))
-        throw problem('invalid-request', { errors: [{ path: '/body/avatarUrl', message: 'must be an https URL' }] })
+        throw problem('invalid-request', { errors: [{ path: '/body/avatarUrl', code: 'wrong-format', message: 'must be an https URL' }] })
       const profile = await withSession(request.identity, (tx) => changeProfile(tx, request.body))
       if (!profile) throw gone()
       return profile

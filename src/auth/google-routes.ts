@@ -62,7 +62,9 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
       if (!google?.flow) throw problem('not-found')
       const started = google.flow.start(request.query.returnTo)
       if (!started)
-        throw problem('invalid-request', { errors: [{ path: '/querystring/returnTo', message: 'is not on an allowed origin' }] })
+        throw problem('invalid-request', {
+          errors: [{ path: '/querystring/returnTo', code: 'not-permitted', message: 'is not on an allowed origin' }],
+        })
       const { name, maxAge, attributes } = FLOW_COOKIE
       return reply.setCookie(name, started.cookie, { ...attributes, maxAge }).redirect(started.location)
     },

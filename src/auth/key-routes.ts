@@ -46,7 +46,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       const { name = null, scopes = [...AGENT_SCOPES], expiresAt } = request.body ?? {}
       const ends = expiresAt ? new Date(expiresAt) : null
       if (ends && ends.getTime() <= Date.now())
-        throw problem('invalid-request', { errors: [{ path: '/body/expiresAt', message: 'is in the past' }] })
+        throw problem('invalid-request', { errors: [{ path: '/body/expiresAt', code: 'in-the-past', message: 'is in the past' }] })
       const identity = asAuth(request.identity)
       const { key, values } = newKey(identity.userId, { routerId: holderIn(request.params), name, scopes, expiresAt: ends })
       const added = await withSession(identity, (tx) => addOrRefuse(tx, values))

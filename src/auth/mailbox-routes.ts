@@ -204,7 +204,9 @@ export const changeEmailRoutes: FastifyPluginAsyncTypebox<ChangeEmailRoutesOptio
         const mailbox = await findMailbox(tx, identity.userId)
         if (!mailbox) throw problem('unauthenticated')
         if (mailbox.email === to)
-          throw problem('invalid-request', { errors: [{ path: '/body/newEmail', message: 'is your address already' }] })
+          throw problem('invalid-request', {
+            errors: [{ path: '/body/newEmail', code: 'not-permitted', message: 'is your address already' }],
+          })
         const isFree = !(await isTaken(tx, to)) && (await ownerMail.mayBring(tx, to))
         const options = { purpose: 'change-email', minutes: MINUTES['change-email'], newEmail: to } as const
         return { from: mailbox.email, token: isFree ? await addToken(tx, identity.userId, options) : undefined }

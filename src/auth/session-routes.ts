@@ -50,7 +50,8 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
     },
     async (request, reply) => {
       const token = request.body?.refreshToken ?? request.cookies[REFRESH_COOKIE]
-      if (token === undefined) throw problem('invalid-request', { errors: [{ path: '/body/refreshToken', message: 'is missing' }] })
+      if (token === undefined)
+        throw problem('invalid-request', { errors: [{ path: '/body/refreshToken', code: 'missing', message: 'is missing' }] })
       const claim = refreshTokens.read(token)
       if (!claim) throw problem('unauthenticated')
       const refreshed = await withSession(SIGN_IN, (tx) => refresh(tx, claim, request, lifetime))

@@ -1,7 +1,11 @@
 /** Every way a request can fail (RFC 9457), defined once and rendered once. The driver's text never reaches a client. */
 import { STATUS_CODES } from 'node:http'
+import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
+import { FIELD_CODES, type FieldError, fieldErrorsOf } from './field-errors.ts'
+
+export type { FieldError } from './field-errors.ts'
 
 /** The key is the contract; status and title serve the reader. */
 export const PROBLEMS = {
@@ -31,9 +35,6 @@ export const PROBLEMS = {
 } as const
 
 export type ProblemCode = keyof typeof PROBLEMS
-
-/** One fault of one field: `path` is a JSON pointer that begins with the part of the request (`/body/email`); `code` names the rule, where rules have names. */
-export type FieldError = { path: string; message: string; code?: string }
 
 type ProblemOptions = {
   /** For the reader of this answer; never holds anything secret or anybody else's. */
@@ -78,10 +79,11 @@ export const ProblemDocument = Type.Object(
     errors: Type.Optional(
       Type.Array(
         Type.Object({
-          path: Type.String(),
-          message: Type.String(),
-          code: Type.Optional(Type.String({ description: 'Of a refused password: the rule, as in `GET /api/auth/password-requirements`' })),
+          path: Type.String({ description: 'A JSON pointer that begins with the part of the request', examples: ['/body/email'] }),
+          message: Type.String({ description: 'What is wrong, to follow the name of the field', examples: ['is missing'] }),
+          code: Type.String({ enum: [...FIELD_CODES], description: 'Stable; of a refused password the rule that it breaks' }),
         }),
+        { description: 'The fields that are at fault, one entry for each' },
       ),
     ),
   },
@@ -117,12 +119,7 @@ export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const { code, validation, validationContext, statusCode, message } = error as FastifyError
   if (validation) {
-    const part = validationContext ?? 'body'
-    const errors = validation.slice(0, MAX_FIELD_ERRORS).map(({ instancePath, message: fault, params }) => {
-      const unknown = params.additionalProperty
-      const path = `/${part}${instancePath}${typeof unknown === 'string' ? `/${unknown}` : ''}`
-      return { path, message: typeof unknown === 'string' ? 'is not a known field' : (fault ?? 'is not valid') }
-    })
+    const errors = fieldErrorsOf(validation as ErrorObject[], validationContext ?? 'body').slice(0, MAX_FIELD_ERRORS)
     return problem('invalid-request', { errors })
   }
   if (typeof code === 'string' && Object.hasOwn(BY_SQLSTATE, code)) return problem(BY_SQLSTATE[code] as ProblemCode, { cause: error })

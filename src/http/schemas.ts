@@ -6,7 +6,8 @@ const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$'
 
 const VISIBLE = '^\\s*[^\\s\\u0000\\ud800-\\udfff][^\\u0000\\ud800-\\udfff]*$'
 
-type TextOptions = { min?: number; max: number; pattern?: string; description?: string; examples?: string[] }
+/** `x-expects`: what the pattern asks for, in words that can follow "must be". */
+type TextOptions = { min?: number; max: number; pattern?: string; 'x-expects'?: string; description?: string; examples?: string[] }
 
 export const Text = ({ min = 1, max, ...rest }: TextOptions) => Type.String({ minLength: min, maxLength: max, pattern: STORABLE, ...rest })
 

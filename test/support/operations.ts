@@ -7,12 +7,18 @@ export type Schema = {
   required?: string[]
   items?: Schema
   anyOf?: Schema[]
-  oneOf?: Schema[]
+  oneOf?: { required: string[] }[]
   enum?: unknown[]
   format?: string
   pattern?: string
   examples?: unknown[]
   minimum?: number
+  maximum?: number
+  minLength?: number
+  maxLength?: number
+  minItems?: number
+  maxItems?: number
+  uniqueItems?: boolean
   minProperties?: number
 }
 
@@ -69,7 +75,7 @@ const FORMATS: Record<string, string> = { uuid: '7e5f1c1e-0000-4000-8000-0000000
 /** A value that the schema accepts, with every field that can stand in it, or only with what it needs. */
 export function sampleOf(schema: Schema, { name = '', lean = false } = {}): unknown {
   if (schema.properties) {
-    const [chosen, ...others] = (schema.oneOf ?? []).map(({ required = [] }) => required)
+    const [chosen, ...others] = (schema.oneOf ?? []).map(({ required }) => required)
     const needed = [...(schema.required ?? []), ...(chosen ?? [])]
     const fields = Object.entries(schema.properties).filter(([field]) => !others.flat().includes(field))
     const lacking = (schema.minProperties ?? 0) - needed.length

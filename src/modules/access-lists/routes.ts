@@ -184,10 +184,10 @@ const outcomeOf = (added: { id: string } | { code: ProblemCode } = { code: 'not-
 /** What JSON Schema cannot say: a MAC or an address that a device can have, in its one spelling; or else what is wrong. */
 function readEntry(list: ListName, { deviceId, routerId, mac, ip, name, move, ...notes }: AddEntry): NewEntry | FieldError {
   const parsed = mac === undefined ? undefined : parseMac(mac)
-  if (parsed && !parsed.ok) return { path: '/body/mac', message: 'is not the MAC address of a device' }
+  if (parsed && !parsed.ok) return { path: '/body/mac', code: 'wrong-format', message: 'is not the MAC address of a device' }
   const address = ip === undefined ? undefined : canonicalIp(ip)
   if (ip !== undefined && (address === undefined || !isDeviceIp(address)))
-    return { path: '/body/ip', message: 'is not the address of a device' }
+    return { path: '/body/ip', code: 'wrong-format', message: 'is not the address of a device' }
   return {
     deviceId: deviceId?.toLowerCase() ?? null,
     routerId: routerId?.toLowerCase() ?? null,

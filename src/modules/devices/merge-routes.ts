@@ -38,7 +38,8 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
     (request) => {
       const { id } = request.params
       const { from } = request.body
-      if (from.includes(id)) throw problem('invalid-request', { errors: [{ path: '/body/from', message: 'names the device itself' }] })
+      if (from.includes(id))
+        throw problem('invalid-request', { errors: [{ path: '/body/from', code: 'contradiction', message: 'names the device itself' }] })
       return withSession(request.identity, async (tx) => {
         const routerId = await holdRouter(tx, await findRouterOf(tx, id))
         const [survivor, ...parts] = await listParts(tx, routerId, [id, ...from])
@@ -69,7 +70,9 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
       const macs = request.body.macs.map((text) => {
         const mac = parseMac(text)
         if (!mac.ok)
-          throw problem('invalid-request', { errors: [{ path: '/body/macs', message: 'holds what is not the MAC address of a device' }] })
+          throw problem('invalid-request', {
+            errors: [{ path: '/body/macs', code: 'wrong-format', message: 'holds what is not the MAC address of a device' }],
+          })
         return mac.mac
       })
       const device = await withSession(request.identity, async (tx) => {

@@ -53,7 +53,10 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
     },
     async (request) => {
       const mac = parseMac(request.params.mac)
-      if (!mac.ok) throw problem('invalid-request', { errors: [{ path: '/params/mac', message: 'is not the MAC address of a device' }] })
+      if (!mac.ok)
+        throw problem('invalid-request', {
+          errors: [{ path: '/params/mac', code: 'wrong-format', message: 'is not the MAC address of a device' }],
+        })
       const { routerId } = request.query
       const found = await withSession(request.identity, (tx) => listDevicesByMac(tx, mac.mac, routerId, onlineMinutes), { readOnly: true })
       if (found.length > 1) throw problem('ambiguous', { detail: 'The MAC is known on more than one router: name the router' })
@@ -138,6 +141,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
 function storable({ rate, ...fields }: ChangeDevice): DeviceValues {
   if (rate === undefined) return fields
   const kbit = rate === null ? null : parseRate(rate)
-  if (kbit === undefined) throw problem('invalid-request', { errors: [{ path: '/body/rate', message: 'is not a rate' }] })
+  if (kbit === undefined)
+    throw problem('invalid-request', { errors: [{ path: '/body/rate', code: 'wrong-format', message: 'is not a rate' }] })
   return { ...fields, rate: kbit }
 }

@@ -103,7 +103,9 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
       const { add = [], remove = [] } = request.body
       const added = new Set(add.map((id) => id.toLowerCase()))
       if (remove.some((id) => added.has(id.toLowerCase())))
-        throw problem('invalid-request', { errors: [{ path: '/body/remove', message: 'names a device that is also to be added' }] })
+        throw problem('invalid-request', {
+          errors: [{ path: '/body/remove', code: 'contradiction', message: 'names a device that is also to be added' }],
+        })
       const moved = await withSession(request.identity, (tx) => moveDevices(tx, request.params.id, { add, remove }))
       if (!moved) throw problem('not-found')
       return moved
@@ -114,6 +116,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
 /** What JSON Schema cannot say: rates within bounds whatever their unit. */
 function storable({ name, rate }: GroupFields): GroupValues {
   const kbit = rate === undefined || rate === null ? rate : parseRate(rate)
-  if (rate && kbit === undefined) throw problem('invalid-request', { errors: [{ path: '/body/rate', message: 'is not a rate' }] })
+  if (rate && kbit === undefined)
+    throw problem('invalid-request', { errors: [{ path: '/body/rate', code: 'wrong-format', message: 'is not a rate' }] })
   return { ...(name !== undefined && { name }), ...(kbit !== undefined && { rate: kbit }) }
 }

@@ -99,7 +99,9 @@ async function makeChange(
 function readMac(text: string): string {
   const mac = parseMac(text)
   if (!mac.ok)
-    throw problem('invalid-request', { errors: [{ path: '/body/change', message: 'holds what is not the MAC address of a device' }] })
+    throw problem('invalid-request', {
+      errors: [{ path: '/body/change', code: 'wrong-format', message: 'holds what is not the MAC address of a device' }],
+    })
   return mac.mac
 }
 

@@ -90,4 +90,4 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
   )
 }
 
-const refused = (message: string) => problem('invalid-request', { errors: [{ path: '/body/until', message }] })
+const refused = (message: string) => problem('invalid-request', { errors: [{ path: '/body/until', code: 'not-permitted', message }] })

@@ -67,7 +67,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       const { value } = request.body
       const { key } = request.params
       const message = faultOf(key, value)
-      if (message) throw problem('invalid-request', { errors: [{ path: '/body/value', message }] })
+      if (message) throw problem('invalid-request', { errors: [{ path: '/body/value', code: 'not-permitted', message }] })
       const json = JSON.stringify(value)
       if (Buffer.byteLength(json) > MAX_VALUE_BYTES) throw problem('too-large', { detail: 'A value is up to 16 KiB of JSON' })
       return withSession(request.identity, async (tx) => {
