@@ -45,6 +45,7 @@ import { roleNames } from './database/role-names.ts'
 import { parseJsonBodies } from './http/bodies.ts'
 import { liftIdleTimeout } from './http/connections.ts'
 import { loggerOptions, logRequests } from './http/logging.ts'
+import { followRoutes } from './http/methods.ts'
 import { describeApi } from './http/openapi.ts'
 import { shedOverload } from './http/overload.ts'
 import { handleErrors, ProblemDocument } from './http/problem.ts'
@@ -145,6 +146,7 @@ export async function buildApp({
   logRequests(app)
   parseJsonBodies(app)
   refuseUnknownQueries(app)
+  const addRefusals = followRoutes(app)
   liftIdleTimeout(app)
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
@@ -167,7 +169,7 @@ export async function buildApp({
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     // The refresh cookie of apps that want one; to exact origins only.
     credentials: config.corsOrigins.length > 0,
-    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy'],
+    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy', 'location', 'etag', 'allow'],
     maxAge: 600,
     // OPTIONS that is no preflight would be refused in a form of the plugin's own.
     strictPreflight: false,
@@ -264,5 +266,6 @@ export async function buildApp({
     await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing, onlineMinutes, looksAtOnce })
   })
 
+  addRefusals()
   return app
 }

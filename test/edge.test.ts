@@ -19,7 +19,7 @@ const nested = (levels: number) => `${'['.repeat(levels)}${']'.repeat(levels)}`
 describe('every failure', () => {
   it.each<[what: string, status: number, code: string, ask: () => Promise<Answer>]>([
     ['a path that is no route', 404, 'not-found', () => world.send('GET', '/nothing/here?really=not')],
-    ['a method that a route does not have', 404, 'not-found', () => world.send('PUT', '/api/auth/me')],
+    ['a method that a route does not have', 405, 'method-not-allowed', () => ada.call('PUT', '/api/auth/me')],
     ['an id that nobody has', 404, 'not-found', () => ada.call('GET', `/api/routers/${randomUUID()}`)],
     ['an id that is none', 400, 'invalid-request', () => ada.call('GET', '/api/routers/7')],
     ['malformed JSON', 400, 'invalid-request', () => post('{"name":')],

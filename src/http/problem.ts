@@ -16,6 +16,7 @@ export const PROBLEMS = {
   'email-unverified': { status: 403, title: 'The e-mail address was not confirmed yet' },
   'second-factor-required': { status: 401, title: 'The second factor is needed as well' },
   'not-found': { status: 404, title: 'No such resource' },
+  'method-not-allowed': { status: 405, title: 'The resource does not have this method' },
   conflict: { status: 409, title: 'The request conflicts with existing data' },
   'email-taken': { status: 409, title: 'An account with this e-mail address exists' },
   'key-limit': { status: 409, title: 'There are as many live keys as there may be' },
@@ -44,6 +45,8 @@ type ProblemOptions = {
   entryId?: string
   /** What the second factor answers (`second-factor-required`). */
   challenge?: string
+  /** The methods that there are (`method-not-allowed`). */
+  allow?: string
   /** Seconds; sent as Retry-After. 429 and 503 always carry one. */
   retryAfter?: number
   /** Not worth a line in the log beside that of the request: there will be very many. */
@@ -64,6 +67,26 @@ export class Problem extends Error {
 }
 
 export const problem = (code: ProblemCode, options?: ProblemOptions): Problem => new Problem(code, options)
+
+/** 404 for what a field named, where a request names more than one thing. Whether it is a stranger's or nobody's makes no difference. */
+export const notFound = (path: string, message = 'names nothing that exists for you'): Problem =>
+  problem('not-found', { errors: [{ path, code: 'not-found', message }] })
+
+/**
+ * The one field of a request that can have named what does not exist, as a pointer: an id in the query or the body, or else the end of the
+ * path. Undefined when it may have been several.
+ * @param relation of a foreign key that was broken: router, device or group
+ */
+function namingField({ params, query, body }: FastifyRequest, relation?: string): string | undefined {
+  const idsOf = (part: string, fields: unknown) =>
+    Object.keys(fields ?? {}).flatMap((name) => (name.endsWith('Id') ? [{ name, path: `/${part}/${name}` }] : []))
+  const given = [...idsOf('querystring', query), ...(Array.isArray(body) ? [] : idsOf('body', body))]
+  const related = given.find(({ name }) => name === `${relation}Id`)
+  if (related) return related.path
+  const last = Object.keys((params as object) ?? {}).at(-1)
+  const paths = [...given.map(({ path }) => path), ...(last === undefined ? [] : [`/params/${last}`])]
+  return relation === undefined && paths.length > 1 ? undefined : paths.at(-1)
+}
 
 /** The body of every error, as the documentation shows it. */
 export const ProblemDocument = Type.Object(
@@ -138,14 +161,31 @@ export function toProblem(error: unknown): Problem {
   return problem('internal', { cause: error })
 }
 
+/** Which field named what is not there; none where there is no route, or nothing more is to be said. */
+function missingFields({ options }: Problem, request: FastifyRequest): FieldError[] | undefined {
+  if (options.errors) return options.errors.length > 0 ? options.errors : undefined
+  if (request.is404 || request.routeOptions.schema?.operationId === undefined) return undefined
+  const [, relation] = /_(router|device|group)_fk$/.exec((options.cause as { constraint?: string } | undefined)?.constraint ?? '') ?? []
+  const path = namingField(request, relation)
+  return path === undefined ? undefined : notFound(path).options.errors
+}
+
+/** RFC 6750, 3.1: why a token was refused is told to who showed one. */
+function challengeOf(code: ProblemCode, { headers }: FastifyRequest): string {
+  const isShown = headers['x-api-key'] !== undefined || /^Bearer /i.test(headers.authorization ?? '')
+  return `Bearer realm="netpilot"${code === 'unauthenticated' && isShown ? ', error="invalid_token"' : ''}`
+}
+
 /** The one place where an error becomes an answer. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const failure = toProblem(error)
   const { status, title } = PROBLEMS[failure.code]
-  const { detail, errors, entryId, challenge, retryAfter } = failure.options
+  const { detail, entryId, challenge, allow, retryAfter } = failure.options
+  const errors = failure.code === 'not-found' ? missingFields(failure, request) : failure.options.errors
   if (status >= 500 && !failure.options.isExpected)
     request.log[status === 500 ? 'error' : 'warn']({ err: failure.cause ?? failure, code: failure.code }, title)
-  if (status === 401) reply.header('www-authenticate', 'Bearer realm="netpilot"')
+  if (status === 401) reply.header('www-authenticate', challengeOf(failure.code, request))
+  if (allow !== undefined) reply.header('allow', allow)
   if (status === 429 || status === 503) reply.header('retry-after', retryAfter ?? DEFAULT_RETRY_AFTER)
   return reply
     .code(status)

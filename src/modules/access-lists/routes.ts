@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { type FieldError, PROBLEMS, type ProblemCode, problem } from '../../http/problem.ts'
+import { type FieldError, notFound, PROBLEMS, type ProblemCode, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
 import type { WithSession } from '../../rls/session.ts'
@@ -55,6 +55,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
       if ('path' in entry) throw problem('invalid-request', { errors: [entry] })
       const stored = await withSession(request.identity, async (tx) => {
         const outcome = (await changeEntries(tx, list, { add: [entry] })).added.get(entry) ?? { code: 'not-found' }
+        if ('code' in outcome && outcome.code === 'not-found') throw notFound(entry.deviceId ? '/body/deviceId' : '/body/routerId')
         if ('code' in outcome) throw problem(outcome.code, 'entryId' in outcome ? { entryId: outcome.entryId } : {})
         return findEntry(tx, list, outcome.id)
       })

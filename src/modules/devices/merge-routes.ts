@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { problem } from '../../http/problem.ts'
+import { notFound, problem } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { gatherDevices } from '../policy/gather.ts'
@@ -43,7 +43,8 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
       return withSession(request.identity, async (tx) => {
         const routerId = await holdRouter(tx, await findRouterOf(tx, id))
         const [survivor, ...parts] = await listParts(tx, routerId, [id, ...from])
-        if (!survivor || parts.length < from.length) throw problem('not-found')
+        if (!survivor) throw notFound('/params/id')
+        if (parts.length < from.length) throw notFound('/body/from')
         const mergeIds: string[] = []
         for (const part of parts) mergeIds.push(await mergeDevice(tx, routerId, survivor, part))
         await refuseBothLists(tx, routerId, id)
@@ -82,7 +83,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         await wakeRouter(tx, routerId)
         return findOr404(tx, made)
       })
-      return reply.code(201).send(device)
+      return reply.code(201).header('location', `/api/devices/${device.id}`).send(device)
     },
   )
 

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { problem } from '../../http/problem.ts'
+import { notFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
 import { parseRate } from '../routers/rate.ts'
@@ -61,7 +61,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
       const found = await withSession(request.identity, (tx) => listDevicesByMac(tx, mac.mac, routerId, onlineMinutes), { readOnly: true })
       if (found.length > 1) throw problem('ambiguous', { detail: 'The MAC is known on more than one router: name the router' })
       const [device] = found
-      if (!device) throw problem('not-found')
+      if (!device) throw notFound('/params/mac')
       return device
     },
   )
@@ -83,7 +83,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
       const values = storable(request.body)
       const device = await withSession(request.identity, async (tx) => {
         const routerId = await changeDevice(tx, id, values)
-        if (!routerId) throw problem('not-found')
+        if (!routerId) throw notFound('/params/id')
         await wakeRouter(tx, routerId)
         return findDevice(tx, id, onlineMinutes)
       })

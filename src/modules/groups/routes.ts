@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { problem } from '../../http/problem.ts'
+import { notFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
 import { parseRate } from '../routers/rate.ts'
@@ -106,8 +106,12 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
         throw problem('invalid-request', {
           errors: [{ path: '/body/remove', code: 'contradiction', message: 'names a device that is also to be added' }],
         })
-      const moved = await withSession(request.identity, (tx) => moveDevices(tx, request.params.id, { add, remove }))
-      if (!moved) throw problem('not-found')
+      const moved = await withSession(request.identity, async (tx) => {
+        const outcome = await moveDevices(tx, request.params.id, { add, remove })
+        if (!outcome) throw notFound('/params/id')
+        if ('stranger' in outcome) throw notFound(added.has(outcome.stranger) ? '/body/add' : '/body/remove')
+        return outcome
+      })
       return moved
     },
   )

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { problem } from '../../http/problem.ts'
+import { notFound, problem } from '../../http/problem.ts'
 import { answers, pageOf } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/session.ts'
+import type { Tx, WithSession } from '../../rls/session.ts'
 import { faultOf } from './known-settings.ts'
-import { findSetting, holdScope, listSettings, putSetting, removeSetting } from './repository.ts'
+import { findSetting, holdScope, listSettings, putSetting, removeSetting, type Scope, scopeExists } from './repository.ts'
 import { ListSettings, MAX_KEYS, MAX_VALUE_BYTES, PutSetting, ScopeQuery, Setting, SettingParams } from './schema.ts'
 
 export type SettingRoutesOptions = { withSession: WithSession }
@@ -43,9 +43,11 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       },
     },
     async (request) => {
-      const setting = await withSession(request.identity, (tx) => findSetting(tx, request.query, request.params.key), { readOnly: true })
-      if (!setting) throw problem('not-found')
-      return setting
+      return withSession(
+        request.identity,
+        async (tx) => (await findSetting(tx, request.query, request.params.key)) ?? noSetting(tx, request.query),
+        { readOnly: true },
+      )
     },
   )
 
@@ -71,7 +73,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       const json = JSON.stringify(value)
       if (Buffer.byteLength(json) > MAX_VALUE_BYTES) throw problem('too-large', { detail: 'A value is up to 16 KiB of JSON' })
       return withSession(request.identity, async (tx) => {
-        if (!(await holdScope(tx, request.query))) throw problem('not-found')
+        if (!(await holdScope(tx, request.query))) throw notFound('/querystring/routerId')
         const setting = await putSetting(tx, request.query, key, json)
         if (!setting) throw problem('conflict', { detail: `There are ${MAX_KEYS} settings already: remove one first` })
         return setting
@@ -92,8 +94,15 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       },
     },
     async (request, reply) => {
-      if (!(await withSession(request.identity, (tx) => removeSetting(tx, request.query, request.params.key)))) throw problem('not-found')
+      await withSession(
+        request.identity,
+        async (tx) => (await removeSetting(tx, request.query, request.params.key)) || noSetting(tx, request.query),
+      )
       return reply.code(204).send(null)
     },
   )
+}
+
+async function noSetting(tx: Tx, scope: Scope): Promise<never> {
+  throw notFound((await scopeExists(tx, scope)) ? '/params/key' : '/querystring/routerId')
 }
