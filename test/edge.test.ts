@@ -58,6 +58,19 @@ describe('every failure', () => {
     }
   })
 
+  it('of a token tells whoever showed one, and nobody else, that it is the token (RFC 6750)', async () => {
+    const challengeOf = async (headers: Record<string, string>) =>
+      (await world.send('GET', '/api/routers', { headers })).headers['www-authenticate']
+    expect(await challengeOf({})).toBe('Bearer realm="netpilot"')
+    expect(await challengeOf({ authorization: 'Basic YTpi' })).toBe('Bearer realm="netpilot"')
+    const { accessToken, call } = await world.person()
+    expect((await call('POST', '/api/auth/logout')).statusCode).toBe(204)
+    for (const headers of [{ authorization: `Bearer ${accessToken}` }, { authorization: 'Bearer x' }, { 'x-api-key': 'x' }])
+      expect(await challengeOf(headers as Record<string, string>)).toBe('Bearer realm="netpilot", error="invalid_token"')
+    const wrong = await world.send('POST', '/api/auth/login', { body: { email: ada.email, password: 'wrong' } })
+    expect(wrong.headers['www-authenticate']).toBe('Bearer realm="netpilot"')
+  })
+
   it('of a body is told for each field at once', async () => {
     const { errors = [] } = expectProblem(await post('{"name":5,"mode":"all","unknown":true}'), 400, 'invalid-request')
     expect(errors.map(({ path }) => path).sort()).toEqual(['/body/mode', '/body/name', '/body/unknown'])

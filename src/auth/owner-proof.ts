@@ -14,7 +14,7 @@ import { findProofs } from './repository.ts'
 export type OwnerProof = { password?: string; googleIdToken?: string }
 
 /**
- * @throws Problem `invalid-credentials` when the proof is wrong, or of somebody else; `locked-out` after too many wrong passwords, which are
+ * @throws Problem `wrong-password` when the proof is wrong, or of somebody else; `locked-out` after too many wrong passwords, which are
  * counted apart from those of strangers at the login; `unauthenticated` when the login session is over
  */
 export type ProveOwner = (request: FastifyRequest, proof: OwnerProof) => Promise<void>
@@ -56,6 +56,6 @@ export function openOwnerProof({ withSession, passwords, lockout, ownerMail, ver
     })
     if (!isOwner && isLast && proofs)
       ownerMail.tell(proofs.email, (occasion) => passwordGuessed({ ...occasion, ...lockout.limits }), request)
-    if (!isOwner) throw problem('invalid-credentials')
+    if (!isOwner) throw problem('wrong-password')
   }
 }

@@ -61,7 +61,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
     })
     if (!done) {
       if (isLast) ownerMail.tell(user.email, secondFactorLocked, request)
-      throw problem('invalid-credentials')
+      throw problem('wrong-code')
     }
     ownerMail.tell(user.email, letter, request)
     return done.result

@@ -12,7 +12,10 @@ export const PROBLEMS = {
   'invalid-request': { status: 400, title: 'The request does not match its schema' },
   unauthenticated: { status: 401, title: 'No valid credentials were presented' },
   'invalid-credentials': { status: 401, title: 'The e-mail address or the password is wrong' },
+  'challenge-ended': { status: 401, title: 'The challenge is not, or no longer, good' },
   'invalid-token': { status: 400, title: 'The token is not, or no longer, good' },
+  'wrong-password': { status: 403, title: 'The password is wrong, or the Google account is not the one that is linked' },
+  'wrong-code': { status: 403, title: 'The code is wrong, or was used before' },
   'email-unverified': { status: 403, title: 'The e-mail address was not confirmed yet' },
   'second-factor-required': { status: 401, title: 'The second factor is needed as well' },
   'not-found': { status: 404, title: 'No such resource' },
@@ -29,6 +32,7 @@ export const PROBLEMS = {
   'insufficient-scope': { status: 403, title: 'The key lacks the scope that this needs' },
   'rate-limited': { status: 429, title: 'Too many requests' },
   'locked-out': { status: 429, title: 'Too many failed attempts' },
+  'precondition-failed': { status: 412, title: 'The resource was changed since: get it again' },
   'too-large': { status: 413, title: 'The request is too large' },
   'unsupported-media-type': { status: 415, title: 'The content type is not supported here' },
   internal: { status: 500, title: 'The server failed' },
@@ -38,6 +42,8 @@ export const PROBLEMS = {
 export type ProblemCode = keyof typeof PROBLEMS
 
 type ProblemOptions = {
+  /** In place of that of the code: who is not signed in yet gets 401 where others get 403. */
+  status?: 401
   /** For the reader of this answer; never holds anything secret or anybody else's. */
   detail?: string
   errors?: FieldError[]
@@ -179,7 +185,8 @@ function challengeOf(code: ProblemCode, { headers }: FastifyRequest): string {
 /** The one place where an error becomes an answer. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const failure = toProblem(error)
-  const { status, title } = PROBLEMS[failure.code]
+  const { title } = PROBLEMS[failure.code]
+  const { status = PROBLEMS[failure.code].status } = failure.options
   const { detail, entryId, challenge, allow, retryAfter } = failure.options
   const errors = failure.code === 'not-found' ? missingFields(failure, request) : failure.options.errors
   if (status >= 500 && !failure.options.isExpected)
