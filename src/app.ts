@@ -44,6 +44,7 @@ import { databaseCheck } from './database/readiness.ts'
 import { roleNames } from './database/role-names.ts'
 import { parseJsonBodies } from './http/bodies.ts'
 import { liftIdleTimeout } from './http/connections.ts'
+import { tagVersions } from './http/etag.ts'
 import { loggerOptions, logRequests } from './http/logging.ts'
 import { followRoutes } from './http/methods.ts'
 import { describeApi } from './http/openapi.ts'
@@ -146,6 +147,7 @@ export async function buildApp({
   logRequests(app)
   parseJsonBodies(app)
   refuseUnknownQueries(app)
+  tagVersions(app)
   const addRefusals = followRoutes(app)
   liftIdleTimeout(app)
   app.addHook('onSend', async (request, reply) => {

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
+import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { type FieldError, notFound, PROBLEMS, type ProblemCode, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
@@ -8,7 +9,7 @@ import { canonicalIp, isDeviceIp } from '../devices/ip.ts'
 import { parseMac } from '../devices/mac.ts'
 import { ClearQuery, Removed } from '../devices/schema.ts'
 import { changeEntries } from './changes-repository.ts'
-import { changeEntry, clearEntries, findEntry, listEntries } from './repository.ts'
+import { changeEntry, clearEntries, findEntry, holdEntry, listEntries } from './repository.ts'
 import type { NewEntry } from './same-device.ts'
 import { type AddEntry, BulkAnswer, entrySchemas, ListEntries, type ListName, MAX_BULK, NOTES } from './schema.ts'
 
@@ -22,6 +23,7 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
   const List = list === 'whitelist' ? 'Whitelist' : 'Blacklist'
   const documented = { tags: ['lists'], security: [{ person: [] }] }
   const { AddEntry, ChangeEntry, Bulk, Entry } = entrySchemas(list)
+  const config = { versionOf: fieldsOf(...Object.keys(ChangeEntry.properties)) }
 
   app.get(
     '',
@@ -40,6 +42,7 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
   app.post(
     '',
     {
+      config,
       schema: {
         ...documented,
         operationId: `addTo${List}`,
@@ -67,6 +70,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
   app.get(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: `get${List}Entry`,
@@ -85,6 +89,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
   app.patch(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: `change${List}Entry`,
@@ -96,9 +101,10 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
     },
     async (request) => {
       const { id } = request.params
-      const entry = await withSession(request.identity, async (tx) =>
-        (await changeEntry(tx, list, id, request.body)) ? findEntry(tx, list, id) : undefined,
-      )
+      const entry = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdEntry(tx, list, id))
+        return (await changeEntry(tx, list, id, request.body)) ? findEntry(tx, list, id) : undefined
+      })
       if (!entry) throw problem('not-found')
       return entry
     },
@@ -107,6 +113,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
   app.delete(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: `removeFrom${List}`,
@@ -117,6 +124,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
     },
     async (request, reply) => {
       await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdEntry(tx, list, request.params.id))
         const { removed } = await changeEntries(tx, list, { remove: [request.params.id] })
         if (removed.size === 0) throw problem('not-found')
         return true

@@ -1,17 +1,29 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
+import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
 import { parseRate } from '../routers/rate.ts'
 import { wakeRouter } from '../routers/wake.ts'
 import { parseMac } from './mac.ts'
-import { changeDevice, clearDevices, type DeviceValues, findDevice, listDevices, listDevicesByMac, removeDevice } from './repository.ts'
+import {
+  changeDevice,
+  clearDevices,
+  type DeviceValues,
+  EDITED_COLUMNS,
+  findDevice,
+  holdDevice,
+  listDevices,
+  listDevicesByMac,
+  removeDevice,
+} from './repository.ts'
 import { ChangeDevice, ClearQuery, Device, ListDevices, MacParams, MacQuery, Removed } from './schema.ts'
 
 export type DeviceRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 
 export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+  const config = { versionOf: fieldsOf(...EDITED_COLUMNS) }
   const documented = { tags: ['devices'], security: [{ person: [] }] }
 
   app.get(
@@ -30,7 +42,10 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
 
   app.get(
     '/:id',
-    { schema: { ...documented, operationId: 'getDevice', summary: 'Get a device', params: IdParams, response: answers({ 200: Device }) } },
+    {
+      config,
+      schema: { ...documented, operationId: 'getDevice', summary: 'Get a device', params: IdParams, response: answers({ 200: Device }) },
+    },
     async (request) => {
       const device = await withSession(request.identity, (tx) => findDevice(tx, request.params.id, onlineMinutes), { readOnly: true })
       if (!device) throw problem('not-found')
@@ -41,6 +56,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
   app.get(
     '/by-mac/:mac',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'getDeviceByMac',
@@ -69,6 +85,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
   app.patch(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'changeDevice',
@@ -82,6 +99,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
       const { id } = request.params
       const values = storable(request.body)
       const device = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdDevice(tx, id, onlineMinutes))
         const routerId = await changeDevice(tx, id, values)
         if (!routerId) throw notFound('/params/id')
         await wakeRouter(tx, routerId)
@@ -95,6 +113,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
   app.delete(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'removeDevice',
@@ -105,6 +124,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
     },
     async (request, reply) => {
       await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdDevice(tx, request.params.id, onlineMinutes))
         const routerId = await removeDevice(tx, request.params.id)
         if (!routerId) throw problem('not-found')
         await wakeRouter(tx, routerId)

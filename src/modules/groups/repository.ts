@@ -62,7 +62,7 @@ export async function addGroup(tx: Tx, values: GroupValues & { routerId: string;
  * Holds a group's router, then the group, so that no device enters it meanwhile.
  * @returns the router; undefined when there is no such group
  */
-async function holdGroup(tx: Tx, id: string): Promise<string | undefined> {
+export async function holdGroup(tx: Tx, id: string): Promise<string | undefined> {
   const found = await findGroup(tx, id)
   if (!found || !(await lockRouter(tx, found.routerId))) return undefined
   const [held] = await tx

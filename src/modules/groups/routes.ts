@@ -1,15 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
+import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/session.ts'
+import type { Tx, WithSession } from '../../rls/session.ts'
 import { parseRate } from '../routers/rate.ts'
-import { addGroup, changeGroup, findGroup, type GroupValues, listGroups, moveDevices, removeGroup } from './repository.ts'
+import { addGroup, changeGroup, findGroup, type GroupValues, holdGroup, listGroups, moveDevices, removeGroup } from './repository.ts'
 import { AddGroup, ChangeGroup, Group, type GroupFields, ListGroups, MoveDevices, Moved } from './schema.ts'
 
 export type GroupRoutesOptions = { withSession: WithSession }
 
 export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async (app, { withSession }) => {
+  const config = { versionOf: fieldsOf(...Object.keys(ChangeGroup.properties)) }
+  const hold = async (tx: Tx, id: string) => ((await holdGroup(tx, id)) ? findGroup(tx, id) : undefined)
   const documented = { tags: ['groups'], security: [{ person: [] }] }
 
   app.get(
@@ -28,7 +31,10 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
 
   app.post(
     '',
-    { schema: { ...documented, operationId: 'addGroup', summary: 'Make a group', body: AddGroup, response: answers({ 201: Group }) } },
+    {
+      config,
+      schema: { ...documented, operationId: 'addGroup', summary: 'Make a group', body: AddGroup, response: answers({ 201: Group }) },
+    },
     async (request, reply) => {
       const { routerId, name } = request.body
       const values = { ...storable(request.body), routerId, name }
@@ -40,7 +46,10 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
 
   app.get(
     '/:id',
-    { schema: { ...documented, operationId: 'getGroup', summary: 'Get a group', params: IdParams, response: answers({ 200: Group }) } },
+    {
+      config,
+      schema: { ...documented, operationId: 'getGroup', summary: 'Get a group', params: IdParams, response: answers({ 200: Group }) },
+    },
     async (request) => {
       const group = await withSession(request.identity, (tx) => findGroup(tx, request.params.id), { readOnly: true })
       if (!group) throw problem('not-found')
@@ -51,6 +60,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
   app.patch(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'changeGroup',
@@ -62,7 +72,11 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
     },
     async (request) => {
       const values = storable(request.body)
-      const group = await withSession(request.identity, (tx) => changeGroup(tx, request.params.id, values))
+      const { id } = request.params
+      const group = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => hold(tx, id))
+        return changeGroup(tx, id, values)
+      })
       if (!group) throw problem('not-found')
       return group
     },
@@ -71,6 +85,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
   app.delete(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'removeGroup',
@@ -81,7 +96,12 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
       },
     },
     async (request, reply) => {
-      if (!(await withSession(request.identity, (tx) => removeGroup(tx, request.params.id)))) throw problem('not-found')
+      const { id } = request.params
+      const isRemoved = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => hold(tx, id))
+        return removeGroup(tx, id)
+      })
+      if (!isRemoved) throw problem('not-found')
       return reply.code(204).send(null)
     },
   )

@@ -106,7 +106,8 @@ export async function holdRouterOf(tx: Tx, { deviceId, groupId }: { deviceId?: s
   return routerId && (await lockRouter(tx, routerId)) ? find() : undefined
 }
 
-async function holdSchedule(tx: Tx, id: string): Promise<Schedule | undefined> {
+/** Holds a schedule's router, as whoever changes one does. */
+export async function holdSchedule(tx: Tx, id: string): Promise<Schedule | undefined> {
   const schedule = await findSchedule(tx, id)
   return schedule && (await lockRouter(tx, schedule.routerId)) ? findSchedule(tx, id) : undefined
 }

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
+import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, problem } from '../../http/problem.ts'
 import { answers, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
@@ -10,6 +11,7 @@ import { ListSettings, MAX_KEYS, MAX_VALUE_BYTES, PutSetting, ScopeQuery, Settin
 export type SettingRoutesOptions = { withSession: WithSession }
 
 export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = async (app, { withSession }) => {
+  const config = { versionOf: fieldsOf('value') }
   const documented = { tags: ['settings'], security: [{ person: [] }] }
 
   app.get(
@@ -33,6 +35,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
   app.get(
     '/:key',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'getSetting',
@@ -54,6 +57,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
   app.put(
     '/:key',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'keepSetting',
@@ -74,6 +78,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       if (Buffer.byteLength(json) > MAX_VALUE_BYTES) throw problem('too-large', { detail: 'A value is up to 16 KiB of JSON' })
       return withSession(request.identity, async (tx) => {
         if (!(await holdScope(tx, request.query))) throw notFound('/querystring/routerId')
+        await requireVersion(request, async () => (await findSetting(tx, request.query, key)) ?? null)
         const setting = await putSetting(tx, request.query, key, json)
         if (!setting) throw problem('conflict', { detail: `There are ${MAX_KEYS} settings already: remove one first` })
         return setting
@@ -84,6 +89,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
   app.delete(
     '/:key',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'removeSetting',
@@ -94,10 +100,13 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       },
     },
     async (request, reply) => {
-      await withSession(
-        request.identity,
-        async (tx) => (await removeSetting(tx, request.query, request.params.key)) || noSetting(tx, request.query),
-      )
+      const { key } = request.params
+      await withSession(request.identity, async (tx) => {
+        if (!(await holdScope(tx, request.query))) throw notFound('/querystring/routerId')
+        await requireVersion(request, () => findSetting(tx, request.query, key))
+        if (!(await removeSetting(tx, request.query, key))) throw notFound('/params/key')
+        return true
+      })
       return reply.code(204).send(null)
     },
   )
