@@ -26,6 +26,7 @@ import { changeEmailRoutes, mailboxRoutes } from './auth/mailbox-routes.ts'
 import { openOwnerMail } from './auth/owner-mail.ts'
 import { openOwnerProof } from './auth/owner-proof.ts'
 import { openPasswordProof } from './auth/password-proof.ts'
+import { authOptionsRoutes } from './auth/options-routes.ts'
 import { passwordRequirementRoutes, passwordRoutes } from './auth/password-routes.ts'
 import { openPasswordRules } from './auth/password-rules.ts'
 import { openPasswords } from './auth/passwords.ts'
@@ -45,6 +46,7 @@ import { roleNames } from './database/role-names.ts'
 import { parseJsonBodies } from './http/bodies.ts'
 import { liftIdleTimeout } from './http/connections.ts'
 import { tagVersions } from './http/etag.ts'
+import { frontPage } from './http/front-page.ts'
 import { loggerOptions, logRequests } from './http/logging.ts'
 import { followRoutes } from './http/methods.ts'
 import { describeApi } from './http/openapi.ts'
@@ -177,6 +179,7 @@ export async function buildApp({
     strictPreflight: false,
   })
   shedOverload(app, config.maxEventLoopDelayMs)
+  frontPage(app)
   await describeApi(app, version, config.rateLimits.documents)
 
   const checkDatabase = databaseCheck([pools.server, pools.auth, pools.admin], migrations)
@@ -202,6 +205,15 @@ export async function buildApp({
     await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor, ownerMail })
   })
   await app.register(passwordRequirementRoutes, { prefix: '/api/auth', passwordRules })
+  const authOptions = {
+    version,
+    registration: 'open' as const,
+    emailVerification: emailVerification ? ('required' as const) : ('optional' as const),
+    secondFactor: { requiredFor: 'nobody' as const },
+    providers: { password: true, google: { idToken: google !== undefined, redirect: google?.flow !== undefined } },
+    password: passwordRules.requirements,
+  }
+  await app.register(authOptionsRoutes, { prefix: '/api/auth', authOptions })
   // Apart: no limit on strangers may keep somebody from going on who is signed in.
   await app.register(refreshRoutes, { prefix: '/api/auth', withSession, signIn, refreshTokens, refreshCookie, lifetime })
 

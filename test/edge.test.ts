@@ -214,6 +214,49 @@ describe('other origins', () => {
   })
 })
 
+describe('the front page', () => {
+  const ask = (accept?: string) => world.send('GET', '/', { ...(accept && { headers: { accept } }) })
+
+  it('shows a browser the way, and runs nothing there', async () => {
+    const page = await ask('text/html,application/xhtml+xml,*/*;q=0.8')
+    expect(page.statusCode).toBe(200)
+    expect(page.headers['content-type']).toBe('text/html; charset=utf-8')
+    expect(page.headers['content-security-policy']).toBe("default-src 'none';frame-ancestors 'none'")
+    expect(page.body).not.toMatch(/<script|<style|style=|src=|https?:/)
+    const links = Array.from(page.body.matchAll(/href="([^"]+)"/g), ([, link]) => String(link))
+    expect(links).toEqual(['/docs', '/openapi.json', '/health'])
+    for (const link of links) expect((await world.send('GET', link)).statusCode, link).toBeLessThan(400)
+  })
+
+  it('is not there for anybody else', async () => {
+    for (const accept of [undefined, 'application/json', '*/*']) {
+      const answer = await ask(accept)
+      expectProblem(answer, 404, 'not-found')
+      expect(answer.headers.vary).toBe('Origin, Accept')
+    }
+  })
+})
+
+describe('the options of signing in', () => {
+  const optionsOf = async ({ send }: World) => (await send('GET', '/api/auth/options')).json()
+  const google = { GOOGLE_CLIENT_ID: 'x.apps.googleusercontent.com' }
+  const redirect = { GOOGLE_CLIENT_SECRET: 'x', GOOGLE_REDIRECT_URI: 'https://api.example.com/api/auth/google/callback', GOOGLE_RETURN_TO: 'https://app.example.com' }
+
+  it.each<[string, Record<string, string>, object]>([
+    ['nothing', {}, { emailVerification: 'optional', providers: { google: { idToken: false, redirect: false } } }],
+    ['verification', { EMAIL_VERIFICATION: 'on' }, { emailVerification: 'required' }],
+    ['ID tokens of Google', google, { providers: { password: true, google: { idToken: true, redirect: false } } }],
+    ['the way to Google and back', { ...google, ...redirect }, { providers: { google: { idToken: true, redirect: true } } }],
+    ['longer passwords', { PASSWORD_MIN_LENGTH: '20' }, { password: { minLength: 20 } }],
+  ])('tell everybody what is switched on: %s', async (_what, env, expected) => {
+    const server = await openServer(env)
+    const options = await optionsOf(worldOf(server))
+    expect(options).toMatchObject({ version: '0.0.0-test', registration: 'open', secondFactor: { requiredFor: 'nobody' }, ...expected })
+    expect(options.password).toEqual((await worldOf(server).send('GET', '/api/auth/password-requirements')).json())
+    await server.close()
+  })
+})
+
 describe('the documentation page', () => {
   it('answers, and loads what it needs from this server only', async () => {
     const page = await world.send('GET', '/docs/')
