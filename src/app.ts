@@ -127,7 +127,11 @@ export async function buildApp({
   const later = givenLater ?? openLater((err) => app.log.warn({ err }, 'what an answer did not wait for has failed'))
   const mailer =
     givenMailer ?? openMailer({ ...config.mail, outbox: join(config.dataDir, 'outbox'), log: app.log, closeMs: config.shutdown.drainMs })
-  const ownerMail = openOwnerMail({ mailer, appUrl: config.mail.appUrl, keys: keyring.addresses })
+  const ownerMail = openOwnerMail({
+    mailer,
+    whereabouts: { appUrl: config.mail.appUrl, publicUrl: config.publicUrl },
+    keys: keyring.addresses,
+  })
   const proveOwner = openOwnerProof({ withSession, passwords, lockout, ownerMail, verifyGoogle })
   const provePassword = openPasswordProof({ withSession, passwords, lockout, later, ownerMail })
   const stopHousekeeping = keepHouse({
@@ -180,7 +184,7 @@ export async function buildApp({
   })
   shedOverload(app, config.maxEventLoopDelayMs)
   frontPage(app)
-  await describeApi(app, version, config.rateLimits.documents)
+  await describeApi(app, { version, url: config.publicUrl ?? '/', perMinute: config.rateLimits.documents })
 
   const checkDatabase = databaseCheck([pools.server, pools.auth, pools.admin], migrations)
   await app.register(healthRoutes, { prefix: '/health', version, checkDatabase, isClosing: () => closing.aborted })
@@ -189,6 +193,7 @@ export async function buildApp({
   const limitRouters = limitIdentities('router', config.rateLimits.router)
   await app.register(async function anyone(scope) {
     scope.addHook('onRequest', limitAddresses({ withSession, keys: keyring.addresses, ...config.rateLimits }))
+    scope.addHook('onRequest', async (request) => refreshCookie.refuseOtherPages(request))
     await scope.register(signInRoutes, {
       prefix: '/api/auth',
       withSession,

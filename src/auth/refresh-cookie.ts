@@ -16,6 +16,8 @@ const ATTRIBUTES = { path: '/', httpOnly: true, secure: true, sameSite: 'strict'
 export type RefreshCookie = {
   /** Whether the tokens of this request's answer go into the cookie: it asks so, or came with one. */
   isWanted(request: FastifyRequest): boolean
+  /** Before somebody signs in into the cookie. @throws Problem `cross-site` unless an allowed page sends them */
+  refuseOtherPages(request: FastifyRequest): void
   /** The token that came in the cookie. @throws Problem `cross-site` unless an allowed page sent it */
   read(request: FastifyRequest): string | undefined
   /** Puts the token into the cookie of the answer. @returns the CSRF token that belongs to it */
@@ -43,8 +45,15 @@ export function openRefreshCookie({ keys, refreshTokens, origins, maxDays }: Ref
     return site === undefined || site === 'same-origin'
   }
 
+  const isWanted = ({ headers, cookies }: FastifyRequest) =>
+    headers['x-token-transport'] === 'cookie' || cookies[REFRESH_COOKIE] !== undefined
+
   return {
-    isWanted: ({ headers, cookies }) => headers['x-token-transport'] === 'cookie' || cookies[REFRESH_COOKIE] !== undefined,
+    isWanted,
+    refuseOtherPages(request) {
+      // Google sends browsers back by GET, and no tokens are in that answer.
+      if (request.method === 'POST' && isWanted(request) && !isAllowedPage(request)) throw problem('cross-site')
+    },
     read(request) {
       const token = request.cookies[REFRESH_COOKIE]
       if (token === undefined) return undefined

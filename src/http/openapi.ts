@@ -19,12 +19,15 @@ Bodies are UTF-8; in JSON no name stands twice in an object. Text is kept as it 
 addresses (trimmed and lower-cased). It holds no U+0000 and no lone surrogate, and what is there to be seen, such as a name, is not white
 space alone. Lengths count code points. Numbers in a query are plain decimal integers.`
 
-/** @param perMinute how many documents one address may fetch */
-export async function describeApi(app: FastifyInstance, version: string, perMinute: number): Promise<void> {
+/** `url`: where the API is reached; `perMinute`: how many documents one address may fetch. */
+export type DescriptionOptions = { version: string; url: string; perMinute: number }
+
+export async function describeApi(app: FastifyInstance, { version, url, perMinute }: DescriptionOptions): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'NetPilot', version, description: DESCRIPTION },
+      servers: [{ url }],
       components: {
         securitySchemes: {
           person: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of a signed-in person' },
