@@ -240,7 +240,11 @@ describe('the front page', () => {
 describe('the options of signing in', () => {
   const optionsOf = async ({ send }: World) => (await send('GET', '/api/auth/options')).json()
   const google = { GOOGLE_CLIENT_ID: 'x.apps.googleusercontent.com' }
-  const redirect = { GOOGLE_CLIENT_SECRET: 'x', GOOGLE_REDIRECT_URI: 'https://api.example.com/api/auth/google/callback', GOOGLE_RETURN_TO: 'https://app.example.com' }
+  const redirect = {
+    GOOGLE_CLIENT_SECRET: 'x',
+    GOOGLE_REDIRECT_URI: 'https://api.example.com/api/auth/google/callback',
+    GOOGLE_RETURN_TO: 'https://app.example.com',
+  }
 
   it.each<[string, Record<string, string>, object]>([
     ['nothing', {}, { emailVerification: 'optional', providers: { google: { idToken: false, redirect: false } } }],

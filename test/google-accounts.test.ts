@@ -436,8 +436,7 @@ describe('linking', () => {
 
   it('takes the password, and locks out who guesses at it', async () => {
     const [ada, account] = [await world.person(), googleAccount()]
-    for (let guess = 0; guess < 5; guess += 1)
-      expectProblem(await link(ada, account, 'not the password'), 403, 'wrong-password')
+    for (let guess = 0; guess < 5; guess += 1) expectProblem(await link(ada, account, 'not the password'), 403, 'wrong-password')
     expectProblem(await link(ada, account), 429, 'locked-out')
     expect(await userOf(ada.id)).toMatchObject({ google_id: null })
     // Only here: signing in is guarded by itself.

@@ -596,8 +596,7 @@ describe('proving to be the owner', () => {
   it('right once forgets what was wrong before', async () => {
     const ada = await world.person()
     for (let round = 0; round < 2; round += 1) {
-      for (let guess = 0; guess < 4; guess += 1)
-        expectProblem(await setUp(ada, { password: 'not the password' }), 403, 'wrong-password')
+      for (let guess = 0; guess < 4; guess += 1) expectProblem(await setUp(ada, { password: 'not the password' }), 403, 'wrong-password')
       expect((await setUp(ada)).statusCode).toBe(200)
     }
   })

@@ -117,7 +117,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         summary: 'Leave for a while',
         description: 'Ends every login session and stops every key, of scripts and of routers. Nothing is deleted; `reactivate` undoes it.',
         body: Proof,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {
@@ -142,7 +142,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         summary: 'Leave for good',
         description: 'Deletes everything that the account owns. The audit log stays for its time, without personal data.',
         body: Proof,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {
@@ -183,7 +183,7 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
         summary: 'Come back to an account that you deactivated',
         description: 'With the same credentials as before. An account that an administrator deactivated is 401 like a wrong password.',
         body: Reactivate,
-        response: answers({ 200: Tokens }),
+        response: answers({ 200: Tokens }, 'invalid-credentials', 'second-factor-required', 'email-unverified', 'cross-site', 'locked-out'),
       },
     },
     async (request, reply) => {

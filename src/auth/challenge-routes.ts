@@ -30,7 +30,15 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
         description:
           'Answers the challenge of `second-factor-required`, which is good for five minutes and one sign-in. After five wrong codes, none is taken for five minutes (429 `locked-out`). A wrong code is 401 `wrong-code`: the challenge is still good; when it is not, it is 401 `challenge-ended`.',
         body: AnswerChallenge,
-        response: answers({ 200: Tokens }),
+        response: answers(
+          { 200: Tokens },
+          ['wrong-code', 401],
+          'challenge-ended',
+          'email-unverified',
+          'cross-site',
+          'conflict',
+          'locked-out',
+        ),
       },
     },
     async (request, reply) => {

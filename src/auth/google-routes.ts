@@ -32,7 +32,15 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         description:
           'Where there is an account with the same address that is not linked, and Google does not itself give out that address: 409 `conflict`. Sign in with the password then, and link.',
         body: GoogleSignIn,
-        response: answers({ 200: Tokens, 201: Tokens }),
+        response: answers(
+          { 200: Tokens, 201: Tokens },
+          'invalid-credentials',
+          'second-factor-required',
+          'email-unverified',
+          'cross-site',
+          'conflict',
+          'not-found',
+        ),
       },
     },
     async (request, reply) => {
@@ -55,7 +63,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         operationId: 'startGoogleFlow',
         summary: 'Send the browser to Google, to sign in there',
         querystring: GoogleStart,
-        response: answers({ 302: Type.Null() }),
+        response: answers({ 302: Type.Null() }, 'not-found'),
       },
     },
     async (request, reply) => {
@@ -79,7 +87,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         summary: 'Where Google sends the browser back to',
         description: 'Ends the flow that this browser began, and sends it on to `returnTo`.',
         querystring: GoogleCallback,
-        response: answers({ 302: Type.Null() }),
+        response: answers({ 302: Type.Null() }, 'not-found'),
       },
     },
     async (request, reply) => {
@@ -109,7 +117,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         summary: 'Exchange the code of a finished flow for tokens',
         description: 'Once, and within a minute.',
         body: Exchange,
-        response: answers({ 200: Tokens }),
+        response: answers({ 200: Tokens }, 'invalid-credentials', 'second-factor-required', 'email-unverified', 'cross-site', 'not-found'),
       },
     },
     async (request, reply) => {

@@ -39,7 +39,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         description: `The key is shown once. ${words.limit}`,
         params: Keys,
         body: holder === 'router' ? Nullable(AddRouterKey) : AddPersonalKey,
-        response: answers({ 201: NewKey }),
+        response: answers({ 201: NewKey }, 'key-limit'),
       },
     },
     async (request, reply) => {
@@ -103,7 +103,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         description: 'Makes a key with the same name and scopes; the old one goes on working for the overlap.',
         params: OneKey,
         body: Nullable(RotateKey),
-        response: answers({ 201: NewKey }),
+        response: answers({ 201: NewKey }, 'key-limit'),
       },
     },
     async (request, reply) => {

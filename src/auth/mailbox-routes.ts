@@ -102,7 +102,7 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
         description:
           'Of a mail for a lost password, or of an invitation. Ends every login session and signs nobody in; other tokens that were sent are void. A token is good once.',
         body: ResetPassword,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'invalid-token'),
       },
     },
     async (request, reply) => {
@@ -149,7 +149,7 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
         description:
           'The address of a new account, or the new address of an account (409 `email-taken` when another account has it by now).',
         body: MailedTokenBody,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'invalid-token', 'email-taken'),
       },
     },
     async (request, reply) => {
@@ -192,7 +192,7 @@ export const changeEmailRoutes: FastifyPluginAsyncTypebox<ChangeEmailRoutesOptio
         description:
           'It changes when the mail to the new address is answered (`verify-email`); the old address is told now and then. The answer does not say whether somebody else has that address.',
         body: ChangeEmail,
-        response: answers({ 202: CheckYourMail }),
+        response: answers({ 202: CheckYourMail }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {

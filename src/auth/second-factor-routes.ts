@@ -94,7 +94,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         description:
           'Nothing is asked for until a code confirms that the app has it; until then, asking again replaces it. Afterwards it is 409 `conflict`: to change apps, switch the factor off.',
         body: SetUpFactor,
-        response: answers({ 200: OfferedSecret }),
+        response: answers({ 200: OfferedSecret }, 'wrong-password', 'locked-out', 'conflict'),
       },
     },
     async (request) => {
@@ -113,7 +113,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         summary: 'Switch the second factor on',
         description: 'From now on it is asked for at every sign-in. Who is signed in stays so.',
         body: ConfirmFactor,
-        response: answers({ 200: NewRecoveryCodes }),
+        response: answers({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
       },
     },
     async (request) => ({
@@ -130,7 +130,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         summary: 'Replace the recovery codes',
         description: 'Those from before are void.',
         body: RenewRecoveryCodes,
-        response: answers({ 200: NewRecoveryCodes }),
+        response: answers({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
       },
     },
     async (request) => ({
@@ -146,7 +146,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         operationId: 'disableSecondFactor',
         summary: 'Switch the second factor off',
         body: SwitchOffFactor,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'wrong-password', 'wrong-code', 'conflict', 'locked-out'),
       },
     },
     async (request, reply) => {

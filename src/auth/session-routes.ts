@@ -45,7 +45,7 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
         summary: 'Exchange a refresh token for new tokens',
         description: `Each refresh token is used once. Using it again within ${lifetime.refreshGraceSeconds} s (a lost reply, a second tab) answers with the same successor; later it ends the login session, because somebody else may have used it. Without a body it is the token of the cookie that is used, with \`X-CSRF-Token\` beside it.`,
         body: Nullable(Refresh),
-        response: answers({ 200: Tokens }),
+        response: answers({ 200: Tokens }, 'unauthenticated', 'cross-site'),
       },
     },
     async (request, reply) => {

@@ -5,6 +5,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { clientNetwork } from '../network/client-network.ts'
 import { answerRate, openBuckets, type RatePolicy } from './rate-limit.ts'
+import { failures, type KnownProblem } from './schemas.ts'
 
 /** Nothing from elsewhere, and no wish for https: on a home network the page is served over plain HTTP. */
 const DOCS_CSP =
@@ -23,6 +24,11 @@ space alone. Lengths count code points. Numbers in a query are plain decimal int
 export type DescriptionOptions = { version: string; url: string; perMinute: number }
 
 export async function describeApi(app: FastifyInstance, { version, url, perMinute }: DescriptionOptions): Promise<void> {
+  /** Operations about a resource that has versions (`etag.ts`). */
+  const versioned = new Set<string>()
+  app.addHook('onRoute', ({ schema, config }) => {
+    if (schema?.operationId !== undefined && config?.versionOf) versioned.add(schema.operationId)
+  })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -56,6 +62,11 @@ export async function describeApi(app: FastifyInstance, { version, url, perMinut
         { name: 'agent', description: 'For the software on a router' },
         { name: 'health', description: 'For operators' },
       ],
+    },
+    transformObject(documents) {
+      const { openapiObject } = documents as { openapiObject: Described }
+      complete(openapiObject, versioned)
+      return openapiObject as never
     },
     refResolver: {
       buildLocalReference: (schema, _base, _fragment, index) => (typeof schema.$id === 'string' ? schema.$id : `schema-${index}`),
@@ -102,4 +113,89 @@ function openApiDocument(app: FastifyInstance): Record<'json' | 'yaml', (request
     json: once('application/json; charset=utf-8', () => JSON.stringify(app.swagger())),
     yaml: once('application/x-yaml', () => app.swagger({ yaml: true })),
   }
+}
+
+type Header = { description: string; schema: { type: 'string' | 'integer' } }
+type Response = { description: string; headers?: Record<string, Header>; content?: unknown }
+type Operation = {
+  operationId?: string
+  tags?: string[]
+  security?: Record<string, string[]>[]
+  parameters?: { in: string; name: string; required?: boolean; description?: string; schema: object }[]
+  requestBody?: unknown
+  responses: Record<string, Response>
+}
+type Described = { paths: Record<string, Record<string, Operation>> }
+
+const SUCCESSES: Record<string, string> = {
+  200: 'Done: the answer',
+  201: 'Made',
+  202: 'Accepted: the rest comes by mail',
+  204: 'Done: there is no body',
+  302: 'Go on at the address in `Location`',
+  304: 'As it was: the version that you named is the newest',
+  503: 'Not now: what is down stands in the answer',
+  '4XX': 'Refused: see `code`',
+  '5XX': 'The server failed, or is too busy: what may be repeated should be, later',
+}
+const FAILURE = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } }
+const textHeader = (description: string): Header => ({ description, schema: { type: 'string' } })
+const HEADERS = {
+  etag: textHeader('The version of what people edit of it: scans do not move it. Send it back as `If-Match`'),
+  location: textHeader('Where the new one is'),
+  retryAfter: { description: 'Seconds', schema: { type: 'integer' } },
+  challenge: textHeader('`error="invalid_token"` when a token was shown and is not, or no longer, good'),
+} as const
+
+/** What follows from the form of an operation, and so stands at no route: its common failures, its headers, and that anybody may enter. */
+function complete({ paths }: Described, versioned: Set<string>): void {
+  for (const [path, methods] of Object.entries(paths))
+    for (const [method, operation] of Object.entries(methods)) {
+      const { operationId = '', responses } = operation
+      operation.security ??= []
+      const hasVersions = versioned.has(operationId)
+      const isChange = ['put', 'patch', 'delete'].includes(method)
+      if (!operation.tags?.includes('health')) {
+        const common = failures(commonProblems(path, operation, hasVersions && isChange))
+        for (const [status, { description }] of Object.entries(common)) {
+          const known = responses[status]?.description
+          responses[status] = { content: FAILURE, description: known ? `${known}. ${description}` : description }
+        }
+      }
+      for (const [status, response] of Object.entries(responses)) {
+        if (response.description === 'Default Response') response.description = SUCCESSES[status] ?? 'The answer'
+        response.headers = {
+          ...response.headers,
+          ...(status.startsWith('2') && status !== '204' && hasVersions && { ETag: HEADERS.etag }),
+          ...(status === '201' && paths[`${path}/{id}`]?.get && { Location: HEADERS.location }),
+          ...(status === '401' && { 'WWW-Authenticate': HEADERS.challenge }),
+          ...((status === '429' || status === '503') && { 'Retry-After': HEADERS.retryAfter }),
+        }
+        if (Object.keys(response.headers).length === 0) delete response.headers
+      }
+      if (hasVersions && isChange)
+        operation.parameters = [
+          ...(operation.parameters ?? []),
+          {
+            in: 'header',
+            name: 'If-Match',
+            description:
+              'The `ETag` that you saw: when it is not the newest any more, nothing is changed (412). Without it, the last writer wins',
+            schema: { type: 'string' },
+          },
+        ]
+    }
+}
+
+function commonProblems(path: string, { security = [], requestBody }: Operation, isConditional: boolean): KnownProblem[] {
+  const doors = security.flatMap((way) => Object.keys(way))
+  return [
+    'invalid-request',
+    ...(doors.length > 0 ? (['unauthenticated', 'rate-limited'] as const) : []),
+    ...(doors.includes('script') || doors.includes('agent') ? (['insufficient-scope'] as const) : []),
+    ...(path.includes('{id}') || doors.includes('admin') ? (['not-found'] as const) : []),
+    ...(isConditional ? (['precondition-failed'] as const) : []),
+    ...(requestBody ? (['too-large', 'unsupported-media-type'] as const) : []),
+    'unavailable',
+  ]
 }

@@ -59,10 +59,12 @@ export function operationsOf(openapi: { paths: Record<string, Record<string, Doc
       door: (Object.keys(security[0] ?? {})[0] ?? 'anyone') as Operation['door'],
       doors: security.flatMap((way) => Object.keys(way)),
       body: requestBody?.content['application/json']?.schema,
-      parameters: parameters.map(({ example, schema, ...rest }) => ({
-        ...rest,
-        schema: { ...schema, ...(example !== undefined && { examples: [example] }) },
-      })),
+      parameters: parameters
+        .filter(({ in: where }) => where !== ('header' as string))
+        .map(({ example, schema, ...rest }) => ({
+          ...rest,
+          schema: { ...schema, ...(example !== undefined && { examples: [example] }) },
+        })),
       responses,
     })),
   )

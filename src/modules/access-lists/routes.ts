@@ -50,7 +50,7 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
         description: `Names a device by its id, a MAC or an address. The same device in whichever way is 409 \`conflict\` when it is on this list,
 and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` takes it off there.`,
         body: AddEntry,
-        response: answers({ 201: Entry }),
+        response: answers({ 201: Entry }, 'not-found', 'conflict', 'on-other-list'),
       },
     },
     async (request, reply) => {
@@ -141,7 +141,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
         operationId: `clear${List}`,
         summary: `Clear the ${list} of a router`,
         querystring: ClearQuery,
-        response: answers({ 200: Removed }),
+        response: answers({ 200: Removed }, 'not-found'),
       },
     },
     async (request) => {

@@ -46,7 +46,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         description:
           'With `minutes` or `until` it is a pause, which ends by itself. A target has one active block of each type (409 `conflict`). Infrastructure and the router itself are 409 `protected`; of a group or a router they are spared.',
         body: AddBlock,
-        response: answers({ 201: Block }),
+        response: answers({ 201: Block }, 'not-found', 'conflict', 'protected', 'own-device'),
       },
     },
     async (request, reply) => {
@@ -85,7 +85,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         description: '`minutes` count from now. Only a pause that is still active can be extended (409 `conflict`).',
         params: IdParams,
         body: ExtendPause,
-        response: answers({ 200: Block }),
+        response: answers({ 200: Block }, 'conflict'),
       },
     },
     async (request) => {
@@ -131,7 +131,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         operationId: 'resetBlocks',
         summary: 'End every active block of a router',
         body: ResetBlocks,
-        response: answers({ 200: Ended }),
+        response: answers({ 200: Ended }, 'not-found'),
       },
     },
     async (request) => {

@@ -32,7 +32,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
           'MACs, addresses, entries, blocks and schedules follow; names too, where the device has none. Each merge can be undone.',
         params: IdParams,
         body: Merge,
-        response: answers({ 200: MergedDevice }),
+        response: answers({ 200: MergedDevice }, 'conflict'),
       },
     },
     (request) => {
@@ -63,7 +63,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         summary: 'Make a device of its own out of some MACs of another',
         params: IdParams,
         body: Split,
-        response: answers({ 201: Device }),
+        response: answers({ 201: Device }, 'conflict'),
       },
     },
     async (request, reply) => {
@@ -119,7 +119,15 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
 
   app.post(
     '/merges/:id/undo',
-    { schema: { ...documented, operationId: 'undoMerge', summary: 'Undo a merge', params: IdParams, response: answers({ 200: Device }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'undoMerge',
+        summary: 'Undo a merge',
+        params: IdParams,
+        response: answers({ 200: Device }, 'conflict'),
+      },
+    },
     (request) =>
       withSession(request.identity, async (tx) => {
         const routerId = await holdRouter(tx, await findMergeRouter(tx, request.params.id))

@@ -64,7 +64,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         description: 'The same MAC on two of your routers needs `routerId` (409 `ambiguous` without).',
         params: MacParams,
         querystring: MacQuery,
-        response: answers({ 200: Device }),
+        response: answers({ 200: Device }, 'ambiguous'),
       },
     },
     async (request) => {
@@ -142,7 +142,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         operationId: 'clearDevices',
         summary: 'Forget every device of a router',
         querystring: ClearQuery,
-        response: answers({ 200: Removed }),
+        response: answers({ 200: Removed }, 'not-found'),
       },
     },
     async (request) => {

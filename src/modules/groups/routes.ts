@@ -33,7 +33,13 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
     '',
     {
       config,
-      schema: { ...documented, operationId: 'addGroup', summary: 'Make a group', body: AddGroup, response: answers({ 201: Group }) },
+      schema: {
+        ...documented,
+        operationId: 'addGroup',
+        summary: 'Make a group',
+        body: AddGroup,
+        response: answers({ 201: Group }, 'not-found', 'conflict'),
+      },
     },
     async (request, reply) => {
       const { routerId, name } = request.body
@@ -67,7 +73,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
         summary: 'Change a group',
         params: IdParams,
         body: ChangeGroup,
-        response: answers({ 200: Group }),
+        response: answers({ 200: Group }, 'conflict'),
       },
     },
     async (request) => {

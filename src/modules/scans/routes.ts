@@ -88,7 +88,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
       description: `Three forms: devices; sources, each what a router printed; or one such source raw as \`text/plain\`, with \`?format=\`.
 Posting the same scan again has no effect and gets the same answer. 4xx: drop the scan. 5xx and 429: keep it and try again.`,
       querystring: RawScanQuery,
-      response: answers({ 200: ScanAnswer }),
+      response: answers({ 200: ScanAnswer }, 'scan-conflict'),
       consumes: ['application/json', 'text/plain'],
     }
     scans.post(

@@ -37,7 +37,7 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
         summary: 'Add a schedule for a device or a group',
         description: `A device or a group has ${MAX_SCHEDULES} at most (409 \`conflict\`).`,
         body: AddSchedule,
-        response: answers({ 201: Schedule }),
+        response: answers({ 201: Schedule }, 'not-found', 'conflict'),
       },
     },
     async (request, reply) => {

@@ -22,7 +22,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
         operationId: 'listSettings',
         summary: 'List your settings, or those of a router',
         querystring: ListSettings,
-        response: answers({ 200: pageOf(Setting) }),
+        response: answers({ 200: pageOf(Setting) }, 'not-found'),
       },
     },
     async (request) => {
@@ -66,7 +66,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
         params: SettingParams,
         querystring: ScopeQuery,
         body: PutSetting,
-        response: answers({ 200: Setting }),
+        response: answers({ 200: Setting }, 'not-found', 'conflict'),
       },
     },
     async (request) => {
