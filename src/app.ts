@@ -59,11 +59,13 @@ import { accessListRoutes } from './modules/access-lists/routes.ts'
 import { adminRoutes } from './modules/admin/routes.ts'
 import { auditRoutes, ownAuditRoutes } from './modules/audit/routes.ts'
 import { blockRoutes } from './modules/blocks/routes.ts'
+import { deviceChangeRoutes } from './modules/devices/changes-routes.ts'
 import { inboxRoutes } from './modules/devices/inbox-routes.ts'
 import { mergeRoutes } from './modules/devices/merge-routes.ts'
 import { deviceRoutes } from './modules/devices/routes.ts'
 import { groupRoutes } from './modules/groups/routes.ts'
 import { healthRoutes } from './modules/health/routes.ts'
+import { manufacturerRoutes } from './modules/manufacturers/routes.ts'
 import { policyAgentRoutes } from './modules/policy/agent-routes.ts'
 import { policyRoutes } from './modules/policy/routes.ts'
 import { openPolicyWatch } from './modules/policy/watch.ts'
@@ -72,6 +74,7 @@ import { routerRoutes } from './modules/routers/routes.ts'
 import { scanRoutes } from './modules/scans/routes.ts'
 import { overrideRoutes } from './modules/schedules/override-routes.ts'
 import { scheduleRoutes } from './modules/schedules/routes.ts'
+import { searchRoutes } from './modules/search/routes.ts'
 import { settingRoutes } from './modules/settings/routes.ts'
 import { openSessions, type Pools } from './rls/session.ts'
 
@@ -253,6 +256,9 @@ export async function buildApp({
   await homes('devices', async (scope) => {
     await scope.register(inboxRoutes, { prefix: '/api', withSession, onlineMinutes })
     await scope.register(mergeRoutes, { prefix: '/api/devices', withSession, onlineMinutes })
+    await scope.register(deviceChangeRoutes, { prefix: '/api/devices', withSession })
+    await scope.register(manufacturerRoutes, { prefix: '/api/manufacturers', withSession })
+    await scope.register(searchRoutes, { prefix: '/api', withSession, onlineMinutes })
     await scope.register(deviceRoutes, { prefix: '/api/devices', withSession, onlineMinutes })
   })
   await homes('lists', async (scope) => {

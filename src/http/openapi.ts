@@ -18,7 +18,9 @@ Somebody else's row does not exist: it is 404, like an id that nobody has.
 
 Bodies are UTF-8; in JSON no name stands twice in an object. Text is kept as it comes, to the code point, and never trimmed, but for e-mail
 addresses (trimmed and lower-cased). It holds no U+0000 and no lone surrogate, and what is there to be seen, such as a name, is not white
-space alone. Lengths count code points. Numbers in a query are plain decimal integers.`
+space alone. Lengths count code points. Numbers in a query are plain decimal integers.
+
+A filter narrows a list: by an id that names nothing of yours it is empty, where a path with that id is 404.`
 
 /** `url`: where the API is reached; `perMinute`: how many documents one address may fetch. */
 export type DescriptionOptions = { version: string; url: string; perMinute: number }

@@ -162,7 +162,8 @@ export const accountDeleted = (occasion: Occasion): Letter =>
 /** The token travels in the fragment, which browsers send to no server, so that it is in no server's log. */
 function use(purpose: keyof typeof ROUTES, words: string, { token, minutes, appUrl, publicUrl = '' }: MailedToken): Block[] {
   const once = `good for ${duration(minutes)}, and for one use`
-  if (appUrl === undefined) return [`${words} with this token, by POST ${publicUrl}${ROUTES[purpose]}:`, { secret: token }, `The token is ${once}.`]
+  if (appUrl === undefined)
+    return [`${words} with this token, by POST ${publicUrl}${ROUTES[purpose]}:`, { secret: token }, `The token is ${once}.`]
   return [{ link: `${appUrl}/${purpose}#token=${encodeURIComponent(token)}`, words }, `The link is ${once}.`]
 }
 

@@ -4,13 +4,11 @@ import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
-import { parseRate } from '../routers/rate.ts'
 import { wakeRouter } from '../routers/wake.ts'
 import { parseMac } from './mac.ts'
 import {
   changeDevice,
   clearDevices,
-  type DeviceValues,
   EDITED_COLUMNS,
   findDevice,
   holdDevice,
@@ -19,6 +17,7 @@ import {
   removeDevice,
 } from './repository.ts'
 import { ChangeDevice, ClearQuery, Device, ListDevices, MacParams, MacQuery, Removed } from './schema.ts'
+import { storable } from './storable.ts'
 
 export type DeviceRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 
@@ -155,13 +154,4 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
       })
     },
   )
-}
-
-/** A rate within its bounds, whatever its unit. */
-function storable({ rate, ...fields }: ChangeDevice): DeviceValues {
-  if (rate === undefined) return fields
-  const kbit = rate === null ? null : parseRate(rate)
-  if (kbit === undefined)
-    throw problem('invalid-request', { errors: [{ path: '/body/rate', code: 'wrong-format', message: 'is not a rate' }] })
-  return { ...fields, rate: kbit }
 }

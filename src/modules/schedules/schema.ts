@@ -41,6 +41,7 @@ export const ListSchedules = Strict({
   routerId: Type.Optional(Uuid()),
   deviceId: Type.Optional(Uuid('Its own schedules, without those of its group')),
   groupId: Type.Optional(Uuid()),
+  enabled: Type.Optional(Type.Boolean()),
   ...pageQuery(SCHEDULE_SORTS),
 })
 export type ListSchedules = Type.Static<typeof ListSchedules>
