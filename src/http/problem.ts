@@ -9,7 +9,7 @@ export type { FieldError } from './field-errors.ts'
 
 /** The key is the contract; status and title serve the reader. */
 export const PROBLEMS = {
-  'invalid-request': { status: 400, title: 'The request does not match its schema' },
+  'invalid-request': { status: 400, title: 'The request is not valid' },
   unauthenticated: { status: 401, title: 'No valid credentials were presented' },
   'invalid-credentials': { status: 401, title: 'The e-mail address or the password is wrong' },
   'challenge-ended': { status: 401, title: 'The challenge is not, or no longer, good' },
