@@ -22,6 +22,7 @@ import { collectLastUse } from './auth/last-use.ts'
 import { type Later, openLater } from './auth/later.ts'
 import { openLockout } from './auth/lockout.ts'
 import { changeEmailRoutes, mailboxRoutes } from './auth/mailbox-routes.ts'
+import { authOptionsRoutes } from './auth/options-routes.ts'
 import { openOwnerMail } from './auth/owner-mail.ts'
 import { openOwnerProof } from './auth/owner-proof.ts'
 import { openPasswordGuesses } from './auth/password-guess.ts'
@@ -44,7 +45,10 @@ import { databaseCheck } from './database/readiness.ts'
 import { roleNames } from './database/role-names.ts'
 import { parseJsonBodies } from './http/bodies.ts'
 import { liftIdleTimeout } from './http/connections.ts'
+import { tagVersions } from './http/etag.ts'
+import { frontPage } from './http/front-page.ts'
 import { loggerOptions, logRequests } from './http/logging.ts'
+import { followRoutes } from './http/methods.ts'
 import { describeApi } from './http/openapi.ts'
 import { shedOverload } from './http/overload.ts'
 import { handleErrors, ProblemDocument } from './http/problem.ts'
@@ -56,11 +60,13 @@ import { accessListRoutes } from './modules/access-lists/routes.ts'
 import { adminRoutes } from './modules/admin/routes.ts'
 import { auditRoutes, ownAuditRoutes } from './modules/audit/routes.ts'
 import { blockRoutes } from './modules/blocks/routes.ts'
+import { deviceChangeRoutes } from './modules/devices/changes-routes.ts'
 import { inboxRoutes } from './modules/devices/inbox-routes.ts'
 import { mergeRoutes } from './modules/devices/merge-routes.ts'
 import { deviceRoutes } from './modules/devices/routes.ts'
 import { groupRoutes } from './modules/groups/routes.ts'
 import { healthRoutes } from './modules/health/routes.ts'
+import { manufacturerRoutes } from './modules/manufacturers/routes.ts'
 import { policyAgentRoutes } from './modules/policy/agent-routes.ts'
 import { policyRoutes } from './modules/policy/routes.ts'
 import { openPolicyWatch } from './modules/policy/watch.ts'
@@ -69,6 +75,7 @@ import { routerRoutes } from './modules/routers/routes.ts'
 import { scanRoutes } from './modules/scans/routes.ts'
 import { overrideRoutes } from './modules/schedules/override-routes.ts'
 import { scheduleRoutes } from './modules/schedules/routes.ts'
+import { searchRoutes } from './modules/search/routes.ts'
 import { settingRoutes } from './modules/settings/routes.ts'
 import { openSessions, type Pools } from './rls/session.ts'
 
@@ -127,7 +134,11 @@ export async function buildApp({
   const later = givenLater ?? openLater((err) => app.log.warn({ err }, 'what an answer did not wait for has failed'))
   const mailer =
     givenMailer ?? openMailer({ ...config.mail, outbox: join(config.dataDir, 'outbox'), log: app.log, closeMs: config.shutdown.drainMs })
-  const ownerMail = openOwnerMail({ mailer, appUrl: config.mail.appUrl, keys: keyring.addresses })
+  const ownerMail = openOwnerMail({
+    mailer,
+    whereabouts: { appUrl: config.mail.appUrl, publicUrl: config.publicUrl },
+    keys: keyring.addresses,
+  })
   const guessPassword = openPasswordGuesses({ withSession, passwords, lockout, later })
   const proveOwner = openOwnerProof({ withSession, guessPassword, lockout, ownerMail, verifyGoogle })
   const provePassword = openPasswordProof({ withSession, passwords, guessPassword, lockout, later, ownerMail })
@@ -152,6 +163,8 @@ export async function buildApp({
   logRequests(app)
   parseJsonBodies(app)
   refuseUnknownQueries(app)
+  tagVersions(app)
+  const addRefusals = followRoutes(app)
   liftIdleTimeout(app)
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
@@ -172,13 +185,14 @@ export async function buildApp({
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     // The refresh cookie of apps that want one; to exact origins only.
     credentials: config.corsOrigins.length > 0,
-    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy'],
+    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy', 'location', 'etag', 'allow'],
     maxAge: 600,
     // OPTIONS that is no preflight would be refused in a form of the plugin's own.
     strictPreflight: false,
   })
   shedOverload(app, config.maxEventLoopDelayMs)
-  await describeApi(app, version, config.rateLimits.documents)
+  frontPage(app)
+  await describeApi(app, { version, url: config.publicUrl ?? '/', perMinute: config.rateLimits.documents })
 
   const checkDatabase = databaseCheck([pools.server, pools.auth, pools.admin], migrations)
   await app.register(healthRoutes, { prefix: '/health', version, checkDatabase, isClosing: () => closing.aborted })
@@ -187,6 +201,7 @@ export async function buildApp({
   const limitRouters = limitIdentities('router', config.rateLimits.router)
   await app.register(async function anyone(scope) {
     scope.addHook('onRequest', limitAddresses({ withSession, keys: keyring.addresses, ...config.rateLimits }))
+    scope.addHook('onRequest', async (request) => refreshCookie.refuseOtherPages(request))
     await scope.register(signInRoutes, {
       prefix: '/api/auth',
       withSession,
@@ -203,6 +218,15 @@ export async function buildApp({
     await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor, ownerMail })
   })
   await app.register(passwordRequirementRoutes, { prefix: '/api/auth', passwordRules })
+  const authOptions = {
+    version,
+    registration: 'open' as const,
+    emailVerification: emailVerification ? ('required' as const) : ('optional' as const),
+    secondFactor: { requiredFor: 'nobody' as const },
+    providers: { password: true, google: { idToken: google !== undefined, redirect: google?.flow !== undefined } },
+    password: passwordRules.requirements,
+  }
+  await app.register(authOptionsRoutes, { prefix: '/api/auth', authOptions })
   // Apart: no limit on strangers may keep somebody from going on who is signed in.
   await app.register(refreshRoutes, { prefix: '/api/auth', withSession, signIn, refreshTokens, refreshCookie, lifetime })
 
@@ -237,6 +261,9 @@ export async function buildApp({
   await homes('devices', async (scope) => {
     await scope.register(inboxRoutes, { prefix: '/api', withSession, onlineMinutes })
     await scope.register(mergeRoutes, { prefix: '/api/devices', withSession, onlineMinutes })
+    await scope.register(deviceChangeRoutes, { prefix: '/api/devices', withSession })
+    await scope.register(manufacturerRoutes, { prefix: '/api/manufacturers', withSession })
+    await scope.register(searchRoutes, { prefix: '/api', withSession, onlineMinutes })
     await scope.register(deviceRoutes, { prefix: '/api/devices', withSession, onlineMinutes })
   })
   await homes('lists', async (scope) => {
@@ -274,5 +301,6 @@ export async function buildApp({
     await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing, onlineMinutes, looksAtOnce })
   })
 
+  addRefusals()
   return app
 }

@@ -61,6 +61,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     port: integer('PORT', 3000, 0, 65_535),
     dataDir: resolve(text('DATA_DIR', '.netpilot')),
     logLevel: oneOf('LOG_LEVEL', 'info', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    publicUrl: value('PUBLIC_URL'),
     trustProxy: list('TRUST_PROXY'),
     corsOrigins,
     database: {
@@ -180,6 +181,8 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     if (url !== undefined && isProduction) faults.push(`${name} is for tests and trials: production knows only Google's own`)
     else if (url !== undefined && !URL.canParse(url)) faults.push(`${name} must be a URL`)
   }
+  if (config.publicUrl !== undefined && !(isOrigin(config.publicUrl) && /^https?:/.test(config.publicUrl)))
+    faults.push('PUBLIC_URL must be an origin such as https://netpilot.example.com, without a path or a slash at the end')
   for (const name of ['CORS_ORIGINS', 'GOOGLE_RETURN_TO']) {
     if (!list(name).every(isOrigin))
       faults.push(`${name}: each entry is an exact origin such as https://app.example.com, without a path or a wildcard`)

@@ -20,6 +20,7 @@ export function printStart({ config, version, address, embedded, warnings }: Sta
     `NetPilot ${version} is running.`,
     '',
     `  listens on   ${config.host}:${port}${isOpen ? ' (every address of this machine, so that routers reach it; HOST=127.0.0.1 keeps it to itself)' : ''}`,
+    ...(config.publicUrl ? [`  reached at   ${config.publicUrl}`] : []),
     `  data         ${embedded ? `${embedded.dataDir} (embedded PostgreSQL; set DATABASE_URL to use one of your own)` : 'in the database that DATABASE_URL names'}`,
     ...(embedded
       ? [`               ${embedded.isNew ? 'nothing was there: a new, empty database was made' : 'the database that was there is used'}`]

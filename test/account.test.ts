@@ -102,7 +102,7 @@ describe('a deactivated account', () => {
   it('takes its password, not only a session', async () => {
     const ada = await world.person()
     for (const body of [{ password: 'wrong' }, { googleIdToken: 'x' }])
-      expectProblem(await ada.call('POST', '/api/users/deactivate', { body }), 401, 'invalid-credentials')
+      expectProblem(await ada.call('POST', '/api/users/deactivate', { body }), 403, 'wrong-password')
     for (const body of [{}, { password: ada.password, googleIdToken: 'x' }])
       expectProblem(await ada.call('POST', '/api/users/deactivate', { body }), 400, 'invalid-request')
     expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
@@ -122,7 +122,7 @@ describe('a deleted account', () => {
     const ada = await world.person()
     const router = await ada.router()
     await router.scan(['00:00:5e:00:53:27'])
-    expectProblem(await remove(ada, 'wrong'), 401, 'invalid-credentials')
+    expectProblem(await remove(ada, 'wrong'), 403, 'wrong-password')
     expect((await remove(ada)).statusCode).toBe(204)
     expectProblem(await ada.call('GET', '/api/auth/me'), 401, 'unauthenticated')
     expectProblem(await router.call('GET', '/api/agent/verify'), 401, 'unauthenticated')

@@ -23,7 +23,9 @@ describe('administration', () => {
     const operations = (await listOperations(world)).filter(({ door }) => door === 'admin')
     expect(operations.length).toBeGreaterThan(8)
     const before = await accountOf(ada)
-    const nothing = comparable(await ada.call('GET', `/api/routers/${randomUUID()}`))
+    // Not even that there is a path, or what in the request it did not find.
+    const nothing = comparable(await ada.call('GET', '/api/admin/stats'))
+    expect(Object.keys(JSON.parse(nothing.body))).toEqual(['type', 'title', 'status', 'code', 'requestId'])
     for (const operation of operations) {
       const url = urlOf(operation, { id: ada.id })
       for (const body of [operation.body && sampleOf(operation.body), { unknown: true }]) {

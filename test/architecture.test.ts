@@ -34,7 +34,7 @@ describe('the tree', () => {
 
   // http → auth → rls → modules → database: a layer may use what stands to its right, and problem.ts and the shared schemas, which all may.
   const layers = [/^http\//, /^auth\//, /^rls\//, /^modules\//, /^database\//]
-  const forAll = /^http\/(problem|schemas|bodies|validation|rate-limit|concurrency-limit)\.ts$/
+  const forAll = /^http\/(problem|schemas|bodies|validation|etag|rate-limit|concurrency-limit)\.ts$/
   it('has arrows in one direction only', () => {
     const layerOf = (path: string) => layers.findIndex((layer) => layer.test(path))
     const upward = files.flatMap((file) =>

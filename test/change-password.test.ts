@@ -85,7 +85,7 @@ describe('a changed password', () => {
 
   it('stands in the log of its owner, without a word of it, T39', async () => {
     const ada = await world.person()
-    expectProblem(await change(ada, { currentPassword: 'not the password' }), 401, 'invalid-credentials')
+    expectProblem(await change(ada, { currentPassword: 'not the password' }), 403, 'wrong-password')
     await change(ada)
     const log = await logOf(ada)
     expect(log.map(({ act, outcome }) => [act, outcome])).toEqual([
@@ -116,7 +116,7 @@ describe('changing a password', () => {
     const ada = await world.person()
     const before = await storedOf(ada)
     for (const currentPassword of ['not the password', `${ada.password} `, ada.password.toUpperCase()])
-      expectProblem(await change(ada, { currentPassword }), 401, 'invalid-credentials')
+      expectProblem(await change(ada, { currentPassword }), 403, 'wrong-password')
     expect(await storedOf(ada)).toEqual(before)
     expect((await login(ada, ada.password)).statusCode).toBe(200)
   })
@@ -132,7 +132,7 @@ describe('changing a password', () => {
       { currentPassword: ada.password, newPassword: NEW, keepOtherSessions: 'yes' },
     ])
       expectProblem(await post(body), 400, 'invalid-request')
-    expectProblem(await post({ googleIdToken: 'x', newPassword: NEW }), 401, 'invalid-credentials')
+    expectProblem(await post({ googleIdToken: 'x', newPassword: NEW }), 403, 'wrong-password')
   })
 
   it('asks of the new one what registration asks, before anything is checked', async () => {
@@ -157,7 +157,7 @@ describe('changing a password', () => {
     const compare = vi.spyOn(bcrypt, 'compare')
     onTestFinished(() => compare.mockRestore())
     const answers = await Promise.all(Array.from({ length: 20 }, () => change(ada, { currentPassword: 'not the password' })))
-    expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([...Array(5).fill(401), ...Array(15).fill(429)])
+    expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([...Array(5).fill(403), ...Array(15).fill(429)])
     expect(compare).toHaveBeenCalledTimes(5)
     expectProblem(await change(ada), 429, 'locked-out')
     // Their own lock, not the one that strangers can close: signing in goes on.
@@ -184,7 +184,7 @@ describe('changing a password', () => {
       { currentPassword: NEW },
       ...[googleAccount(), stale].map((claims) => ({ googleIdToken: standIn.idToken(claims) })),
     ])
-      expectProblem(await choose(proof), 401, 'invalid-credentials')
+      expectProblem(await choose(proof), 403, 'wrong-password')
     expect((await choose({ googleIdToken: standIn.idToken(account) })).statusCode).toBe(204)
     const signedIn = await send('POST', '/api/auth/login', { body: { email: user.email, password: NEW } })
     expect(signedIn.json().user).toEqual({ ...user, hasPassword: true })

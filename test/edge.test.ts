@@ -19,7 +19,7 @@ const nested = (levels: number) => `${'['.repeat(levels)}${']'.repeat(levels)}`
 describe('every failure', () => {
   it.each<[what: string, status: number, code: string, ask: () => Promise<Answer>]>([
     ['a path that is no route', 404, 'not-found', () => world.send('GET', '/nothing/here?really=not')],
-    ['a method that a route does not have', 404, 'not-found', () => world.send('PUT', '/api/auth/me')],
+    ['a method that a route does not have', 405, 'method-not-allowed', () => ada.call('PUT', '/api/auth/me')],
     ['an id that nobody has', 404, 'not-found', () => ada.call('GET', `/api/routers/${randomUUID()}`)],
     ['an id that is none', 400, 'invalid-request', () => ada.call('GET', '/api/routers/7')],
     ['malformed JSON', 400, 'invalid-request', () => post('{"name":')],
@@ -58,6 +58,19 @@ describe('every failure', () => {
     }
   })
 
+  it('of a token tells whoever showed one, and nobody else, that it is the token (RFC 6750)', async () => {
+    const challengeOf = async (headers: Record<string, string>) =>
+      (await world.send('GET', '/api/routers', { headers })).headers['www-authenticate']
+    expect(await challengeOf({})).toBe('Bearer realm="netpilot"')
+    expect(await challengeOf({ authorization: 'Basic YTpi' })).toBe('Bearer realm="netpilot"')
+    const { accessToken, call } = await world.person()
+    expect((await call('POST', '/api/auth/logout')).statusCode).toBe(204)
+    for (const headers of [{ authorization: `Bearer ${accessToken}` }, { authorization: 'Bearer x' }, { 'x-api-key': 'x' }])
+      expect(await challengeOf(headers as Record<string, string>)).toBe('Bearer realm="netpilot", error="invalid_token"')
+    const wrong = await world.send('POST', '/api/auth/login', { body: { email: ada.email, password: 'wrong' } })
+    expect(wrong.headers['www-authenticate']).toBe('Bearer realm="netpilot"')
+  })
+
   it('of a body is told for each field at once', async () => {
     const { errors = [] } = expectProblem(await post('{"name":5,"mode":"all","unknown":true}'), 400, 'invalid-request')
     expect(errors.map(({ path }) => path).sort()).toEqual(['/body/mode', '/body/name', '/body/unknown'])
@@ -79,7 +92,9 @@ describe('every failure', () => {
 describe('a body', () => {
   it('may be 32 levels deep and as long as the limit', async () => {
     // Deep and long enough to reach the schema, which then has its own word on it.
-    expect(expectProblem(await post(nested(32)), 400, 'invalid-request').errors).toEqual([{ path: '/body', message: 'must be object' }])
+    expect(expectProblem(await post(nested(32)), 400, 'invalid-request').errors).toEqual([
+      { path: '/body', code: 'wrong-type', message: 'must be an object with name' },
+    ])
     expect(expectProblem(await post(nested(33)), 400, 'invalid-request').detail).toContain('32 levels')
     const padded = '{"name":"Home"}'.padEnd(65_536)
     expect((await post(padded)).statusCode).toBe(201)
@@ -195,6 +210,53 @@ describe('other origins', () => {
       expect(answer.headers).not.toHaveProperty('access-control-allow-origin')
       expect(String(answer.headers.vary)).toMatch(/\bOrigin\b/)
     }
+  })
+})
+
+describe('the front page', () => {
+  const ask = (accept?: string) => world.send('GET', '/', { ...(accept && { headers: { accept } }) })
+
+  it('shows a browser the way, and runs nothing there', async () => {
+    const page = await ask('text/html,application/xhtml+xml,*/*;q=0.8')
+    expect(page.statusCode).toBe(200)
+    expect(page.headers['content-type']).toBe('text/html; charset=utf-8')
+    expect(page.headers['content-security-policy']).toBe("default-src 'none';frame-ancestors 'none'")
+    expect(page.body).not.toMatch(/<script|<style|style=|src=|https?:/)
+    const links = Array.from(page.body.matchAll(/href="([^"]+)"/g), ([, link]) => String(link))
+    expect(links).toEqual(['/docs', '/openapi.json', '/health'])
+    for (const link of links) expect((await world.send('GET', link)).statusCode, link).toBeLessThan(400)
+  })
+
+  it('is not there for anybody else', async () => {
+    for (const accept of [undefined, 'application/json', '*/*']) {
+      const answer = await ask(accept)
+      expectProblem(answer, 404, 'not-found')
+      expect(answer.headers.vary).toBe('Origin, Accept')
+    }
+  })
+})
+
+describe('the options of signing in', () => {
+  const optionsOf = async ({ send }: World) => (await send('GET', '/api/auth/options')).json()
+  const google = { GOOGLE_CLIENT_ID: 'x.apps.googleusercontent.com' }
+  const redirect = {
+    GOOGLE_CLIENT_SECRET: 'x',
+    GOOGLE_REDIRECT_URI: 'https://api.example.com/api/auth/google/callback',
+    GOOGLE_RETURN_TO: 'https://app.example.com',
+  }
+
+  it.each<[string, Record<string, string>, object]>([
+    ['nothing', {}, { emailVerification: 'optional', providers: { google: { idToken: false, redirect: false } } }],
+    ['verification', { EMAIL_VERIFICATION: 'on' }, { emailVerification: 'required' }],
+    ['ID tokens of Google', google, { providers: { password: true, google: { idToken: true, redirect: false } } }],
+    ['the way to Google and back', { ...google, ...redirect }, { providers: { google: { idToken: true, redirect: true } } }],
+    ['longer passwords', { PASSWORD_MIN_LENGTH: '20' }, { password: { minLength: 20 } }],
+  ])('tell everybody what is switched on: %s', async (_what, env, expected) => {
+    const server = await openServer(env)
+    const options = await optionsOf(worldOf(server))
+    expect(options).toMatchObject({ version: '0.0.0-test', registration: 'open', secondFactor: { requiredFor: 'nobody' }, ...expected })
+    expect(options.password).toEqual((await worldOf(server).send('GET', '/api/auth/password-requirements')).json())
+    await server.close()
   })
 })
 

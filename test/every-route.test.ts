@@ -76,6 +76,7 @@ describe('the OpenAPI document', () => {
     expect(open.sort()).toEqual([
       'GET /api/auth/google/callback',
       'GET /api/auth/google/start',
+      'GET /api/auth/options',
       'GET /api/auth/password-requirements',
       'POST /api/auth/exchange',
       'POST /api/auth/forgot-password',

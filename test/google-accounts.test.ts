@@ -430,7 +430,7 @@ describe('linking', () => {
 
   it('takes the password, and locks out who guesses at it', async () => {
     const [ada, account] = [await world.person(), googleAccount()]
-    for (let guess = 0; guess < 5; guess += 1) expectRefused(await link(ada, account, 'not the password'))
+    for (let guess = 0; guess < 5; guess += 1) expectProblem(await link(ada, account, 'not the password'), 403, 'wrong-password')
     expectProblem(await link(ada, account), 429, 'locked-out')
     expect(await userOf(ada.id)).toMatchObject({ google_id: null })
     // Only here: signing in is guarded by itself.
@@ -501,7 +501,7 @@ describe('a fresh ID token of the linked Google account', () => {
         ['POST', 'deactivate'],
         ['DELETE', 'account'],
       ] as const)
-        expectRefused(await call(method, path, claims))
+        expectProblem(await call(method, path, claims), 403, 'wrong-password')
     expect((await me(accessToken)).statusCode).toBe(200)
     await deactivate(id)
     for (const claims of [minutesOld(6), { sub: '1' }])

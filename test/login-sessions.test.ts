@@ -154,6 +154,27 @@ describe('the refresh cookie', () => {
     expect((await send({ 'x-csrf-token': csrf, origin: 'https://app.example.com' })).statusCode).toBe(200)
   })
 
+  it('is not given to a page elsewhere, by any way to sign in', async () => {
+    const server = await openServer({ CORS_ORIGINS: 'https://app.example.com' })
+    onTestFinished(server.close)
+    const there = worldOf(server)
+    const { email, password } = await there.person()
+    const login = (headers: Record<string, string>) => there.send('POST', '/api/auth/login', { body: { email, password }, headers })
+    for (const origin of ['https://evil.example', 'https://evilapp.example.com', 'null']) {
+      const refused = await login({ ...COOKIE_MODE, origin })
+      expectProblem(refused, 403, 'cross-site')
+      expect(refused.headers).not.toHaveProperty('set-cookie')
+      expectProblem(await login({ cookie: `${NAME}=npr_x`, origin }), 403, 'cross-site')
+      for (const way of ['register', 'second-factor', 'google', 'exchange'])
+        expectProblem(await there.send('POST', `/api/auth/${way}`, { body: {}, headers: { ...COOKIE_MODE, origin } }), 403, 'cross-site')
+      // Without the cookie there is nothing that a browser would keep.
+      expect((await login({ origin })).statusCode).toBe(200)
+    }
+    expectProblem(await login({ ...COOKIE_MODE, 'sec-fetch-site': 'cross-site' }), 403, 'cross-site')
+    for (const headers of [{}, { origin: 'https://app.example.com' }, { 'sec-fetch-site': 'same-origin' }])
+      expect((await login({ ...COOKIE_MODE, ...headers } as Record<string, string>)).headers).toHaveProperty('set-cookie')
+  })
+
   it('goes where CORS lets exact origins only send it, T28', async () => {
     const server = await openServer({ CORS_ORIGINS: 'https://app.example.com' })
     onTestFinished(server.close)

@@ -207,7 +207,7 @@ describe('another address', () => {
 
   it('takes the password', async () => {
     const ada = await world.person()
-    expectProblem(await change(ada, `${randomUUID()}@example.com`, 'wrong'), 401, 'invalid-credentials')
+    expectProblem(await change(ada, `${randomUUID()}@example.com`, 'wrong'), 403, 'wrong-password')
     expectProblem(await change(ada, ada.email), 400, 'invalid-request')
   })
 

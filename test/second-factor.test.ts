@@ -86,8 +86,8 @@ describe('a second factor', () => {
   it('is set up by who proves to be the owner; a login session is not enough', async () => {
     const ada = await world.confirmedPerson()
     const stored = async () => (await rowsOf('select totp_secret from user_credentials where user_id = $1', [ada.id]))[0]?.totp_secret
-    expectProblem(await setUp(ada, { password: 'not the password' }), 401, 'invalid-credentials')
-    expectProblem(await setUp(ada, { googleIdToken: 'not a token' }), 401, 'invalid-credentials')
+    expectProblem(await setUp(ada, { password: 'not the password' }), 403, 'wrong-password')
+    expectProblem(await setUp(ada, { googleIdToken: 'not a token' }), 403, 'wrong-password')
     expectProblem(await setUp(ada, {}), 400, 'invalid-request')
     expectProblem(await setUp(ada, { password: ada.password, googleIdToken: 'x' }), 400, 'invalid-request')
     expect(await stored()).toBeNull()
@@ -102,7 +102,7 @@ describe('a second factor', () => {
     expect((await login(ada)).statusCode).toBe(200)
     const second = appOf((await setUp(ada)).json().uri)
     expect(second.secret.base32).not.toBe(first.secret.base32)
-    expectProblem(await confirm(ada, codeOf(first)), 401, 'invalid-credentials')
+    expectProblem(await confirm(ada, codeOf(first)), 403, 'wrong-code')
     expect((await login(ada)).statusCode).toBe(200)
     expect((await confirm(ada, codeOf(second))).statusCode).toBe(200)
     expectProblem(await login(ada), 401, 'second-factor-required')
@@ -120,7 +120,7 @@ describe('a second factor', () => {
       await client.query('commit')
       return confirming
     })
-    expectProblem(confirmed, 401, 'invalid-credentials')
+    expectProblem(confirmed, 403, 'wrong-code')
     expect(await status(ada)).toMatchObject({ enabled: false })
   })
 
@@ -252,12 +252,12 @@ describe('a code of the app', () => {
     const app = appOf((await setUp(ada)).json().uri)
     const first = codeOf(app)
     await confirm(ada, first)
-    expectProblem(await signIn(ada, first), 401, 'invalid-credentials')
+    expectProblem(await signIn(ada, first), 401, 'wrong-code')
     await letTimePass(ada)
     const second = codeOf(app)
     expect((await signIn(ada, second)).statusCode).toBe(200)
-    expectProblem(await signIn(ada, second), 401, 'invalid-credentials')
-    expectProblem(await disable(ada, second), 401, 'invalid-credentials')
+    expectProblem(await signIn(ada, second), 401, 'wrong-code')
+    expectProblem(await disable(ada, second), 403, 'wrong-code')
   })
 
   it('of an earlier step than the last one is not taken any more', async () => {
@@ -265,7 +265,7 @@ describe('a code of the app', () => {
     await letTimePass(ada)
     const [earlier, later] = [codeOf(ada.app), codeOf(ada.app, 1)]
     expect((await signIn(ada, later)).statusCode).toBe(200)
-    expectProblem(await signIn(ada, earlier), 401, 'invalid-credentials')
+    expectProblem(await signIn(ada, earlier), 401, 'wrong-code')
   })
 
   it('lets in one of those who use it at once, whether with one challenge or with several', async () => {
@@ -286,8 +286,8 @@ describe('a code of the app', () => {
   it('of somebody else is wrong, and stays good for them', async () => {
     const [ada, bob] = await Promise.all([enrolled(), enrolled()])
     const code = await ada.code()
-    expectProblem(await signIn(bob, code), 401, 'invalid-credentials')
-    expectProblem(await disable(bob, code), 401, 'invalid-credentials')
+    expectProblem(await signIn(bob, code), 401, 'wrong-code')
+    expectProblem(await disable(bob, code), 403, 'wrong-code')
     expect((await signIn(ada, code)).statusCode).toBe(200)
   })
 })
@@ -298,7 +298,7 @@ describe('a recovery code', () => {
     const [first = '', second = ''] = ada.recoveryCodes
     expect((await signIn(ada, ` ${first.toUpperCase().replaceAll('-', ' ')}`)).statusCode).toBe(200)
     expect(await status(ada)).toMatchObject({ enabled: true, recoveryCodesLeft: 9 })
-    expectProblem(await signIn(ada, first), 401, 'invalid-credentials')
+    expectProblem(await signIn(ada, first), 401, 'wrong-code')
     expect((await signIn(ada, second)).statusCode).toBe(200)
     expect(await status(ada)).toMatchObject({ recoveryCodesLeft: 8 })
   })
@@ -314,26 +314,26 @@ describe('a recovery code', () => {
   it('of somebody else is wrong, even when their row was copied', async () => {
     const [ada, bob] = await Promise.all([enrolled(), enrolled()])
     const [code = ''] = ada.recoveryCodes
-    expectProblem(await signIn(bob, code), 401, 'invalid-credentials')
+    expectProblem(await signIn(bob, code), 401, 'wrong-code')
     await rowsOf(
       'insert into user_recovery_codes (user_id, code_sha256) select $2, code_sha256 from user_recovery_codes where user_id = $1',
       [ada.id, bob.id],
     )
-    expectProblem(await signIn(bob, code), 401, 'invalid-credentials')
+    expectProblem(await signIn(bob, code), 401, 'wrong-code')
     expect((await signIn(ada, code)).statusCode).toBe(200)
   })
 
   it('is replaced with all others by new ones, for which it takes a code', async () => {
     const ada = await enrolled()
     const [old = '', spare = ''] = ada.recoveryCodes
-    expectProblem(await renew(ada, wrongCodeOf(ada.app)), 401, 'invalid-credentials')
+    expectProblem(await renew(ada, wrongCodeOf(ada.app)), 403, 'wrong-code')
     expect((await signIn(ada, old)).statusCode).toBe(200)
     const renewed = await renew(ada, await ada.code())
     expect(renewed.statusCode).toBe(200)
     const codes: string[] = renewed.json().recoveryCodes
     expect(new Set([...codes, ...ada.recoveryCodes]).size).toBe(20)
     expect(await status(ada)).toMatchObject({ enabled: true, recoveryCodesLeft: 10 })
-    expectProblem(await signIn(ada, spare), 401, 'invalid-credentials')
+    expectProblem(await signIn(ada, spare), 401, 'wrong-code')
     expect((await signIn(ada, codes[0] ?? '')).statusCode).toBe(200)
     expect((await renew(ada, codes[1] ?? '')).statusCode).toBe(200)
   })
@@ -346,10 +346,10 @@ describe('a challenge', () => {
   it('may be answered wrong, and is over once it was answered right', async () => {
     const ada = await enrolled()
     const challenge = await challengeFor(ada)
-    expectProblem(await answer(challenge, wrongCodeOf(ada.app)), 401, 'invalid-credentials')
+    expectProblem(await answer(challenge, wrongCodeOf(ada.app)), 401, 'wrong-code')
     expect((await answer(challenge, await ada.code())).statusCode).toBe(200)
     const code = await ada.code()
-    expect(expectProblem(await answer(challenge, code), 401, 'invalid-credentials').detail).toMatch(/sign in again/)
+    expect(expectProblem(await answer(challenge, code), 401, 'challenge-ended').detail).toMatch(/Sign in again/)
     expect((await signIn(ada, code)).statusCode).toBe(200)
   })
 
@@ -370,7 +370,7 @@ describe('a challenge', () => {
     await age(ada, '280 seconds')
     expect((await answer(early, await ada.code())).statusCode).toBe(200)
     await age(ada, '20 seconds')
-    expectProblem(await answer(late, await ada.code()), 401, 'invalid-credentials')
+    expectProblem(await answer(late, await ada.code()), 401, 'challenge-ended')
   })
 
   it.each([
@@ -382,27 +382,27 @@ describe('a challenge', () => {
     const ada = await enrolled()
     const [challenge, code] = [await challengeFor(ada), await ada.code()]
     await rowsOf(sql, [ada.id])
-    expectProblem(await answer(challenge, code), 401, 'invalid-credentials')
+    expectProblem(await answer(challenge, code), 401, 'challenge-ended')
   })
 
   it('does not survive the factor: one from before is not answered by the next factor', async () => {
     const ada = await enrolled()
     const challenge = await challengeFor(ada)
     expect((await disable(ada, await ada.code())).statusCode).toBe(204)
-    expectProblem(await answer(challenge, codeOf(ada.app)), 401, 'invalid-credentials')
+    expectProblem(await answer(challenge, codeOf(ada.app)), 401, 'challenge-ended')
     const app = appOf((await setUp(ada)).json().uri)
     await confirm(ada, codeOf(app))
     await letTimePass(ada)
-    expectProblem(await answer(challenge, codeOf(app)), 401, 'invalid-credentials')
+    expectProblem(await answer(challenge, codeOf(app)), 401, 'challenge-ended')
   })
 
   it('is of one account: whoever it is for must know its code', async () => {
     const [ada, bob] = await Promise.all([enrolled(), enrolled()])
     const [ofAda, code] = [await challengeFor(ada), await bob.code()]
-    expectProblem(await answer(ofAda, code), 401, 'invalid-credentials')
+    expectProblem(await answer(ofAda, code), 401, 'wrong-code')
     // Bob's own proof, under Ada's name.
     const ofBob = await challengeFor(bob)
-    expectProblem(await answer(ofAda.slice(0, 27) + ofBob.slice(27), await ada.code()), 401, 'invalid-credentials')
+    expectProblem(await answer(ofAda.slice(0, 27) + ofBob.slice(27), await ada.code()), 401, 'challenge-ended')
     const signedIn = await answer(ofBob, await bob.code())
     expect(signedIn.json().user.id).toBe(bob.id)
   })
@@ -410,7 +410,7 @@ describe('a challenge', () => {
   it.each(['', 'npt_', `npt_${'0'.repeat(22)}_${'0'.repeat(43)}`, 'x'.repeat(128)])('is no made-up text: %j', async (text) => {
     const refused = await answer(text, '123456')
     if (text === '') expectProblem(refused, 400, 'invalid-request')
-    else expectProblem(refused, 401, 'invalid-credentials')
+    else expectProblem(refused, 401, 'challenge-ended')
   })
 
   it('is stored as a digest', async () => {
@@ -463,16 +463,16 @@ describe('guessing at a second factor', () => {
     const ada = await enrolled()
     for (let round = 0; round < 2; round += 1) {
       const challenge = await challengeFor(ada)
-      for (let guess = 0; guess < 4; guess += 1) expectProblem(await answer(challenge, wrongCodeOf(ada.app)), 401, 'invalid-credentials')
+      for (let guess = 0; guess < 4; guess += 1) expectProblem(await answer(challenge, wrongCodeOf(ada.app)), 401, 'wrong-code')
       expect((await answer(challenge, await ada.code())).statusCode).toBe(200)
     }
   })
 
   it('stops neither login sessions, nor refresh, nor the password; and is one count, wherever the code is asked for, T19', async () => {
     const ada = await enrolled()
-    for (let guess = 0; guess < 3; guess += 1) expectProblem(await disable(ada, wrongCodeOf(ada.app)), 401, 'invalid-credentials')
-    expectProblem(await renew(ada, wrongCodeOf(ada.app)), 401, 'invalid-credentials')
-    expectProblem(await signIn(ada, wrongCodeOf(ada.app)), 401, 'invalid-credentials')
+    for (let guess = 0; guess < 3; guess += 1) expectProblem(await disable(ada, wrongCodeOf(ada.app)), 403, 'wrong-code')
+    expectProblem(await renew(ada, wrongCodeOf(ada.app)), 403, 'wrong-code')
+    expectProblem(await signIn(ada, wrongCodeOf(ada.app)), 401, 'wrong-code')
     expectProblem(await signIn(ada, await ada.code()), 429, 'locked-out')
     expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
     expect((await world.send('POST', '/api/auth/refresh', { body: { refreshToken: ada.refreshToken } })).statusCode).toBe(200)
@@ -482,7 +482,7 @@ describe('guessing at a second factor', () => {
   it('takes a challenge: nobody locks out a stranger, T19', async () => {
     const ada = await enrolled()
     for (let guess = 0; guess < 6; guess += 1)
-      expectProblem(await answer(makeSingleUseToken(ada.id).token, wrongCodeOf(ada.app)), 401, 'invalid-credentials')
+      expectProblem(await answer(makeSingleUseToken(ada.id).token, wrongCodeOf(ada.app)), 401, 'challenge-ended')
     expect((await signIn(ada, await ada.code())).statusCode).toBe(200)
   })
 
@@ -512,7 +512,7 @@ describe('guessing at a second factor', () => {
     for (const code of [wrongCodeOf(ada.app), used, 'not a code', randomBytes(6).toString('hex')])
       answers.push(await answer(challenge, code))
     const [first] = answers as [Answer]
-    expectProblem(first, 401, 'invalid-credentials')
+    expectProblem(first, 401, 'wrong-code')
     expect(answers.map(comparable)).toEqual(answers.map(() => comparable(first)))
   })
 })
@@ -535,15 +535,15 @@ describe('switching a second factor off', () => {
   it('with a wrong password leaves it on, and the code good', async () => {
     const ada = await enrolled()
     const code = await ada.code()
-    expectProblem(await disable(ada, code, { password: 'not the password' }), 401, 'invalid-credentials')
-    expectProblem(await disable(ada, code, { googleIdToken: 'not a token' }), 401, 'invalid-credentials')
+    expectProblem(await disable(ada, code, { password: 'not the password' }), 403, 'wrong-password')
+    expectProblem(await disable(ada, code, { googleIdToken: 'not a token' }), 403, 'wrong-password')
     expect(await status(ada)).toMatchObject({ enabled: true })
     expect((await signIn(ada, code)).statusCode).toBe(200)
   })
 
   it('with a wrong code leaves it on', async () => {
     const ada = await enrolled()
-    expectProblem(await disable(ada, wrongCodeOf(ada.app)), 401, 'invalid-credentials')
+    expectProblem(await disable(ada, wrongCodeOf(ada.app)), 403, 'wrong-code')
     expect(await status(ada)).toMatchObject({ enabled: true, recoveryCodesLeft: 10 })
     expectProblem(await login(ada), 401, 'second-factor-required')
   })
@@ -559,7 +559,7 @@ describe('proving to be the owner', () => {
   it('is over after five wrong passwords at once or in turn, apart from the count of the login, T18', async () => {
     const ada = await world.confirmedPerson()
     const answers = await Promise.all(Array.from({ length: 20 }, () => setUp(ada, { password: 'not the password' })))
-    expect(statuses(answers)).toEqual([...Array(5).fill(401), ...Array(15).fill(429)])
+    expect(statuses(answers)).toEqual([...Array(5).fill(403), ...Array(15).fill(429)])
     expectProblem(await setUp(ada), 429, 'locked-out')
     expect((await login(ada)).statusCode).toBe(200)
     expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
@@ -568,8 +568,7 @@ describe('proving to be the owner', () => {
   it('right once forgets what was wrong before', async () => {
     const ada = await world.confirmedPerson()
     for (let round = 0; round < 2; round += 1) {
-      for (let guess = 0; guess < 4; guess += 1)
-        expectProblem(await setUp(ada, { password: 'not the password' }), 401, 'invalid-credentials')
+      for (let guess = 0; guess < 4; guess += 1) expectProblem(await setUp(ada, { password: 'not the password' }), 403, 'wrong-password')
       expect((await setUp(ada)).statusCode).toBe(200)
     }
   })
@@ -578,8 +577,8 @@ describe('proving to be the owner', () => {
     const ada = await world.confirmedPerson()
     await rowsOf('update user_credentials set password_hash = null where user_id = $1', [ada.id])
     await rowsOf('update users set google_id = $2 where id = $1', [ada.id, randomUUID()])
-    expectProblem(await setUp(ada), 401, 'invalid-credentials')
-    expectProblem(await setUp(ada, { googleIdToken: 'not a token' }), 401, 'invalid-credentials')
+    expectProblem(await setUp(ada), 403, 'wrong-password')
+    expectProblem(await setUp(ada, { googleIdToken: 'not a token' }), 403, 'wrong-password')
   })
 })
 
@@ -597,8 +596,8 @@ describe('every way to sign in', () => {
       send('POST', `${PATH}/${path}`, { body, headers: { authorization: `Bearer ${accessToken}` } })
     const stale = { iat: Math.floor(Date.now() / 1_000) - 400 }
     for (const claims of [googleAccount(), { ...account, ...stale }])
-      expectProblem(await own('setup', { googleIdToken: standIn.idToken(claims) }), 401, 'invalid-credentials')
-    expectProblem(await own('setup', { password: 'not a password' }), 401, 'invalid-credentials')
+      expectProblem(await own('setup', { googleIdToken: standIn.idToken(claims) }), 403, 'wrong-password')
+    expectProblem(await own('setup', { password: 'not a password' }), 403, 'wrong-password')
 
     const offered = await own('setup', { googleIdToken: standIn.idToken(account) })
     expect(offered.statusCode).toBe(200)
@@ -610,7 +609,7 @@ describe('every way to sign in', () => {
     expect(signedIn.json().user).toEqual(user)
 
     const [code] = recoveryCodes
-    expectProblem(await own('disable', { googleIdToken: standIn.idToken(googleAccount()), code }), 401, 'invalid-credentials')
+    expectProblem(await own('disable', { googleIdToken: standIn.idToken(googleAccount()), code }), 403, 'wrong-password')
     expect((await own('disable', { googleIdToken: standIn.idToken(account), code })).statusCode).toBe(204)
     expect((await withGoogle()).statusCode).toBe(200)
   })
@@ -621,7 +620,7 @@ describe('every way to sign in', () => {
     expect((await ada.call('POST', '/api/users/deactivate', { body: { password } })).statusCode).toBe(204)
     const refused = await world.send('POST', '/api/users/reactivate', { body: { email, password } })
     const { challenge = '' } = expectProblem(refused, 401, 'second-factor-required')
-    expectProblem(await answer(challenge, wrongCodeOf(ada.app)), 401, 'invalid-credentials')
+    expectProblem(await answer(challenge, wrongCodeOf(ada.app)), 401, 'wrong-code')
     expect((await answer(challenge, await ada.code())).json().user.id).toBe(ada.id)
   })
 })

@@ -1,10 +1,11 @@
 /** What a person does about their account as a whole: profile, status, leaving for a while, coming back, leaving for good, taking everything along. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
+import { fieldsOf, requireVersion } from '../http/etag.ts'
 import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
 import { accountDeactivated, accountDeleted } from '../mail/texts.ts'
-import { changeProfile, exportHome, findProfile } from '../modules/users/repository.ts'
+import { changeProfile, exportHome, findProfile, holdProfile } from '../modules/users/repository.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { deactivateAccount, deleteAccount, exportCredentials, findAccountStatus, reactivateAccount } from './account-repository.ts'
 import { AccountStatus, ChangeProfile, Export, Profile, Proof, Reactivate } from './account-schema.ts'
@@ -28,11 +29,12 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
   app,
   { withSession, proveOwner, refreshCookie, ownerMail },
 ) => {
+  const config = { versionOf: fieldsOf(...Object.keys(ChangeProfile.properties)) }
   const gone = () => problem('unauthenticated')
 
   app.get(
     '/profile',
-    { schema: { ...documented, operationId: 'getProfile', summary: 'Get your profile', response: answers({ 200: Profile }) } },
+    { config, schema: { ...documented, operationId: 'getProfile', summary: 'Get your profile', response: answers({ 200: Profile }) } },
     async (request) => {
       const profile = await withSession(request.identity, findProfile, { readOnly: true })
       if (!profile) throw gone()
@@ -43,6 +45,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
   app.put(
     '/profile',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'changeProfile',
@@ -54,8 +57,11 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
     async (request) => {
       const { avatarUrl } = request.body
       if (typeof avatarUrl === 'string' && !(URL.canParse(avatarUrl) && new URL(avatarUrl).protocol === 'https:'))
-        throw problem('invalid-request', { errors: [{ path: '/body/avatarUrl', message: 'must be an https URL' }] })
-      const profile = await withSession(request.identity, (tx) => changeProfile(tx, request.body))
+        throw problem('invalid-request', { errors: [{ path: '/body/avatarUrl', code: 'wrong-format', message: 'must be an https URL' }] })
+      const profile = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdProfile(tx))
+        return changeProfile(tx, request.body)
+      })
       if (!profile) throw gone()
       return profile
     },
@@ -111,7 +117,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         summary: 'Leave for a while',
         description: 'Ends every login session and stops every key, of scripts and of routers. Nothing is deleted; `reactivate` undoes it.',
         body: Proof,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {
@@ -136,7 +142,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         summary: 'Leave for good',
         description: 'Deletes everything that the account owns. The audit log stays for its time, without personal data.',
         body: Proof,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {
@@ -177,7 +183,7 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
         summary: 'Come back to an account that you deactivated',
         description: 'With the same credentials as before. An account that an administrator deactivated is 401 like a wrong password.',
         body: Reactivate,
-        response: answers({ 200: Tokens }),
+        response: answers({ 200: Tokens }, 'invalid-credentials', 'second-factor-required', 'email-unverified', 'cross-site', 'locked-out'),
       },
     },
     async (request, reply) => {

@@ -28,9 +28,17 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
         operationId: 'answerChallenge',
         summary: 'Sign in with the second factor',
         description:
-          'Answers the challenge of `second-factor-required`, which is good for five minutes and one sign-in. After five wrong codes, none is taken for five minutes (429 `locked-out`).',
+          'Answers the challenge of `second-factor-required`, which is good for five minutes and one sign-in. After five wrong codes, none is taken for five minutes (429 `locked-out`). A wrong code is 401 `wrong-code`: the challenge is still good; when it is not, it is 401 `challenge-ended`.',
         body: AnswerChallenge,
-        response: answers({ 200: Tokens }),
+        response: answers(
+          { 200: Tokens },
+          ['wrong-code', 401],
+          'challenge-ended',
+          'email-unverified',
+          'cross-site',
+          'conflict',
+          'locked-out',
+        ),
       },
     },
     async (request, reply) => {
@@ -48,7 +56,7 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
       })
       if (!proven) {
         if (isLast) ownerMail.tell(user.email, secondFactorLocked, request)
-        throw problem('invalid-credentials')
+        throw problem('wrong-code', { status: 401 })
       }
       const { provenBy, admitted, recoveryCodesLeft: left } = proven
       if (provenBy === 'recovery-code') ownerMail.tell(user.email, (occasion) => recoveryCodeUsed({ ...occasion, left }), request)
@@ -57,4 +65,4 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
   )
 }
 
-const deadChallenge = () => problem('invalid-credentials', { detail: 'The challenge is not, or no longer, good: sign in again' })
+const deadChallenge = () => problem('challenge-ended', { detail: 'Sign in again' })

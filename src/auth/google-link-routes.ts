@@ -27,7 +27,7 @@ export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions
         summary: 'Link your account to a Google account',
         description: 'Its address may be another one. From then on it signs in to your account.',
         body: GoogleLink,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'wrong-password', 'invalid-credentials', 'locked-out', 'conflict', 'not-found'),
       },
     },
     async (request, reply) => {
@@ -49,7 +49,7 @@ export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions
         operationId: 'unlinkGoogle',
         summary: 'Unlink your account from Google',
         description: 'Not before it has a password: 409 `conflict`. Where Google gives out your address, signing in with it links again.',
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'not-found', 'conflict'),
       },
     },
     async (request, reply) => {

@@ -51,7 +51,15 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         description:
           'Where there is an account with the same address that is not linked, and Google does not itself give out that address: 409 `conflict`. Sign in with the password then, and link.',
         body: GoogleSignIn,
-        response: answers({ 200: Tokens, 201: Tokens }),
+        response: answers(
+          { 200: Tokens, 201: Tokens },
+          'invalid-credentials',
+          'second-factor-required',
+          'email-unverified',
+          'cross-site',
+          'conflict',
+          'not-found',
+        ),
       },
     },
     async (request, reply) => {
@@ -71,14 +79,16 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         operationId: 'startGoogleFlow',
         summary: 'Send the browser to Google, to sign in there',
         querystring: GoogleStart,
-        response: answers({ 302: Type.Null() }),
+        response: answers({ 302: Type.Null() }, 'not-found'),
       },
     },
     async (request, reply) => {
       if (!google?.flow) throw problem('not-found')
       const started = google.flow.start(request.query.returnTo)
       if (!started)
-        throw problem('invalid-request', { errors: [{ path: '/querystring/returnTo', message: 'is not on an allowed origin' }] })
+        throw problem('invalid-request', {
+          errors: [{ path: '/querystring/returnTo', code: 'not-permitted', message: 'is not on an allowed origin' }],
+        })
       const { name, maxAge, attributes } = FLOW_COOKIE
       return reply.setCookie(name, started.cookie, { ...attributes, maxAge }).redirect(started.location)
     },
@@ -93,7 +103,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         summary: 'Where Google sends the browser back to',
         description: 'Ends the flow that this browser began, and sends it on to `returnTo`.',
         querystring: GoogleCallback,
-        response: answers({ 302: Type.Null() }),
+        response: answers({ 302: Type.Null() }, 'not-found'),
       },
     },
     async (request, reply) => {
@@ -119,7 +129,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         summary: 'Exchange the code of a finished flow for tokens',
         description: 'Once, and within a minute.',
         body: Exchange,
-        response: answers({ 200: Tokens }),
+        response: answers({ 200: Tokens }, 'invalid-credentials', 'second-factor-required', 'email-unverified', 'cross-site', 'not-found'),
       },
     },
     async (request, reply) => {

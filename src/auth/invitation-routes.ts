@@ -26,7 +26,7 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSess
         summary: 'Make an account for somebody and invite them by mail',
         description: 'They choose the password themselves (`reset-password` with the token of the mail), within a week.',
         body: Invite,
-        response: answers({ 201: Account }),
+        response: answers({ 201: Account }, 'email-taken'),
       },
     },
     async (request, reply) => {

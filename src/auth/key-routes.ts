@@ -39,14 +39,14 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         description: `The key is shown once. ${words.limit}`,
         params: Keys,
         body: holder === 'router' ? Nullable(AddRouterKey) : AddPersonalKey,
-        response: answers({ 201: NewKey }),
+        response: answers({ 201: NewKey }, 'key-limit'),
       },
     },
     async (request, reply) => {
       const { name = null, scopes = [...AGENT_SCOPES], expiresAt } = request.body ?? {}
       const ends = expiresAt ? new Date(expiresAt) : null
       if (ends && ends.getTime() <= Date.now())
-        throw problem('invalid-request', { errors: [{ path: '/body/expiresAt', message: 'is in the past' }] })
+        throw problem('invalid-request', { errors: [{ path: '/body/expiresAt', code: 'in-the-past', message: 'is in the past' }] })
       const identity = asAuth(request.identity)
       const { key, values } = newKey(identity.userId, { routerId: holderIn(request.params), name, scopes, expiresAt: ends })
       const added = await withSession(identity, (tx) => addOrRefuse(tx, values))
@@ -103,7 +103,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         description: 'Makes a key with the same name and scopes; the old one goes on working for the overlap.',
         params: OneKey,
         body: Nullable(RotateKey),
-        response: answers({ 201: NewKey }),
+        response: answers({ 201: NewKey }, 'key-limit'),
       },
     },
     async (request, reply) => {

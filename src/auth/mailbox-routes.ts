@@ -112,7 +112,7 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
         description:
           'Of a mail for a lost password, or of an invitation. Ends every login session and any lockout of the old password, and signs nobody in; a second factor is asked for as before. Other tokens that were sent are void. Where nobody had confirmed the address, it also takes away the link to Google and every personal key; what was taken is told by mail. A token is good once.',
         body: ResetPassword,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'invalid-token'),
       },
     },
     async (request, reply) => {
@@ -160,7 +160,7 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
         description:
           'The address of a new account, or the new address of an account (409 `email-taken` when another account has it by now).',
         body: MailedTokenBody,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'invalid-token', 'email-taken'),
       },
     },
     async (request, reply) => {
@@ -203,7 +203,7 @@ export const changeEmailRoutes: FastifyPluginAsyncTypebox<ChangeEmailRoutesOptio
         description:
           'It changes when the mail to the new address is answered (`verify-email`); the old address is told now and then. The answer does not say whether somebody else has that address.',
         body: ChangeEmail,
-        response: answers({ 202: CheckYourMail }),
+        response: answers({ 202: CheckYourMail }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {
@@ -215,7 +215,9 @@ export const changeEmailRoutes: FastifyPluginAsyncTypebox<ChangeEmailRoutesOptio
         const mailbox = await findMailbox(tx, identity.userId)
         if (!mailbox) throw problem('unauthenticated')
         if (mailbox.email === to)
-          throw problem('invalid-request', { errors: [{ path: '/body/newEmail', message: 'is your address already' }] })
+          throw problem('invalid-request', {
+            errors: [{ path: '/body/newEmail', code: 'not-permitted', message: 'is your address already' }],
+          })
         const isFree = !(await isTaken(tx, to)) && (await ownerMail.mayBring(tx, to))
         const options = { purpose: 'change-email', minutes: MINUTES['change-email'], newEmail: to } as const
         return { from: mailbox.email, token: isFree ? await addToken(tx, identity.userId, options) : undefined }

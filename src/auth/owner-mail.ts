@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import type { RatePolicy } from '../http/rate-limit.ts'
 import type { Letter } from '../mail/letter.ts'
 import type { Mailer } from '../mail/mailer.ts'
-import type { MailedToken, Occasion } from '../mail/texts.ts'
+import type { MailedToken, Occasion, Whereabouts } from '../mail/texts.ts'
 import type { Tx } from '../rls/session.ts'
 import { visitorOf } from './act.ts'
 import { countOne, keyOfCounted } from './address-limits.ts'
@@ -21,16 +21,15 @@ export type OwnerMail = {
   mayBring(tx: Tx, email: string): Promise<boolean>
 }
 
-export type OwnerMailOptions = { mailer: Pick<Mailer, 'send'>; appUrl: string | undefined; keys: SigningKeys }
+export type OwnerMailOptions = { mailer: Pick<Mailer, 'send'>; whereabouts: Whereabouts; keys: SigningKeys }
 
 /** Of one address: enough for whoever mistypes, too few to annoy. */
 const ASKED_FOR: RatePolicy = { name: 'mail', quota: 5, window: 3_600 }
 
-export function openOwnerMail({ mailer, appUrl, keys }: OwnerMailOptions): OwnerMail {
-  const link = appUrl === undefined ? {} : { appUrl }
+export function openOwnerMail({ mailer, whereabouts, keys }: OwnerMailOptions): OwnerMail {
   return {
-    tell: (to, letter, request) => mailer.send({ to, ...letter({ at: new Date(), ip: visitorOf(request).address, ...link }) }),
-    bring: (to, letter, token) => mailer.send({ to, ...letter({ ...token, ...link }) }),
+    tell: (to, letter, request) => mailer.send({ to, ...letter({ at: new Date(), ip: visitorOf(request).address, ...whereabouts }) }),
+    bring: (to, letter, token) => mailer.send({ to, ...letter({ ...token, ...whereabouts }) }),
     mayBring: async (tx, email) => (await countOne(tx, ASKED_FOR, keyOfCounted(keys, email))).count <= ASKED_FOR.quota,
   }
 }

@@ -14,7 +14,7 @@ import { findProofs } from './repository.ts'
 export type OwnerProof = { password?: string; googleIdToken?: string }
 
 /**
- * @throws Problem `invalid-credentials` when the proof is wrong, or of somebody else; `locked-out` after too many wrong passwords, which are
+ * @throws Problem `wrong-password` when the proof is wrong, or of somebody else; `locked-out` after too many wrong passwords, which are
  * counted apart from those of strangers at the login; `unauthenticated` when the login session is over
  */
 export type ProveOwner = (request: FastifyRequest, proof: OwnerProof) => Promise<void>
@@ -49,7 +49,7 @@ export function openOwnerProof({ withSession, guessPassword, lockout, ownerMail,
       const proofs = await withSession(identity, find)
       if (await isLinked(googleIdToken ?? '', proofs?.googleId)) return
       await recordFailure(false)
-      throw problem('invalid-credentials')
+      throw problem('wrong-password')
     }
 
     const guess = { at: 'password', userId } as const
@@ -63,6 +63,7 @@ export function openOwnerProof({ withSession, guessPassword, lockout, ownerMail,
       async whenWrong(proofs, isLast) {
         await recordFailure(isLast)
         if (isLast && proofs) ownerMail.tell(proofs.email, (occasion) => passwordGuessed({ ...occasion, ...lockout.limits }), request)
+        throw problem('wrong-password')
       },
     })
   }

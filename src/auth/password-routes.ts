@@ -58,7 +58,7 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
         description:
           'Whoever is signed in elsewhere has to sign in again, unless told otherwise; links in mails that were sent before are void, and any lockout of the old password ends. An account that signs in with Google alone gets its first password this way.',
         body: ChangePassword,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {

@@ -23,6 +23,8 @@ const tokenIn = (request: FastifyRequest) => request.cookies[cookieOf(request).n
 export type RefreshCookie = {
   /** Whether the tokens of this request's answer go into the cookie: it asks so, or came with one. */
   isWanted(request: FastifyRequest): boolean
+  /** Before somebody signs in into the cookie. @throws Problem `cross-site` unless an allowed page sends them */
+  refuseOtherPages(request: FastifyRequest): void
   /** The token that came in the cookie. @throws Problem `cross-site` unless an allowed page sent it */
   read(request: FastifyRequest): string | undefined
   /** Puts the token into the cookie of the answer. @returns the CSRF token that belongs to it */
@@ -50,8 +52,14 @@ export function openRefreshCookie({ keys, refreshTokens, origins, maxDays }: Ref
     return site === undefined || site === 'same-origin'
   }
 
+  const isWanted = (request: FastifyRequest) => request.headers['x-token-transport'] === 'cookie' || tokenIn(request) !== undefined
+
   return {
-    isWanted: (request) => request.headers['x-token-transport'] === 'cookie' || tokenIn(request) !== undefined,
+    isWanted,
+    refuseOtherPages(request) {
+      // Google sends browsers back by GET, and no tokens are in that answer.
+      if (request.method === 'POST' && isWanted(request) && !isAllowedPage(request)) throw problem('cross-site')
+    },
     read(request) {
       const token = tokenIn(request)
       if (token === undefined) return undefined

@@ -17,7 +17,7 @@ export const requireAgent: onRequestAsyncHookHandler = async (request) => {
  */
 export function answerProven(withSession: WithSession) {
   return async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const isAboutRequest = ['invalid-request', 'too-large', 'unsupported-media-type'].includes(toProblem(error).code)
+    const isAboutRequest = ['invalid-request', 'too-large', 'unsupported-media-type', 'method-not-allowed'].includes(toProblem(error).code)
     if (!request.identity || request.identity.kind === 'user' || !isAboutRequest) return sendProblem(error, request, reply)
     const unproven = await withSession(request.identity, (tx) => tx.opened(), { readOnly: true }).then(
       () => undefined,

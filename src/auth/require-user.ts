@@ -44,7 +44,9 @@ const scopeOf = (method: string, area: Area, readOnly: boolean) =>
 
 /** Says in a route's documentation which scope a personal key needs there. */
 export function offerKey({ schema, method }: RouteOptions, area: Area, { readOnly = false } = {}): void {
-  if (schema?.security) schema.security = [...schema.security, { script: [scopeOf([method].flat()[0] ?? 'GET', area, readOnly)] }]
+  // The HEAD of a GET shares its schema.
+  if (!schema?.security || schema.security.some((way) => 'script' in way)) return
+  schema.security = [...schema.security, { script: [scopeOf([method].flat()[0] ?? 'GET', area, readOnly)] }]
 }
 
 /** A use counts when it was let in: before that, anybody could have named the key. */

@@ -6,7 +6,13 @@ import { User } from '../modules/users/schema.ts'
 /** One that a mail can be sent to, in a domain of at least two labels: an account's address is never one of the own machine. */
 const EMAIL = `^\\s*${ADDRESS}\\.[\\p{L}\\p{M}\\p{N}-]+\\s*$`
 
-export const Email = Type.String({ maxLength: 254, pattern: EMAIL, description: 'Trimmed and lower-cased', examples: ['ada@example.com'] })
+export const Email = Type.String({
+  maxLength: 254,
+  pattern: EMAIL,
+  'x-expects': 'an e-mail address such as ada@example.com',
+  description: 'Trimmed and lower-cased',
+  examples: ['ada@example.com'],
+})
 export const Password = Text({
   max: 256,
   description: '12 to 256 characters, all of which count',

@@ -61,7 +61,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
     })
     if (!done) {
       if (isLast) ownerMail.tell(user.email, secondFactorLocked, request)
-      throw problem('invalid-credentials')
+      throw problem('wrong-code')
     }
     ownerMail.tell(user.email, letter, request)
     return done.result
@@ -94,7 +94,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         description:
           'Not before the address of the account is confirmed: 403 `email-unverified`. Nothing is asked for until a code confirms that the app has it; until then, asking again replaces it. Afterwards it is 409 `conflict`: to change apps, switch the factor off.',
         body: SetUpFactor,
-        response: answers({ 200: OfferedSecret }),
+        response: answers({ 200: OfferedSecret }, 'wrong-password', 'locked-out', 'conflict'),
       },
     },
     async (request) => {
@@ -114,7 +114,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         description:
           'From now on it is asked for at every sign-in, also after a lost password was replaced by mail. Who is signed in stays so.',
         body: ConfirmFactor,
-        response: answers({ 200: NewRecoveryCodes }),
+        response: answers({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
       },
     },
     async (request) => ({
@@ -131,7 +131,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         summary: 'Replace the recovery codes',
         description: 'Those from before are void.',
         body: RenewRecoveryCodes,
-        response: answers({ 200: NewRecoveryCodes }),
+        response: answers({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
       },
     },
     async (request) => ({
@@ -147,7 +147,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         operationId: 'disableSecondFactor',
         summary: 'Switch the second factor off',
         body: SwitchOffFactor,
-        response: answers({ 204: Type.Null() }),
+        response: answers({ 204: Type.Null() }, 'wrong-password', 'wrong-code', 'conflict', 'locked-out'),
       },
     },
     async (request, reply) => {

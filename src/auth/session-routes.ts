@@ -45,12 +45,13 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
         summary: 'Exchange a refresh token for new tokens',
         description: `Each refresh token is used once. Using it again within ${lifetime.refreshGraceSeconds} s (a lost reply, a second tab) answers with the same successor; later it ends the login session, because somebody else may have used it. Without a body it is the token of the cookie that is used (of this transport: see \`login\`), with \`X-CSRF-Token\` beside it.`,
         body: Nullable(Refresh),
-        response: answers({ 200: Tokens }),
+        response: answers({ 200: Tokens }, 'unauthenticated', 'cross-site'),
       },
     },
     async (request, reply) => {
       const token = request.body?.refreshToken ?? refreshCookie.read(request)
-      if (token === undefined) throw problem('invalid-request', { errors: [{ path: '/body/refreshToken', message: 'is missing' }] })
+      if (token === undefined)
+        throw problem('invalid-request', { errors: [{ path: '/body/refreshToken', code: 'missing', message: 'is missing' }] })
       const claim = refreshTokens.read(token)
       if (!claim) throw problem('unauthenticated')
       const refreshed = await withSession(SIGN_IN, (tx) => refresh(tx, claim, request, lifetime))

@@ -5,6 +5,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { clientNetwork } from '../network/client-network.ts'
 import { answerRate, openBuckets, type RatePolicy } from './rate-limit.ts'
+import { failures, type KnownProblem } from './schemas.ts'
 
 /** Nothing from elsewhere, and no wish for https: on a home network the page is served over plain HTTP. */
 const DOCS_CSP =
@@ -17,14 +18,24 @@ Somebody else's row does not exist: it is 404, like an id that nobody has.
 
 Bodies are UTF-8; in JSON no name stands twice in an object. Text is kept as it comes, to the code point, and never trimmed, but for e-mail
 addresses (trimmed and lower-cased). It holds no U+0000 and no lone surrogate, and what is there to be seen, such as a name, is not white
-space alone. Lengths count code points. Numbers in a query are plain decimal integers.`
+space alone. Lengths count code points. Numbers in a query are plain decimal integers.
 
-/** @param perMinute how many documents one address may fetch */
-export async function describeApi(app: FastifyInstance, version: string, perMinute: number): Promise<void> {
+A filter narrows a list: by an id that names nothing of yours it is empty, where a path with that id is 404.`
+
+/** `url`: where the API is reached; `perMinute`: how many documents one address may fetch. */
+export type DescriptionOptions = { version: string; url: string; perMinute: number }
+
+export async function describeApi(app: FastifyInstance, { version, url, perMinute }: DescriptionOptions): Promise<void> {
+  /** Operations about a resource that has versions (`etag.ts`). */
+  const versioned = new Set<string>()
+  app.addHook('onRoute', ({ schema, config }) => {
+    if (schema?.operationId !== undefined && config?.versionOf) versioned.add(schema.operationId)
+  })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'NetPilot', version, description: DESCRIPTION },
+      servers: [{ url }],
       components: {
         securitySchemes: {
           person: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of a signed-in person' },
@@ -53,6 +64,11 @@ export async function describeApi(app: FastifyInstance, version: string, perMinu
         { name: 'agent', description: 'For the software on a router' },
         { name: 'health', description: 'For operators' },
       ],
+    },
+    transformObject(documents) {
+      const { openapiObject } = documents as { openapiObject: Described }
+      complete(openapiObject, versioned)
+      return openapiObject as never
     },
     refResolver: {
       buildLocalReference: (schema, _base, _fragment, index) => (typeof schema.$id === 'string' ? schema.$id : `schema-${index}`),
@@ -99,4 +115,89 @@ function openApiDocument(app: FastifyInstance): Record<'json' | 'yaml', (request
     json: once('application/json; charset=utf-8', () => JSON.stringify(app.swagger())),
     yaml: once('application/x-yaml', () => app.swagger({ yaml: true })),
   }
+}
+
+type Header = { description: string; schema: { type: 'string' | 'integer' } }
+type Response = { description: string; headers?: Record<string, Header>; content?: unknown }
+type Operation = {
+  operationId?: string
+  tags?: string[]
+  security?: Record<string, string[]>[]
+  parameters?: { in: string; name: string; required?: boolean; description?: string; schema: object }[]
+  requestBody?: unknown
+  responses: Record<string, Response>
+}
+type Described = { paths: Record<string, Record<string, Operation>> }
+
+const SUCCESSES: Record<string, string> = {
+  200: 'Done: the answer',
+  201: 'Made',
+  202: 'Accepted: the rest comes by mail',
+  204: 'Done: there is no body',
+  302: 'Go on at the address in `Location`',
+  304: 'As it was: the version that you named is the newest',
+  503: 'Not now: what is down stands in the answer',
+  '4XX': 'Refused: see `code`',
+  '5XX': 'The server failed, or is too busy: what may be repeated should be, later',
+}
+const FAILURE = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } }
+const textHeader = (description: string): Header => ({ description, schema: { type: 'string' } })
+const HEADERS = {
+  etag: textHeader('The version of what people edit of it: scans do not move it. Send it back as `If-Match`'),
+  location: textHeader('Where the new one is'),
+  retryAfter: { description: 'Seconds', schema: { type: 'integer' } },
+  challenge: textHeader('`error="invalid_token"` when a token was shown and is not, or no longer, good'),
+} as const
+
+/** What follows from the form of an operation, and so stands at no route: its common failures, its headers, and that anybody may enter. */
+function complete({ paths }: Described, versioned: Set<string>): void {
+  for (const [path, methods] of Object.entries(paths))
+    for (const [method, operation] of Object.entries(methods)) {
+      const { operationId = '', responses } = operation
+      operation.security ??= []
+      const hasVersions = versioned.has(operationId)
+      const isChange = ['put', 'patch', 'delete'].includes(method)
+      if (!operation.tags?.includes('health')) {
+        const common = failures(commonProblems(path, operation, hasVersions && isChange))
+        for (const [status, { description }] of Object.entries(common)) {
+          const known = responses[status]?.description
+          responses[status] = { content: FAILURE, description: known ? `${known}. ${description}` : description }
+        }
+      }
+      for (const [status, response] of Object.entries(responses)) {
+        if (response.description === 'Default Response') response.description = SUCCESSES[status] ?? 'The answer'
+        response.headers = {
+          ...response.headers,
+          ...(status.startsWith('2') && status !== '204' && hasVersions && { ETag: HEADERS.etag }),
+          ...(status === '201' && paths[`${path}/{id}`]?.get && { Location: HEADERS.location }),
+          ...(status === '401' && { 'WWW-Authenticate': HEADERS.challenge }),
+          ...((status === '429' || status === '503') && { 'Retry-After': HEADERS.retryAfter }),
+        }
+        if (Object.keys(response.headers).length === 0) delete response.headers
+      }
+      if (hasVersions && isChange)
+        operation.parameters = [
+          ...(operation.parameters ?? []),
+          {
+            in: 'header',
+            name: 'If-Match',
+            description:
+              'The `ETag` that you saw: when it is not the newest any more, nothing is changed (412). Without it, the last writer wins',
+            schema: { type: 'string' },
+          },
+        ]
+    }
+}
+
+function commonProblems(path: string, { security = [], requestBody }: Operation, isConditional: boolean): KnownProblem[] {
+  const doors = security.flatMap((way) => Object.keys(way))
+  return [
+    'invalid-request',
+    ...(doors.length > 0 ? (['unauthenticated', 'rate-limited'] as const) : []),
+    ...(doors.includes('script') || doors.includes('agent') ? (['insufficient-scope'] as const) : []),
+    ...(path.includes('{id}') || doors.includes('admin') ? (['not-found'] as const) : []),
+    ...(isConditional ? (['precondition-failed'] as const) : []),
+    ...(requestBody ? (['too-large', 'unsupported-media-type'] as const) : []),
+    'unavailable',
+  ]
 }

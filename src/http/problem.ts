@@ -1,18 +1,26 @@
 /** Every way a request can fail (RFC 9457), defined once and rendered once. The driver's text never reaches a client. */
 import { type Server, STATUS_CODES } from 'node:http'
+import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { DatabaseError } from 'pg'
 import Type from 'typebox'
+import { FIELD_CODES, type FieldError, fieldErrorsOf } from './field-errors.ts'
+
+export type { FieldError } from './field-errors.ts'
 
 /** The key is the contract; status and title serve the reader. */
 export const PROBLEMS = {
-  'invalid-request': { status: 400, title: 'The request does not match its schema' },
+  'invalid-request': { status: 400, title: 'The request is not valid' },
   unauthenticated: { status: 401, title: 'No valid credentials were presented' },
   'invalid-credentials': { status: 401, title: 'The e-mail address or the password is wrong' },
+  'challenge-ended': { status: 401, title: 'The challenge is not, or no longer, good' },
   'invalid-token': { status: 400, title: 'The token is not, or no longer, good' },
+  'wrong-password': { status: 403, title: 'The password is wrong, or the Google account is not the one that is linked' },
+  'wrong-code': { status: 403, title: 'The code is wrong, or was used before' },
   'email-unverified': { status: 403, title: 'The e-mail address was not confirmed yet' },
   'second-factor-required': { status: 401, title: 'The second factor is needed as well' },
   'not-found': { status: 404, title: 'No such resource' },
+  'method-not-allowed': { status: 405, title: 'The resource does not have this method' },
   conflict: { status: 409, title: 'The request conflicts with existing data' },
   'email-taken': { status: 409, title: 'An account with this e-mail address exists' },
   'key-limit': { status: 409, title: 'There are as many live keys as there may be' },
@@ -25,6 +33,7 @@ export const PROBLEMS = {
   'insufficient-scope': { status: 403, title: 'The key lacks the scope that this needs' },
   'rate-limited': { status: 429, title: 'Too many requests' },
   'locked-out': { status: 429, title: 'Too many failed attempts' },
+  'precondition-failed': { status: 412, title: 'The resource was changed since: get it again' },
   'too-large': { status: 413, title: 'The request is too large' },
   'unsupported-media-type': { status: 415, title: 'The content type is not supported here' },
   internal: { status: 500, title: 'The server failed' },
@@ -33,10 +42,9 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS
 
-/** One fault of one field: `path` is a JSON pointer that begins with the part of the request (`/body/email`); `code` names the rule, where rules have names. */
-export type FieldError = { path: string; message: string; code?: string }
-
 type ProblemOptions = {
+  /** In place of that of the code: who is not signed in yet gets 401 where others get 403. */
+  status?: 401
   /** For the reader of this answer; never holds anything secret or anybody else's. */
   detail?: string
   errors?: FieldError[]
@@ -44,6 +52,8 @@ type ProblemOptions = {
   entryId?: string
   /** What the second factor answers (`second-factor-required`). */
   challenge?: string
+  /** The methods that there are (`method-not-allowed`). */
+  allow?: string
   /** Seconds; sent as Retry-After. 429 and 503 always carry one. */
   retryAfter?: number
   /** Not worth a line in the log beside that of the request: there will be very many. */
@@ -68,6 +78,26 @@ export const problem = (code: ProblemCode, options?: ProblemOptions): Problem =>
 /** Whether somebody was turned away on purpose; every other error means that the server, or what it depends on, failed. */
 export const isRefusal = (error: unknown): boolean => error instanceof Problem && PROBLEMS[error.code].status < 500
 
+/** 404 for what a field named, where a request names more than one thing. Whether it is a stranger's or nobody's makes no difference. */
+export const notFound = (path: string, message = 'names nothing that exists for you'): Problem =>
+  problem('not-found', { errors: [{ path, code: 'not-found', message }] })
+
+/**
+ * The one field of a request that can have named what does not exist, as a pointer: an id in the query or the body, or else the end of the
+ * path. Undefined when it may have been several.
+ * @param relation of a foreign key that was broken: router, device or group
+ */
+function namingField({ params, query, body }: FastifyRequest, relation?: string): string | undefined {
+  const idsOf = (part: string, fields: unknown) =>
+    Object.keys(fields ?? {}).flatMap((name) => (name.endsWith('Id') ? [{ name, path: `/${part}/${name}` }] : []))
+  const given = [...idsOf('querystring', query), ...(Array.isArray(body) ? [] : idsOf('body', body))]
+  const related = given.find(({ name }) => name === `${relation}Id`)
+  if (related) return related.path
+  const last = Object.keys((params as object) ?? {}).at(-1)
+  const paths = [...given.map(({ path }) => path), ...(last === undefined ? [] : [`/params/${last}`])]
+  return relation === undefined && paths.length > 1 ? undefined : paths.at(-1)
+}
+
 /** The body of every error, as the documentation shows it. */
 export const ProblemDocument = Type.Object(
   {
@@ -82,10 +112,11 @@ export const ProblemDocument = Type.Object(
     errors: Type.Optional(
       Type.Array(
         Type.Object({
-          path: Type.String(),
-          message: Type.String(),
-          code: Type.Optional(Type.String({ description: 'Of a refused password: the rule, as in `GET /api/auth/password-requirements`' })),
+          path: Type.String({ description: 'A JSON pointer that begins with the part of the request', examples: ['/body/email'] }),
+          message: Type.String({ description: 'What is wrong, to follow the name of the field', examples: ['is missing'] }),
+          code: Type.String({ enum: [...FIELD_CODES], description: 'Stable; of a refused password the rule that it breaks' }),
         }),
+        { description: 'The fields that are at fault, one entry for each' },
       ),
     ),
   },
@@ -128,12 +159,7 @@ export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const { code, validation, validationContext, statusCode, message } = error as FastifyError
   if (validation) {
-    const part = validationContext ?? 'body'
-    const errors = validation.slice(0, MAX_FIELD_ERRORS).map(({ instancePath, message: fault, params }) => {
-      const unknown = params.additionalProperty
-      const path = `/${part}${instancePath}${typeof unknown === 'string' ? `/${unknown}` : ''}`
-      return { path, message: typeof unknown === 'string' ? 'is not a known field' : (fault ?? 'is not valid') }
-    })
+    const errors = fieldErrorsOf(validation as ErrorObject[], validationContext ?? 'body').slice(0, MAX_FIELD_ERRORS)
     return problem('invalid-request', { errors })
   }
   if (typeof code === 'string' && Object.hasOwn(BY_SQLSTATE, code)) return problem(BY_SQLSTATE[code] as ProblemCode, { cause: error })
@@ -152,14 +178,32 @@ export function toProblem(error: unknown): Problem {
   return problem('internal', { cause: error })
 }
 
+/** Which field named what is not there; none where there is no route, or nothing more is to be said. */
+function missingFields({ options }: Problem, request: FastifyRequest): FieldError[] | undefined {
+  if (options.errors) return options.errors.length > 0 ? options.errors : undefined
+  if (request.is404 || request.routeOptions.schema?.operationId === undefined) return undefined
+  const [, relation] = /_(router|device|group)_fk$/.exec((options.cause as { constraint?: string } | undefined)?.constraint ?? '') ?? []
+  const path = namingField(request, relation)
+  return path === undefined ? undefined : notFound(path).options.errors
+}
+
+/** RFC 6750, 3.1: why a token was refused is told to who showed one. */
+function challengeOf(code: ProblemCode, { headers }: FastifyRequest): string {
+  const isShown = headers['x-api-key'] !== undefined || /^Bearer /i.test(headers.authorization ?? '')
+  return `Bearer realm="netpilot"${code === 'unauthenticated' && isShown ? ', error="invalid_token"' : ''}`
+}
+
 /** The one place where an error becomes an answer. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const failure = toProblem(error)
-  const { status, title } = PROBLEMS[failure.code]
-  const { detail, errors, entryId, challenge, retryAfter } = failure.options
+  const { title } = PROBLEMS[failure.code]
+  const { status = PROBLEMS[failure.code].status } = failure.options
+  const { detail, entryId, challenge, allow, retryAfter } = failure.options
+  const errors = failure.code === 'not-found' ? missingFields(failure, request) : failure.options.errors
   if (status === 500) request.log.error({ err: failure.cause ?? failure, code: failure.code }, title)
   if (status === 503 && !failure.options.isExpected) logUnavailable(request, failure)
-  if (status === 401) reply.header('www-authenticate', 'Bearer realm="netpilot"')
+  if (status === 401) reply.header('www-authenticate', challengeOf(failure.code, request))
+  if (allow !== undefined) reply.header('allow', allow)
   if (status === 429 || status === 503) reply.header('retry-after', retryAfter ?? DEFAULT_RETRY_AFTER)
   return reply
     .code(status)

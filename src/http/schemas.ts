@@ -1,12 +1,14 @@
 /** The schemas that many modules share. Each is validation, TypeScript type and documentation at once. */
 import Type from 'typebox'
+import { PROBLEMS, type ProblemCode } from './problem.ts'
 
 /** Any text but U+0000, which PostgreSQL cannot hold, and lone surrogates, which would silently become U+FFFD. */
 const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$'
 
 const VISIBLE = '^\\s*[^\\s\\u0000\\ud800-\\udfff][^\\u0000\\ud800-\\udfff]*$'
 
-type TextOptions = { min?: number; max: number; pattern?: string; description?: string; examples?: string[] }
+/** `x-expects`: what the pattern asks for, in words that can follow "must be". */
+type TextOptions = { min?: number; max: number; pattern?: string; 'x-expects'?: string; description?: string; examples?: string[] }
 
 export const Text = ({ min = 1, max, ...rest }: TextOptions) => Type.String({ minLength: min, maxLength: max, pattern: STORABLE, ...rest })
 
@@ -49,6 +51,24 @@ export const IdParams = Strict({ id: Uuid() })
 
 const FAILURE = { content: { 'application/problem+json': { schema: Type.Ref('Problem') } } }
 
-/** The answers of a route: its own, and a problem document for each failure. A response always has a schema, so no column can leak. */
-export const answers = <T extends Record<number, Type.TSchema>>(success: T) =>
-  ({ ...success, '4xx': FAILURE, '5xx': FAILURE }) as unknown as T
+/** A code that an operation may answer with, and its status where that is not the code's own. */
+export type KnownProblem = ProblemCode | readonly [code: ProblemCode, status: number]
+
+/** The failures with these codes, by status, in words. */
+export function failures(known: KnownProblem[]): Record<string, typeof FAILURE & { description: string }> {
+  const byStatus = Map.groupBy(
+    known.map((each) => (typeof each === 'string' ? { code: each, status: PROBLEMS[each].status } : { code: each[0], status: each[1] })),
+    ({ status }) => status,
+  )
+  const describe = (codes: ProblemCode[]) => [...new Set(codes)].map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('. ')
+  return Object.fromEntries(
+    [...byStatus].map(([status, all]) => [status, { ...FAILURE, description: describe(all.map(({ code }) => code)) }]),
+  )
+}
+
+/**
+ * The answers of a route: its own, and a problem document for each failure. A response always has a schema, so no column can leak.
+ * @param known codes that this route in particular may answer with; the document adds those that follow from its form
+ */
+export const answers = <T extends Record<number, Type.TSchema>>(success: T, ...known: KnownProblem[]) =>
+  ({ ...success, ...failures(known), '4xx': FAILURE, '5xx': FAILURE }) as unknown as T

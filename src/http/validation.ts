@@ -13,8 +13,14 @@ const options: Options = {
   allowUnionTypes: true,
   strict: true,
   strictRequired: false,
+  // What is told of a fault is made from the schema that it breaks.
+  verbose: true,
 }
-const compilerOf = (extra: Options) => addFormats.default(new Ajv({ ...options, ...extra })).addFormat('date-time', isInstant)
+const compilerOf = (extra: Options) =>
+  addFormats
+    .default(new Ajv({ ...options, ...extra }))
+    .addFormat('date-time', isInstant)
+    .addVocabulary(['x-expects'])
 
 const RFC_3339 = addFormats.default.get('date-time')
 /** RFC 3339 allows the 60th second of a leap, which no `Date` can hold. */

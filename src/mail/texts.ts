@@ -4,21 +4,24 @@
  */
 import { type Block, type Letter, writeLetter } from './letter.ts'
 
+/** Where the frontend lies, and where the API does: as configured, or not known. */
+export type Whereabouts = { appUrl?: string | undefined; publicUrl?: string | undefined }
+
 /** A secret that travels in a mail, for how long it is good, and the frontend that takes it; without one, the API does. */
-export type MailedToken = { token: string; minutes: number; appUrl?: string | undefined }
+export type MailedToken = Whereabouts & { token: string; minutes: number }
 
 /** When something was done and from where, where that is known. */
-export type Occasion = { at: Date; ip?: string | null; appUrl?: string | undefined }
+export type Occasion = Whereabouts & { at: Date; ip?: string | null }
 
 /** What was taken from an account, as the statements say that took it. `personalKeys`: each that there was. */
 export type Removed = { password?: boolean; loginSessions?: number; google?: boolean; personalKeys?: boolean }
 
 /** The purposes of tokens that are mailed; each is the name of a page of the frontend. */
 const ROUTES = {
-  'verify-email': 'POST /api/auth/verify-email',
-  'reset-password': 'POST /api/auth/reset-password',
-  'change-email': 'POST /api/auth/verify-email',
-  invitation: 'POST /api/auth/reset-password',
+  'verify-email': '/api/auth/verify-email',
+  'reset-password': '/api/auth/reset-password',
+  'change-email': '/api/auth/verify-email',
+  invitation: '/api/auth/reset-password',
 } as const
 
 export const verifyAddress = (mailed: MailedToken): Letter =>
@@ -171,15 +174,16 @@ export const accountDeleted = (occasion: Occasion): Letter =>
   ])
 
 /** The token travels in the fragment, which browsers send to no server, so that it is in no server's log. */
-function use(purpose: keyof typeof ROUTES, words: string, { token, minutes, appUrl }: MailedToken): Block[] {
+function use(purpose: keyof typeof ROUTES, words: string, { token, minutes, appUrl, publicUrl = '' }: MailedToken): Block[] {
   const once = `good for ${duration(minutes)}, and for one use`
-  if (appUrl === undefined) return [`${words} with this token, by ${ROUTES[purpose]}:`, { secret: token }, `The token is ${once}.`]
+  if (appUrl === undefined)
+    return [`${words} with this token, by POST ${publicUrl}${ROUTES[purpose]}:`, { secret: token }, `The token is ${once}.`]
   return [{ link: `${appUrl}/${purpose}#token=${encodeURIComponent(token)}`, words }, `The link is ${once}.`]
 }
 
-const newPassword = ({ appUrl }: Occasion): Block[] =>
+const newPassword = ({ appUrl, publicUrl = '' }: Occasion): Block[] =>
   appUrl === undefined
-    ? ['To choose a new password, ask for one by POST /api/auth/forgot-password.']
+    ? [`To choose a new password, ask for one by POST ${publicUrl}/api/auth/forgot-password.`]
     : [{ link: `${appUrl}/forgot-password`, words: 'Choose a new password' }]
 
 const removals = ({ password, loginSessions = 0, google, personalKeys }: Removed): Block[] => {

@@ -136,7 +136,8 @@ async function openingOutcome(begun: Promise<unknown>[], condemn: (error: Error)
   const failed = (await Promise.allSettled(begun)).find((statement) => statement.status === 'rejected')
   if (!failed) return
   const refusal = REFUSALS[failed.reason.code]
-  if (refusal) throw problem(refusal)
+  // Of administration others learn nothing but that it is not there.
+  if (refusal) throw problem(refusal, { errors: [] })
   condemn(failed.reason)
   throw problem('unavailable', { cause: failed.reason })
 }

@@ -61,6 +61,7 @@ export async function ownedBy(owner: Person, { path, operationId }: Operation): 
 
 /** Bodies that name ids, or that a schema alone does not make sensible; any other body is made from its schema. */
 export const BODIES: Record<string, (ids: Ids) => object> = {
+  'PATCH /api/devices': ({ deviceId }) => ({ changes: [{ id: deviceId, mine: true }] }),
   'PATCH /api/devices/{id}': ({ groupId }) => ({ groupId }),
   'POST /api/devices/{id}/merge': ({ otherId }) => ({ from: [otherId] }),
   'POST /api/devices/{id}/split': ({ otherMac }) => ({ macs: [otherMac] }),
@@ -87,8 +88,11 @@ export function ask(call: Person['call'], operation: Operation, ids: Ids): Promi
   return call(operation.method, urlOf(operation, ids), { query, ...(body !== undefined && { body }) })
 }
 
+/** Manufacturers are reference data: nobody's, and the same for everybody. */
 export const namesAnId = (operation: Operation) =>
-  operation.path.includes('{') || nameOf(operation) in BODIES || operation.parameters.some(({ name }) => name === 'routerId')
+  (operation.path.includes('{') && !operation.path.startsWith('/api/manufacturers/')) ||
+  nameOf(operation) in BODIES ||
+  operation.parameters.some(({ name }) => name === 'routerId')
 
 /** Which of the ids a request for the operation names. */
 export function placesNamed(operation: Operation): (keyof Ids)[] {

@@ -7,12 +7,18 @@ export type Schema = {
   required?: string[]
   items?: Schema
   anyOf?: Schema[]
-  oneOf?: Schema[]
+  oneOf?: { required: string[] }[]
   enum?: unknown[]
   format?: string
   pattern?: string
   examples?: unknown[]
   minimum?: number
+  maximum?: number
+  minLength?: number
+  maxLength?: number
+  minItems?: number
+  maxItems?: number
+  uniqueItems?: boolean
   minProperties?: number
 }
 
@@ -53,10 +59,12 @@ export function operationsOf(openapi: { paths: Record<string, Record<string, Doc
       door: (Object.keys(security[0] ?? {})[0] ?? 'anyone') as Operation['door'],
       doors: security.flatMap((way) => Object.keys(way)),
       body: requestBody?.content['application/json']?.schema,
-      parameters: parameters.map(({ example, schema, ...rest }) => ({
-        ...rest,
-        schema: { ...schema, ...(example !== undefined && { examples: [example] }) },
-      })),
+      parameters: parameters
+        .filter(({ in: where }) => where !== ('header' as string))
+        .map(({ example, schema, ...rest }) => ({
+          ...rest,
+          schema: { ...schema, ...(example !== undefined && { examples: [example] }) },
+        })),
       responses,
     })),
   )
@@ -69,7 +77,7 @@ const FORMATS: Record<string, string> = { uuid: '7e5f1c1e-0000-4000-8000-0000000
 /** A value that the schema accepts, with every field that can stand in it, or only with what it needs. */
 export function sampleOf(schema: Schema, { name = '', lean = false } = {}): unknown {
   if (schema.properties) {
-    const [chosen, ...others] = (schema.oneOf ?? []).map(({ required = [] }) => required)
+    const [chosen, ...others] = (schema.oneOf ?? []).map(({ required }) => required)
     const needed = [...(schema.required ?? []), ...(chosen ?? [])]
     const fields = Object.entries(schema.properties).filter(([field]) => !others.flat().includes(field))
     const lacking = (schema.minProperties ?? 0) - needed.length

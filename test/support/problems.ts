@@ -26,7 +26,7 @@ export function expectProblem({ statusCode, headers, body }: Answer, status: num
     'cache-control': 'no-store',
     'x-request-id': own.requestId,
     'x-content-type-options': 'nosniff',
-    ...(status === 401 && { 'www-authenticate': 'Bearer realm="netpilot"' }),
+    ...(status === 401 && { 'www-authenticate': expect.stringMatching(/^Bearer realm="netpilot"(, error="invalid_token")?$/) }),
     ...((status === 503 || status === 429) && { 'retry-after': expect.stringMatching(/^[1-9]\d*$/) }),
   })
   expect(own.requestId).toMatch(/^[0-9a-f-]{36}$/)

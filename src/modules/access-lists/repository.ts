@@ -85,6 +85,18 @@ export async function findEntry(tx: Tx, list: ListName, id: string): Promise<Ent
   return entry
 }
 
+/** Holds an entry's router first, as whoever removes one does, and then the entry itself. */
+export async function holdEntry(tx: Tx, list: ListName, id: string): Promise<Entry | undefined> {
+  const entry = await findEntry(tx, list, id)
+  if (!entry || !(await lockRouter(tx, entry.routerId))) return undefined
+  await tx.query({
+    name: `hold ${list} entry`,
+    text: `select e.id from ${TABLES[list]} e where e.user_id = $1 and e.id = $2 for no key update`,
+    values: [ownerOf(tx), id],
+  })
+  return findEntry(tx, list, id)
+}
+
 /** What an entry is called decides nothing, so no agent is told. */
 export async function changeEntry(tx: Tx, list: ListName, id: string, values: ChangeEntry): Promise<boolean> {
   const note = values[NOTES[list]]

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { type FieldError, PROBLEMS, type ProblemCode, problem } from '../../http/problem.ts'
+import { fieldsOf, requireVersion } from '../../http/etag.ts'
+import { type FieldError, notFound, PROBLEMS, type ProblemCode, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
 import type { WithSession } from '../../rls/session.ts'
@@ -8,7 +9,7 @@ import { canonicalIp, isDeviceIp } from '../devices/ip.ts'
 import { parseMac } from '../devices/mac.ts'
 import { ClearQuery, Removed } from '../devices/schema.ts'
 import { changeEntries } from './changes-repository.ts'
-import { changeEntry, clearEntries, findEntry, listEntries } from './repository.ts'
+import { changeEntry, clearEntries, findEntry, holdEntry, listEntries } from './repository.ts'
 import type { NewEntry } from './same-device.ts'
 import { type AddEntry, BulkAnswer, entrySchemas, ListEntries, type ListName, MAX_BULK, NOTES } from './schema.ts'
 
@@ -22,6 +23,7 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
   const List = list === 'whitelist' ? 'Whitelist' : 'Blacklist'
   const documented = { tags: ['lists'], security: [{ person: [] }] }
   const { AddEntry, ChangeEntry, Bulk, Entry } = entrySchemas(list)
+  const config = { versionOf: fieldsOf(...Object.keys(ChangeEntry.properties)) }
 
   app.get(
     '',
@@ -40,6 +42,7 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
   app.post(
     '',
     {
+      config,
       schema: {
         ...documented,
         operationId: `addTo${List}`,
@@ -47,7 +50,7 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
         description: `Names a device by its id, a MAC or an address. The same device in whichever way is 409 \`conflict\` when it is on this list,
 and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` takes it off there.`,
         body: AddEntry,
-        response: answers({ 201: Entry }),
+        response: answers({ 201: Entry }, 'not-found', 'conflict', 'on-other-list'),
       },
     },
     async (request, reply) => {
@@ -55,6 +58,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
       if ('path' in entry) throw problem('invalid-request', { errors: [entry] })
       const stored = await withSession(request.identity, async (tx) => {
         const outcome = (await changeEntries(tx, list, { add: [entry] })).added.get(entry) ?? { code: 'not-found' }
+        if ('code' in outcome && outcome.code === 'not-found') throw notFound(entry.deviceId ? '/body/deviceId' : '/body/routerId')
         if ('code' in outcome) throw problem(outcome.code, 'entryId' in outcome ? { entryId: outcome.entryId } : {})
         return findEntry(tx, list, outcome.id)
       })
@@ -66,6 +70,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
   app.get(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: `get${List}Entry`,
@@ -84,6 +89,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
   app.patch(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: `change${List}Entry`,
@@ -95,9 +101,10 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
     },
     async (request) => {
       const { id } = request.params
-      const entry = await withSession(request.identity, async (tx) =>
-        (await changeEntry(tx, list, id, request.body)) ? findEntry(tx, list, id) : undefined,
-      )
+      const entry = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdEntry(tx, list, id))
+        return (await changeEntry(tx, list, id, request.body)) ? findEntry(tx, list, id) : undefined
+      })
       if (!entry) throw problem('not-found')
       return entry
     },
@@ -106,6 +113,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
   app.delete(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: `removeFrom${List}`,
@@ -116,6 +124,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
     },
     async (request, reply) => {
       await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdEntry(tx, list, request.params.id))
         const { removed } = await changeEntries(tx, list, { remove: [request.params.id] })
         if (removed.size === 0) throw problem('not-found')
         return true
@@ -132,7 +141,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
         operationId: `clear${List}`,
         summary: `Clear the ${list} of a router`,
         querystring: ClearQuery,
-        response: answers({ 200: Removed }),
+        response: answers({ 200: Removed }, 'not-found'),
       },
     },
     async (request) => {
@@ -184,10 +193,10 @@ const outcomeOf = (added: { id: string } | { code: ProblemCode } = { code: 'not-
 /** What JSON Schema cannot say: a MAC or an address that a device can have, in its one spelling; or else what is wrong. */
 function readEntry(list: ListName, { deviceId, routerId, mac, ip, name, move, ...notes }: AddEntry): NewEntry | FieldError {
   const parsed = mac === undefined ? undefined : parseMac(mac)
-  if (parsed && !parsed.ok) return { path: '/body/mac', message: 'is not the MAC address of a device' }
+  if (parsed && !parsed.ok) return { path: '/body/mac', code: 'wrong-format', message: 'is not the MAC address of a device' }
   const address = ip === undefined ? undefined : canonicalIp(ip)
   if (ip !== undefined && (address === undefined || !isDeviceIp(address)))
-    return { path: '/body/ip', message: 'is not the address of a device' }
+    return { path: '/body/ip', code: 'wrong-format', message: 'is not the address of a device' }
   return {
     deviceId: deviceId?.toLowerCase() ?? null,
     routerId: routerId?.toLowerCase() ?? null,

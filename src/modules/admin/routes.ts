@@ -63,7 +63,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; 
           'Takes effect at the very next request. Deactivating ends every login session. Nobody changes their own account here (409).',
         params: IdParams,
         body: ChangeAccount,
-        response: answers({ 200: Account }),
+        response: answers({ 200: Account }, 'conflict'),
       },
     },
     (request) => {

@@ -10,7 +10,9 @@ import { Acts, EverybodysActs, ListActs, ListEverybodysActs } from './schema.ts'
 function positionOf(cursor: string | undefined) {
   const position = cursor === undefined ? undefined : readCursor(cursor)
   if (cursor !== undefined && !position)
-    throw problem('invalid-request', { errors: [{ path: '/querystring/cursor', message: 'is no cursor of this list' }] })
+    throw problem('invalid-request', {
+      errors: [{ path: '/querystring/cursor', code: 'wrong-format', message: 'is no cursor of this list' }],
+    })
   return position
 }
 

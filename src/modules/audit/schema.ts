@@ -10,7 +10,13 @@ const filters = {
   from: Type.Optional(Moment()),
   to: Type.Optional(Moment()),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-  cursor: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,200}$', description: '`nextCursor` of the page before' })),
+  cursor: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9_-]{1,200}$',
+      'x-expects': 'a cursor of this list',
+      description: '`nextCursor` of the page before',
+    }),
+  ),
 }
 export const ListActs = Strict(filters)
 export const ListEverybodysActs = Strict({

@@ -46,7 +46,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         description:
           'With `minutes` or `until` it is a pause, which ends by itself. A target has one active block of each type (409 `conflict`). Infrastructure and the router itself are 409 `protected`; of a group or a router they are spared.',
         body: AddBlock,
-        response: answers({ 201: Block }),
+        response: answers({ 201: Block }, 'not-found', 'conflict', 'protected', 'own-device'),
       },
     },
     async (request, reply) => {
@@ -85,7 +85,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         description: '`minutes` count from now. Only a pause that is still active can be extended (409 `conflict`).',
         params: IdParams,
         body: ExtendPause,
-        response: answers({ 200: Block }),
+        response: answers({ 200: Block }, 'conflict'),
       },
     },
     async (request) => {
@@ -131,7 +131,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         operationId: 'resetBlocks',
         summary: 'End every active block of a router',
         body: ResetBlocks,
-        response: answers({ 200: Ended }),
+        response: answers({ 200: Ended }, 'not-found'),
       },
     },
     async (request) => {
@@ -151,16 +151,16 @@ async function refuseProtected(tx: Tx, deviceId: string, force: boolean): Promis
 
 /** Thrown while the session is open, so that what ended before it began is not stored. */
 function orRefusePast<T extends { isActive: boolean }>(block: T): T {
-  if (!block.isActive) throw refusal({ path: '/body/until', message: 'is in the past' })
+  if (!block.isActive) throw refusal({ path: '/body/until', code: 'in-the-past', message: 'is in the past' })
   return block
 }
 
 /** The schema's date-time has leap seconds, which are no `Date`. */
 function readEnd({ minutes, until }: ExtendPause): End {
   if (until === undefined) return { minutes }
-  if (minutes !== undefined) throw refusal({ path: '/body/until', message: 'stands beside minutes' })
+  if (minutes !== undefined) throw refusal({ path: '/body/until', code: 'contradiction', message: 'stands beside minutes' })
   const moment = new Date(until)
-  if (Number.isNaN(moment.getTime())) throw refusal({ path: '/body/until', message: 'is not a time' })
+  if (Number.isNaN(moment.getTime())) throw refusal({ path: '/body/until', code: 'wrong-format', message: 'is not a time' })
   return { until: moment }
 }
 
@@ -168,7 +168,7 @@ function readType({ type, minutes, until }: AddBlock): 'manual' | 'pause' {
   const meant = minutes === undefined && until === undefined ? 'manual' : 'pause'
   if (type === undefined || type === meant) return meant
   const message = type === 'pause' ? 'is a pause, which needs minutes or until' : 'is a manual block, which has no end'
-  throw refusal({ path: '/body/type', message })
+  throw refusal({ path: '/body/type', code: 'contradiction', message })
 }
 
 const refusal = (fault: FieldError) => problem('invalid-request', { errors: [fault] })

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { problem } from '../../http/problem.ts'
+import { notFound, problem } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { gatherDevices } from '../policy/gather.ts'
@@ -32,17 +32,19 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
           'MACs, addresses, entries, blocks and schedules follow; names too, where the device has none. Each merge can be undone.',
         params: IdParams,
         body: Merge,
-        response: answers({ 200: MergedDevice }),
+        response: answers({ 200: MergedDevice }, 'conflict'),
       },
     },
     (request) => {
       const { id } = request.params
       const { from } = request.body
-      if (from.includes(id)) throw problem('invalid-request', { errors: [{ path: '/body/from', message: 'names the device itself' }] })
+      if (from.includes(id))
+        throw problem('invalid-request', { errors: [{ path: '/body/from', code: 'contradiction', message: 'names the device itself' }] })
       return withSession(request.identity, async (tx) => {
         const routerId = await holdRouter(tx, await findRouterOf(tx, id))
         const [survivor, ...parts] = await listParts(tx, routerId, [id, ...from])
-        if (!survivor || parts.length < from.length) throw problem('not-found')
+        if (!survivor) throw notFound('/params/id')
+        if (parts.length < from.length) throw notFound('/body/from')
         const mergeIds: string[] = []
         for (const part of parts) mergeIds.push(await mergeDevice(tx, routerId, survivor, part))
         await refuseBothLists(tx, routerId, id)
@@ -61,7 +63,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         summary: 'Make a device of its own out of some MACs of another',
         params: IdParams,
         body: Split,
-        response: answers({ 201: Device }),
+        response: answers({ 201: Device }, 'conflict'),
       },
     },
     async (request, reply) => {
@@ -69,7 +71,9 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
       const macs = request.body.macs.map((text) => {
         const mac = parseMac(text)
         if (!mac.ok)
-          throw problem('invalid-request', { errors: [{ path: '/body/macs', message: 'holds what is not the MAC address of a device' }] })
+          throw problem('invalid-request', {
+            errors: [{ path: '/body/macs', code: 'wrong-format', message: 'holds what is not the MAC address of a device' }],
+          })
         return mac.mac
       })
       const device = await withSession(request.identity, async (tx) => {
@@ -79,7 +83,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         await wakeRouter(tx, routerId)
         return findOr404(tx, made)
       })
-      return reply.code(201).send(device)
+      return reply.code(201).header('location', `/api/devices/${device.id}`).send(device)
     },
   )
 
@@ -115,7 +119,15 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
 
   app.post(
     '/merges/:id/undo',
-    { schema: { ...documented, operationId: 'undoMerge', summary: 'Undo a merge', params: IdParams, response: answers({ 200: Device }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'undoMerge',
+        summary: 'Undo a merge',
+        params: IdParams,
+        response: answers({ 200: Device }, 'conflict'),
+      },
+    },
     (request) =>
       withSession(request.identity, async (tx) => {
         const routerId = await holdRouter(tx, await findMergeRouter(tx, request.params.id))

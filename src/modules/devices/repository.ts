@@ -11,7 +11,10 @@ export type DeviceValues = Omit<ChangeDevice, 'rate'> & { rate?: number | null; 
 /** A device's own columns as the API shows them; `$2` is how many minutes a device counts as online after it was seen. */
 const OWN = `d.id, d.router_id as "routerId", coalesce(d.device_name, d.hostname) as name, d.hostname, d.device_type as type,
   coalesce(d.manufacturer, d.detected_manufacturer) as manufacturer, d.last_seen > now() - make_interval(mins => $2::int) as online,
-  d.group_id as "groupId", d.is_infrastructure as "isInfrastructure", d.mine, d.rate, d.approval, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
+  d.device_name as "ownName", d.manufacturer as "ownManufacturer", d.group_id as "groupId", d.is_infrastructure as "isInfrastructure", d.mine, d.rate, d.approval, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
+
+/** What a person edits of a device: not the host name and manufacturer that scans fill in. */
+export const EDITED_COLUMNS = ['ownName', 'type', 'ownManufacturer', 'groupId', 'isInfrastructure', 'mine', 'rate']
 
 /** Its MACs, oldest first, and addresses in their order; looked up for the page that is shown only. */
 const INTERFACES = `left join lateral (
@@ -88,6 +91,18 @@ export async function findDevice(tx: Tx, id: string, onlineMinutes: number): Pro
     values: [ownerOf(tx), onlineMinutes, id],
   })
   return device
+}
+
+/** Holds a device's router first, as a scan does, and then the device itself. */
+export async function holdDevice(tx: Tx, id: string, onlineMinutes: number): Promise<Device | undefined> {
+  const routerId = await findRouterOf(tx, id)
+  if (!routerId || !(await lockRouter(tx, routerId))) return undefined
+  await tx
+    .select({ id: devices.id })
+    .from(devices)
+    .where(and(mine(tx, devices), eq(devices.id, id)))
+    .for('no key update')
+  return findDevice(tx, id, onlineMinutes)
 }
 
 /** The router that a device is on. */

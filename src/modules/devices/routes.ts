@@ -1,17 +1,28 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { problem } from '../../http/problem.ts'
+import { fieldsOf, requireVersion } from '../../http/etag.ts'
+import { notFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
-import { parseRate } from '../routers/rate.ts'
 import { wakeRouter } from '../routers/wake.ts'
 import { parseMac } from './mac.ts'
-import { changeDevice, clearDevices, type DeviceValues, findDevice, listDevices, listDevicesByMac, removeDevice } from './repository.ts'
+import {
+  changeDevice,
+  clearDevices,
+  EDITED_COLUMNS,
+  findDevice,
+  holdDevice,
+  listDevices,
+  listDevicesByMac,
+  removeDevice,
+} from './repository.ts'
 import { ChangeDevice, ClearQuery, Device, ListDevices, MacParams, MacQuery, Removed } from './schema.ts'
+import { storable } from './storable.ts'
 
 export type DeviceRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 
 export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+  const config = { versionOf: fieldsOf(...EDITED_COLUMNS) }
   const documented = { tags: ['devices'], security: [{ person: [] }] }
 
   app.get(
@@ -30,7 +41,10 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
 
   app.get(
     '/:id',
-    { schema: { ...documented, operationId: 'getDevice', summary: 'Get a device', params: IdParams, response: answers({ 200: Device }) } },
+    {
+      config,
+      schema: { ...documented, operationId: 'getDevice', summary: 'Get a device', params: IdParams, response: answers({ 200: Device }) },
+    },
     async (request) => {
       const device = await withSession(request.identity, (tx) => findDevice(tx, request.params.id, onlineMinutes), { readOnly: true })
       if (!device) throw problem('not-found')
@@ -41,6 +55,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
   app.get(
     '/by-mac/:mac',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'getDeviceByMac',
@@ -48,17 +63,20 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         description: 'The same MAC on two of your routers needs `routerId` (409 `ambiguous` without).',
         params: MacParams,
         querystring: MacQuery,
-        response: answers({ 200: Device }),
+        response: answers({ 200: Device }, 'ambiguous'),
       },
     },
     async (request) => {
       const mac = parseMac(request.params.mac)
-      if (!mac.ok) throw problem('invalid-request', { errors: [{ path: '/params/mac', message: 'is not the MAC address of a device' }] })
+      if (!mac.ok)
+        throw problem('invalid-request', {
+          errors: [{ path: '/params/mac', code: 'wrong-format', message: 'is not the MAC address of a device' }],
+        })
       const { routerId } = request.query
       const found = await withSession(request.identity, (tx) => listDevicesByMac(tx, mac.mac, routerId, onlineMinutes), { readOnly: true })
       if (found.length > 1) throw problem('ambiguous', { detail: 'The MAC is known on more than one router: name the router' })
       const [device] = found
-      if (!device) throw problem('not-found')
+      if (!device) throw notFound('/params/mac')
       return device
     },
   )
@@ -66,6 +84,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
   app.patch(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'changeDevice',
@@ -79,8 +98,9 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
       const { id } = request.params
       const values = storable(request.body)
       const device = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdDevice(tx, id, onlineMinutes))
         const routerId = await changeDevice(tx, id, values)
-        if (!routerId) throw problem('not-found')
+        if (!routerId) throw notFound('/params/id')
         await wakeRouter(tx, routerId)
         return findDevice(tx, id, onlineMinutes)
       })
@@ -92,6 +112,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
   app.delete(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'removeDevice',
@@ -102,6 +123,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
     },
     async (request, reply) => {
       await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdDevice(tx, request.params.id, onlineMinutes))
         const routerId = await removeDevice(tx, request.params.id)
         if (!routerId) throw problem('not-found')
         await wakeRouter(tx, routerId)
@@ -119,7 +141,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         operationId: 'clearDevices',
         summary: 'Forget every device of a router',
         querystring: ClearQuery,
-        response: answers({ 200: Removed }),
+        response: answers({ 200: Removed }, 'not-found'),
       },
     },
     async (request) => {
@@ -132,12 +154,4 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
       })
     },
   )
-}
-
-/** A rate within its bounds, whatever its unit. */
-function storable({ rate, ...fields }: ChangeDevice): DeviceValues {
-  if (rate === undefined) return fields
-  const kbit = rate === null ? null : parseRate(rate)
-  if (kbit === undefined) throw problem('invalid-request', { errors: [{ path: '/body/rate', message: 'is not a rate' }] })
-  return { ...fields, rate: kbit }
 }

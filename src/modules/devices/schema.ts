@@ -52,6 +52,45 @@ export const ChangeDevice = Type.Partial(
 )
 export type ChangeDevice = Type.Static<typeof ChangeDevice>
 
+/** At most so many in one call. */
+export const MAX_CHANGES = 200
+export const ChangeDevices = Strict({
+  changes: Type.Array(Strict({ id: Uuid(), ...ChangeDevice.properties }, { minProperties: 2 }), { minItems: 1, maxItems: MAX_CHANGES }),
+})
+export type ChangeDevices = Type.Static<typeof ChangeDevices>
+export const DeviceOutcomes = Type.Object(
+  {
+    results: Type.Array(
+      Type.Object({
+        index: Type.Integer(),
+        status: Type.Integer({ description: 'What the single call would have answered' }),
+        id: Type.Optional(Uuid('Of the device that was changed')),
+        code: Type.Optional(Type.String({ description: 'Of the problem, where it failed' })),
+      }),
+    ),
+  },
+  { $id: 'DeviceOutcomes' },
+)
+
+export const HistoryQuery = Strict({
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+  cursor: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9_-]{1,200}$',
+      'x-expects': 'a cursor of this list',
+      description: '`nextCursor` of the page before',
+    }),
+  ),
+})
+const DeviceEvent = Type.Object({
+  at: Instant(),
+  kind: OneOf(['first-seen', 'address', 'merged', 'merge-undone', 'blocked', 'paused', 'unblocked']),
+  id: Uuid('Of the device, the merge or the block; of an address of nothing else'),
+  detail: Nullable(Type.String({ description: 'A host name, a MAC, the name of the device that was merged, or the reason of a block' })),
+})
+export type DeviceEvent = Type.Static<typeof DeviceEvent>
+export const DeviceHistory = Type.Object({ items: Type.Array(DeviceEvent), nextCursor: Nullable(Type.String()) }, { $id: 'DeviceHistory' })
+
 export const MacParams = Strict({ mac: Text({ max: 50, examples: ['02:00:5e:10:00:01'] }) })
 export const MacQuery = Strict({ routerId: Type.Optional(Uuid()) })
 export const ClearQuery = Strict({ routerId: Uuid() })

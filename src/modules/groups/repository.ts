@@ -62,7 +62,7 @@ export async function addGroup(tx: Tx, values: GroupValues & { routerId: string;
  * Holds a group's router, then the group, so that no device enters it meanwhile.
  * @returns the router; undefined when there is no such group
  */
-async function holdGroup(tx: Tx, id: string): Promise<string | undefined> {
+export async function holdGroup(tx: Tx, id: string): Promise<string | undefined> {
   const found = await findGroup(tx, id)
   if (!found || !(await lockRouter(tx, found.routerId))) return undefined
   const [held] = await tx
@@ -101,20 +101,24 @@ export async function removeGroup(tx: Tx, id: string): Promise<boolean> {
 
 /**
  * Moves devices into a group, out of whichever they were in, and others out of it.
- * @returns undefined, with nothing changed, when there is no such group or one of the devices is not on its router
+ * @returns with nothing changed: undefined when there is no such group, or the `stranger` of the devices that is not on its router
  */
-export async function moveDevices(tx: Tx, id: string, { add, remove }: { add: string[]; remove: string[] }): Promise<Moved | undefined> {
+export async function moveDevices(
+  tx: Tx,
+  id: string,
+  { add, remove }: { add: string[]; remove: string[] },
+): Promise<Moved | { stranger: string } | undefined> {
   const routerId = await holdGroup(tx, id)
   if (!routerId) return undefined
   const values = [ownerOf(tx), routerId]
-  const strangers = await tx.query({
+  const [named] = await tx.query<{ stranger: string }>({
     name: 'find strangers to a router',
-    text: `select from unnest($3::uuid[]) as named(id) where not exists (
+    text: `select named.id as stranger from unnest($3::uuid[]) as named(id) where not exists (
         select from user_devices d where d.user_id = $1 and d.router_id = $2 and d.id = named.id and d.merged_into is null
       ) limit 1`,
     values: [...values, [...add, ...remove]],
   })
-  if (strangers.length > 0) return undefined
+  if (named) return named
   const [moved] = await tx.query<Moved>({
     name: 'move devices of a group',
     text: `with moved as (

@@ -1,15 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { problem } from '../../http/problem.ts'
+import { fieldsOf, requireVersion } from '../../http/etag.ts'
+import { notFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/session.ts'
+import type { Tx, WithSession } from '../../rls/session.ts'
 import { parseRate } from '../routers/rate.ts'
-import { addGroup, changeGroup, findGroup, type GroupValues, listGroups, moveDevices, removeGroup } from './repository.ts'
+import { addGroup, changeGroup, findGroup, type GroupValues, holdGroup, listGroups, moveDevices, removeGroup } from './repository.ts'
 import { AddGroup, ChangeGroup, Group, type GroupFields, ListGroups, MoveDevices, Moved } from './schema.ts'
 
 export type GroupRoutesOptions = { withSession: WithSession }
 
 export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async (app, { withSession }) => {
+  const config = { versionOf: fieldsOf(...Object.keys(ChangeGroup.properties)) }
+  const hold = async (tx: Tx, id: string) => ((await holdGroup(tx, id)) ? findGroup(tx, id) : undefined)
   const documented = { tags: ['groups'], security: [{ person: [] }] }
 
   app.get(
@@ -28,7 +31,16 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
 
   app.post(
     '',
-    { schema: { ...documented, operationId: 'addGroup', summary: 'Make a group', body: AddGroup, response: answers({ 201: Group }) } },
+    {
+      config,
+      schema: {
+        ...documented,
+        operationId: 'addGroup',
+        summary: 'Make a group',
+        body: AddGroup,
+        response: answers({ 201: Group }, 'not-found', 'conflict'),
+      },
+    },
     async (request, reply) => {
       const { routerId, name } = request.body
       const values = { ...storable(request.body), routerId, name }
@@ -40,7 +52,10 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
 
   app.get(
     '/:id',
-    { schema: { ...documented, operationId: 'getGroup', summary: 'Get a group', params: IdParams, response: answers({ 200: Group }) } },
+    {
+      config,
+      schema: { ...documented, operationId: 'getGroup', summary: 'Get a group', params: IdParams, response: answers({ 200: Group }) },
+    },
     async (request) => {
       const group = await withSession(request.identity, (tx) => findGroup(tx, request.params.id), { readOnly: true })
       if (!group) throw problem('not-found')
@@ -51,18 +66,23 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
   app.patch(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'changeGroup',
         summary: 'Change a group',
         params: IdParams,
         body: ChangeGroup,
-        response: answers({ 200: Group }),
+        response: answers({ 200: Group }, 'conflict'),
       },
     },
     async (request) => {
       const values = storable(request.body)
-      const group = await withSession(request.identity, (tx) => changeGroup(tx, request.params.id, values))
+      const { id } = request.params
+      const group = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => hold(tx, id))
+        return changeGroup(tx, id, values)
+      })
       if (!group) throw problem('not-found')
       return group
     },
@@ -71,6 +91,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
   app.delete(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'removeGroup',
@@ -81,7 +102,12 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
       },
     },
     async (request, reply) => {
-      if (!(await withSession(request.identity, (tx) => removeGroup(tx, request.params.id)))) throw problem('not-found')
+      const { id } = request.params
+      const isRemoved = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => hold(tx, id))
+        return removeGroup(tx, id)
+      })
+      if (!isRemoved) throw problem('not-found')
       return reply.code(204).send(null)
     },
   )
@@ -103,9 +129,15 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
       const { add = [], remove = [] } = request.body
       const added = new Set(add.map((id) => id.toLowerCase()))
       if (remove.some((id) => added.has(id.toLowerCase())))
-        throw problem('invalid-request', { errors: [{ path: '/body/remove', message: 'names a device that is also to be added' }] })
-      const moved = await withSession(request.identity, (tx) => moveDevices(tx, request.params.id, { add, remove }))
-      if (!moved) throw problem('not-found')
+        throw problem('invalid-request', {
+          errors: [{ path: '/body/remove', code: 'contradiction', message: 'names a device that is also to be added' }],
+        })
+      const moved = await withSession(request.identity, async (tx) => {
+        const outcome = await moveDevices(tx, request.params.id, { add, remove })
+        if (!outcome) throw notFound('/params/id')
+        if ('stranger' in outcome) throw notFound(added.has(outcome.stranger) ? '/body/add' : '/body/remove')
+        return outcome
+      })
       return moved
     },
   )
@@ -114,6 +146,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
 /** What JSON Schema cannot say: rates within bounds whatever their unit. */
 function storable({ name, rate }: GroupFields): GroupValues {
   const kbit = rate === undefined || rate === null ? rate : parseRate(rate)
-  if (rate && kbit === undefined) throw problem('invalid-request', { errors: [{ path: '/body/rate', message: 'is not a rate' }] })
+  if (rate && kbit === undefined)
+    throw problem('invalid-request', { errors: [{ path: '/body/rate', code: 'wrong-format', message: 'is not a rate' }] })
   return { ...(name !== undefined && { name }), ...(kbit !== undefined && { rate: kbit }) }
 }

@@ -3,7 +3,7 @@
  * then rolled back. So a preview cannot differ from the change, and nobody is woken, since a rolled back session notifies nobody.
  */
 import type { Static } from 'typebox'
-import { problem } from '../../http/problem.ts'
+import { notFound, problem } from '../../http/problem.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { changeEntries } from '../access-lists/changes-repository.ts'
 import { addBlock, endBlock, holdBlock, holdRouterOf } from '../blocks/repository.ts'
@@ -39,7 +39,7 @@ export async function previewChange(
 ): Promise<Preview> {
   try {
     return await withSession(identity, async (tx) => {
-      if (!(await lockRouter(tx, routerId))) throw problem('not-found')
+      if (!(await lockRouter(tx, routerId))) throw notFound('/params/id')
       const before = await policyOf(tx, routerId)
       await makeChange(tx, routerId, change)
       throw new RolledBack({ affected: differences(before, await policyOf(tx, routerId)) })
@@ -63,7 +63,7 @@ async function makeChange(
 ): Promise<void> {
   if (router) await changeRouter(tx, routerId, router, 0)
   for (const { deviceId, ...values } of devices) {
-    if ((await findRouterOf(tx, deviceId)) !== routerId) throw problem('not-found')
+    if ((await findRouterOf(tx, deviceId)) !== routerId) throw notFound('/body/change/devices')
     await changeDevice(tx, deviceId, values)
   }
   for (const list of ['whitelist', 'blacklist'] as const) {
@@ -75,11 +75,11 @@ async function makeChange(
     }))
     const { added } = await changeEntries(tx, list, { add: entries, remove })
     // On the list already is no failure of a question that asks what would be if.
-    for (const outcome of added.values()) if ('code' in outcome && outcome.code === 'not-found') throw problem('not-found')
+    for (const outcome of added.values()) if ('code' in outcome && outcome.code === 'not-found') throw notFound(`/body/change/${list}/add`)
   }
   for (const { deviceId, groupId, minutes } of blocks) {
     const target = deviceId || groupId ? { ...(deviceId && { deviceId }), ...(groupId && { groupId }) } : { routerId }
-    if ((await holdRouterOf(tx, target)) !== routerId) throw problem('not-found')
+    if ((await holdRouterOf(tx, target)) !== routerId) throw notFound('/body/change/blocks')
     const type = minutes === undefined ? 'manual' : 'pause'
     await addBlock(tx, {
       routerId,
@@ -91,7 +91,7 @@ async function makeChange(
     })
   }
   for (const id of unblock) {
-    if (!(await holdBlock(tx, id))) throw problem('not-found')
+    if (!(await holdBlock(tx, id))) throw notFound('/body/change/unblock')
     await endBlock(tx, id)
   }
 }
@@ -99,7 +99,9 @@ async function makeChange(
 function readMac(text: string): string {
   const mac = parseMac(text)
   if (!mac.ok)
-    throw problem('invalid-request', { errors: [{ path: '/body/change', message: 'holds what is not the MAC address of a device' }] })
+    throw problem('invalid-request', {
+      errors: [{ path: '/body/change', code: 'wrong-format', message: 'holds what is not the MAC address of a device' }],
+    })
   return mac.mac
 }
 

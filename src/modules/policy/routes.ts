@@ -93,7 +93,9 @@ function momentOf(at: string | undefined): Date | undefined {
   const moment = new Date(at)
   const ahead = moment.getTime() - Date.now()
   if (ahead > MAX_AHEAD_MS || ahead < -MAX_BEHIND_MS) {
-    throw problem('invalid-request', { errors: [{ path: '/querystring/at', message: 'must lie between now and a year ahead' }] })
+    throw problem('invalid-request', {
+      errors: [{ path: '/querystring/at', code: 'not-permitted', message: 'must lie between now and a year ahead' }],
+    })
   }
   return moment
 }

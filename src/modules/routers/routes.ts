@@ -1,10 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
+import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { findPolicy } from '../policy/find-policy.ts'
-import { addRouter, changeRouter, findRouter, listRouters, removeRouter } from './repository.ts'
+import { addRouter, changeRouter, findRouter, listRouters, lockRouter, removeRouter } from './repository.ts'
 import { AddRouter, ChangeRouter, ListRouters, Router } from './schema.ts'
 import { limitable, storable } from './storable.ts'
 import { wakeRouter } from './wake.ts'
@@ -12,6 +13,8 @@ import { wakeRouter } from './wake.ts'
 export type RouterRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 
 export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+  const config = { versionOf: fieldsOf(...Object.keys(ChangeRouter.properties)) }
+  const hold = async (tx: Tx, id: string) => ((await lockRouter(tx, id)) ? findRouter(tx, id, onlineMinutes) : undefined)
   const documented = { tags: ['routers'], security: [{ person: [] }] }
 
   app.get(
@@ -39,6 +42,7 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
   app.post(
     '',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'addRouter',
@@ -58,7 +62,10 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
 
   app.get(
     '/:id',
-    { schema: { ...documented, operationId: 'getRouter', summary: 'Get a router', params: IdParams, response: answers({ 200: Router }) } },
+    {
+      config,
+      schema: { ...documented, operationId: 'getRouter', summary: 'Get a router', params: IdParams, response: answers({ 200: Router }) },
+    },
     async (request) => {
       const router = await withSession(
         request.identity,
@@ -76,6 +83,7 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
   app.patch(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'changeRouter',
@@ -88,6 +96,7 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
     async (request) => {
       const values = storable(request.body)
       return withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => hold(tx, request.params.id))
         const changed = await changeRouter(tx, request.params.id, values, onlineMinutes)
         if (!changed) throw problem('not-found')
         await wakeRouter(tx, changed.id)
@@ -99,6 +108,7 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
   app.delete(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'removeRouter',
@@ -108,7 +118,12 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
       },
     },
     async (request, reply) => {
-      if (!(await withSession(request.identity, (tx) => removeRouter(tx, request.params.id)))) throw problem('not-found')
+      const { id } = request.params
+      const isRemoved = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => hold(tx, id))
+        return removeRouter(tx, id)
+      })
+      if (!isRemoved) throw problem('not-found')
       return reply.code(204).send(null)
     },
   )

@@ -5,7 +5,11 @@ import { MAX_RATE, RATE_TEXT } from './rate.ts'
 export const Rate = Type.Unsafe<number | string | null>({
   description: 'kbit/s, or a text such as "50mbit"; null is no limit',
   examples: [50_000, '50mbit'],
-  anyOf: [{ type: 'integer', minimum: 1, maximum: MAX_RATE }, { type: 'string', maxLength: 20, pattern: RATE_TEXT }, { type: 'null' }],
+  anyOf: [
+    { type: 'integer', minimum: 1, maximum: MAX_RATE },
+    { type: 'string', maxLength: 20, pattern: RATE_TEXT, 'x-expects': 'a rate such as 50mbit' },
+    { type: 'null' },
+  ],
 })
 
 const Address = Type.Unsafe<string | null>({

@@ -9,7 +9,9 @@ import { isTimeZone } from './time-zone.ts'
 /** Limiting takes a rate. @throws Problem, which takes the change back */
 export function limitable<T extends { action: string; limitRate: number | null }>(router: T): T {
   if (router.action === 'limit' && router.limitRate === null) {
-    throw problem('invalid-request', { errors: [{ path: '/body/limitRate', message: 'is needed for the action "limit"' }] })
+    throw problem('invalid-request', {
+      errors: [{ path: '/body/limitRate', code: 'missing', message: 'is needed for the action "limit"' }],
+    })
   }
   return router
 }
@@ -21,11 +23,11 @@ export function storable({ limitRate, fullRate, ip, ...fields }: RouterFields): 
   /** Null clears a field; what `read` cannot make sense of is a fault. */
   const convert = <T, V>(name: string, given: T | null, read: (given: T) => V | undefined, kind: string): V | null => {
     const value = given === null ? null : read(given)
-    if (value === undefined) errors.push({ path: `/body/${name}`, message: `is not ${kind}` })
+    if (value === undefined) errors.push({ path: `/body/${name}`, code: 'wrong-format', message: `is not ${kind}` })
     return value ?? null
   }
   if (fields.timeZone !== undefined && !isTimeZone(fields.timeZone))
-    errors.push({ path: '/body/timeZone', message: 'is not an IANA time zone' })
+    errors.push({ path: '/body/timeZone', code: 'not-permitted', message: 'is not an IANA time zone' })
   if (ip !== undefined) values.ip = convert('ip', ip, canonicalIp, 'an address')
   if (limitRate !== undefined) values.limitRate = convert('limitRate', limitRate, parseRate, 'a rate')
   if (fullRate !== undefined) values.fullRate = convert('fullRate', fullRate, parseRate, 'a rate')

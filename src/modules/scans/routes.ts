@@ -85,7 +85,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
       description: `Three forms: devices; sources, each what a router printed; or one such source raw as \`text/plain\`, with \`?format=\`.
 Posting the same scan again has no effect and gets the same answer. 4xx: drop the scan. 5xx and 429: keep it and try again.`,
       querystring: RawScanQuery,
-      response: answers({ 200: ScanAnswer }),
+      response: answers({ 200: ScanAnswer }, 'scan-conflict'),
       consumes: ['application/json', 'text/plain'],
     }
     scans.post(
@@ -133,17 +133,26 @@ type RequestedScan = { scanId: string | undefined; takenAt: Date | undefined; so
 function scanOf(body: unknown, { format, scanId, takenAt }: RawQuery): RequestedScan {
   if (typeof body === 'string') {
     if (!format)
-      throw problem('invalid-request', { errors: [{ path: '/querystring/format', message: 'is needed with a text/plain body' }] })
+      throw problem('invalid-request', {
+        errors: [{ path: '/querystring/format', code: 'missing', message: 'is needed with a text/plain body' }],
+      })
     return { scanId, takenAt: takenAt === undefined ? undefined : new Date(takenAt), sources: [{ format, content: body }] }
   }
   // Without a content type there is no schema to hold the body against, and so no body.
   if (typeof body !== 'object' || body === null) throw problem('invalid-request', { detail: 'A scan needs a body' })
-  if (format) throw problem('invalid-request', { errors: [{ path: '/querystring/format', message: 'goes with a text/plain body' }] })
+  if (format)
+    throw problem('invalid-request', {
+      errors: [{ path: '/querystring/format', code: 'contradiction', message: 'goes with a text/plain body' }],
+    })
   const scan = body as Scan
   const faults = (scan.sources ?? []).flatMap(({ format: name, content }, index) =>
     typeof content === 'string' || (FORMATS[name].json && typeof content === 'object' && content !== null)
       ? []
-      : { path: `/body/sources/${index}/content`, message: FORMATS[name].json ? 'must be text or JSON' : 'must be text' },
+      : {
+          path: `/body/sources/${index}/content`,
+          code: 'wrong-type' as const,
+          message: FORMATS[name].json ? 'must be text or JSON' : 'must be text',
+        },
   )
   if (faults.length > 0) throw problem('invalid-request', { errors: faults })
   return { scanId: scan.scanId, takenAt: new Date(scan.takenAt), sources: sourcesOf(scan) }

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { problem } from '../../http/problem.ts'
+import { notFound, problem } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
 import { clearOverrides, findOverride, findRecurrences, replaceOverride } from './override-repository.ts'
@@ -44,7 +44,7 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
         return replaceOverride(tx, { routerId, deviceId, decision, until: end })
       })
       if (!override) throw problem('not-found')
-      return reply.code(201).send(override)
+      return reply.code(201).header('location', request.url).send(override)
     },
   )
 
@@ -61,7 +61,7 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
     },
     async (request) => {
       const override = await withSession(request.identity, (tx) => findOverride(tx, request.params.id), { readOnly: true })
-      if (!override) throw problem('not-found')
+      if (!override) throw noOverride()
       return override
     },
   )
@@ -81,7 +81,7 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
       const { id: deviceId } = request.params
       await withSession(request.identity, async (tx) => {
         const routerId = await holdRouterOf(tx, { deviceId })
-        if (!routerId || !(await findOverride(tx, deviceId))) throw problem('not-found')
+        if (!routerId || !(await findOverride(tx, deviceId))) throw noOverride()
         await clearOverrides(tx, { routerId, deviceId })
         return true
       })
@@ -90,4 +90,5 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
   )
 }
 
-const refused = (message: string) => problem('invalid-request', { errors: [{ path: '/body/until', message }] })
+const noOverride = () => notFound('/params/id', 'names no device of yours that has an override')
+const refused = (message: string) => problem('invalid-request', { errors: [{ path: '/body/until', code: 'not-permitted', message }] })

@@ -25,7 +25,7 @@ const ORDER: Record<(typeof SCHEDULE_SORTS)[number], string> = { createdAt: '"cr
 
 /** One constant text for each order, made of the constants above. */
 const listText = (order: string) => `select s.*, count(*) over ()::int as total from (${SCHEDULES}) s
-  where ($2::uuid is null or s."routerId" = $2) and ($3::uuid is null or s."deviceId" = $3) and ($4::uuid is null or s."groupId" = $4)
+  where ($2::uuid is null or s."routerId" = $2) and ($3::uuid is null or s."deviceId" = $3) and ($4::uuid is null or s."groupId" = $4) and ($7::boolean is null or s.enabled = $7)
   order by ${order}, s.id limit $5 offset $6`
 
 const LISTS = Object.fromEntries(
@@ -36,11 +36,11 @@ const LISTS = Object.fromEntries(
 )
 
 export async function listSchedules(tx: Tx, query: ListSchedules) {
-  const { routerId, deviceId, groupId, sort = 'createdAt', limit, offset } = query
+  const { routerId, deviceId, groupId, enabled, sort = 'createdAt', limit, offset } = query
   const run = (from: number, rows: number) =>
     tx.query<Schedule & { total: number }>({
       ...(LISTS[sort] as { name: string; text: string }),
-      values: [ownerOf(tx), routerId ?? null, deviceId ?? null, groupId ?? null, rows, from],
+      values: [ownerOf(tx), routerId ?? null, deviceId ?? null, groupId ?? null, rows, from, enabled ?? null],
     })
   const items = await run(offset, limit)
   // A page past the end has no row to carry the total.
@@ -106,7 +106,8 @@ export async function holdRouterOf(tx: Tx, { deviceId, groupId }: { deviceId?: s
   return routerId && (await lockRouter(tx, routerId)) ? find() : undefined
 }
 
-async function holdSchedule(tx: Tx, id: string): Promise<Schedule | undefined> {
+/** Holds a schedule's router, as whoever changes one does. */
+export async function holdSchedule(tx: Tx, id: string): Promise<Schedule | undefined> {
   const schedule = await findSchedule(tx, id)
   return schedule && (await lockRouter(tx, schedule.routerId)) ? findSchedule(tx, id) : undefined
 }

@@ -1,14 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
+import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
-import { addSchedule, changeSchedule, findSchedule, listSchedules, MAX_SCHEDULES, removeSchedule } from './repository.ts'
+import { addSchedule, changeSchedule, findSchedule, holdSchedule, listSchedules, MAX_SCHEDULES, removeSchedule } from './repository.ts'
 import { AddSchedule, ChangeSchedule, ListSchedules, Schedule } from './schema.ts'
 
 export type ScheduleRoutesOptions = { withSession: WithSession }
 
 export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = async (app, { withSession }) => {
+  const config = { versionOf: fieldsOf(...Object.keys(ChangeSchedule.properties)) }
   const documented = { tags: ['schedules'], security: [{ person: [] }] }
 
   app.get(
@@ -28,13 +30,14 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
   app.post(
     '',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'addSchedule',
         summary: 'Add a schedule for a device or a group',
         description: `A device or a group has ${MAX_SCHEDULES} at most (409 \`conflict\`).`,
         body: AddSchedule,
-        response: answers({ 201: Schedule }),
+        response: answers({ 201: Schedule }, 'not-found', 'conflict'),
       },
     },
     async (request, reply) => {
@@ -48,6 +51,7 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
   app.get(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'getSchedule',
@@ -66,6 +70,7 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
   app.patch(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'changeSchedule',
@@ -76,7 +81,11 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
       },
     },
     async (request) => {
-      const schedule = await withSession(request.identity, (tx) => changeSchedule(tx, request.params.id, request.body))
+      const { id } = request.params
+      const schedule = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdSchedule(tx, id))
+        return changeSchedule(tx, id, request.body)
+      })
       if (!schedule) throw problem('not-found')
       return schedule
     },
@@ -85,6 +94,7 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
   app.delete(
     '/:id',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'removeSchedule',
@@ -94,7 +104,12 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
       },
     },
     async (request, reply) => {
-      if (!(await withSession(request.identity, (tx) => removeSchedule(tx, request.params.id)))) throw problem('not-found')
+      const { id } = request.params
+      const isRemoved = await withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdSchedule(tx, id))
+        return removeSchedule(tx, id)
+      })
+      if (!isRemoved) throw problem('not-found')
       return reply.code(204).send(null)
     },
   )

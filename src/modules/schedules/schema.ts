@@ -3,7 +3,7 @@ import { Instant, Nullable, OneOf, pageQuery, Strict, Uuid } from '../../http/sc
 import { DAYS } from './windows.ts'
 
 const Time = (description: string, example: string) =>
-  Type.String({ pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$', description, examples: [example] })
+  Type.String({ pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$', 'x-expects': 'a time of day such as 21:00', description, examples: [example] })
 
 const recurrence = {
   kind: OneOf(['blocked-during', 'allowed-only-during']),
@@ -41,6 +41,7 @@ export const ListSchedules = Strict({
   routerId: Type.Optional(Uuid()),
   deviceId: Type.Optional(Uuid('Its own schedules, without those of its group')),
   groupId: Type.Optional(Uuid()),
+  enabled: Type.Optional(Type.Boolean()),
   ...pageQuery(SCHEDULE_SORTS),
 })
 export type ListSchedules = Type.Static<typeof ListSchedules>

@@ -19,9 +19,12 @@ const within = (tx: Tx, { routerId }: Scope, more?: SQL) =>
 
 const ORDER = { key: settings.key, updatedAt: settings.updatedAt }
 
+export const scopeExists = async (tx: Tx, { routerId }: Scope): Promise<boolean> =>
+  routerId === undefined || (await tx.$count(routers, and(mine(tx, routers), eq(routers.id, routerId)))) > 0
+
 /** @returns undefined when there is no such router */
 export async function listSettings(tx: Tx, { routerId, sort = 'key', limit, offset }: ListSettings) {
-  if (routerId !== undefined && (await tx.$count(routers, and(mine(tx, routers), eq(routers.id, routerId)))) === 0) return undefined
+  if (!(await scopeExists(tx, { routerId }))) return undefined
   const where = within(tx, { routerId })
   const field = ORDER[sort.replace('-', '') as keyof typeof ORDER]
   const items = await tx

@@ -1,15 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { problem } from '../../http/problem.ts'
+import { fieldsOf, requireVersion } from '../../http/etag.ts'
+import { notFound, problem } from '../../http/problem.ts'
 import { answers, pageOf } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/session.ts'
+import type { Tx, WithSession } from '../../rls/session.ts'
 import { faultOf } from './known-settings.ts'
-import { findSetting, holdScope, listSettings, putSetting, removeSetting } from './repository.ts'
+import { findSetting, holdScope, listSettings, putSetting, removeSetting, type Scope, scopeExists } from './repository.ts'
 import { ListSettings, MAX_KEYS, MAX_VALUE_BYTES, PutSetting, ScopeQuery, Setting, SettingParams } from './schema.ts'
 
 export type SettingRoutesOptions = { withSession: WithSession }
 
 export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = async (app, { withSession }) => {
+  const config = { versionOf: fieldsOf('value') }
   const documented = { tags: ['settings'], security: [{ person: [] }] }
 
   app.get(
@@ -20,7 +22,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
         operationId: 'listSettings',
         summary: 'List your settings, or those of a router',
         querystring: ListSettings,
-        response: answers({ 200: pageOf(Setting) }),
+        response: answers({ 200: pageOf(Setting) }, 'not-found'),
       },
     },
     async (request) => {
@@ -33,6 +35,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
   app.get(
     '/:key',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'getSetting',
@@ -43,15 +46,18 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       },
     },
     async (request) => {
-      const setting = await withSession(request.identity, (tx) => findSetting(tx, request.query, request.params.key), { readOnly: true })
-      if (!setting) throw problem('not-found')
-      return setting
+      return withSession(
+        request.identity,
+        async (tx) => (await findSetting(tx, request.query, request.params.key)) ?? noSetting(tx, request.query),
+        { readOnly: true },
+      )
     },
   )
 
   app.put(
     '/:key',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'keepSetting',
@@ -60,18 +66,19 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
         params: SettingParams,
         querystring: ScopeQuery,
         body: PutSetting,
-        response: answers({ 200: Setting }),
+        response: answers({ 200: Setting }, 'not-found', 'conflict'),
       },
     },
     async (request) => {
       const { value } = request.body
       const { key } = request.params
       const message = faultOf(key, value)
-      if (message) throw problem('invalid-request', { errors: [{ path: '/body/value', message }] })
+      if (message) throw problem('invalid-request', { errors: [{ path: '/body/value', code: 'not-permitted', message }] })
       const json = JSON.stringify(value)
       if (Buffer.byteLength(json) > MAX_VALUE_BYTES) throw problem('too-large', { detail: 'A value is up to 16 KiB of JSON' })
       return withSession(request.identity, async (tx) => {
-        if (!(await holdScope(tx, request.query))) throw problem('not-found')
+        if (!(await holdScope(tx, request.query))) throw notFound('/querystring/routerId')
+        await requireVersion(request, async () => (await findSetting(tx, request.query, key)) ?? null)
         const setting = await putSetting(tx, request.query, key, json)
         if (!setting) throw problem('conflict', { detail: `There are ${MAX_KEYS} settings already: remove one first` })
         return setting
@@ -82,6 +89,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
   app.delete(
     '/:key',
     {
+      config,
       schema: {
         ...documented,
         operationId: 'removeSetting',
@@ -92,8 +100,18 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       },
     },
     async (request, reply) => {
-      if (!(await withSession(request.identity, (tx) => removeSetting(tx, request.query, request.params.key)))) throw problem('not-found')
+      const { key } = request.params
+      await withSession(request.identity, async (tx) => {
+        if (!(await holdScope(tx, request.query))) throw notFound('/querystring/routerId')
+        await requireVersion(request, () => findSetting(tx, request.query, key))
+        if (!(await removeSetting(tx, request.query, key))) throw notFound('/params/key')
+        return true
+      })
       return reply.code(204).send(null)
     },
   )
+}
+
+async function noSetting(tx: Tx, scope: Scope): Promise<never> {
+  throw notFound((await scopeExists(tx, scope)) ? '/params/key' : '/querystring/routerId')
 }

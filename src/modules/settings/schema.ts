@@ -12,7 +12,13 @@ export const Setting = Type.Object(
 )
 export type Setting = { key: string; value: unknown; updatedAt: Date }
 
-export const SettingParams = Strict({ key: Type.String({ pattern: '^[a-z][a-zA-Z0-9.-]{0,63}$', examples: ['theme'] }) })
+export const SettingParams = Strict({
+  key: Type.String({
+    pattern: '^[a-z][a-zA-Z0-9.-]{0,63}$',
+    'x-expects': 'a key such as theme: a small letter, then letters, digits, dots and hyphens',
+    examples: ['theme'],
+  }),
+})
 export const ScopeQuery = Strict({ routerId: Type.Optional(Uuid('Of a router; your own when it is left out')) })
 
 export const SETTING_SORTS = ['key', 'updatedAt'] as const

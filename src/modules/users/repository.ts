@@ -27,6 +27,15 @@ export async function findProfile(tx: Tx): Promise<Profile | undefined> {
   return profile
 }
 
+export async function holdProfile(tx: Tx): Promise<Profile | undefined> {
+  const [profile] = await tx.query<Profile>({
+    name: 'hold profile',
+    text: `select ${PROFILE} from users where id = $1 for no key update`,
+    values: [ownerOf(tx)],
+  })
+  return profile
+}
+
 /** `avatarUrl` undefined leaves it as it is. */
 export async function changeProfile(
   tx: Tx,

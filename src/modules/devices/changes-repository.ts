@@ -1,0 +1,41 @@
+/** Changing many devices in one transaction, each decided for itself. */
+import { ownerOf } from '../../rls/mine.ts'
+import type { Tx } from '../../rls/session.ts'
+import { lockRouter } from '../routers/repository.ts'
+import { wakeRouter } from '../routers/wake.ts'
+import { changeDevice, type DeviceValues } from './repository.ts'
+
+export type DeviceChange = { id: string; values: DeviceValues }
+
+/**
+ * Changes devices in their order. Their routers are held, in one order everywhere, and the groups that they are to be in: so no change fails
+ * in the database and takes the others with it.
+ * @returns for each whether it was changed; if not, there is no such device, or no such group on its router
+ */
+export async function changeDevices(tx: Tx, changes: DeviceChange[]): Promise<boolean[]> {
+  const found = await tx.query<{ id: string; routerId: string }>({
+    name: 'find routers of devices',
+    text: 'select id, router_id as "routerId" from user_devices where user_id = $1 and id = any($2::uuid[]) and merged_into is null',
+    values: [ownerOf(tx), changes.map(({ id }) => id)],
+  })
+  const routerOf = new Map(found.map(({ id, routerId }) => [id, routerId]))
+  for (const routerId of [...new Set(routerOf.values())].sort()) await lockRouter(tx, routerId)
+  const groups = await tx.query<{ id: string; routerId: string }>({
+    name: 'hold groups to enter',
+    text: 'select id, router_id as "routerId" from user_device_groups where user_id = $1 and id = any($2::uuid[]) order by id for key share',
+    values: [ownerOf(tx), changes.flatMap(({ values }) => values.groupId ?? [])],
+  })
+  const groupRouter = new Map(groups.map(({ id, routerId }) => [id, routerId]))
+
+  const outcomes: boolean[] = []
+  const touched = new Set<string>()
+  for (const { id, values } of changes) {
+    const routerId = routerOf.get(id)
+    const isPlaced = !values.groupId || groupRouter.get(values.groupId.toLowerCase()) === routerId
+    const changed = routerId && isPlaced ? await changeDevice(tx, id, values) : undefined
+    if (changed) touched.add(changed)
+    outcomes.push(changed !== undefined)
+  }
+  for (const routerId of touched) await wakeRouter(tx, routerId)
+  return outcomes
+}

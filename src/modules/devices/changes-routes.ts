@@ -1,0 +1,85 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { PROBLEMS, Problem, type ProblemCode, problem } from '../../http/problem.ts'
+import { answers, IdParams } from '../../http/schemas.ts'
+import { createValidatorCompiler } from '../../http/validation.ts'
+import type { WithSession } from '../../rls/session.ts'
+import { changeDevices, type DeviceChange } from './changes-repository.ts'
+import { listHistory, readHistoryCursor } from './history-repository.ts'
+import { ChangeDevices, DeviceHistory, DeviceOutcomes, HistoryQuery, MAX_CHANGES } from './schema.ts'
+import { storable } from './storable.ts'
+
+/** Bytes: room for as many changes as a call may have. */
+const BODY_LIMIT = 524_288
+
+export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (app, { withSession }) => {
+  const documented = { tags: ['devices'], security: [{ person: [] }] }
+
+  await app.register(async (bulk: typeof app) => {
+    // Half a megabyte of faults is told by its first.
+    bulk.setValidatorCompiler(createValidatorCompiler({ allErrors: false }))
+    bulk.patch(
+      '',
+      {
+        bodyLimit: BODY_LIMIT,
+        schema: {
+          ...documented,
+          operationId: 'changeDevices',
+          summary: 'Change many devices',
+          description: `At most ${MAX_CHANGES}, in their order. Each is answered as if it had been changed alone, and what fails leaves the others be; only a body of the wrong form is refused as a whole.`,
+          body: ChangeDevices,
+          response: answers({ 200: DeviceOutcomes }),
+        },
+      },
+      async (request) => {
+        const changes = request.body.changes.map(readChange)
+        const readable = changes.flatMap((change) => change ?? [])
+        const changed = await withSession(request.identity, (tx) => changeDevices(tx, readable))
+        const isChanged = new Map(readable.map((change, index) => [change, changed[index]]))
+        const results = changes.map((change, index) => {
+          if (!change) return { index, ...failure('invalid-request') }
+          return isChanged.get(change) ? { index, status: 200, id: change.id } : { index, ...failure('not-found') }
+        })
+        return { results }
+      },
+    )
+  })
+
+  app.get(
+    '/:id/history',
+    {
+      schema: {
+        ...documented,
+        operationId: 'listDeviceHistory',
+        summary: 'What happened to a device, the newest first',
+        description:
+          'When it and each of its MACs were first seen, merges, and its own blocks and pauses. Names and addresses from before are not kept; what people changed stands in `GET /api/users/audit-logs`.',
+        params: IdParams,
+        querystring: HistoryQuery,
+        response: answers({ 200: DeviceHistory }),
+      },
+    },
+    async (request) => {
+      const { cursor, limit = 50 } = request.query
+      const after = cursor === undefined ? undefined : readHistoryCursor(cursor)
+      if (cursor !== undefined && !after)
+        throw problem('invalid-request', {
+          errors: [{ path: '/querystring/cursor', code: 'wrong-format', message: 'is no cursor of this list' }],
+        })
+      const page = await withSession(request.identity, (tx) => listHistory(tx, request.params.id, limit, after), { readOnly: true })
+      if (!page) throw problem('not-found')
+      return page
+    },
+  )
+}
+
+/** Undefined for a change that cannot be stored, whoever's the device is. */
+function readChange({ id, ...fields }: ChangeDevices['changes'][number]): DeviceChange | undefined {
+  try {
+    return { id: id.toLowerCase(), values: storable(fields) }
+  } catch (error) {
+    if (error instanceof Problem) return undefined
+    throw error
+  }
+}
+
+const failure = (code: ProblemCode) => ({ status: PROBLEMS[code].status, code })

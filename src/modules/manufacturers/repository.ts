@@ -1,0 +1,13 @@
+import type { Tx } from '../../rls/session.ts'
+import { prefixesOf } from './prefixes.ts'
+
+/** The organisation that the longest assigned prefix of a MAC belongs to; null when it is nobody's. */
+export async function findManufacturer(tx: Tx, mac: string): Promise<string | null> {
+  const [found] = await tx.query<{ organization: string }>({
+    name: 'find manufacturer',
+    text: `select organization from oui_prefixes where (prefix, bits) in (($1::bigint, 36), ($2::bigint, 28), ($3::bigint, 24))
+      order by bits desc limit 1`,
+    values: prefixesOf(mac),
+  })
+  return found?.organization ?? null
+}

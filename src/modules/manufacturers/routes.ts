@@ -1,0 +1,43 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { problem } from '../../http/problem.ts'
+import { answers, Nullable } from '../../http/schemas.ts'
+import type { WithSession } from '../../rls/session.ts'
+import { isRandomMac, parseMac } from '../devices/mac.ts'
+import { MacParams } from '../devices/schema.ts'
+import { findManufacturer } from './repository.ts'
+
+const Manufacturer = Type.Object(
+  {
+    manufacturer: Nullable(Type.String({ description: 'The organisation that the IEEE assigned the beginning of the MAC to' })),
+    randomMac: Type.Boolean({ description: 'A hint: no manufacturer was ever asked for it' }),
+  },
+  { $id: 'Manufacturer' },
+)
+
+export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (app, { withSession }) => {
+  app.get(
+    '/:mac',
+    {
+      schema: {
+        tags: ['devices'],
+        security: [{ person: [] }],
+        operationId: 'getManufacturer',
+        summary: 'Who made what has a MAC',
+        description: 'Of any MAC, seen or not. `manufacturer` is null when the prefix is nobody’s, and always for random MACs.',
+        params: MacParams,
+        response: answers({ 200: Manufacturer }),
+      },
+    },
+    async (request) => {
+      const mac = parseMac(request.params.mac)
+      if (!mac.ok)
+        throw problem('invalid-request', {
+          errors: [{ path: '/params/mac', code: 'wrong-format', message: 'is not the MAC address of a device' }],
+        })
+      const randomMac = isRandomMac(mac.mac)
+      const manufacturer = await withSession(request.identity, (tx) => findManufacturer(tx, mac.mac), { readOnly: true })
+      return { manufacturer: randomMac ? null : manufacturer, randomMac }
+    },
+  )
+}

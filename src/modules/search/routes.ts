@@ -1,0 +1,126 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import type { Identity } from '../../auth/identity.ts'
+import { Problem, problem } from '../../http/problem.ts'
+import { answers, Nullable, OneOf, Strict, Text, Uuid } from '../../http/schemas.ts'
+import type { Tx, WithSession } from '../../rls/session.ts'
+import { listEntries } from '../access-lists/repository.ts'
+import { type ListName, NOTES } from '../access-lists/schema.ts'
+import { listDevices } from '../devices/repository.ts'
+import { listGroups } from '../groups/repository.ts'
+import { listRouters } from '../routers/repository.ts'
+
+const KINDS = ['router', 'device', 'group', 'whitelist', 'blacklist'] as const
+
+const Found = Type.Object({
+  kind: OneOf(KINDS, 'Of a list: an entry of it'),
+  id: Uuid(),
+  routerId: Uuid('The router that it is on; of a router its own id'),
+  name: Type.String(),
+  detail: Nullable(Type.String({ description: 'What tells it from others of its name: an address, a note, how many devices' })),
+})
+const SearchAnswer = Type.Object(
+  { items: Type.Array(Found), total: Type.Integer({ description: 'How many there are, shown here or not' }) },
+  { $id: 'SearchAnswer' },
+)
+type Answer = Type.Static<typeof SearchAnswer>
+
+const SearchQuery = Strict({
+  q: Text({ max: 100, description: 'Part of a name, host name, manufacturer, note, MAC or address', examples: ['tablet'] }),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 50, default: 10, description: 'Of each kind' })),
+})
+
+export type SearchRoutesOptions = { withSession: WithSession; onlineMinutes: number }
+
+export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+  const shown = (total: number, items: Answer['items']): Answer => ({ total, items })
+  const ofList = (list: ListName) => async (tx: Tx, search: string, limit: number) => {
+    const { items, total } = await listEntries(tx, list, { search, limit, offset: 0 })
+    return shown(
+      total,
+      items.map(({ id, routerId, name, mac, ip, ...entry }) => {
+        const address = mac ?? ip
+        return { kind: list, id, routerId, name: name ?? address ?? 'device', detail: entry[NOTES[list]] ?? address }
+      }),
+    )
+  }
+  /** By the area that a personal key needs to read it. */
+  const searches: { area: string; find: (tx: Tx, search: string, limit: number) => Promise<Answer> }[] = [
+    {
+      area: 'routers',
+      find: async (tx, search, limit) => {
+        const { items, total } = await listRouters(tx, { search, limit, offset: 0 }, onlineMinutes)
+        return shown(
+          total,
+          items.map(({ id, name, ip }) => ({ kind: 'router', id, routerId: id, name, detail: ip })),
+        )
+      },
+    },
+    {
+      area: 'devices',
+      find: async (tx, search, limit) => {
+        const { items, total } = await listDevices(tx, { search, limit, offset: 0 }, onlineMinutes)
+        return shown(
+          total,
+          items.map(({ id, routerId, name, macs, ips }) => {
+            const addresses = [...macs, ...ips]
+            return { kind: 'device', id, routerId, name: name ?? addresses[0] ?? 'device', detail: addresses.join(', ') || null }
+          }),
+        )
+      },
+    },
+    {
+      area: 'groups',
+      find: async (tx, search, limit) => {
+        const { items, total } = await listGroups(tx, { search, limit, offset: 0 })
+        return shown(
+          total,
+          items.map(({ id, routerId, name, deviceCount }) => ({ kind: 'group', id, routerId, name, detail: `${deviceCount} devices` })),
+        )
+      },
+    },
+    { area: 'lists', find: ofList('whitelist') },
+    { area: 'lists', find: ofList('blacklist') },
+  ]
+
+  /** A key is let in once for each area: what it is not for is left out. @throws Problem `insufficient-scope` when that is everything */
+  async function searchByKey(identity: Identity & { kind: 'key' }, search: string, limit: number): Promise<Answer[]> {
+    const found: Answer[] = []
+    let isAllowed = false
+    for (const { area, find } of searches)
+      try {
+        found.push(await withSession({ ...identity, scope: `${area}:read` }, (tx) => find(tx, search, limit), { readOnly: true }))
+        isAllowed = true
+      } catch (error) {
+        if (!(error instanceof Problem && error.code === 'insufficient-scope')) throw error
+      }
+    if (!isAllowed) throw problem('insufficient-scope')
+    return found
+  }
+
+  app.get(
+    '/search',
+    {
+      schema: {
+        tags: ['devices'],
+        // No one scope: see the description.
+        security: [{ person: [] }, { script: [] }],
+        operationId: 'search',
+        summary: 'Find routers, devices, groups and entries of lists',
+        description:
+          'Of each kind the first by its usual order. A personal key finds the kinds whose area it may read: `routers:read`, `devices:read`, `groups:read`, `lists:read`; with none of them it is 403.',
+        querystring: SearchQuery,
+        response: answers({ 200: SearchAnswer }),
+      },
+    },
+    async (request) => {
+      const { q, limit = 10 } = request.query
+      const { identity } = request
+      const found =
+        identity?.kind === 'key'
+          ? await searchByKey(identity, q, limit)
+          : await withSession(identity, (tx) => Promise.all(searches.map(({ find }) => find(tx, q, limit))), { readOnly: true })
+      return { items: found.flatMap(({ items }) => items), total: found.reduce((sum, { total }) => sum + total, 0) }
+    },
+  )
+}
