@@ -41,7 +41,19 @@ function breachesOf(schema: Schema, sample: unknown): Breach[] {
     ...(choices.length > 0
       ? [{ rule: 'oneOf', value: without(choices.flat()), code: 'exactly-one-of', words: ['give exactly one of', ...choices.flat()] }]
       : []),
-    ...(schema.minProperties ? [{ rule: 'minProperties', value: {}, code: 'too-few', words: Object.keys(schema.properties ?? {}) }] : []),
+    ...(schema.minProperties
+      ? [
+          {
+            rule: 'minProperties',
+            value: {},
+            code: schema.maxProperties ? 'exactly-one-of' : 'too-few',
+            words: fields.map(([field]) => field),
+          },
+        ]
+      : []),
+    ...(schema.maxProperties
+      ? [{ rule: 'maxProperties', value: sample, code: 'exactly-one-of', words: fields.map(([field]) => field) }]
+      : []),
     ...(values ? [{ rule: 'enum', value: 'no such value', code: 'not-permitted', words: values.filter(Boolean).map(String) }] : []),
     ...(minLength > 0 ? [{ rule: 'minLength', value: '', code: 'too-short' }] : []),
     ...(maxLength ? [{ rule: 'maxLength', value: 'a'.repeat(maxLength + 1), code: 'too-long', words: [`${maxLength} characters`] }] : []),
@@ -137,6 +149,41 @@ describe('a fault', () => {
         { path: '/body', code: 'missing', message: expect.stringMatching(/^is missing: send an object/) },
       ])
     }
+  })
+
+  it('can be of no rule that is not tried here', () => {
+    const tried = [
+      'type',
+      'properties',
+      'required',
+      'additionalProperties',
+      'items',
+      'anyOf',
+      'oneOf',
+      'enum',
+      'format',
+      'pattern',
+      'uniqueItems',
+    ]
+    const bounds = ['Length', 'Items', 'Properties'].flatMap((what) => [`min${what}`, `max${what}`])
+    const words = ['minimum', 'maximum', 'description', 'examples', 'example', 'default', 'x-expects']
+    const used = operations.flatMap(({ body, parameters }) => [
+      ...(body ? placesOf(body).map(({ schema }) => schema) : []),
+      ...parameters.map(({ schema }) => schema),
+    ])
+    const keywords = new Set(used.flatMap((schema) => [schema, ...(schema.anyOf ?? [])]).flatMap((schema) => Object.keys(schema)))
+    expect([...keywords].filter((keyword) => ![...tried, ...bounds, ...words].includes(keyword))).toEqual([])
+  })
+
+  it('is told as fast when there are very many', async () => {
+    const url = `/api/groups/${router.id}/devices`
+    const start = performance.now()
+    for (const body of [
+      Object.fromEntries(Array.from({ length: 6_000 }, (_, index) => [`f${index}`, 1])),
+      { add: Array(1_000).fill('no'), remove: Array(1_000).fill(7) },
+    ])
+      expect(expectProblem(await ada.call('POST', url, { body }), 400, 'invalid-request').errors).toHaveLength(20)
+    expect(performance.now() - start).toBeLessThan(2_000)
   })
 
   it('reads as it does in these', async () => {

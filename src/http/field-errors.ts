@@ -45,6 +45,7 @@ type Schema = {
   maximum?: number
   minItems?: number
   maxItems?: number
+  maxProperties?: number
   'x-expects'?: string
 }
 
@@ -69,14 +70,19 @@ const FORMATS: Record<string, string> = {
   ipv6: 'an IPv6 address',
 }
 
+/** Of what is far from its schema a beginning is looked at: there is a fault for each field of a body, and more are told to nobody. */
+const MAX_FAULTS = 200
+
 /**
- * @param faults of Ajv with `verbose`, so that they hold the value and the schema that it was held against
+ * @param all faults of Ajv with `verbose`, so that they hold the value and the schema that it was held against
  * @param part of the request: body, params, querystring
  * @returns one for each field: the type comes first, since the rest follows from it
  */
-export function fieldErrorsOf(faults: ErrorObject[], part: string): FieldError[] {
+export function fieldErrorsOf(all: ErrorObject[], part: string): FieldError[] {
+  const faults = all.slice(0, MAX_FAULTS)
   const choices = faults.filter(({ keyword }) => keyword === 'anyOf' || keyword === 'oneOf')
-  const isWithin = ({ schemaPath }: ErrorObject, choice: ErrorObject) => schemaPath.startsWith(`${choice.schemaPath}/`)
+  const isWithin = ({ schemaPath, instancePath }: ErrorObject, choice: ErrorObject) =>
+    schemaPath.startsWith(`${choice.schemaPath}/`) && instancePath.startsWith(choice.instancePath)
   const told = faults
     .filter((fault) => !choices.some((choice) => isWithin(fault, choice)))
     .sort((a, b) => Number(b.keyword === 'type') - Number(a.keyword === 'type'))
@@ -105,8 +111,11 @@ function fieldErrorOf(
   if (keyword === 'additionalProperties')
     return { path: below(params.additionalProperty), code: 'unknown-field', message: 'is not a known field' }
   if (keyword === 'oneOf') return { path, code: 'exactly-one-of', message: `give ${chosenFrom(schema)}` }
-  if (keyword === 'minProperties')
-    return { path, code: 'too-few', message: `give at least one of ${Object.keys(schema.properties ?? {}).join(', ')}` }
+  if (keyword === 'minProperties' || keyword === 'maxProperties') {
+    const fields = Object.keys(schema.properties ?? {}).join(', ')
+    if (schema.maxProperties === 1) return { path, code: 'exactly-one-of', message: `give exactly one of ${fields}` }
+    return { path, code: 'too-few', message: `give at least one of ${fields}` }
+  }
   if (keyword === 'uniqueItems') return { path, code: 'duplicate', message: 'must not name anything twice' }
   // Where there is no body at all, it is checked as null.
   if (path === '/body' && data === null) return { path, code: 'missing', message: `is missing: send ${describe(schema)}` }

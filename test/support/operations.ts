@@ -20,6 +20,7 @@ export type Schema = {
   maxItems?: number
   uniqueItems?: boolean
   minProperties?: number
+  maxProperties?: number
 }
 
 type Method = Parameters<World['send']>[0]
@@ -37,7 +38,7 @@ export type Operation = {
   doors: string[]
   /** Of a JSON body. */
   body: Schema | undefined
-  parameters: { in: 'query' | 'path'; name: string; schema: Schema }[]
+  parameters: { in: 'query' | 'path'; name: string; required?: boolean; schema: Schema }[]
   responses: Record<string, { content?: Record<string, { schema: { $ref?: string } }> }>
 }
 
