@@ -98,7 +98,7 @@ async function migrateApart({ cluster }: Home, urls: LocalDatabase['urls'], role
   await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../cli/migrate.ts', import.meta.url))], { env }).catch(
     ({ stderr, message }: Error & { stderr?: string }) => {
       throw new StartRefused(`The database in ${cluster} could not be migrated. ${stderr?.trim() || message}
-PostgreSQL's own words are in ${join(cluster, 'server.log')}.`)
+PostgreSQL's own words, such as of a full disk, are in ${join(cluster, 'server.log')}.`)
     },
   )
 }
