@@ -20,7 +20,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** Reads `.env` beside package.json, when it is there, into the environment; what is set already wins. */
+/** Reads `.env`, when it is there, into the environment; what is set already wins. */
 export function loadEnvFile(path = '.env'): void {
   if (existsSync(path)) process.loadEnvFile(path)
 }
@@ -28,7 +28,12 @@ export function loadEnvFile(path = '.env'): void {
 /** @throws ConfigError */
 export function readConfig(env: NodeJS.ProcessEnv) {
   const faults: string[] = []
-  const value = (name: string) => (env[name] === '' ? undefined : env[name])
+  /** Every name that is asked for, and so every name there is. */
+  const names = new Set<string>()
+  const value = (name: string) => {
+    names.add(name)
+    return env[name] === '' ? undefined : env[name]
+  }
   const text = (name: string, fallback: string) => value(name) ?? fallback
   const integer = (name: string, fallback: number, min: number, max: number) => {
     const number = Number(value(name) ?? fallback)
@@ -188,7 +193,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       faults.push(`${name}: each entry is an exact origin such as https://app.example.com, without a path or a wildcard`)
   }
   if (faults.length > 0) throw new ConfigError(faults)
-  return config
+  return { ...config, names }
 }
 
 const isOrigin = (origin: string) => URL.canParse(origin) && new URL(origin).origin === origin

@@ -12,6 +12,7 @@ import { openPool } from './database/pool.ts'
 import { roleNames } from './database/role-names.ts'
 import { explain, refuses, type Section, selfCheck } from './database/self-check.ts'
 import { explainSystemError, StartRefused } from './database/start-refused.ts'
+import { envFileFaults } from './env-file.ts'
 import { bareProblem } from './http/problem.ts'
 import type { Pools } from './rls/session.ts'
 import { printStart } from './start-message.ts'
@@ -21,6 +22,7 @@ const { version } = createRequire(import.meta.url)('../package.json') as { versi
 async function start(): Promise<void> {
   loadEnvFile()
   const config = readConfig(process.env)
+  for (const fault of envFileFaults(config.names)) process.stderr.write(`.env: ${fault}\n`)
   // Before the database is opened, and until the server listens: of several starts at once, those that cannot have the port leave the
   // database alone, which the one that serves may have attached to.
   const releasePort = await holdPort(config)

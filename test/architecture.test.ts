@@ -121,14 +121,6 @@ describe('the repository', () => {
     expect(given.filter((name) => !manifest.dependencies?.[name] && !manifest.devDependencies?.[name])).toEqual([])
   })
 
-  it('describes each variable that the configuration reads in .env.example, and no other', () => {
-    const variables = [...source('config.ts').matchAll(/(?:integer|text|value|oneOf|list|databaseUrl)\(\s*'([A-Z_]+)'/g)].map(
-      ([, name]) => name,
-    )
-    const described = [...read('.env.example').matchAll(/^# ?([A-Z_]+)=|^([A-Z_]+)=/gm)].map(([, commented, set]) => commented ?? set)
-    expect([...new Set(described)].sort()).toEqual([...new Set([...variables, 'NODE_ENV'])].sort())
-  })
-
   it('shows in .env.example the defaults that the code has', () => {
     const defaults = [...source('config.ts').matchAll(/(?:integer|text|oneOf)\(\s*'([A-Z_]+)', (?:'([^']*)'|([\d_]+))/g)]
     for (const [, name, text, number] of defaults) {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { runGuarded } from '../src/database/embedded/guard.ts'
 import { type EmbeddedDatabase, startEmbedded } from '../src/database/embedded.ts'
 
 const settings = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' }
@@ -86,6 +87,15 @@ describe('the embedded database', () => {
     again.process.kill('SIGKILL')
     const atOnce = await start(dataDir)
     expect(await query(atOnce.url, 'select n from acknowledged')).toEqual([1])
+  })
+
+  it('ends also when it does not heed a fast shutdown', async () => {
+    const log = join(tmpdir(), `netpilot-${randomUUID()}`)
+    onTestFinished(() => rm(log, { force: true }))
+    const program = `process.on('SIGINT', () => {}).on('SIGQUIT', () => process.exit(7)); setInterval(() => {}, 1_000)`
+    const deaf = runGuarded([process.execPath, '-e', program], log, undefined, 30)
+    deaf.end()
+    expect(await deaf.exited).toBe(7)
   })
 
   it('starts over the pid file of a server that crashed, also when the pid now belongs to another program', async () => {

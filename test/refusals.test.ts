@@ -190,7 +190,7 @@ describe('a disk that is too small for a migration', () => {
     await writeFile(join(folder, '0000_big.down.sql'), '')
     await setUpDatabase({ adminUrl: database.adminUrl, rolePrefix: database.rolePrefix, passwords: {} })
     await expect(migrate({ url: loginUrl(database, 'migrator'), rolePrefix: database.rolePrefix, directory: folder })).rejects.toThrow(
-      /^Migration 0000_big failed and was rolled back: .*No space left on device\. Make room on its disk, and migrate again/,
+      /^Migration 0000_big failed and was rolled back: .*No space left on device\. Make room on the disk/,
     )
   })
 })

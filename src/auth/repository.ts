@@ -180,10 +180,23 @@ export async function makeAdministrator(tx: Tx, email: string): Promise<{ id: st
     values: [email],
   })
   if (!account) throw new Error('the account was neither found nor made')
-  await tx.query({
-    name: 'record administrator',
-    text: `select ctx.record_act_of($1, 'system', 'createAdmin', 'success', null, null)`,
-    values: [account.id],
-  })
+  await recordSystemAct(tx, account.id, 'createAdmin')
   return account
 }
+
+/** The account stays, as anybody's. */
+export async function removeAdministrator(tx: Tx, userId: string): Promise<void> {
+  await tx.query({
+    name: 'remove administrator',
+    text: `update users set role = 'user', updated_at = now() where id = $1 and role = 'admin'`,
+    values: [userId],
+  })
+  await recordSystemAct(tx, userId, 'removeAdmin')
+}
+
+const recordSystemAct = (tx: Tx, userId: string, act: 'createAdmin' | 'removeAdmin') =>
+  tx.query({
+    name: 'record system act',
+    text: `select ctx.record_act_of($1, 'system', $2, 'success', null, null)`,
+    values: [userId, act],
+  })

@@ -1,12 +1,13 @@
 /**
  * `npm run create-admin -- ada@example.com`: makes the account with this address an administrator; the first one has to come from somewhere.
- * Where there is no such account it makes one, and prints the token that its owner chooses a password with.
+ * Where there is no such account it asks, or takes `--new`, and makes one, and prints the token that its owner chooses a password with.
+ * `--remove` is the way back: the account stays, and is no administrator any more.
  */
 import { parseArgs } from 'node:util'
 import { SIGN_IN } from '../auth/identity.ts'
 import { MINUTES } from '../auth/owner-mail.ts'
 import { normalisedEmail } from '../auth/password-proof.ts'
-import { makeAdministrator } from '../auth/repository.ts'
+import { findAccountByEmail, makeAdministrator, removeAdministrator } from '../auth/repository.ts'
 import { addToken } from '../auth/token-repository.ts'
 import { ConfigError, loadEnvFile, readConfig } from '../config.ts'
 import { cannotConnect } from '../database/client.ts'
@@ -14,13 +15,14 @@ import { openLocalDatabase } from '../database/local.ts'
 import { openPool } from '../database/pool.ts'
 import { roleNames } from '../database/role-names.ts'
 import { openSessions } from '../rls/session.ts'
+import { confirm } from './confirm.ts'
 import { run } from './run.ts'
 
 run(async (print) => {
-  const { positionals } = parseArgs({ allowPositionals: true })
+  const { positionals, values } = parseArgs({ allowPositionals: true, options: { new: { type: 'boolean' }, remove: { type: 'boolean' } } })
   const email = normalisedEmail(positionals[0] ?? '')
-  if (positionals.length !== 1 || !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(email))
-    throw new Error('Usage: npm run create-admin -- ada@example.com')
+  if (positionals.length !== 1 || !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(email) || (values.new && values.remove))
+    throw new Error('Usage: npm run create-admin -- [--new | --remove] ada@example.com')
   loadEnvFile()
   const { database, dataDir } = readConfig(process.env)
   const local = database.url === undefined ? await openLocalDatabase(dataDir, database.rolePrefix) : undefined
@@ -34,6 +36,17 @@ run(async (print) => {
     })
     const roles = roleNames(database.rolePrefix)
     const withSession = openSessions({ server: pool, auth: pool, admin: pool, roles, namedStatements: false })
+    const isThere = await withSession(SIGN_IN, (tx) => findAccountByEmail(tx, email), { readOnly: true })
+    if (values.remove) {
+      if (!isThere) throw new Error(`There is no account with the address ${email}.`)
+      await withSession(SIGN_IN, (tx) => removeAdministrator(tx, isThere.id))
+      return print(`${email} is no administrator any more.`)
+    }
+    const question = `There is no account with the address ${email}. Make one, and an administrator's?`
+    if (!isThere && !values.new && !(await confirm(question, process)))
+      throw new Error(
+        `There is no account with the address ${email}, and none was made. To make one: npm run create-admin -- --new ${email}`,
+      )
     const token = await withSession(SIGN_IN, async (tx) => {
       const { id, isNew } = await makeAdministrator(tx, email)
       return isNew ? addToken(tx, id, { purpose: 'invitation', minutes: MINUTES.invitation }) : undefined

@@ -97,7 +97,8 @@ async function migrateApart({ cluster }: Home, urls: LocalDatabase['urls'], role
   const env = { ...process.env, DATABASE_URL: urls.server, DATABASE_MIGRATE_URL: urls.migrate, DATABASE_ROLE_PREFIX: rolePrefix }
   await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../cli/migrate.ts', import.meta.url))], { env }).catch(
     ({ stderr, message }: Error & { stderr?: string }) => {
-      throw new StartRefused(`The database in ${cluster} could not be migrated. ${stderr?.trim() || message}`)
+      throw new StartRefused(`The database in ${cluster} could not be migrated. ${stderr?.trim() || message}
+PostgreSQL's own words, such as of a full disk, are in ${join(cluster, 'server.log')}.`)
     },
   )
 }

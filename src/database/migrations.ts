@@ -135,6 +135,10 @@ async function withLock<T>({ url, rolePrefix }: MigrateOptions, work: (client: p
     await client.query(`grant usage on schema drizzle to ${pg.escapeIdentifier(names.context)}`)
     await client.query(`grant select on drizzle.migrations to ${pg.escapeIdentifier(names.context)}`)
     return await work(client)
+  } catch (error) {
+    const { cause = error, message } = error as Error
+    if ((cause as pg.DatabaseError).code !== '53100') throw error
+    throw new Error(`${message}. Make room on the disk of the database, and migrate again: what was done before stays.`, { cause })
   } finally {
     await client.end()
   }
@@ -160,8 +164,7 @@ async function inTransaction(
       await client.query('rollback')
       const { code, message } = error as pg.DatabaseError
       if (LOCK_FAILURES.includes(code ?? '') && attempt < LOCK_ATTEMPTS) continue
-      const hint = code === '53100' ? '. Make room on its disk, and migrate again: what was done before stays.' : ''
-      throw new Error(`${what} failed and was rolled back: ${message}${hint}`, { cause: error })
+      throw new Error(`${what} failed and was rolled back: ${message}`, { cause: error })
     }
   }
 }

@@ -6,7 +6,8 @@ import type { Account } from './home.ts'
 
 /**
  * A shell between us and PostgreSQL, whose standard input is our pipe and never receives anything: it ends when we do, by whatever death,
- * and then PostgreSQL gets SIGINT, a fast shutdown; repeatedly, as a program that has only just started may not listen yet. The shell
+ * and then PostgreSQL gets SIGINT, a fast shutdown; repeatedly, as a program that has only just started may not listen yet; and after a while
+ * SIGQUIT, an immediate one, as PostgreSQL 18 does not end when it was recovering from a full disk. The shell
  * itself ignores signals, so that it outlives a `kill` of everything around it. Opening the log is left to it because it runs as the
  * log's owner; root never opens a file in a directory of somebody else's.
  */
@@ -14,12 +15,13 @@ const GUARD = `
   trap '' HUP INT TERM
   umask 077
   log=$1
-  shift
+  patience=$2
+  shift 2
   [ ! -f "$log" ] || mv -f "$log" "$log.1"
   exec 3<&0 >"$log" 2>&1
   "$@" </dev/null 3<&- &
   child=$!
-  { read -r _; while kill -INT $child; do sleep 0.1; done; } <&3 2>/dev/null &
+  { read -r _; signal=INT; while kill -$signal $child; do sleep 0.1; patience=$((patience - 1)); [ $patience -gt 0 ] || signal=QUIT; done; } <&3 2>/dev/null &
   watch=$!
   exec </dev/null 3<&-
   wait $child
@@ -27,6 +29,9 @@ const GUARD = `
   kill -KILL $watch
   exit $status
 `
+
+/** How long a fast shutdown may take, tenths of a second. */
+const PATIENCE = 300
 
 export type Guarded = {
   /** Resolves with the exit status when the program has gone. */
@@ -41,8 +46,8 @@ export type Guarded = {
  * Runs a program that ends when this process ends. It has its own process group, so that Ctrl-C in a terminal reaches only us, and the
  * root directory as its working directory, because ours may be out of its reach.
  */
-export function runGuarded(command: string[], log: string, account?: Account): Guarded {
-  const child = spawn('/bin/sh', ['-c', GUARD, 'sh', log, ...command], {
+export function runGuarded(command: string[], log: string, account?: Account, patience = PATIENCE): Guarded {
+  const child = spawn('/bin/sh', ['-c', GUARD, 'sh', log, String(patience), ...command], {
     ...account,
     cwd: '/',
     env: ENVIRONMENT,
