@@ -126,7 +126,7 @@ export async function buildApp({
     givenMailer ?? openMailer({ ...config.mail, outbox: join(config.dataDir, 'outbox'), log: app.log, closeMs: config.shutdown.drainMs })
   const ownerMail = openOwnerMail({ mailer, appUrl: config.mail.appUrl, keys: keyring.addresses })
   const guessPassword = openPasswordGuesses({ withSession, passwords, lockout, later })
-  const proveOwner = openOwnerProof({ withSession, guessPassword, lockout, ownerMail, verifyGoogle })
+  const proveOwner = openOwnerProof({ withSession, guessPassword, lockout, ownerMail, secondFactor, verifyGoogle })
   const provePassword = openPasswordProof({ withSession, passwords, guessPassword, lockout, later, ownerMail })
   const stopHousekeeping = keepHouse({
     withSession,
@@ -206,15 +206,15 @@ export async function buildApp({
     scope.addHook('onRequest', limitPersons)
     const routerExists: Parameters<typeof keyRoutes>[1]['routerExists'] = async (identity, id) =>
       (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
-    await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie })
+    await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie, proveOwner })
     await scope.register(googleLinkRoutes, { prefix: '/api/auth', withSession, google, proveOwner })
     await scope.register(secondFactorRoutes, { prefix: '/api/auth', withSession, secondFactor, proveOwner, ownerMail })
     await scope.register(changeEmailRoutes, { prefix: '/api/users', withSession, proveOwner, ownerMail })
     await scope.register(accountRoutes, { prefix: '/api/users', withSession, proveOwner, refreshCookie, ownerMail })
     await scope.register(passwordRoutes, { prefix: '/api/users', withSession, passwords, passwordRules, proveOwner, lockout, ownerMail })
-    await scope.register(keyRoutes, { prefix: '/api/routers', withSession, holder: 'router', routerExists })
+    await scope.register(keyRoutes, { prefix: '/api/routers', withSession, proveOwner, ownerMail, holder: 'router', routerExists })
     await scope.register(ownAuditRoutes, { prefix: '/api/users', withSession })
-    await scope.register(keyRoutes, { prefix: '/api/users', withSession, holder: 'person', routerExists })
+    await scope.register(keyRoutes, { prefix: '/api/users', withSession, proveOwner, ownerMail, holder: 'person', routerExists })
   })
 
   /** What a person owns. Scripts of theirs may enter too, with a personal key for the area. */

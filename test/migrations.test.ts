@@ -139,6 +139,8 @@ b5246ea226f326bd6841162a23445c7f3dce4ba44646cbe44af6961b5a359d7b  0003_seal.sql
 72916be30e3e6866a33f499b2f2069d6be61fc95ee3f1f72a9b974acafb65da2  0005_account_guards.sql
 a8b4e55441f7f464c5bed8d5add2a769f4fc1be0ce10bf0c9fdd641c9dc53d5f  0006_audit_chains.down.sql
 b1b79399bac02e64328fbcea8ba8d28548b245680b6313d30195665ad9399fd9  0006_audit_chains.sql
+f95d74bfb31300613e9437b6ed6bb62786e106308afda60baaa53f29d56153f1  0030_proofs.down.sql
+0de97f3b44ec6cc054cbd3b94c593aacdeb2d15362bf9b03b07e83a047153a91  0030_proofs.sql
 `
 
 describe('a released migration', () => {

@@ -25,6 +25,17 @@ export const ownerProof = {
   googleIdToken: Type.Optional(Text({ max: 8_192, description: 'Fresh, of the Google account that is linked' })),
 }
 export const ONE_PROOF = { oneOf: [{ required: ['password'] }, { required: ['googleIdToken'] }] }
+/** The same, or a code of the second factor. */
+export const ownerProofOrCode = {
+  ...ownerProof,
+  code: Type.Optional(Text({ max: 64, description: 'Of the second factor: six digits of the authenticator app, or a recovery code' })),
+}
+export const ONE_PROOF_OR_CODE = { oneOf: [...ONE_PROOF.oneOf, { required: ['code'] }] }
+export const Reauthenticate = Strict(ownerProofOrCode, ONE_PROOF_OR_CODE)
+export const Reauthenticated = Type.Object(
+  { provenUntil: Instant('Until then, this login session may do what takes a recent proof') },
+  { $id: 'Reauthenticated' },
+)
 export const Refresh = Strict({ refreshToken: Type.Optional(Text({ max: 512, examples: ['npr_…'] })) })
 
 const { limit, offset } = pageQuery([])

@@ -32,6 +32,8 @@ export const loginSessions = pgTable(
     /** How often the refresh token was rotated; the token carries the same number. */
     counter: integer().notNull().default(0),
     rotatedAt: instant('rotated_at').notNull().defaultNow(),
+    /** When its person last proved who they are: by signing in, or by a proof since. */
+    provenAt: instant('proven_at').notNull().defaultNow(),
     device: text(),
     address: inet(),
     createdAt: instant('created_at').notNull().defaultNow(),

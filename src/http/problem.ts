@@ -20,6 +20,7 @@ export const PROBLEMS = {
   protected: { status: 409, title: 'The router itself and its infrastructure cannot be blocked' },
   'own-device': { status: 409, title: 'The device is marked as your own: blocking it takes force' },
   ambiguous: { status: 409, title: 'More than one resource matches' },
+  'proof-required': { status: 403, title: 'Prove again that you are the owner of the account' },
   'cross-site': { status: 403, title: 'The request does not come from an allowed page' },
   'insufficient-scope': { status: 403, title: 'The key lacks the scope that this needs' },
   'rate-limited': { status: 429, title: 'Too many requests' },
