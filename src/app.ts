@@ -33,6 +33,7 @@ import { openRefreshCookie } from './auth/refresh-cookie.ts'
 import { openRefreshTokens } from './auth/refresh-tokens.ts'
 import { answerProven, requireAgent } from './auth/require-agent.ts'
 import { noteKeyUse, offerKey, requireAdmin, requireUser, requireUserOrKey } from './auth/require-user.ts'
+import { requireSecondFactor } from './auth/required-factor.ts'
 import { signInRoutes } from './auth/routes.ts'
 import { openSecondFactor } from './auth/second-factor.ts'
 import { secondFactorRoutes } from './auth/second-factor-routes.ts'
@@ -148,6 +149,7 @@ export async function buildApp({
   parseJsonBodies(app)
   refuseUnknownQueries(app)
   liftIdleTimeout(app)
+  requireSecondFactor(app, config.requireSecondFactor)
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
     // Tokens, keys and people's homes are nothing for a cache; what may be kept says so itself.

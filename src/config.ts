@@ -89,6 +89,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       refreshGraceSeconds: integer('REFRESH_GRACE_SECONDS', 10, 0, 300),
     },
     emailVerification: oneOf('EMAIL_VERIFICATION', 'off', ['on', 'off']) === 'on',
+    requireSecondFactor: oneOf('REQUIRE_SECOND_FACTOR', 'off', ['off', 'admins', 'everyone']),
     lockout: {
       failures: integer('LOCKOUT_FAILURES', 5, 1, 1_000),
       seconds: integer('LOCKOUT_SECONDS', 300, 1, 86_400),

@@ -11,6 +11,7 @@ export const PROBLEMS = {
   'invalid-token': { status: 400, title: 'The token is not, or no longer, good' },
   'email-unverified': { status: 403, title: 'The e-mail address was not confirmed yet' },
   'second-factor-required': { status: 401, title: 'The second factor is needed as well' },
+  'second-factor-required-setup': { status: 403, title: 'This account must have a second factor: set one up first' },
   'not-found': { status: 404, title: 'No such resource' },
   conflict: { status: 409, title: 'The request conflicts with existing data' },
   'email-taken': { status: 409, title: 'An account with this e-mail address exists' },
