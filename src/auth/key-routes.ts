@@ -9,6 +9,7 @@ import Type, { type Static } from 'typebox'
 import { problem } from '../http/problem.ts'
 import { answers, Nullable, pageOf } from '../http/schemas.ts'
 import { keyAdded } from '../mail/texts.ts'
+import { wakeRouter } from '../modules/routers/wake.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { makeApiKey } from './api-keys.ts'
 import { asAuth, type Identity } from './identity.ts'
@@ -133,7 +134,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
     },
     async (request, reply) => {
       const [routerId, keyId] = [holderIn(request.params), keyIn(request.params)]
-      if (!(await withSession(asAuth(request.identity), (tx) => revokeKey(tx, routerId, keyId)))) throw problem('not-found')
+      if (!(await withSession(asAuth(request.identity), (tx) => endKey(tx, routerId, keyId)))) throw problem('not-found')
       return reply.code(204).send(null)
     },
   )
@@ -161,11 +162,18 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       const rotated = await makeKey(request, async (tx) => {
         const old = await holdKey(tx, routerId, keyId)
         if (!old) throw problem('not-found')
-        if (overlapMinutes === 0) await revokeKey(tx, routerId, keyId)
+        if (overlapMinutes === 0) await endKey(tx, routerId, keyId)
         else await retireKey(tx, routerId, keyId, overlapMinutes)
         return { name: old.name, scopes: old.scopes, expiresAt: old.inherits, replaces: true }
       })
       return reply.code(201).send(rotated)
     },
   )
+}
+
+/** An agent that waits with the key is woken, and then refused. */
+async function endKey(tx: Tx, routerId: string | null, keyId: string): Promise<boolean> {
+  const isRevoked = await revokeKey(tx, routerId, keyId)
+  if (isRevoked && routerId !== null) await wakeRouter(tx, routerId)
+  return isRevoked
 }

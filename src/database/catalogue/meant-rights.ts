@@ -146,7 +146,7 @@ export const FUNCTIONS = [
   'ctx.require_second_factor(text) stable for admin auth server',
   'ctx.revoke_personal_keys(uuid) volatile for auth',
   'ctx.uid() stable for auth user',
-  'ctx.wake(uuid) volatile for agent user',
+  'ctx.wake(uuid) volatile for agent auth user',
 ]
 
 /** Who may use what the fence around built-in functions and PL/pgSQL takes from everybody. */
