@@ -1,10 +1,14 @@
 import Type from 'typebox'
 import { Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../http/schemas.ts'
-import { ADDRESS } from '../mail/mailbox.ts'
+import { ADDRESS, LABEL } from '../mail/mailbox.ts'
 import { User } from '../modules/users/schema.ts'
 
 /** One that a mail can be sent to, in a domain of at least two labels: an account's address is never one of the own machine. */
-const EMAIL = `^\\s*${ADDRESS}\\.[\\p{L}\\p{M}\\p{N}-]+\\s*$`
+const EMAIL = `^\\s*${ADDRESS}\\.${LABEL}\\s*$`
+const WHOLE_EMAIL = new RegExp(EMAIL, 'u')
+
+/** Whether an account may have it, wherever it comes from. */
+export const isAccountAddress = (text: string): boolean => WHOLE_EMAIL.test(text)
 
 export const Email = Type.String({ maxLength: 254, pattern: EMAIL, description: 'Trimmed and lower-cased', examples: ['ada@example.com'] })
 export const Password = Text({
