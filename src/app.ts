@@ -144,6 +144,8 @@ export async function buildApp({
   app.addSchema(ProblemDocument)
   app.setValidatorCompiler(createValidatorCompiler())
   handleErrors(app)
+  // First, so that every refusal has them.
+  await secureHeaders(app)
   answerForNode(app)
   logRequests(app)
   parseJsonBodies(app)
@@ -162,7 +164,6 @@ export async function buildApp({
     'onClose',
     async () => void (await Promise.all([lastUse.stop(), later.close().then(() => mailer.close()), notifications?.close()])),
   )
-  await secureHeaders(app)
   await app.register(cookie)
   await app.register(cors, {
     origin: config.corsOrigins,
@@ -175,10 +176,16 @@ export async function buildApp({
     strictPreflight: false,
   })
   shedOverload(app, config.maxEventLoopDelayMs)
-  await describeApi(app, version, config.rateLimits.documents)
+  if (config.apiDocs) await describeApi(app, version, config.rateLimits.documents)
 
   const checkDatabase = databaseCheck([pools.server, pools.auth, pools.admin], migrations)
-  await app.register(healthRoutes, { prefix: '/health', version, checkDatabase, isClosing: () => closing.aborted })
+  await app.register(healthRoutes, {
+    prefix: '/health',
+    version,
+    details: config.healthDetails,
+    checkDatabase,
+    isClosing: () => closing.aborted,
+  })
 
   const limitPersons = limitIdentities('person', config.rateLimits.person)
   const limitRouters = limitIdentities('router', config.rateLimits.router)

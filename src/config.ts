@@ -108,6 +108,8 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       router: integer('RATE_LIMIT_ROUTER', 600, 1, 1_000_000),
       documents: integer('RATE_LIMIT_DOCUMENTS', 60, 1, 1_000_000),
     },
+    apiDocs: oneOf('API_DOCS', 'on', ['on', 'off']) === 'on',
+    healthDetails: oneOf('HEALTH_DETAILS', 'on', ['on', 'off']) === 'on',
     maxEventLoopDelayMs: integer('OVERLOAD_EVENT_LOOP_DELAY_MS', 1_000, 0, 60_000),
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 30, 3_650),
     google: googleSettings(

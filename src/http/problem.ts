@@ -181,11 +181,28 @@ export function handleErrors(app: FastifyInstance): void {
 /** What is refused below HTTP's routes: the code of each status. */
 const BARE = { 400: 'invalid-request', 408: 'invalid-request', 431: 'too-large', 503: 'unavailable' } as const
 
+/** What every other answer has from `secure-headers.ts`. */
+export const BARE_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+} as const
+
 /** The answer to what never became a request (unparsable, too slow, too large a header, before the server serves), written on the bare socket. */
 export function bareProblem(status: keyof typeof BARE, requestId: string): string {
   const title = STATUS_CODES[status]
   const code: ProblemCode = BARE[status]
   const body = JSON.stringify({ type: `urn:netpilot:problem:${code}`, title, status, code, requestId })
-  const retryAfter = status === 503 ? `Retry-After: ${DEFAULT_RETRY_AFTER}\r\n` : ''
-  return `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${retryAfter}Connection: close\r\n\r\n${body}`
+  const headers = {
+    'Content-Type': 'application/problem+json',
+    'Content-Length': Buffer.byteLength(body),
+    'X-Request-Id': requestId,
+    ...(status === 503 && { 'Retry-After': DEFAULT_RETRY_AFTER }),
+    ...BARE_HEADERS,
+    Connection: 'close',
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${status} ${title}\r\n${lines.join('')}\r\n${body}`
 }
