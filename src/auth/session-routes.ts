@@ -12,7 +12,14 @@ import { asAuth, SIGN_IN } from './identity.ts'
 import type { ProveOwner } from './owner-proof.ts'
 import type { RefreshCookie } from './refresh-cookie.ts'
 import type { RefreshClaim, RefreshTokens } from './refresh-tokens.ts'
-import { endLoginSession, findActiveUser, findLiveSession, rotateLoginSession, type SessionLifetime } from './repository.ts'
+import {
+  endLoginSession,
+  findActiveUser,
+  findLiveSession,
+  MAX_LOGIN_SESSIONS,
+  rotateLoginSession,
+  type SessionLifetime,
+} from './repository.ts'
 import { EndLoginSessions, ListLoginSessions, LoginSession, Reauthenticate, Reauthenticated, Refresh, Tokens } from './schema.ts'
 import { endLoginSessionByPublicId, endLoginSessions, listLoginSessions, renewProof } from './session-repository.ts'
 import type { Admitted, SignIn } from './sign-in.ts'
@@ -126,6 +133,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         ...documented,
         operationId: 'listLoginSessions',
         summary: 'Where you are signed in',
+        description: `At most ${MAX_LOGIN_SESSIONS} places: one more sign-in ends the session that was used least lately.`,
         querystring: ListLoginSessions,
         response: answers({ 200: pageOf(LoginSession) }),
       },

@@ -41,12 +41,15 @@ export const loginSessions = pgTable(
     idleExpiresAt: instant('idle_expires_at').notNull(),
     expiresAt: instant('expires_at').notNull(),
     endedAt: instant('ended_at'),
-    endReason: text('end_reason', { enum: ['logout', 'reuse', 'revoked', 'password-changed', 'deactivated'] }),
+    endReason: text('end_reason', { enum: ['logout', 'reuse', 'revoked', 'password-changed', 'deactivated', 'too-many'] }),
   },
   (t) => [
     primaryKey({ name: 'user_login_sessions_pkey', columns: [t.userId, t.id] }),
     unique('user_login_sessions_public_id_key').on(t.userId, t.publicId),
-    check('user_login_sessions_end_reason_known', sql`${t.endReason} in ('logout', 'reuse', 'revoked', 'password-changed', 'deactivated')`),
+    check(
+      'user_login_sessions_end_reason_known',
+      sql`${t.endReason} in ('logout', 'reuse', 'revoked', 'password-changed', 'deactivated', 'too-many')`,
+    ),
     signInPolicy('user_login_sessions'),
     adminPolicy('user_login_sessions'),
     contextPolicy('user_login_sessions'),

@@ -146,10 +146,15 @@ export function toProblem(error: unknown): Problem {
   return problem('internal', { cause: error })
 }
 
+const answered = new WeakMap<FastifyRequest, ProblemCode>()
+/** What a request was refused with, for its line in the log. */
+export const problemCodeOf = (request: FastifyRequest): ProblemCode | undefined => answered.get(request)
+
 /** The one place where an error becomes an answer. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const failure = toProblem(error)
   const { status, title } = PROBLEMS[failure.code]
+  answered.set(request, failure.code)
   const { detail, errors, entryId, challenge, retryAfter } = failure.options
   if (status >= 500 && !failure.options.isExpected)
     request.log[status === 500 ? 'error' : 'warn']({ err: failure.cause ?? failure, code: failure.code }, title)
