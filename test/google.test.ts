@@ -191,6 +191,17 @@ describe('an ID token', () => {
     },
   )
 
+  it('cannot be judged by keys from where Google’s address leads on to', async () => {
+    const unlucky = await open()
+    standIn.faults['/certs'] = { status: 302, headers: { location: `${standIn.issuer}/elsewhere` } }
+    standIn.faults['/elsewhere'] = { status: 200, body: { x: GOOGLE_PEM } }
+    const before = standIn.asked.length
+    await expect(unlucky.verify(standIn.idToken())).rejects.toMatchObject({ code: 'unavailable' })
+    expect(standIn.asked.slice(before)).toEqual(['/certs'])
+    delete standIn.faults['/certs']
+    delete standIn.faults['/elsewhere']
+  })
+
   it('cannot be judged while Google’s keys cannot be fetched, and can as soon as they can; nothing of it is told, T9', async () => {
     const unlucky = await open()
     const token = standIn.idToken()
