@@ -114,6 +114,11 @@ describe('a whole number', () => {
 })
 
 describe('what strangers may read', () => {
+  it.each(['/docs/static', '/docs/static/../../package.json', '/package.json', '/src/', '/.git/config', '/.env'])(
+    'is no directory, and no file that is not meant: %s',
+    async (url) => void expectProblem(await world.send('GET', url), 404, 'not-found'),
+  )
+
   it('is less, when the operator says so: neither documents nor details', async () => {
     const server = await openServer({ API_DOCS: 'off', HEALTH_DETAILS: 'off' })
     const { send, person } = worldOf(server)
@@ -166,6 +171,7 @@ describe('every answer', () => {
         'referrer-policy': 'no-referrer',
         'cross-origin-resource-policy': 'same-origin',
       })
+      expect(headers['cache-control'], url).toBe(url === '/openapi.json' ? 'no-cache' : 'no-store')
       expect(headers).not.toHaveProperty('x-powered-by')
       expect(headers).not.toHaveProperty('server')
       expect(headers).not.toHaveProperty('set-cookie')
