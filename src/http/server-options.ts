@@ -32,8 +32,8 @@ export const serverOptions = (config: Config): FastifyHttpOptions<Server> => ({
   },
 })
 
-/** A name or an address, and a port (RFC 3986, 3.2.2). */
-const HOST = /^(\[[\da-f:.]+\]|[\w.~!$&'()*+,;=%-]+)(:\d{0,5})?$/i
+/** A name or an address (RFC 3986, 3.2.2), also with a zone (RFC 6874), and a port. */
+const HOST = /^(\[[\da-f:.]+(?:%[\w.~%-]+)?\]|[\w.~!$&'()*+,;=%-]+)(:\d{0,5})?$/i
 
 /** What Node would answer itself, in a form of its own. */
 export function answerForNode(app: FastifyInstance): void {
