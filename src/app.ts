@@ -34,6 +34,7 @@ import { openRefreshCookie } from './auth/refresh-cookie.ts'
 import { openRefreshTokens } from './auth/refresh-tokens.ts'
 import { answerProven, requireAgent } from './auth/require-agent.ts'
 import { noteKeyUse, offerKey, requireAdmin, requireUser, requireUserOrKey } from './auth/require-user.ts'
+import { requireSecondFactor } from './auth/required-factor.ts'
 import { signInRoutes } from './auth/routes.ts'
 import { openSecondFactor } from './auth/second-factor.ts'
 import { secondFactorRoutes } from './auth/second-factor-routes.ts'
@@ -140,7 +141,7 @@ export async function buildApp({
     keys: keyring.addresses,
   })
   const guessPassword = openPasswordGuesses({ withSession, passwords, lockout, later })
-  const proveOwner = openOwnerProof({ withSession, guessPassword, lockout, ownerMail, verifyGoogle })
+  const proveOwner = openOwnerProof({ withSession, guessPassword, lockout, ownerMail, secondFactor, verifyGoogle })
   const provePassword = openPasswordProof({ withSession, passwords, guessPassword, lockout, later, ownerMail })
   const stopHousekeeping = keepHouse({
     withSession,
@@ -159,6 +160,8 @@ export async function buildApp({
   app.addSchema(ProblemDocument)
   app.setValidatorCompiler(createValidatorCompiler())
   handleErrors(app)
+  // First, so that every refusal has them.
+  await secureHeaders(app)
   answerForNode(app)
   logRequests(app)
   parseJsonBodies(app)
@@ -166,6 +169,7 @@ export async function buildApp({
   tagVersions(app)
   const addRefusals = followRoutes(app)
   liftIdleTimeout(app)
+  requireSecondFactor(app, config.requireSecondFactor)
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
     // Tokens, keys and people's homes are nothing for a cache; what may be kept says so itself.
@@ -178,7 +182,6 @@ export async function buildApp({
     'onClose',
     async () => void (await Promise.all([lastUse.stop(), later.close().then(() => mailer.close()), notifications?.close()])),
   )
-  await secureHeaders(app)
   await app.register(cookie)
   await app.register(cors, {
     origin: config.corsOrigins,
@@ -192,10 +195,16 @@ export async function buildApp({
   })
   shedOverload(app, config.maxEventLoopDelayMs)
   frontPage(app)
-  await describeApi(app, { version, url: config.publicUrl ?? '/', perMinute: config.rateLimits.documents })
+  if (config.apiDocs) await describeApi(app, { version, url: config.publicUrl ?? '/', perMinute: config.rateLimits.documents })
 
   const checkDatabase = databaseCheck([pools.server, pools.auth, pools.admin], migrations)
-  await app.register(healthRoutes, { prefix: '/health', version, checkDatabase, isClosing: () => closing.aborted })
+  await app.register(healthRoutes, {
+    prefix: '/health',
+    version,
+    details: config.healthDetails,
+    checkDatabase,
+    isClosing: () => closing.aborted,
+  })
 
   const limitPersons = limitIdentities('person', config.rateLimits.person)
   const limitRouters = limitIdentities('router', config.rateLimits.router)
@@ -235,15 +244,15 @@ export async function buildApp({
     scope.addHook('onRequest', limitPersons)
     const routerExists: Parameters<typeof keyRoutes>[1]['routerExists'] = async (identity, id) =>
       (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
-    await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie })
+    await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie, proveOwner })
     await scope.register(googleLinkRoutes, { prefix: '/api/auth', withSession, google, proveOwner })
     await scope.register(secondFactorRoutes, { prefix: '/api/auth', withSession, secondFactor, proveOwner, ownerMail })
     await scope.register(changeEmailRoutes, { prefix: '/api/users', withSession, proveOwner, ownerMail })
     await scope.register(accountRoutes, { prefix: '/api/users', withSession, proveOwner, refreshCookie, ownerMail })
     await scope.register(passwordRoutes, { prefix: '/api/users', withSession, passwords, passwordRules, proveOwner, lockout, ownerMail })
-    await scope.register(keyRoutes, { prefix: '/api/routers', withSession, holder: 'router', routerExists })
+    await scope.register(keyRoutes, { prefix: '/api/routers', withSession, proveOwner, ownerMail, holder: 'router', routerExists })
     await scope.register(ownAuditRoutes, { prefix: '/api/users', withSession })
-    await scope.register(keyRoutes, { prefix: '/api/users', withSession, holder: 'person', routerExists })
+    await scope.register(keyRoutes, { prefix: '/api/users', withSession, proveOwner, ownerMail, holder: 'person', routerExists })
   })
 
   /** What a person owns. Scripts of theirs may enter too, with a personal key for the area. */

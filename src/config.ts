@@ -95,6 +95,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       refreshGraceSeconds: integer('REFRESH_GRACE_SECONDS', 10, 0, 300),
     },
     emailVerification: oneOf('EMAIL_VERIFICATION', 'off', ['on', 'off']) === 'on',
+    requireSecondFactor: oneOf('REQUIRE_SECOND_FACTOR', 'off', ['off', 'admins', 'everyone']),
     lockout: {
       failures: integer('LOCKOUT_FAILURES', 5, 1, 1_000),
       seconds: integer('LOCKOUT_SECONDS', 300, 1, 86_400),
@@ -113,6 +114,8 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       router: integer('RATE_LIMIT_ROUTER', 600, 1, 1_000_000),
       documents: integer('RATE_LIMIT_DOCUMENTS', 60, 1, 1_000_000),
     },
+    apiDocs: oneOf('API_DOCS', 'on', ['on', 'off']) === 'on',
+    healthDetails: oneOf('HEALTH_DETAILS', 'on', ['on', 'off']) === 'on',
     maxEventLoopDelayMs: integer('OVERLOAD_EVENT_LOOP_DELAY_MS', 1_000, 0, 60_000),
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 30, 3_650),
     google: googleSettings(

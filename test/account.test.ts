@@ -59,7 +59,7 @@ describe('a deactivated account', () => {
   it('is signed out everywhere at the next request, its agents and scripts too, and cannot sign in, T23', async () => {
     const ada = await world.person()
     const router = await ada.router()
-    const script = (await ada.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'] } })).json()
+    const script = (await ada.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'], password: ada.password } })).json()
     const other = (await login(ada)).json()
     expect((await deactivate(ada)).statusCode).toBe(204)
     for (const token of [ada.accessToken, other.accessToken])

@@ -39,6 +39,10 @@ describe('an account', () => {
     expect((await login(email, 'correct horse battery')).json().user).toEqual(user)
   })
 
+  it.each(['a@-x.com', 'a@x-.com', 'a@x.-com', 'a@x.com-', 'a@x..com', 'a@x'])('has an address that can be one: not %s', async (email) => {
+    expectProblem(await register({ email, password: 'thirteen char' }), 400, 'invalid-request')
+  })
+
   it('has one spelling of its address: trimmed and lower-cased', async () => {
     const [name, password] = [randomUUID(), 'correct horse battery']
     const { user } = (await register({ email: ` ${name.toUpperCase()}@Example.COM\t`, password })).json()

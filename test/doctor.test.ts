@@ -276,12 +276,15 @@ describe('a version of PostgreSQL', () => {
   it.each([
     [140_020, '14.20', 'refused'],
     [150_013, '15.13', 'refused'],
-    [150_014, '15.14', 'as it should be'],
-    [160_009, '16.9', 'a warning'],
-    [160_010, '16.10', 'as it should be'],
-    [170_005, '17.5', 'a warning'],
-    [170_006, '17.6', 'as it should be'],
-    [180_000, '18.0', 'as it should be'],
+    [150_014, '15.14', 'a warning'],
+    [150_017, '15.17', 'a warning'],
+    [150_018, '15.18', 'as it should be'],
+    [160_013, '16.13', 'a warning'],
+    [160_014, '16.14', 'as it should be'],
+    [170_009, '17.9', 'a warning'],
+    [170_010, '17.10', 'as it should be'],
+    [180_003, '18.3', 'a warning'],
+    [180_004, '18.4', 'as it should be'],
     [190_000, '19.0', 'a warning'],
   ])('R35 is weighed by what was mended in it: %i', (number, name, meaning) => {
     const [finding] = versionFindings(number, name)

@@ -108,6 +108,43 @@ describe('a body', () => {
   })
 })
 
+describe('a whole number', () => {
+  const store = (value: string) =>
+    ada.call('PUT', '/api/settings/number', { body: `{"value":${value}}`, headers: { 'content-type': 'application/json' } })
+
+  it.each(['9007199254740992', '-9007199254740993', '123456789012345678901234567890', '{"a":[1,9007199254740993]}'])(
+    'that would lose digits is refused, with a code: %s',
+    async (value) => {
+      expect(expectProblem(await store(value), 400, 'invalid-request').errors).toMatchObject([{ path: '/body', code: 'inexact-integer' }])
+    },
+  )
+
+  it.each(['9007199254740991', '-9007199254740991', '"9007199254740993"', '1.2345678901234567', '1e20', '{"9007199254740993":1}'])(
+    'that does not is kept, and so is all that is none: %s',
+    async (value) => {
+      expect((await store(value)).statusCode).toBe(200)
+      expect((await ada.call('GET', '/api/settings/number')).json().value).toEqual(JSON.parse(value))
+    },
+  )
+})
+
+describe('what strangers may read', () => {
+  it.each(['/docs/static', '/docs/static/../../package.json', '/package.json', '/src/', '/.git/config', '/.env'])(
+    'is no directory, and no file that is not meant: %s',
+    async (url) => void expectProblem(await world.send('GET', url), 404, 'not-found'),
+  )
+
+  it('is less, when the operator says so: neither documents nor details', async () => {
+    const server = await openServer({ API_DOCS: 'off', HEALTH_DETAILS: 'off' })
+    const { send, person } = worldOf(server)
+    for (const url of ['/docs', '/docs/', '/docs/json', '/docs/yaml', '/docs/static/swagger-ui.css', '/openapi.json'])
+      expectProblem(await send('GET', url), 404, 'not-found')
+    expect((await send('GET', '/health')).json()).toEqual({ status: 'ok', database: { status: 'up' } })
+    expect((await (await person()).call('GET', '/api/routers')).statusCode).toBe(200)
+    await server.close()
+  })
+})
+
 describe('a query', () => {
   it('is converted to the types of its parameters', async () => {
     expect((await ada.call('GET', '/api/routers?limit=7&offset=3')).json()).toMatchObject({ limit: 7, offset: 3 })
@@ -144,9 +181,12 @@ describe('every answer', () => {
       expect(headers, url).toMatchObject({
         'content-security-policy': "default-src 'none';frame-ancestors 'none'",
         'x-content-type-options': 'nosniff',
+        'x-frame-options': 'DENY',
+        'permissions-policy': expect.stringContaining('camera=()'),
         'referrer-policy': 'no-referrer',
         'cross-origin-resource-policy': 'same-origin',
       })
+      expect(headers['cache-control'], url).toBe(url === '/openapi.json' ? 'no-cache' : 'no-store')
       expect(headers).not.toHaveProperty('x-powered-by')
       expect(headers).not.toHaveProperty('server')
       expect(headers).not.toHaveProperty('set-cookie')
@@ -279,6 +319,7 @@ describe('the documentation page', () => {
   it('is bound to this server by its policy, and works without TLS', async () => {
     const policy = String((await world.send('GET', '/docs/')).headers['content-security-policy'])
     expect(policy).toContain("default-src 'none'; script-src 'self'")
+    expect(policy).toContain("form-action 'none'")
     expect(policy).not.toMatch(/https:|swagger\.io|upgrade-insecure-requests/)
   })
 })

@@ -163,6 +163,30 @@ describe('a server without its database', () => {
 })
 
 describe('the log', () => {
+  it('says in the line of each request who asked, and with which code they were turned away', async () => {
+    const own = await openServer({ LOG_LEVEL: 'info' }, database)
+    onTestFinished(own.close)
+    const { send, person } = worldOf(own)
+    const [ada, bob] = [await person(), await person()]
+    const router = await ada.router()
+    const lastLine = () => own.logged.map((entry) => JSON.parse(entry)).findLast(({ msg }) => msg === 'request')
+    await ada.call('GET', '/api/routers')
+    expect(lastLine()).toMatchObject({ status: 200, account: ada.id })
+    await bob.call('GET', `/api/routers/${router.id}`)
+    expect(lastLine()).toMatchObject({ status: 404, code: 'not-found', account: bob.id, route: '/api/routers/:id' })
+    await bob.call('GET', '/api/admin/users')
+    expect(lastLine()).toMatchObject({ status: 404, code: 'not-found', account: bob.id })
+    await router.call('GET', '/api/agent/policy')
+    expect(lastLine()).toMatchObject({ status: 200, account: ada.id })
+    await ada.call('DELETE', `/api/routers/${router.id}/keys/${router.keyId}`)
+    await router.call('GET', '/api/agent/policy')
+    expect(lastLine()).toMatchObject({ status: 401, code: 'unauthenticated', account: ada.id })
+    await send('GET', '/api/routers')
+    expect(lastLine()).toMatchObject({ status: 401, code: 'unauthenticated' })
+    expect(lastLine()).not.toHaveProperty('account')
+    expect(own.logged.join('')).not.toContain(router.key)
+  })
+
   it('holds one line a request and no secret, whatever happens to it, T39', async () => {
     const secrets = { jwtSecret: randomBytes(32).toString('base64url'), pepper: randomBytes(32).toString('base64url') }
     const own = await openServer({ LOG_LEVEL: 'trace' }, database, { secrets })

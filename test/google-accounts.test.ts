@@ -171,7 +171,9 @@ describe('an account', () => {
   it('that somebody else registered with an address loses all that opens it when the owner of the address comes, T10', async () => {
     const eve = await world.person({ email: newEmail() })
     const router = await eve.router()
-    const script = (await eve.call('POST', '/api/users/keys', { body: { name: 'back door', scopes: ['routers:read'] } })).json().key
+    const script = (
+      await eve.call('POST', '/api/users/keys', { body: { name: 'back door', scopes: ['routers:read'], password: eve.password } })
+    ).json().key
     const list = () => world.send('GET', '/api/routers', { headers: { 'x-api-key': script } })
     expect((await list()).statusCode).toBe(200)
 

@@ -58,6 +58,7 @@ describe('an ID token', () => {
     ['without an authorized party', { azp: undefined }],
     ['with Google’s short name', { iss: '' }],
     ['with a nonce that nobody asks about', { nonce: 'of a mobile library' }],
+    ['that is good from now on', { nbf: now }],
     ['almost ten minutes old', { iat: now - 540 }],
     ['of a clock that is half a minute ahead', { iat: now + 30 }],
     ['that expired half a minute ago', { exp: now - 30, iat: now - 500 }],
@@ -87,10 +88,15 @@ describe('an ID token', () => {
     ['without an address', { email: undefined }],
     ['with an address that is no text', { email: ['ada@gmail.com'] }],
     ['with an address that PostgreSQL cannot hold', { email: 'ada\0@gmail.com' }],
+    ['with an address that is none', { email: 'nobody' }],
+    ['with an address of a machine', { email: 'ada@localhost' }],
+    ['with an address that brings a header along', { email: 'a\r\nBcc: x@y.z@gmail.com' }],
     ['with an address that is not verified', { email_verified: false }],
     ['with an address of which nothing is said', { email_verified: undefined }],
     ['with an address verified as text', { email_verified: 'true' }],
     ['with an address verified as a number', { email_verified: 1 }],
+    ['that is not good yet for two minutes', { nbf: now + 120 }],
+    ['that is good from a time that is text', { nbf: String(now) }],
     ['issued eleven minutes ago', { iat: now - 660 }],
     ['issued at no time', { iat: undefined }],
     ['issued in two minutes', { iat: now + 120 }],
@@ -155,6 +161,8 @@ describe('an ID token', () => {
       standIn.idToken(googleAccount(), { header: { kid: undefined } }),
       standIn.idToken(googleAccount(), { header: { kid: '__proto__' } }),
       standIn.idToken(googleAccount(), { header: { alg: 'ES256' } }),
+      standIn.idToken(googleAccount(), { header: { alg: undefined } }),
+      standIn.idToken(googleAccount(), { header: { alg: ['RS256'] } }),
       `${encode({ alg: 'none', kid })}.${payload}.`,
       `${symmetric}.${createHmac('sha256', GOOGLE_PEM).update(symmetric).digest('base64url')}`,
       `${header}.${encode({ ...JSON.parse(Buffer.from(payload, 'base64url').toString()), email_verified: 1 })}.${signature}`,
@@ -169,6 +177,29 @@ describe('an ID token', () => {
       'null',
     ]
     for (const text of hostile) expect(await google.verify(text), text.slice(0, 200)).toBeUndefined()
+  })
+
+  it.each(['<html>a captive portal</html>', {}, ['x'], null, 7, { kid: '<html>' }])(
+    'cannot be judged with %j for Google’s keys, T9',
+    async (body) => {
+      const unlucky = await open()
+      standIn.faults['/certs'] = { status: 200, body }
+      const failure = await unlucky.verify(standIn.idToken()).catch((error: unknown) => error)
+      delete standIn.faults['/certs']
+      expect(failure).toMatchObject({ code: 'unavailable' })
+      expect(await unlucky.verify(standIn.idToken())).toBeDefined()
+    },
+  )
+
+  it('cannot be judged by keys from where Google’s address leads on to', async () => {
+    const unlucky = await open()
+    standIn.faults['/certs'] = { status: 302, headers: { location: `${standIn.issuer}/elsewhere` } }
+    standIn.faults['/elsewhere'] = { status: 200, body: { x: GOOGLE_PEM } }
+    const before = standIn.asked.length
+    await expect(unlucky.verify(standIn.idToken())).rejects.toMatchObject({ code: 'unavailable' })
+    expect(standIn.asked.slice(before)).toEqual(['/certs'])
+    delete standIn.faults['/certs']
+    delete standIn.faults['/elsewhere']
   })
 
   it('cannot be judged while Google’s keys cannot be fetched, and can as soon as they can; nothing of it is told, T9', async () => {
@@ -375,6 +406,7 @@ describe('the redirect flow', () => {
     ['a script', 'javascript:alert(1)//https://app.example.com'],
     ['data', 'data:text/html,https://app.example.com'],
     ['a blob', 'blob:https://evil.example/1'],
+    ['a blob of the allowed site', 'blob:https://app.example.com/x'],
     ['two addresses', 'https://evil.example, https://app.example.com'],
     ['nothing', ''],
     ['more than a cookie holds', `https://app.example.com/${'a'.repeat(2_000)}`],

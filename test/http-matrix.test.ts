@@ -55,9 +55,11 @@ async function strangers(): Promise<Record<string, { call: Person['call']; own?:
   const [bob, gone] = await Promise.all([world.person(), world.person()])
   const router = await bob.router()
   const everything = [...PERSONAL_SCOPES]
-  const { key: unscoped } = (await bob.call('POST', '/api/users/keys', { body: { scopes: ['settings:read'] } })).json()
-  const { key: scoped } = (await bob.call('POST', '/api/users/keys', { body: { scopes: everything } })).json()
-  const { key: dead } = (await gone.call('POST', '/api/users/keys', { body: { scopes: everything } })).json()
+  const { key: unscoped } = (
+    await bob.call('POST', '/api/users/keys', { body: { scopes: ['settings:read'], password: bob.password } })
+  ).json()
+  const { key: scoped } = (await bob.call('POST', '/api/users/keys', { body: { scopes: everything, password: bob.password } })).json()
+  const { key: dead } = (await gone.call('POST', '/api/users/keys', { body: { scopes: everything, password: gone.password } })).json()
   await rowsOf('update users set is_active = false where id = $1', [gone.id])
   const byKey =
     (key: string): Person['call'] =>

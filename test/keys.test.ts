@@ -111,6 +111,19 @@ describe('a key', () => {
     for (const status of [201, 201, 409]) expect((await addKey(router)).statusCode).toBe(status)
   })
 
+  it.each([
+    ['revoked', (router: Router) => revoke(router)],
+    ['replaced without an overlap', (router: Router) => rotate(router, { overlapMinutes: 0 })],
+  ])('that an agent waits with is refused at once when it is %s, and not when the wait is over', async (_how, end) => {
+    const router = await ada.router()
+    const { revision } = (await router.call('GET', '/api/agent/policy')).json()
+    const start = Date.now()
+    const waiting = router.call('GET', '/api/agent/policy?wait=60', { headers: { 'if-none-match': `"${revision}"` } })
+    expect((await end(router)).statusCode).toBeLessThan(300)
+    expectRefused(await waiting)
+    expect(Date.now() - start).toBeLessThan(15_000)
+  })
+
   it('dies with its owner’s account', async () => {
     const bob = await world.person()
     const router = await bob.router()

@@ -17,6 +17,23 @@ const refresh = (refreshToken: string) => world.send('POST', '/api/auth/refresh'
 const list = async (person: Person): Promise<Session[]> => (await person.call('GET', '/api/auth/sessions')).json().items
 
 describe('login sessions', () => {
+  it('are fifty at most, also when many sign in at once: those end that were used least lately', async () => {
+    const ada = await world.person()
+    const values = `select $1, now() + interval '1 day', now() + interval '1 day', now() - n * interval '1 minute' from generate_series(1, 49) n`
+    await rowsOf(`insert into user_login_sessions (user_id, idle_expires_at, expires_at, last_used_at) ${values}`, [ada.id])
+    expect((await me(ada.accessToken)).statusCode).toBe(200)
+    const others = await Promise.all(Array.from({ length: 5 }, () => login(ada)))
+    const live = await rowsOf<{ oldest: number }>(
+      `select extract(epoch from now() - last_used_at)::int / 60 as oldest from user_login_sessions where user_id = $1 and ended_at is null order by 1 desc`,
+      [ada.id],
+    )
+    expect(live).toHaveLength(50)
+    expect(live[0]?.oldest).toBe(44)
+    for (const { accessToken } of [ada, ...others]) expect((await me(accessToken)).statusCode).toBe(200)
+    const ended = await rowsOf(`select end_reason from user_login_sessions where user_id = $1 and ended_at is not null`, [ada.id])
+    expect(ended).toEqual(Array.from({ length: 5 }, () => ({ end_reason: 'too-many' })))
+  })
+
   it('are listed with their device, address and times, and which one asks; not by what opens transactions, T24', async () => {
     const ada = await world.person()
     const { accessToken } = await login(ada)

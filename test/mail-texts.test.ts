@@ -26,13 +26,14 @@ const everyLetter = (appUrl: string | undefined): Letter[] => {
     texts.accountLocked({ ...occasion, failures: 5, seconds: 300 }),
     texts.passwordGuessed({ ...occasion, failures: 5, seconds: 300 }),
     texts.passwordChanged(occasion),
-    texts.accountClaimed({ ...occasion, password: true, loginSessions: 2, personalKeys: true }),
+    texts.accountClaimed({ ...occasion, password: true, loginSessions: 2, personalKeys: 2 }),
     texts.registrationAttempted(occasion),
     texts.secondFactorOn(occasion),
     texts.secondFactorOff(occasion),
     texts.secondFactorLocked(occasion),
     texts.recoveryCodeUsed({ ...occasion, left: 3 }),
     texts.recoveryCodesReplaced(occasion),
+    texts.keyAdded({ ...occasion, scopes: ['devices:read', 'blocks:write'], expiresAt: at, replaces: true }),
     texts.accountDeactivated(occasion),
     texts.accountDeleted(occasion),
   ]
@@ -91,12 +92,12 @@ describe('every mail', () => {
 
   it.each([
     [{}, undefined],
-    [{ password: false, loginSessions: 0, google: false, personalKeys: false }, undefined],
+    [{ password: false, loginSessions: 0, google: false, personalKeys: 0 }, undefined],
     [{ loginSessions: 1 }, 'Removed with that: 1 login session.'],
     [{ loginSessions: 3, google: true }, 'Removed with that: 3 login sessions and the link to a Google account.'],
     [
-      { password: true, loginSessions: 3, personalKeys: true },
-      'Removed with that: the password, 3 login sessions, and every personal key for scripts.',
+      { password: true, loginSessions: 3, personalKeys: 1 },
+      'Removed with that: the password, 3 login sessions, and 1 personal key for scripts.',
     ],
   ])('about something that was taken away says what was, and nothing where nothing was: %j', (removed, words) => {
     const said = texts

@@ -179,7 +179,9 @@ describe('a lost password', () => {
 
   it('of an address that was never confirmed leaves whoever registered it no way in, T10', async () => {
     const squatter = await world.person()
-    const script = (await squatter.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'] } })).json()
+    const script = (
+      await squatter.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'], password: squatter.password } })
+    ).json()
     await rowsOf('update users set google_id = $2 where id = $1', [squatter.id, randomUUID()])
     expect((await reset(await resetTokenOf(squatter), 'the password of the owner')).statusCode).toBe(204)
     expectProblem(await world.send('GET', '/api/routers', { headers: { 'x-api-key': script.key } }), 401, 'unauthenticated')

@@ -139,7 +139,7 @@ describe('what is taken from an account', () => {
   const squatted = async () => {
     const eve = await world.person({ email: `${randomUUID()}@gmail.com` })
     expect((await login(eve.email, eve.password)).statusCode).toBe(200)
-    expect((await eve.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'] } })).statusCode).toBe(201)
+    expect((await eve.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'], password: eve.password } })).statusCode).toBe(201)
     return eve
   }
   const forgotten = async ({ email }: { email: string }) => {
@@ -160,7 +160,7 @@ describe('what is taken from an account', () => {
     const before = (await mailsTo(eve.email)).length
     await forgotten(eve)
     expect(await lastWords(eve.email, 'password-changed')).toContain(
-      'Removed with that: 2 login sessions, the link to a Google account, and every personal key for scripts.',
+      'Removed with that: 2 login sessions, the link to a Google account, and 1 personal key for scripts.',
     )
     // That of the token, and this one.
     expect(await mailsTo(eve.email)).toHaveLength(before + 2)
@@ -168,12 +168,12 @@ describe('what is taken from an account', () => {
     expect(await lastWords(eve.email, 'password-changed')).not.toContain('Removed')
   })
 
-  it('by a reset of a confirmed address is its login sessions, and nothing else', async () => {
+  it('by a reset of a confirmed address is its login sessions and personal keys, and nothing else', async () => {
     const ada = await world.confirmedPerson()
-    const { key } = (await ada.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'] } })).json()
+    const { key } = (await ada.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'], password: ada.password } })).json()
     await forgotten(ada)
-    expect(await lastWords(ada.email, 'password-changed')).toContain('Removed with that: 1 login session.')
-    expect((await world.send('GET', '/api/routers', { headers: { 'x-api-key': key } })).statusCode).toBe(200)
+    expect(await lastWords(ada.email, 'password-changed')).toContain('Removed with that: 1 login session and 1 personal key for scripts.')
+    expect((await world.send('GET', '/api/routers', { headers: { 'x-api-key': key } })).statusCode).toBe(401)
   })
 
   it('by another password is told as well', async () => {
@@ -203,9 +203,7 @@ describe('what is taken from an account', () => {
     const eve = await enrolledIn(world, { email: `${randomUUID()}@gmail.com` })
     await rowsOf('update users set email_verified_at = null where id = $1', [eve.id])
     const again = await arrive?.(eve)
-    expect(await lastWords(eve.email, 'account-claimed')).toContain(
-      'Removed with that: the password, 1 login session, and every personal key for scripts.',
-    )
+    expect(await lastWords(eve.email, 'account-claimed')).toContain('Removed with that: the password and 1 login session.')
     const told = (await mailsTo(eve.email)).length
     expectProblem((await again?.()) as Answer, 401, 'second-factor-required')
     expect(await mailsTo(eve.email)).toHaveLength(told)

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { BARE_HEADERS } from '../src/http/problem.ts'
 import { openServer, type TestServer, worldOf } from './support/world.ts'
 
 const [HEADERS_MS, REQUEST_MS] = [200, 600]
@@ -64,6 +65,7 @@ function expectBareProblem({ status, headers, body }: Conversation, expected: nu
   expect(headers).toContain('Content-Type: application/problem+json')
   expect(headers).toContain(`Content-Length: ${body.length}`)
   expect(headers).toContain('Connection: close')
+  for (const [name, value] of Object.entries(BARE_HEADERS)) expect(headers).toContain(`${name}: ${value}`)
   const { requestId, ...rest } = JSON.parse(body)
   expect(headers).toContain(`X-Request-Id: ${requestId}`)
   expect(rest).toEqual({ type: `urn:netpilot:problem:${code}`, title: expect.any(String), status: expected, code })
@@ -110,6 +112,36 @@ describe.concurrent('a slow client', () => {
     expect((await gone).map(({ status }) => status)).toEqual(slow.map(() => 408))
     expect(times.length).toBeGreaterThan(20)
     expect(times.toSorted((a, b) => a - b).at(Math.floor(times.length * 0.95))).toBeLessThan(500)
+  })
+})
+
+describe('a request line or a host that another reader could take for something else', () => {
+  it.each([
+    ['HTTP/0.9', 'GET /health/live\r\n\r\n'],
+    ['HTTP/2.0 on the request line', 'GET /health/live HTTP/2.0\r\nHost: x\r\n\r\n'],
+    ['two hosts of HTTP/1.0', 'GET /health/live HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n'],
+    ['two hosts', 'GET /health/live HTTP/1.1\r\nHost: x\r\nHost: x\r\nConnection: close\r\n\r\n'],
+    ['no host', 'GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n'],
+    ['an empty host', 'GET /health/live HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n'],
+    ['a host that is none', 'GET /health/live HTTP/1.1\r\nHost: a b/@c\r\nConnection: close\r\n\r\n'],
+    ['a host with somebody’s name', 'GET /health/live HTTP/1.1\r\nHost: a@b\r\nConnection: close\r\n\r\n'],
+    ['a path that cannot be decoded', 'GET /%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'],
+  ])('is 400, with the headers of every answer: %s', async (_what, text) => {
+    const { status, headers, body } = await talk(text)
+    expect([status, JSON.parse(body).code]).toEqual([400, 'invalid-request'])
+    const sent = headers.toLowerCase()
+    for (const [name, value] of Object.entries(BARE_HEADERS)) expect(sent).toContain(`${name}: ${value}`.toLowerCase())
+  })
+
+  it.each(['x', 'x:3000', '192.0.2.1:80', '[2001:db8::1]:3000', 'a_b.example.', 'xn--bcher-kva.example'])(
+    'is no host such as %s',
+    async (host) => {
+      expect((await talk(`GET /health/live HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).status).toBe(200)
+    },
+  )
+
+  it('is not HTTP/1.0 without a host', async () => {
+    expect((await talk('GET /health/live HTTP/1.0\r\n\r\n')).status).toBe(200)
   })
 })
 

@@ -105,7 +105,10 @@ async function moveIn(world: World, server: TestServer, database: TestDatabase, 
   expectStatus(await ada.call('POST', '/api/auth/second-factor/confirm', { body: { code: app.generate() } }))
   const agent = await ada.router()
   expectStatus(await agent.scan([newMac()]))
-  const { key: script } = expectStatus(await ada.call('POST', '/api/users/keys', { body: { scopes: ['devices:read'] } }), 201)
+  const { key: script } = expectStatus(
+    await ada.call('POST', '/api/users/keys', { body: { scopes: ['devices:read'], password: ada.password } }),
+    201,
+  )
 
   const account = known?.bob.account ?? googleAccount()
   const { user: bob } = expectStatus(await send('POST', '/api/auth/google', { body: { idToken: google.idToken(account) } }), 201)

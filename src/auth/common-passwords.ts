@@ -2,11 +2,18 @@
 import { readFileSync } from 'node:fs'
 import { isPredictable, repeatedUnit } from './predictable.ts'
 
+/** Too well known to be on a list of what people choose by themselves. */
+const FAMOUS = ['correcthorsebatterystaple']
+
 let known: ReadonlySet<string> | undefined
 
 /** Read when the first password is chosen. */
 function commonPasswords(): ReadonlySet<string> {
-  known ??= new Set(readFileSync(new URL('common-passwords.txt', import.meta.url), 'utf8').split('\n'))
+  known ??= new Set(
+    readFileSync(new URL('common-passwords.txt', import.meta.url), 'utf8')
+      .split('\n')
+      .concat(FAMOUS),
+  )
   return known
 }
 

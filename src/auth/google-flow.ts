@@ -92,6 +92,9 @@ async function redeemCode(client: OAuth2Client, code: string, codeVerifier: stri
 /** The URL as it was understood, never as it was written: a browser may read the same text differently. */
 function allowedUrl(text: string, origins: readonly string[]): string | undefined {
   if (!URL.canParse(text)) return undefined
-  const { origin, username, password, href } = new URL(text)
-  return origins.includes(origin) && username + password === '' && href.length <= MAX_RETURN_TO ? href : undefined
+  const { protocol, origin, username, password, href } = new URL(text)
+  // The origin of a blob: URL is that of the page inside.
+  return origins.includes(origin) && origin.startsWith(`${protocol}//`) && username + password === '' && href.length <= MAX_RETURN_TO
+    ? href
+    : undefined
 }

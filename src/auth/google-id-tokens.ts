@@ -5,6 +5,7 @@
 import type { Certificates, OAuth2Client } from 'google-auth-library'
 import { problem } from '../http/problem.ts'
 import type { GoogleSettings } from './google-settings.ts'
+import { isAccountAddress } from './schema.ts'
 
 /** Somebody whom Google vouches for. */
 export type GoogleClaims = {
@@ -33,7 +34,7 @@ const MAX_LENGTH = 8_192
 export function openIdTokens(client: OAuth2Client, settings: GoogleSettings): VerifyIdToken {
   const certificates = keepCertificates(client)
   return async (idToken, expected = {}) => {
-    if (idToken.length > MAX_LENGTH) return undefined
+    if (idToken.length > MAX_LENGTH || algorithmOf(idToken) !== 'RS256') return undefined
     const keys = await certificates()
     try {
       const ticket = await client.verifySignedJwtWithCertsAsync(idToken, keys, [...settings.clientIds], client.issuers)
@@ -50,7 +51,9 @@ function keepCertificates(client: OAuth2Client): () => Promise<Certificates> {
   let asked: Promise<Certificates> | undefined
   const fetchKeys = async () => {
     try {
-      return (await client.getFederatedSignonCertsAsync()).certs as Certificates
+      const certs: unknown = (await client.getFederatedSignonCertsAsync()).certs
+      if (!isCertificates(certs)) throw { code: 'no certificates came' }
+      return certs
     } catch (error) {
       throw unreachable(error)
     } finally {
@@ -69,6 +72,18 @@ export function unreachable(error: unknown) {
   return problem('unavailable', { detail: 'Google cannot be asked now', cause: new Error(`Google was asked in vain: ${status ?? code}`) })
 }
 
+const isCertificates = (certs: unknown): certs is Certificates =>
+  typeof certs === 'object' && certs !== null && Object.values(certs).some((pem) => String(pem).startsWith('-----BEGIN '))
+
+/** Of the header, before any other is looked at by the library. */
+function algorithmOf(token: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(token.split('.', 1)[0] ?? '', 'base64url').toString()).alg
+  } catch {
+    return undefined
+  }
+}
+
 const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 const isText = (value: unknown, max: number): value is string =>
   typeof value === 'string' && value !== '' && value.length <= max && value.isWellFormed() && !value.includes('\0')
@@ -80,14 +95,16 @@ function readClaims(
   { nonce, maxAgeSeconds = MAX_AGE }: Expected,
 ): GoogleClaims | undefined {
   const now = Date.now() / 1_000
-  const { sub, email, azp, hd, iat, exp, name, picture } = claims
+  const { sub, email, azp, hd, iat, nbf, exp, name, picture } = claims
   if (!isText(sub, 255) || !isText(email, 254) || claims.email_verified !== true) return undefined
   // A nonce that nobody asks about is none of ours: the sign-in libraries of mobile systems make one of their own.
   if (nonce !== undefined && claims.nonce !== nonce) return undefined
   if (azp !== undefined && !clientIds.some((id) => id === azp)) return undefined
   if (hostedDomains.length > 0 && !hostedDomains.some((domain) => domain === hd)) return undefined
   if (!isTime(iat) || !isTime(exp) || iat > now + CLOCK_SKEW || exp <= now - CLOCK_SKEW || now - iat > maxAgeSeconds) return undefined
+  if (nbf !== undefined && (!isTime(nbf) || nbf > now + CLOCK_SKEW)) return undefined
   const address = email.trim().toLowerCase()
+  if (!isAccountAddress(address)) return undefined
   return {
     sub,
     email: address,

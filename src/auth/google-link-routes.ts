@@ -10,6 +10,7 @@ import { GoogleLink } from './google-schema.ts'
 import { asAuth } from './identity.ts'
 import type { ProveOwner } from './owner-proof.ts'
 import { findProofs } from './repository.ts'
+import { requireRecentProof } from './session-repository.ts'
 
 /** `google`: undefined where it is not configured; its routes are 404 then. */
 export type GoogleLinkRoutesOptions = { withSession: WithSession; google: Google | undefined; proveOwner: ProveOwner }
@@ -48,14 +49,16 @@ export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions
         ...documented,
         operationId: 'unlinkGoogle',
         summary: 'Unlink your account from Google',
-        description: 'Not before it has a password: 409 `conflict`. Where Google gives out your address, signing in with it links again.',
-        response: answers({ 204: Type.Null() }, 'not-found', 'conflict'),
+        description:
+          'Not before it has a password: 409 `conflict`. Where Google gives out your address, signing in with it links again. Takes a recent proof of the owner (`reauthenticate`).',
+        response: answers({ 204: Type.Null() }, 'not-found', 'conflict', 'proof-required'),
       },
     },
     async (request, reply) => {
       if (!google) throw problem('not-found')
       const self = asAuth(request.identity)
       await withSession(self, async (tx) => {
+        await requireRecentProof(tx, self.userId, self.sessionId)
         const proofs = await findProofs(tx, self.userId)
         if (!proofs?.googleId) throw problem('not-found')
         if (proofs.passwordHash === null) throw problem('conflict', { detail: 'You would have no way to sign in: set a password first' })

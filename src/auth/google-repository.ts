@@ -3,6 +3,7 @@ import type { Removed } from '../mail/texts.ts'
 import type { User } from '../modules/users/schema.ts'
 import type { Tx } from '../rls/session.ts'
 import type { GoogleClaims } from './google-id-tokens.ts'
+import { revokePersonalKeys } from './key-repository.ts'
 import { ACCOUNT, type Account, USER } from './repository.ts'
 import { endLoginSessions } from './session-repository.ts'
 
@@ -66,8 +67,5 @@ export async function dispossess(tx: Tx, userId: string): Promise<Removed> {
     values: [userId],
   })
   const loginSessions = await endLoginSessions(tx, userId, 'revoked')
-  await tx.query({ name: 'revoke personal keys', text: 'select ctx.revoke_personal_keys($1)', values: [userId] })
-  // Where there was no password, nobody has ever been signed in to make a key.
-  const { hadPassword = false } = before ?? {}
-  return { password: hadPassword, loginSessions, personalKeys: hadPassword }
+  return { password: before?.hadPassword ?? false, loginSessions, personalKeys: await revokePersonalKeys(tx, userId) }
 }

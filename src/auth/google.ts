@@ -29,7 +29,8 @@ export async function openGoogle({ keyring, ...settings }: GoogleSettings & { ke
       oauth2FederatedSignonPemCertsUrl: endpoints.certificatesUrl,
     },
     // Somebody waits for the answer; and a code that is redeemed twice is void.
-    transporterOptions: { timeout: timeoutMs, retryConfig: { retry: 0 } },
+    // Nor does Google send us elsewhere.
+    transporterOptions: { timeout: timeoutMs, retryConfig: { retry: 0 }, redirect: 'error' },
   })
   const verify = openIdTokens(client, settings)
   const flow = redirect && googleFlow({ client, verify, method: CodeChallengeMethod.S256, keys: keyring.googleFlows, ...redirect })

@@ -3,8 +3,11 @@ import { problem } from '../http/problem.ts'
 /** Who the database sees in one transaction. An identity only claims: the transaction's first statement proves it, or it is 401. */
 export type Identity = UserIdentity | KeyIdentity | AgentIdentity | AuthIdentity | AdminIdentity
 
+/** Who must have a second factor to be let in with this request (`required-factor.ts`); nobody when left out. */
+type FactorRequired = { factorRequiredOf?: 'admins' | 'everyone' }
+
 /** A signed-in person. `sessionId` is the login session's capability, not the id that session lists show. */
-export type UserIdentity = { kind: 'user'; userId: string; sessionId: string; act?: Act | undefined }
+export type UserIdentity = { kind: 'user'; userId: string; sessionId: string; act?: Act | undefined } & FactorRequired
 
 /** A script of a person, by a personal key; `scope` is what the request needs (`devices:read`), and the key must have it. */
 export type KeyIdentity = { kind: 'key'; userId: string; keyId: string; sha256: Buffer; scope: string; act?: Act | undefined }
@@ -15,7 +18,7 @@ export type AgentIdentity = { kind: 'agent'; userId: string; keyId: string; sha2
 /** Signing in, when nobody is known yet; with a login session, that person managing their own credentials. */
 export type AuthIdentity =
   | { kind: 'auth'; userId?: never; sessionId?: never; act?: never }
-  | { kind: 'auth'; userId: string; sessionId: string; act?: Act | undefined }
+  | ({ kind: 'auth'; userId: string; sessionId: string; act?: Act | undefined } & FactorRequired)
 
 /** Nobody yet. */
 export const SIGN_IN: AuthIdentity = { kind: 'auth' }
@@ -27,7 +30,7 @@ export function asAuth(identity: Identity | null): AuthIdentity & { userId: stri
 }
 
 /** A signed-in person who asks as an administrator; whether they are one, the database says. */
-export type AdminIdentity = { kind: 'admin'; userId: string; sessionId: string; act?: Act | undefined }
+export type AdminIdentity = { kind: 'admin'; userId: string; sessionId: string; act?: Act | undefined } & FactorRequired
 
 /**
  * What a request that changes something is about, for the audit log: the session records it in the transaction of the change. `operation` is

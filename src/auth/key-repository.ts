@@ -75,6 +75,16 @@ export async function addKey(tx: Tx, values: KeyValues) {
   return undefined
 }
 
+/** Ends every personal key of somebody, also before they are signed in. @returns how many were live */
+export async function revokePersonalKeys(tx: Tx, userId: string): Promise<number> {
+  const [answer] = await tx.query<{ revoked: number }>({
+    name: 'revoke personal keys',
+    text: 'select ctx.revoke_personal_keys($1) as revoked',
+    values: [userId],
+  })
+  return answer?.revoked ?? 0
+}
+
 export async function revokeKey(tx: Tx, routerId: string | null, id: string): Promise<boolean> {
   const revoked = await tx
     .update(apiKeys)

@@ -1,33 +1,81 @@
 /**
  * API keys: of a router's agent, and of a person's own scripts. They are credentials: the user role cannot see them, so these sessions use
- * the auth login, and only a signed-in person manages them, never a key.
+ * the auth login, and only a signed-in person manages them, never a key. A stolen login session must not become a key that outlives it:
+ * a new key takes a proof of the owner with the request, or, where it cannot touch the account, a recent one.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import Type from 'typebox'
+import type { FastifyRequest } from 'fastify'
+import Type, { type Static } from 'typebox'
 import { problem } from '../http/problem.ts'
 import { answers, Nullable, pageOf } from '../http/schemas.ts'
+import { keyAdded } from '../mail/texts.ts'
+import { wakeRouter } from '../modules/routers/wake.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { makeApiKey } from './api-keys.ts'
 import { asAuth, type Identity } from './identity.ts'
 import { addKey, holdKey, type KeyValues, listKeys, retireKey, revokeKey } from './key-repository.ts'
-import { AddPersonalKey, AddRouterKey, AGENT_SCOPES, HOLDERS, Key, ListKeys, NewKey, RotateKey } from './key-schema.ts'
+import {
+  AddPersonalKey,
+  AddRouterKey,
+  AGENT_SCOPES,
+  HOLDERS,
+  Key,
+  ListKeys,
+  NewKey,
+  PERSONAL_KEY_DAYS,
+  RotatePersonalKey,
+  RotateRouterKey,
+} from './key-schema.ts'
+import { findMailbox } from './mailbox-repository.ts'
+import type { OwnerMail } from './owner-mail.ts'
+import type { ProveOwner } from './owner-proof.ts'
+import { proofRequired, requireRecentProof } from './session-repository.ts'
 
 const DEFAULT_OVERLAP_MINUTES = 60
+const DAY_MS = 86_400_000
 
 export type KeyRoutesOptions = {
   withSession: WithSession
+  proveOwner: ProveOwner
+  ownerMail: OwnerMail
   /** Of a router's keys, under `/:id/keys`, or of a person's own, under `/keys`. */
   holder: keyof typeof HOLDERS
   routerExists: (identity: Identity | null, id: string) => Promise<boolean>
 }
 
+/** `replaces`: in place of another key. */
+type KeyPlan = Pick<KeyValues, 'name' | 'scopes' | 'expiresAt'> & { replaces?: boolean }
+/** The bodies of both holders. */
+type Made = Partial<Static<typeof AddPersonalKey>> | Static<typeof AddRouterKey>
+type Rotated = Static<typeof RotatePersonalKey>
+
 /** Of the path: the router, or null for a person's own keys. */
 const holderIn = (params: unknown) => (params as { id?: string }).id ?? null
+const instantOf = (text: string | null | undefined) => (text ? new Date(text) : null)
 const keyIn = (params: unknown) => (params as { keyId: string }).keyId
 
-export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app, { withSession, holder, routerExists }) => {
+export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app, options) => {
+  const { withSession, proveOwner, ownerMail, holder, routerExists } = options
   const { tag, path, words, Keys, OneKey, Kind } = HOLDERS[holder]
   const documented = { tags: [tag], security: [{ person: [] }] }
+
+  /** Makes a key as `prepare` says, in its transaction. The owner is told of a personal one. */
+  async function makeKey(request: FastifyRequest, prepare: (tx: Tx) => Promise<KeyPlan>) {
+    const identity = asAuth(request.identity)
+    const { userId, sessionId } = identity
+    const routerId = holderIn(request.params)
+    const { key, keyId, prefix, sha256: secretSha256 } = makeApiKey(holder === 'person' ? 'personal' : 'agent', userId)
+    const { owner, replaces, ...made } = await withSession(identity, async (tx) => {
+      await requireRecentProof(tx, userId, sessionId)
+      const { replaces = false, ...plan } = await prepare(tx)
+      const added = await addKey(tx, { ...plan, routerId, keyId, prefix, secretSha256 })
+      if (!added) throw problem('key-limit', { detail: 'Revoke a key first' })
+      return { ...added, key, replaces, owner: holder === 'person' ? await findMailbox(tx, userId) : undefined }
+    })
+    const { scopes, expiresAt } = made
+    if (owner) ownerMail.tell(owner.email, (occasion) => keyAdded({ ...occasion, scopes, expiresAt, replaces }), request)
+    return made
+  }
 
   app.post(
     path,
@@ -43,14 +91,12 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       },
     },
     async (request, reply) => {
-      const { name = null, scopes = [...AGENT_SCOPES], expiresAt } = request.body ?? {}
-      const ends = expiresAt ? new Date(expiresAt) : null
+      const { name = null, scopes = [...AGENT_SCOPES], expiresAt, ...proof }: Made = request.body ?? {}
+      const ends = expiresAt === undefined && holder === 'person' ? new Date(Date.now() + PERSONAL_KEY_DAYS * DAY_MS) : instantOf(expiresAt)
       if (ends && ends.getTime() <= Date.now())
         throw problem('invalid-request', { errors: [{ path: '/body/expiresAt', code: 'in-the-past', message: 'is in the past' }] })
-      const identity = asAuth(request.identity)
-      const { key, values } = newKey(identity.userId, { routerId: holderIn(request.params), name, scopes, expiresAt: ends })
-      const added = await withSession(identity, (tx) => addOrRefuse(tx, values))
-      return reply.code(201).send({ ...added, key })
+      if (holder === 'person') await proveOwner(request, proof)
+      return reply.code(201).send(await makeKey(request, async () => ({ name, scopes, expiresAt: ends })))
     },
   )
 
@@ -88,7 +134,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
     },
     async (request, reply) => {
       const [routerId, keyId] = [holderIn(request.params), keyIn(request.params)]
-      if (!(await withSession(asAuth(request.identity), (tx) => revokeKey(tx, routerId, keyId)))) throw problem('not-found')
+      if (!(await withSession(asAuth(request.identity), (tx) => endKey(tx, routerId, keyId)))) throw problem('not-found')
       return reply.code(204).send(null)
     },
   )
@@ -100,36 +146,35 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         ...documented,
         operationId: `rotate${Kind}Key`,
         summary: `Replace ${words.key}`,
-        description: 'Makes a key with the same name and scopes; the old one goes on working for the overlap.',
+        description: `Makes a key with the same name, scopes and end; the old one goes on working for the overlap. ${words.rotation}`,
         params: OneKey,
-        body: Nullable(RotateKey),
-        response: answers({ 201: NewKey }, 'key-limit'),
+        body: holder === 'router' ? Nullable(RotateRouterKey) : Nullable(RotatePersonalKey),
+        response: answers({ 201: NewKey }, 'key-limit', 'proof-required'),
       },
     },
     async (request, reply) => {
       const [routerId, keyId] = [holderIn(request.params), keyIn(request.params)]
-      const { overlapMinutes = DEFAULT_OVERLAP_MINUTES } = request.body ?? {}
-      const identity = asAuth(request.identity)
-      const rotated = await withSession(identity, async (tx) => {
+      const { overlapMinutes = DEFAULT_OVERLAP_MINUTES, ...proof }: Rotated = request.body ?? {}
+      const given = Object.keys(proof).length
+      if (given > 1)
+        throw problem('invalid-request', { errors: [{ path: '/body', code: 'exactly-one-of', message: 'must hold one proof' }] })
+      if (given === 1) await proveOwner(request, proof)
+      else if (holder === 'person' && overlapMinutes === 0) throw proofRequired()
+      const rotated = await makeKey(request, async (tx) => {
         const old = await holdKey(tx, routerId, keyId)
         if (!old) throw problem('not-found')
-        if (overlapMinutes === 0) await revokeKey(tx, routerId, keyId)
+        if (overlapMinutes === 0) await endKey(tx, routerId, keyId)
         else await retireKey(tx, routerId, keyId, overlapMinutes)
-        const { key, values } = newKey(identity.userId, { routerId, name: old.name, scopes: old.scopes, expiresAt: old.inherits })
-        return { ...(await addOrRefuse(tx, values)), key }
+        return { name: old.name, scopes: old.scopes, expiresAt: old.inherits, replaces: true }
       })
       return reply.code(201).send(rotated)
     },
   )
 }
 
-function newKey(userId: string, { routerId, name, scopes, expiresAt }: Pick<KeyValues, 'routerId' | 'name' | 'scopes' | 'expiresAt'>) {
-  const { key, keyId, prefix, sha256 } = makeApiKey(routerId === null ? 'personal' : 'agent', userId)
-  return { key, values: { routerId, name, scopes, expiresAt, keyId, prefix, secretSha256: sha256 } satisfies KeyValues }
-}
-
-async function addOrRefuse(tx: Tx, values: KeyValues) {
-  const added = await addKey(tx, values)
-  if (!added) throw problem('key-limit', { detail: 'Revoke a key first' })
-  return added
+/** An agent that waits with the key is woken, and then refused. */
+async function endKey(tx: Tx, routerId: string | null, keyId: string): Promise<boolean> {
+  const isRevoked = await revokeKey(tx, routerId, keyId)
+  if (isRevoked && routerId !== null) await wakeRouter(tx, routerId)
+  return isRevoked
 }

@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { Instant, Name, Nullable, NullableInstant, OneOf, pageQuery, Strict, Uuid } from '../http/schemas.ts'
+import { ONE_PROOF_OR_CODE, ownerProofOrCode } from './schema.ts'
 
 /** What an agent's key may do: report what the router sees, and read what it must enforce. */
 export const AGENT_SCOPES = ['scans:write', 'policy:read'] as const
@@ -30,17 +31,27 @@ export const ListKeys = Strict({ limit, offset })
 
 const scopesOf = <const T extends string>(scopes: readonly T[]) =>
   Type.Array(OneOf(scopes), { minItems: 1, maxItems: scopes.length, uniqueItems: true })
-const about = {
+/** How long a personal key lives unless its maker says otherwise. */
+export const PERSONAL_KEY_DAYS = 90
+
+const about = (defaultEnd: string) => ({
   name: Type.Optional(Nullable(Name({ max: 100, examples: ['Attic'] }))),
-  expiresAt: Type.Optional(Nullable(Type.String({ format: 'date-time', maxLength: 40 }))),
-}
-export const AddRouterKey = Strict({ ...about, scopes: Type.Optional(scopesOf(AGENT_SCOPES)) })
-export const AddPersonalKey = Strict({ ...about, scopes: scopesOf(PERSONAL_SCOPES) })
-export const RotateKey = Strict({
+  expiresAt: Type.Optional(
+    Nullable(Type.String({ format: 'date-time', maxLength: 40, description: `Default: ${defaultEnd}; null: no end` })),
+  ),
+})
+export const AddRouterKey = Strict({ ...about('no end'), scopes: Type.Optional(scopesOf(AGENT_SCOPES)) })
+export const AddPersonalKey = Strict(
+  { ...about(`in ${PERSONAL_KEY_DAYS} days`), scopes: scopesOf(PERSONAL_SCOPES), ...ownerProofOrCode },
+  ONE_PROOF_OR_CODE,
+)
+const overlap = {
   overlapMinutes: Type.Optional(
     Type.Integer({ minimum: 0, maximum: 10_080, description: 'How long the old key goes on working (default 60); 0 ends it at once' }),
   ),
-})
+}
+export const RotateRouterKey = Strict(overlap)
+export const RotatePersonalKey = Strict({ ...overlap, ...ownerProofOrCode })
 
 /** Who holds keys, and how the routes of both say so. */
 export const HOLDERS = {
@@ -51,7 +62,9 @@ export const HOLDERS = {
     words: {
       key: 'a key of the router',
       keys: "the router's live keys",
-      limit: 'A router has two live keys at most, so that one can replace the other without a gap.',
+      limit:
+        'A router has two live keys at most, so that one can replace the other without a gap. Takes a recent proof of the owner (`reauthenticate`).',
+      rotation: 'Takes a recent proof of the owner (`reauthenticate`).',
     },
     Keys: Strict({ id: Uuid() }),
     OneKey: Strict({ id: Uuid(), keyId: Uuid() }),
@@ -63,7 +76,10 @@ export const HOLDERS = {
     words: {
       key: 'a key of your own',
       keys: 'your own live keys',
-      limit: 'It is for scripts and home automation, which can do what its scopes name and nothing about the account itself.',
+      limit:
+        'It is for scripts and home automation, which can do what its scopes name and nothing about the account itself. The owner is told by mail.',
+      rotation:
+        'Without an overlap it takes a proof of the owner with the request, and else a recent one (`reauthenticate`). The owner is told by mail.',
     },
     Keys: Strict({}),
     OneKey: Strict({ keyId: Uuid() }),

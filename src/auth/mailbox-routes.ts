@@ -16,6 +16,7 @@ import type { WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { dispossess, unlinkGoogle } from './google-repository.ts'
 import { asAuth, SIGN_IN } from './identity.ts'
+import { revokePersonalKeys } from './key-repository.ts'
 import type { Later } from './later.ts'
 import type { Lockout } from './lockout.ts'
 import { changeEmail, confirmEmail, findMailbox, isTaken } from './mailbox-repository.ts'
@@ -110,13 +111,13 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
         operationId: 'resetPassword',
         summary: 'Choose a new password, with the token of a mail',
         description:
-          'Of a mail for a lost password, or of an invitation. Ends every login session and any lockout of the old password, and signs nobody in; a second factor is asked for as before. Other tokens that were sent are void. Where nobody had confirmed the address, it also takes away the link to Google and every personal key; what was taken is told by mail. A token is good once.',
+          'Of a mail for a lost password, or of an invitation. Ends every login session, every personal key (unless `keepKeys`), and any lockout of the old password, and signs nobody in; a second factor is asked for as before. Other tokens that were sent are void. Where nobody had confirmed the address, it also takes away the link to Google and, in any case, every personal key; what was taken is told by mail. A token is good once.',
         body: ResetPassword,
         response: answers({ 204: Type.Null() }, 'invalid-token'),
       },
     },
     async (request, reply) => {
-      const { token, newPassword } = request.body
+      const { token, newPassword, keepKeys = false } = request.body
       const found = await withSession(
         SIGN_IN,
         async (tx) => {
@@ -137,7 +138,9 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
         if (!(await useToken(tx, token, found.purpose))) throw deadToken()
         // Whoever registered an address that was never theirs keeps no way in once its owner comes.
         const isConfirmed = (await findMailbox(tx, userId))?.isVerified
-        const taken = isConfirmed ? {} : { ...(await dispossess(tx, userId)), google: await unlinkGoogle(tx, userId) }
+        const taken = isConfirmed
+          ? { personalKeys: keepKeys ? 0 : await revokePersonalKeys(tx, userId) }
+          : { ...(await dispossess(tx, userId)), google: await unlinkGoogle(tx, userId) }
         await setPassword(tx, userId, hash)
         await lockout.clear(tx, { at: 'login', email }, { at: 'password', userId })
         await confirmEmail(tx, userId)

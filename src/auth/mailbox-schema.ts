@@ -8,7 +8,11 @@ const token = Text({ max: 128, description: 'Of a mail', examples: ['npt_…'] }
 
 export const OfAddress = Strict({ email: Email })
 export const MailedTokenBody = Strict({ token })
-export const ResetPassword = Strict({ token, newPassword: Password })
+export const ResetPassword = Strict({
+  token,
+  newPassword: Password,
+  keepKeys: Type.Optional(Type.Boolean({ description: 'Leave personal keys alive (default false)' })),
+})
 export const ChangeEmail = Strict({ newEmail: Email, ...ownerProof }, ONE_PROOF)
 export const Invite = Strict({
   email: Email,

@@ -7,6 +7,7 @@ import { passwordChanged } from '../mail/texts.ts'
 import { findMe } from '../modules/users/repository.ts'
 import type { WithSession } from '../rls/session.ts'
 import { asAuth } from './identity.ts'
+import { revokePersonalKeys } from './key-repository.ts'
 import type { Lockout } from './lockout.ts'
 import type { OwnerMail } from './owner-mail.ts'
 import type { ProveOwner } from './owner-proof.ts'
@@ -56,25 +57,28 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
         operationId: 'changePassword',
         summary: 'Change your password',
         description:
-          'Whoever is signed in elsewhere has to sign in again, unless told otherwise; links in mails that were sent before are void, and any lockout of the old password ends. An account that signs in with Google alone gets its first password this way.',
+          'Whoever is signed in elsewhere has to sign in again, unless told otherwise, and personal keys go on unless `revokeKeys` ends them; links in mails that were sent before are void, and any lockout of the old password ends. An account that signs in with Google alone gets its first password this way.',
         body: ChangePassword,
         response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {
       const identity = asAuth(request.identity)
-      const { currentPassword, googleIdToken, newPassword, keepOtherSessions = false } = request.body
+      const { currentPassword, googleIdToken, newPassword, keepOtherSessions = false, revokeKeys = false } = request.body
       const me = await withSession(request.identity, findMe, { readOnly: true })
       if (!me) throw problem('unauthenticated')
       passwordRules.demand('/body/newPassword', newPassword, me)
       await proveOwner(request, { ...(currentPassword && { password: currentPassword }), ...(googleIdToken && { googleIdToken }) })
       const hash = await passwords.hash(newPassword)
-      const loginSessions = await withSession(identity, async (tx) => {
+      const removed = await withSession(identity, async (tx) => {
         await setPassword(tx, identity.userId, hash)
         await lockout.clear(tx, { at: 'login', email: me.email }, { at: 'password', userId: identity.userId })
-        return keepOtherSessions ? 0 : endLoginSessions(tx, identity.userId, 'password-changed', identity.sessionId)
+        return {
+          loginSessions: keepOtherSessions ? 0 : await endLoginSessions(tx, identity.userId, 'password-changed', identity.sessionId),
+          personalKeys: revokeKeys ? await revokePersonalKeys(tx, identity.userId) : 0,
+        }
       })
-      ownerMail.tell(me.email, (occasion) => passwordChanged({ ...occasion, loginSessions }), request)
+      ownerMail.tell(me.email, (occasion) => passwordChanged({ ...occasion, ...removed }), request)
       return reply.code(204).send(null)
     },
   )

@@ -24,6 +24,7 @@ export const ChangePassword = Strict(
     googleIdToken: ownerProof.googleIdToken,
     newPassword: Password,
     keepOtherSessions: Type.Optional(Type.Boolean({ description: 'Stay signed in elsewhere too (default false)' })),
+    revokeKeys: Type.Optional(Type.Boolean({ description: 'End every personal key too (default false)' })),
   },
   { oneOf: [{ required: ['currentPassword'] }, { required: ['googleIdToken'] }] },
 )

@@ -86,6 +86,10 @@ export async function setPassword(tx: Tx, userId: string, passwordHash: string):
   })
 }
 
+/** More than anybody has devices; whoever signs in by a script each time it runs is to leave no trail of sessions. */
+export const MAX_LOGIN_SESSIONS = 50
+
+/** Of more than there may be, the sessions end that were used least lately. */
 export async function addLoginSession(
   tx: Tx,
   userId: string,
@@ -97,6 +101,13 @@ export async function addLoginSession(
     text: `insert into user_login_sessions (user_id, device, address, idle_expires_at, expires_at)
       values ($1, $2, $3, now() + make_interval(days => least($4::int, $5::int)), now() + make_interval(days => $5::int)) returning id, counter`,
     values: [userId, device, address, idleDays, maxDays],
+  })
+  await tx.query({
+    name: 'end surplus login sessions',
+    text: `update user_login_sessions set ended_at = now(), end_reason = 'too-many' where user_id = $1 and id in (
+        select id from user_login_sessions where user_id = $1 and ended_at is null and idle_expires_at > now() and expires_at > now()
+        order by last_used_at desc, id = $2 desc offset $3)`,
+    values: [userId, session?.id, MAX_LOGIN_SESSIONS],
   })
   return session as LoginSession
 }

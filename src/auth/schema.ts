@@ -1,10 +1,14 @@
 import Type from 'typebox'
 import { Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../http/schemas.ts'
-import { ADDRESS } from '../mail/mailbox.ts'
+import { ADDRESS, LABEL } from '../mail/mailbox.ts'
 import { User } from '../modules/users/schema.ts'
 
 /** One that a mail can be sent to, in a domain of at least two labels: an account's address is never one of the own machine. */
-const EMAIL = `^\\s*${ADDRESS}\\.[\\p{L}\\p{M}\\p{N}-]+\\s*$`
+const EMAIL = `^\\s*${ADDRESS}\\.${LABEL}\\s*$`
+const WHOLE_EMAIL = new RegExp(EMAIL, 'u')
+
+/** Whether an account may have it, wherever it comes from. */
+export const isAccountAddress = (text: string): boolean => WHOLE_EMAIL.test(text)
 
 export const Email = Type.String({
   maxLength: 254,
@@ -31,6 +35,17 @@ export const ownerProof = {
   googleIdToken: Type.Optional(Text({ max: 8_192, description: 'Fresh, of the Google account that is linked' })),
 }
 export const ONE_PROOF = { oneOf: [{ required: ['password'] }, { required: ['googleIdToken'] }] }
+/** The same, or a code of the second factor. */
+export const ownerProofOrCode = {
+  ...ownerProof,
+  code: Type.Optional(Text({ max: 64, description: 'Of the second factor: six digits of the authenticator app, or a recovery code' })),
+}
+export const ONE_PROOF_OR_CODE = { oneOf: [...ONE_PROOF.oneOf, { required: ['code'] }] }
+export const Reauthenticate = Strict(ownerProofOrCode, ONE_PROOF_OR_CODE)
+export const Reauthenticated = Type.Object(
+  { provenUntil: Instant('Until then, this login session may do what takes a recent proof') },
+  { $id: 'Reauthenticated' },
+)
 export const Refresh = Strict({ refreshToken: Type.Optional(Text({ max: 512, examples: ['npr_…'] })) })
 
 const { limit, offset } = pageQuery([])

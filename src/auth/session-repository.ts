@@ -1,4 +1,5 @@
 /** A person's login sessions, for their own list: named by a public id, since the real one opens transactions. */
+import { problem } from '../http/problem.ts'
 import type { Tx } from '../rls/session.ts'
 
 export type ListedSession = {
@@ -20,6 +21,34 @@ export const listLoginSessions = (tx: Tx, userId: string, currentId: string) =>
       from user_login_sessions where ${LIVE} order by last_used_at desc, public_id`,
     values: [userId, currentId],
   })
+
+/** How long a proof of the owner is recent. */
+const PROOF_MINUTES = 15
+
+/** The person of the session has proven who they are. @returns until when that is recent */
+export async function renewProof(tx: Tx, userId: string, sessionId: string): Promise<Date> {
+  const [renewed] = await tx.query<{ provenUntil: Date }>({
+    name: 'renew proof',
+    text: `update user_login_sessions set proven_at = now() where user_id = $1 and id = $2
+      returning proven_at + make_interval(mins => $3::int) as "provenUntil"`,
+    values: [userId, sessionId, PROOF_MINUTES],
+  })
+  if (!renewed) throw problem('unauthenticated')
+  return renewed.provenUntil
+}
+
+/** @throws Problem `proof-required` when the last proof of the session's person is not recent */
+export async function requireRecentProof(tx: Tx, userId: string, sessionId: string): Promise<void> {
+  const recent = await tx.query({
+    name: 'find recent proof',
+    text: `select 1 from user_login_sessions where user_id = $1 and id = $2 and proven_at > now() - make_interval(mins => $3::int)`,
+    values: [userId, sessionId, PROOF_MINUTES],
+  })
+  if (recent.length === 0) throw proofRequired()
+}
+
+export const proofRequired = () =>
+  problem('proof-required', { detail: 'POST /api/auth/reauthenticate takes a password, a Google ID token, or a code of the second factor' })
 
 /** @returns whether there was such a live session of theirs */
 export async function endLoginSessionByPublicId(tx: Tx, userId: string, publicId: string): Promise<boolean> {

@@ -9,11 +9,19 @@ import { User } from '../modules/users/schema.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { asAuth, SIGN_IN } from './identity.ts'
+import type { ProveOwner } from './owner-proof.ts'
 import type { RefreshCookie } from './refresh-cookie.ts'
 import type { RefreshClaim, RefreshTokens } from './refresh-tokens.ts'
-import { endLoginSession, findActiveUser, findLiveSession, rotateLoginSession, type SessionLifetime } from './repository.ts'
-import { EndLoginSessions, ListLoginSessions, LoginSession, Refresh, Tokens } from './schema.ts'
-import { endLoginSessionByPublicId, endLoginSessions, listLoginSessions } from './session-repository.ts'
+import {
+  endLoginSession,
+  findActiveUser,
+  findLiveSession,
+  MAX_LOGIN_SESSIONS,
+  rotateLoginSession,
+  type SessionLifetime,
+} from './repository.ts'
+import { EndLoginSessions, ListLoginSessions, LoginSession, Reauthenticate, Reauthenticated, Refresh, Tokens } from './schema.ts'
+import { endLoginSessionByPublicId, endLoginSessions, listLoginSessions, renewProof } from './session-repository.ts'
 import type { Admitted, SignIn } from './sign-in.ts'
 
 export type RefreshRoutesOptions = {
@@ -61,10 +69,12 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
   )
 }
 
+export type LoginSessionRoutesOptions = { withSession: WithSession; refreshCookie: RefreshCookie; proveOwner: ProveOwner }
+
 /** For the signed-in: who they are, and where else they are signed in. */
-export const loginSessionRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; refreshCookie: RefreshCookie }> = async (
+export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOptions> = async (
   app,
-  { withSession, refreshCookie },
+  { withSession, refreshCookie, proveOwner },
 ) => {
   const documented = { tags: ['auth'], security: [{ person: [] }] }
 
@@ -75,6 +85,26 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
       const me = await withSession(request.identity, findMe, { readOnly: true })
       if (!me) throw problem('unauthenticated')
       return me
+    },
+  )
+
+  app.post(
+    '/reauthenticate',
+    {
+      schema: {
+        ...documented,
+        operationId: 'reauthenticate',
+        summary: 'Prove again that you are the owner of the account',
+        description:
+          'What a login session alone is not enough for takes a recent proof, at most 15 minutes old: 403 `proof-required`. Signing in is one, and so is any proof in the body of another operation.',
+        body: Reauthenticate,
+        response: answers({ 200: Reauthenticated }),
+      },
+    },
+    async (request) => {
+      await proveOwner(request, request.body)
+      const identity = asAuth(request.identity)
+      return withSession(identity, async (tx) => ({ provenUntil: await renewProof(tx, identity.userId, identity.sessionId) }))
     },
   )
 
@@ -104,6 +134,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
         ...documented,
         operationId: 'listLoginSessions',
         summary: 'Where you are signed in',
+        description: `At most ${MAX_LOGIN_SESSIONS} places: one more sign-in ends the session that was used least lately.`,
         querystring: ListLoginSessions,
         response: answers({ 200: pageOf(LoginSession) }),
       },

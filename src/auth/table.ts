@@ -32,6 +32,8 @@ export const loginSessions = pgTable(
     /** How often the refresh token was rotated; the token carries the same number. */
     counter: integer().notNull().default(0),
     rotatedAt: instant('rotated_at').notNull().defaultNow(),
+    /** When its person last proved who they are: by signing in, or by a proof since. */
+    provenAt: instant('proven_at').notNull().defaultNow(),
     device: text(),
     address: inet(),
     createdAt: instant('created_at').notNull().defaultNow(),
@@ -39,12 +41,15 @@ export const loginSessions = pgTable(
     idleExpiresAt: instant('idle_expires_at').notNull(),
     expiresAt: instant('expires_at').notNull(),
     endedAt: instant('ended_at'),
-    endReason: text('end_reason', { enum: ['logout', 'reuse', 'revoked', 'password-changed', 'deactivated'] }),
+    endReason: text('end_reason', { enum: ['logout', 'reuse', 'revoked', 'password-changed', 'deactivated', 'too-many'] }),
   },
   (t) => [
     primaryKey({ name: 'user_login_sessions_pkey', columns: [t.userId, t.id] }),
     unique('user_login_sessions_public_id_key').on(t.userId, t.publicId),
-    check('user_login_sessions_end_reason_known', sql`${t.endReason} in ('logout', 'reuse', 'revoked', 'password-changed', 'deactivated')`),
+    check(
+      'user_login_sessions_end_reason_known',
+      sql`${t.endReason} in ('logout', 'reuse', 'revoked', 'password-changed', 'deactivated', 'too-many')`,
+    ),
     signInPolicy('user_login_sessions', t.userId),
     adminPolicy('user_login_sessions'),
     contextPolicy('user_login_sessions'),

@@ -158,9 +158,10 @@ async function checkMigrations(db: Queryable, migrations: Migration[]): Promise<
   }
 }
 
-/** Where the newest known hole in row security was mended, CVE-2025-8713 (statistics show hidden rows). Version 18 came after it. */
+/** Before it, statistics show hidden rows (CVE-2025-8713). */
 const FLOOR = 150_014
-const MENDED: Record<number, number> = { 16: 160_010, 17: 170_006 }
+/** Where the newest known hole for whoever can run SQL was mended, CVE-2026-6473. */
+const MENDED: Record<number, number> = { 15: 150_018, 16: 160_014, 17: 170_010, 18: 180_004 }
 const NEWEST_KNOWN = 18
 
 /** @param number as `server_version_num` has it @param name the same in words */
@@ -168,7 +169,7 @@ export function versionFindings(number: number, name: string): Finding[] {
   const major = Math.floor(number / 10_000)
   const mended = MENDED[major] ?? 0
   if (number < FLOOR) return [refusal(`PostgreSQL 15.14 or later is needed; this is ${name}`)]
-  if (number < mended) return [warning(`PostgreSQL ${name} lacks the fix of CVE-2025-8713, which ${major}.${mended % 10_000} has`)]
+  if (number < mended) return [warning(`PostgreSQL ${name} lacks the fix of CVE-2026-6473, which ${major}.${mended % 10_000} has`)]
   return major > NEWEST_KNOWN ? [warning(`PostgreSQL ${name} is newer than this version of NetPilot knows`)] : []
 }
 

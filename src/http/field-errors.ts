@@ -24,6 +24,7 @@ export const FIELD_CODES = [
   'predictable',
   'context-word',
   'common',
+  'inexact-integer',
 ] as const
 export type FieldCode = (typeof FIELD_CODES)[number]
 

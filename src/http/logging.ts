@@ -1,6 +1,7 @@
 /** One line a request, and no secret in any line. */
 import { type FastifyInstance, LogController } from 'fastify'
 import type { LoggerOptions } from 'pino'
+import { problemCodeOf } from './problem.ts'
 
 const REDACTED = [
   'authorization',
@@ -48,8 +49,10 @@ export function loggerOptions(level: string): LoggerOptions {
 /** Fastify's own two lines a request are off (`logController`); this is the one. */
 export function logRequests(app: FastifyInstance): void {
   app.addHook('onResponse', async (request, reply) => {
-    const { method, routeOptions, ip } = request
-    const line = { method, route: routeOptions.url ?? '(none)', status: reply.statusCode, ms: Math.round(reply.elapsedTime), ip }
+    const { method, routeOptions, ip, identity } = request
+    const [route, status, ms] = [routeOptions.url ?? '(none)', reply.statusCode, Math.round(reply.elapsedTime)]
+    // As the token or key claims: where the answer is 401, nothing proved it.
+    const line = { method, route, status, code: problemCodeOf(request), ms, ip, account: identity?.userId }
     request.log[reply.statusCode >= 500 ? 'warn' : routeOptions.url?.startsWith('/health') ? 'debug' : 'info'](line, 'request')
   })
 }

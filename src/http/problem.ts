@@ -19,6 +19,7 @@ export const PROBLEMS = {
   'wrong-code': { status: 403, title: 'The code is wrong, or was used before' },
   'email-unverified': { status: 403, title: 'The e-mail address was not confirmed yet' },
   'second-factor-required': { status: 401, title: 'The second factor is needed as well' },
+  'second-factor-required-setup': { status: 403, title: 'This account must have a second factor: set one up first' },
   'not-found': { status: 404, title: 'No such resource' },
   'method-not-allowed': { status: 405, title: 'The resource does not have this method' },
   conflict: { status: 409, title: 'The request conflicts with existing data' },
@@ -29,6 +30,7 @@ export const PROBLEMS = {
   protected: { status: 409, title: 'The router itself and its infrastructure cannot be blocked' },
   'own-device': { status: 409, title: 'The device is marked as your own: blocking it takes force' },
   ambiguous: { status: 409, title: 'More than one resource matches' },
+  'proof-required': { status: 403, title: 'Prove again that you are the owner of the account' },
   'cross-site': { status: 403, title: 'The request does not come from an allowed page' },
   'insufficient-scope': { status: 403, title: 'The key lacks the scope that this needs' },
   'rate-limited': { status: 429, title: 'Too many requests' },
@@ -193,9 +195,14 @@ function challengeOf(code: ProblemCode, { headers }: FastifyRequest): string {
   return `Bearer realm="netpilot"${code === 'unauthenticated' && isShown ? ', error="invalid_token"' : ''}`
 }
 
+const answered = new WeakMap<FastifyRequest, ProblemCode>()
+/** What a request was refused with, for its line in the log. */
+export const problemCodeOf = (request: FastifyRequest): ProblemCode | undefined => answered.get(request)
+
 /** The one place where an error becomes an answer. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const failure = toProblem(error)
+  answered.set(request, failure.code)
   const { title } = PROBLEMS[failure.code]
   const { status = PROBLEMS[failure.code].status } = failure.options
   const { detail, entryId, challenge, allow, retryAfter } = failure.options
@@ -253,11 +260,28 @@ export function handleErrors(app: FastifyInstance): void {
 /** What is refused below HTTP's routes: the code of each status. */
 const BARE = { 400: 'invalid-request', 408: 'invalid-request', 431: 'too-large', 503: 'unavailable' } as const
 
+/** What every other answer has from `secure-headers.ts`. */
+export const BARE_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+} as const
+
 /** The answer to what never became a request (unparsable, too slow, too large a header, before the server serves), written on the bare socket. */
 export function bareProblem(status: keyof typeof BARE, requestId: string): string {
   const title = STATUS_CODES[status]
   const code: ProblemCode = BARE[status]
   const body = JSON.stringify({ type: `urn:netpilot:problem:${code}`, title, status, code, requestId })
-  const retryAfter = status === 503 ? `Retry-After: ${DEFAULT_RETRY_AFTER}\r\n` : ''
-  return `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${retryAfter}Connection: close\r\n\r\n${body}`
+  const headers = {
+    'Content-Type': 'application/problem+json',
+    'Content-Length': Buffer.byteLength(body),
+    'X-Request-Id': requestId,
+    ...(status === 503 && { 'Retry-After': DEFAULT_RETRY_AFTER }),
+    ...BARE_HEADERS,
+    Connection: 'close',
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${status} ${title}\r\n${lines.join('')}\r\n${body}`
 }

@@ -10,8 +10,12 @@ export async function secureHeaders(app: FastifyInstance): Promise<void> {
     // `reply.helmet` sets them, for each request by its scheme.
     global: false,
     contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false },
+    xFrameOptions: { action: 'deny' },
     // Of other hosts below this name, NetPilot does not know whether they have TLS.
     strictTransportSecurity: { includeSubDomains: false },
   })
-  app.addHook('onRequest', async ({ protocol }, reply) => void reply.helmet(protocol === 'https' ? {} : ONLY_OVER_TLS))
+  app.addHook('onRequest', async ({ protocol }, reply) => {
+    await reply.helmet(protocol === 'https' ? {} : ONLY_OVER_TLS)
+    reply.header('permissions-policy', 'camera=(), geolocation=(), microphone=(), payment=(), usb=()')
+  })
 }

@@ -6,7 +6,7 @@ import type { FastifyBaseLogger, FastifyHttpOptions, FastifyInstance, FastifyRep
 import type { Config } from '../config.ts'
 import { createBoundedServer } from './connections.ts'
 import { logController } from './logging.ts'
-import { bareProblem, problem, sendProblem } from './problem.ts'
+import { BARE_HEADERS, bareProblem, problem, sendProblem } from './problem.ts'
 
 export const serverOptions = (config: Config): FastifyHttpOptions<Server> => ({
   logController,
@@ -27,17 +27,23 @@ export const serverOptions = (config: Config): FastifyHttpOptions<Server> => ({
   },
   // A URL that cannot be decoded meets neither hooks nor the error handler.
   frameworkErrors: (_error, request, reply) => {
-    reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
+    reply.header('x-request-id', request.id).headers(BARE_HEADERS)
     sendProblem(problem('invalid-request', { detail: 'The URL cannot be read' }), request as FastifyRequest, reply as FastifyReply)
   },
 })
 
+/** A name or an address (RFC 3986, 3.2.2), also with a zone (RFC 6874), and a port. */
+const HOST = /^(\[[\da-f:.]+(?:%[\w.~%-]+)?\]|[\w.~!$&'()*+,;=%-]+)(:\d{0,5})?$/i
+
 /** What Node would answer itself, in a form of its own. */
 export function answerForNode(app: FastifyInstance): void {
-  // RFC 9112, 3.2: exactly one, or else a proxy may have routed by another than is read here.
   app.addHook('onRequest', async ({ raw }) => {
-    const hosts = raw.rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === 'host')
-    if (raw.httpVersion === '1.1' && hosts.length !== 1) throw problem('invalid-request', { detail: 'A request names its host, once' })
+    const { httpVersion, rawHeaders } = raw
+    if (httpVersion !== '1.1' && httpVersion !== '1.0') throw problem('invalid-request', { detail: 'HTTP/1.1 is spoken here' })
+    // RFC 9112, 3.2: exactly one, or else a proxy may have routed by another than is read here. Only HTTP/1.0 may leave it out.
+    const hosts = rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'host')
+    const isNamed = hosts.length === 1 || (httpVersion === '1.0' && hosts.length === 0)
+    if (!isNamed || !hosts.every((host) => HOST.test(host))) throw problem('invalid-request', { detail: 'A request names its host, once' })
   })
   // RFC 9110, 10.1.1: an expectation that nobody knows may be refused; there is no need to.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))

@@ -5,9 +5,11 @@ export type Mailbox = { name: string; address: string }
 
 // RFC 5322 3.2.3 (dot-atom) with RFC 6532's letters of all scripts. A quoted local part ("a,b"@example.com) is legal, but nobody's.
 const ATOM = "[\\p{L}\\p{M}\\p{N}!#$%&'*+/=?^_`{|}~-]+"
-const LABELS = '[\\p{L}\\p{M}\\p{N}-]+(?:\\.[\\p{L}\\p{M}\\p{N}-]+)*'
+const ALPHANUMERIC = '[\\p{L}\\p{M}\\p{N}]+'
+/** No hyphen at either end (RFC 1123, 2.1). */
+export const LABEL = `${ALPHANUMERIC}(?:-+${ALPHANUMERIC})*`
 /** What matches has one way to match, so that a text of any length is read in linear time. */
-export const ADDRESS = `${ATOM}(?:\\.${ATOM})*@${LABELS}`
+export const ADDRESS = `${ATOM}(?:\\.${ATOM})*@${LABEL}(?:\\.${LABEL})*`
 const WHOLE_ADDRESS = new RegExp(`^${ADDRESS}$`, 'u')
 const NAMED = /^(?:"(?<quoted>[^"<>\p{C}]+)"|(?<bare>[^"<>,;:@\p{C}]+?))? *<(?<address>[^<>]+)>$/u
 

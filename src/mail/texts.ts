@@ -13,8 +13,8 @@ export type MailedToken = Whereabouts & { token: string; minutes: number }
 /** When something was done and from where, where that is known. */
 export type Occasion = Whereabouts & { at: Date; ip?: string | null }
 
-/** What was taken from an account, as the statements say that took it. `personalKeys`: each that there was. */
-export type Removed = { password?: boolean; loginSessions?: number; google?: boolean; personalKeys?: boolean }
+/** What was taken from an account, as the statements say that took it. */
+export type Removed = { password?: boolean; loginSessions?: number; google?: boolean; personalKeys?: number }
 
 /** The purposes of tokens that are mailed; each is the name of a page of the frontend. */
 const ROUTES = {
@@ -144,7 +144,7 @@ export const secondFactorLocked = (occasion: Occasion): Letter =>
 /** `left`: how many remain. */
 export const recoveryCodeUsed = ({ left, ...occasion }: Occasion & { left: number }): Letter =>
   writeLetter('recovery-code-used', 'A recovery code was used', [
-    `Somebody signed in to your NetPilot account with a recovery code in place of the authenticator app. ${left === 0 ? 'It was the last one: make new ones before you need them.' : `Codes left: ${left}.`}`,
+    `Somebody used a recovery code of your NetPilot account in place of the authenticator app. ${left === 0 ? 'It was the last one: make new ones before you need them.' : `Codes left: ${left}.`}`,
     facts(occasion),
     'If this was not you, choose a new password at once, then replace the recovery codes.',
     ...newPassword(occasion),
@@ -155,6 +155,20 @@ export const recoveryCodesReplaced = (occasion: Occasion): Letter =>
     'The recovery codes of your NetPilot account were replaced. Those from before are void.',
     facts(occasion),
     'If this was not you, choose a new password at once, then replace the recovery codes.',
+    ...newPassword(occasion),
+  ])
+
+/** `scopes`: what the key may do. `replaces`: it was made in place of another key. */
+export const keyAdded = ({
+  scopes,
+  expiresAt,
+  replaces,
+  ...occasion
+}: Occasion & { scopes: string[]; expiresAt: Date | null; replaces: boolean }): Letter =>
+  writeLetter('key-added', 'A personal key was made', [
+    `Somebody who is signed in to your NetPilot account made a personal key for scripts${replaces ? ', in place of one that there was' : ''}. It allows: ${LIST.format(scopes)}. It ends ${expiresAt ? `on ${UTC.format(expiresAt)} UTC` : 'when it is revoked, and not before'}.`,
+    facts(occasion),
+    'If this was not you, revoke the key and choose a new password at once.',
     ...newPassword(occasion),
   ])
 
@@ -186,16 +200,17 @@ const newPassword = ({ appUrl, publicUrl = '' }: Occasion): Block[] =>
     ? [`To choose a new password, ask for one by POST ${publicUrl}/api/auth/forgot-password.`]
     : [{ link: `${appUrl}/forgot-password`, words: 'Choose a new password' }]
 
-const removals = ({ password, loginSessions = 0, google, personalKeys }: Removed): Block[] => {
+const removals = ({ password, loginSessions = 0, google, personalKeys = 0 }: Removed): Block[] => {
   const what = [
     password && 'the password',
-    loginSessions > 0 && `${loginSessions} login session${loginSessions === 1 ? '' : 's'}`,
+    loginSessions > 0 && counted(loginSessions, 'login session'),
     google && 'the link to a Google account',
-    personalKeys && 'every personal key for scripts',
+    personalKeys > 0 && `${counted(personalKeys, 'personal key')} for scripts`,
   ].filter((part) => part !== false && part !== undefined)
   return what.length === 0 ? [] : [`Removed with that: ${LIST.format(what)}.`]
 }
 
+const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
 const LIST = new Intl.ListFormat('en')
 const UTC = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' })
 const facts = ({ at, ip }: Occasion): Block => ({ facts: { When: `${UTC.format(at)} UTC`, ...(ip && { 'Network address': ip }) } })

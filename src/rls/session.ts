@@ -51,6 +51,10 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
 
   /** What follows BEGIN: the proof of the identity, then the role it works as. Signing in has a login of its own and assumes none. */
   const opening = (identity: Identity): pg.QueryConfig[] => {
+    const factor =
+      'factorRequiredOf' in identity && identity.factorRequiredOf
+        ? [{ ...named('require_second_factor'), text: 'select ctx.require_second_factor($1)', values: [identity.factorRequiredOf] }]
+        : []
     if (identity.kind === 'agent') {
       const { userId, keyId, sha256 } = identity
       const text = 'select router_id as "routerId", scopes from ctx.begin_agent_context($1, $2, $3)'
@@ -66,9 +70,9 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
     }
     const { userId, sessionId } = identity
     if (identity.kind === 'admin')
-      return [{ ...named('begin_admin_context'), text: 'select ctx.begin_admin_context($1, $2)', values: [userId, sessionId] }]
+      return [{ ...named('begin_admin_context'), text: 'select ctx.begin_admin_context($1, $2)', values: [userId, sessionId] }, ...factor]
     const context = { ...named('begin_context'), text: 'select ctx.begin_context($1, $2)', values: [userId, sessionId] }
-    return identity.kind === 'user' ? [context, assume.user] : [context]
+    return identity.kind === 'user' ? [context, ...factor, assume.user] : [context, ...factor]
   }
 
   return async (identity, work, { readOnly = false } = {}) => {
@@ -129,7 +133,12 @@ function startWork<T>(work: (tx: Tx) => Promise<T>, tx: Tx): Promise<T> {
 }
 
 /** What the functions that begin a context raise. */
-const REFUSALS: Record<string, ProblemCode> = { NP401: 'unauthenticated', NP404: 'not-found', NPSCP: 'insufficient-scope' }
+const REFUSALS: Record<string, ProblemCode> = {
+  NP401: 'unauthenticated',
+  NP404: 'not-found',
+  NPSCP: 'insufficient-scope',
+  NP2FA: 'second-factor-required-setup',
+}
 
 /** The earliest failure of the opening is the reason for every later one: an identity that is refused, or else 503. */
 async function openingOutcome(begun: Promise<unknown>[], condemn: (error: Error) => void): Promise<void> {

@@ -50,7 +50,7 @@ export async function startGoogle() {
   const grants = new Map<string, Grant>()
   const asked: string[] = []
   /** What it answers instead, by path; never, with a status of 0. */
-  const faults: Record<string, { status: number; body?: unknown }> = {}
+  const faults: Record<string, { status: number; body?: unknown; headers?: object }> = {}
 
   const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? '', issuer)
@@ -59,7 +59,7 @@ export async function startGoogle() {
       response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
     const fault = faults[url.pathname]
     if (fault?.status === 0) return
-    if (fault) return answer(fault.status, fault.body)
+    if (fault) return answer(fault.status, fault.body, fault.headers)
     if (url.pathname === '/certs') return answer(200, { [KID]: GOOGLE_PEM }, { 'cache-control': 'public, max-age=3600' })
     if (url.pathname === '/authorize') {
       const back = authorize(url.searchParams, accountOf(request))

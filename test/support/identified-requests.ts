@@ -53,7 +53,9 @@ export async function ownedBy(owner: Person, { path, operationId }: Operation): 
       make('POST', '/api/schedules', { deviceId, kind: 'blocked-during', days: ['mon'], start: '21:00', end: '07:00' }),
     '/api/settings': () => make('PUT', `/api/settings/theme?routerId=${routerId}`, { value: 'dark' }),
   }
-  const keyId = path.startsWith('/api/users/keys') ? await make('POST', '/api/users/keys', { scopes: ['devices:read'] }) : router.keyId
+  const keyId = path.startsWith('/api/users/keys')
+    ? await make('POST', '/api/users/keys', { scopes: ['devices:read'], password: owner.password })
+    : router.keyId
   const [, about] = Object.entries(made).find(([prefix]) => path.startsWith(prefix)) ?? []
   const groupId = operationId === 'changeDevice' ? await make('POST', '/api/groups', { routerId, name: 'kids' }) : routerId
   return { routerId, keyId, deviceId, otherId, groupId, mac, otherMac, id: String(await about?.()), key: 'theme' }

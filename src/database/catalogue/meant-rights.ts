@@ -87,7 +87,7 @@ export const COLUMN_GRANTS = [
   'context SELECT user_tokens(expires_at, user_id)',
   'context UPDATE user_audit_log(address, detail, salt)',
   'context SELECT user_api_keys(expires_at, id, key_id, kind, last_used_at, retires_at, revoked_at, router_id, scopes, secret_sha256, user_id)',
-  'context SELECT user_credentials(has_password, user_id)',
+  'context SELECT user_credentials(has_password, totp_confirmed_at, user_id)',
   'context SELECT user_login_sessions(ended_at, expires_at, id, idle_expires_at, public_id, user_id)',
   'context SELECT user_routers(id, user_id)',
   'context SELECT users(email, google_id, id, is_active, role)',
@@ -148,9 +148,10 @@ export const FUNCTIONS = [
   'ctx.record_act_of(uuid,text,text,text,inet,jsonb) volatile for auth',
   'ctx.record_admin_act(uuid,text,text,inet,jsonb) volatile for admin',
   'ctx.record_key_use(uuid[],text[],timestamp with time zone[]) volatile for auth',
+  'ctx.require_second_factor(text) stable for admin auth server',
   'ctx.revoke_personal_keys(uuid) volatile for auth',
   'ctx.uid() stable for auth user',
-  'ctx.wake(uuid) volatile for agent user',
+  'ctx.wake(uuid) volatile for agent auth user',
 ]
 
 /** Who may use what the fence around built-in functions and PL/pgSQL takes from everybody. */

@@ -3,12 +3,20 @@ import Type from 'typebox'
 import type { DatabaseState } from '../../database/readiness.ts'
 import { OneOf } from '../../http/schemas.ts'
 
-export type HealthRoutesOptions = { version: string; checkDatabase: () => Promise<DatabaseState>; isClosing: () => boolean }
+export type HealthRoutesOptions = {
+  version: string /** Whether strangers may know the version and the latency. */
+  details: boolean
+  checkDatabase: () => Promise<DatabaseState>
+  isClosing: () => boolean
+}
 
 const Health = Type.Object({
   status: OneOf(['ok', 'degraded']),
-  version: Type.String(),
-  database: Type.Object({ status: OneOf(['up', 'down']), latencyMs: Type.Unsafe<number | null>({ type: ['number', 'null'] }) }),
+  version: Type.Optional(Type.String()),
+  database: Type.Object({
+    status: OneOf(['up', 'down']),
+    latencyMs: Type.Optional(Type.Unsafe<number | null>({ type: ['number', 'null'] })),
+  }),
 })
 const Live = Type.Object({ status: OneOf(['ok']) })
 const Ready = Type.Object({
@@ -21,7 +29,7 @@ const Ready = Type.Object({
   ),
 })
 
-export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, { version, checkDatabase, isClosing }) => {
+export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, { version, details, checkDatabase, isClosing }) => {
   const documented = { tags: ['health'] }
 
   app.get(
@@ -38,9 +46,11 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
       const { up, latencyMs, fault } = await checkDatabase()
       const isWell = up && !fault
       if (!isWell) reply.header('retry-after', 1)
-      return reply
-        .code(isWell ? 200 : 503)
-        .send({ status: isWell ? 'ok' : 'degraded', version, database: { status: up ? 'up' : 'down', latencyMs } })
+      return reply.code(isWell ? 200 : 503).send({
+        status: isWell ? 'ok' : 'degraded',
+        ...(details && { version }),
+        database: { status: up ? 'up' : 'down', ...(details && { latencyMs }) },
+      })
     },
   )
 
