@@ -71,17 +71,62 @@ function fail(message) {
   process.exit(1)
 }
 
-// Standard output carries the path; npm's words go to standard error. Settings of the machine's user must not leave parts out.
-function runNpm(node) {
-  var npm = process.env.npm_execpath || ''
-  var isNpm = /npm-cli\.js$/.test(npm)
-  var options = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--include=dev', '--include=optional']
-  var result = childProcess.spawnSync(isNpm ? node : 'npm', isNpm ? [npm].concat(options) : options, {
+// How long an answer of the registry may take until it is said that there is none, and how often it is said that npm is still at work.
+var REGISTRY_PATIENCE_MS = 6000
+var PROGRESS_MS = 10000
+
+// Standard output carries the path; npm's words go to standard error.
+function npm(node, args, stderr) {
+  var program = process.env.npm_execpath || ''
+  var isNpm = /npm-cli\.js$/.test(program)
+  return childProcess.spawn(isNpm ? node : 'npm', (isNpm ? [program] : []).concat(args, '--loglevel=error'), {
     cwd: root,
     env: Object.assign({}, process.env, { PATH: path.dirname(node) + path.delimiter + process.env.PATH }),
-    stdio: ['ignore', 2, 2],
+    stdio: ['ignore', 2, stderr],
   })
-  if (result.status !== 0) {
+}
+
+function ended(child) {
+  return new Promise(function (resolve) {
+    child.on('error', resolve)
+    child.on('close', resolve)
+  })
+}
+
+// npm itself says nothing while it tries again, for minutes: asked beside it, the registry tells at once whether it is there.
+function watchRegistry(node) {
+  var timeouts = [`--fetch-timeout=${REGISTRY_PATIENCE_MS}`, '--fetch-retries=1', '--fetch-retry-mintimeout=1000']
+  var ping = npm(node, ['ping'].concat(timeouts), 'pipe')
+  var words = ''
+  var isWatching = true
+  ping.stderr.on('data', function (chunk) {
+    words += chunk
+  })
+  void ended(ping).then(function (status) {
+    // A registry without a ping answers, too.
+    if (isWatching && status !== 0 && !/\bE4\d\d\b/.test(words))
+      process.stderr.write('The npm registry does not answer ("npm config get registry" says which it is). Still trying ...\n')
+  })
+  return function () {
+    isWatching = false
+    ping.kill()
+  }
+}
+
+// Settings of the machine's user must not leave parts out.
+async function runNpm(node) {
+  var began = Date.now()
+  var progress = setInterval(function () {
+    process.stderr.write(`... still installing, for ${Math.round((Date.now() - began) / 1000)} s\n`)
+  }, PROGRESS_MS)
+  var unwatch = watchRegistry(node)
+  var options = ['--ignore-scripts', '--no-audit', '--no-fund', '--include=dev', '--include=optional']
+  // Tries again after seconds, not minutes. A minute of silence within a large package is a slow line.
+  var patience = ['--fetch-timeout=60000', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000']
+  var status = await ended(npm(node, ['ci'].concat(options, patience), 2))
+  clearInterval(progress)
+  unwatch()
+  if (status !== 0) {
     fs.unlinkSync(lock)
     fail('The packages could not be installed: see above. Is the npm registry reachable?')
   }
@@ -117,27 +162,32 @@ function isIncomplete() {
   })
 }
 
-function install() {
+async function install() {
   process.stderr.write('Installing packages (once; about half a minute) ...\n')
-  runNpm(process.execPath)
+  await runNpm(process.execPath)
   var bundled = bundledNode()
-  if (bundled && isIncomplete()) runNpm(bundled)
+  if (bundled && isIncomplete()) await runNpm(bundled)
   fs.writeFileSync(stamp, wanted())
 }
 
-if (!isInstalled()) {
-  acquire()
-  try {
-    if (!isInstalled()) install()
-  } finally {
-    fs.rmSync(lock, { force: true })
+async function main() {
+  if (!isInstalled()) {
+    acquire()
+    try {
+      if (!isInstalled()) await install()
+    } finally {
+      fs.rmSync(lock, { force: true })
+    }
   }
+  var node = findNode()
+  if (!node)
+    fail(
+      `NetPilot needs Node ${REQUIRED_MAJOR} or later, and this machine has Node ${process.versions.node}. The npm package that brings ` +
+        `Node ${REQUIRED_MAJOR} does not run on, or does not exist for, ${process.platform} ${process.arch}: install Node ${REQUIRED_MAJOR} and start again.`,
+    )
+  process.stdout.write(`${node}\n`)
 }
 
-var node = findNode()
-if (!node)
-  fail(
-    `NetPilot needs Node ${REQUIRED_MAJOR} or later, and this machine has Node ${process.versions.node}. The npm package that brings ` +
-      `Node ${REQUIRED_MAJOR} does not run on, or does not exist for, ${process.platform} ${process.arch}: install Node ${REQUIRED_MAJOR} and start again.`,
-  )
-process.stdout.write(`${node}\n`)
+main().catch(function (error) {
+  fail(`The packages could not be installed: ${error.message}`)
+})

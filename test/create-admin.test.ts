@@ -58,15 +58,16 @@ describe('create-admin', () => {
   })
 
   it.each([
-    ['y', true],
-    ['YES', true],
-    ['', false],
-    ['n', false],
-    ['maybe', false],
+    ['y\n', true],
+    ['YES\n', true],
+    ['\n', false],
+    ['n\n', false],
+    ['maybe\n', false],
+    ['', false], // Ctrl-D
   ])('asks at a terminal, and %s is %s; nobody else says yes', async (answer, isYes) => {
     const ask = (isTTY: boolean) => {
       const stdin = Object.assign(new PassThrough(), { isTTY })
-      stdin.end(`${answer}\n`)
+      stdin.end(answer)
       return confirm('Really?', { stdin, stdout: new PassThrough() })
     }
     expect(await ask(true)).toBe(isYes)

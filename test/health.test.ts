@@ -46,12 +46,16 @@ describe('health', () => {
     expect(await health(app)).toEqual({ state: [503, '1', stateOf('degraded', false)], live: alive, ready: notReady('unreachable') })
   })
 
-  it('is not ready while migrations are missing, and ready once they are there, without a restart', async () => {
+  it('is not ready while migrations are missing, or are another build’s, and ready once they are there, without a restart', async () => {
     const database = await separateDatabase(inject('database'), 'health')
     const { app } = await serve({}, database)
     const missing = { state: [503, '1', stateOf('degraded', true)], live: alive, ready: notReady('migrations-missing') }
     expect(await health(app)).toEqual(missing)
     await prepare(database)
+    const journal = (statement: string) => asAdmin(database.adminUrl, (client) => client.query(`update drizzle.migrations ${statement}`))
+    await journal(`set sha256 = decode(reverse(encode(sha256, 'hex')), 'hex')`)
+    expect(await health(app)).toEqual({ ...missing, ready: notReady('migrations-edited') })
+    await journal(`set sha256 = decode(reverse(encode(sha256, 'hex')), 'hex')`)
     expect(await health(app)).toEqual(well)
   })
 

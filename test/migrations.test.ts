@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
-import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { isMigrated, migrate, migrateBack, readMigrations } from '../src/database/migrations.ts'
 import { openPool } from '../src/database/pool.ts'
 import { roleNames } from '../src/database/role-names.ts'
@@ -12,7 +12,6 @@ import { explain, refuses, selfCheck } from '../src/database/self-check.ts'
 import { setUpDatabase } from '../src/database/setup.ts'
 import type { Pools } from '../src/rls/session.ts'
 import { asAdmin, loginUrl, separateDatabase, type TestDatabase } from './support/database.ts'
-import { openServer } from './support/world.ts'
 
 /** Everything of our schemas that a migration can make, as text. */
 async function catalogue(client: pg.ClientBase): Promise<string[]> {
@@ -92,13 +91,8 @@ describe('migrations', () => {
     const [, target] = /^ +npm run migrate -- --back-to (\S+)\n +npm run migrate$/m.exec(String(said)) ?? []
     expect(refused).toContain(`npm run migrate -- --back-to ${target}`)
 
-    const { app, close } = await openServer({}, database)
-    onTestFinished(close)
-    const ready = async () => (await app.inject({ url: '/health/ready' })).json()
-    expect(await ready()).toEqual({ status: 'not-ready', reason: 'migrations-edited' })
     expect(await migrateBack(target ?? '', options())).toEqual([newest])
     expect(await migrate(options())).toEqual([newest])
-    expect(await ready()).toEqual({ status: 'ready' })
     expect(await refusalsOf(database)).toBe('')
   })
 

@@ -68,7 +68,8 @@ describe('a network that loses its connections without a word', () => {
     expect(await list()).toBe(503)
     // From then on every request is served: as many at once as there were dead connections.
     expect(await Promise.all(Array.from({ length: 8 }, list))).toEqual(Array(8).fill(200))
-    expect(performance.now() - began).toBeLessThan(5_000)
+    // Where BEGIN may wait for somebody else's connection, only the bound of every query tells.
+    expect(performance.now() - began).toBeLessThan(own.config.database.namedStatements ? 5_000 : 9_000)
 
     // Whoever asks about health finds it out as well, for every pool.
     await lossy.freeze()

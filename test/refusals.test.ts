@@ -1,9 +1,11 @@
 /** What keeps a command from its work is told in a sentence: what it is about, and what to do. Never a stack. */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { migrate } from '../src/database/migrations.ts'
 import { setUpDatabase } from '../src/database/setup.ts'
 import { explainSystemError } from '../src/database/start-refused.ts'
@@ -224,5 +226,35 @@ describe('packages that cannot be installed', () => {
     )
     await chmod(folder, 0o755)
     expectSentence(ended, folder, 'chown')
+  })
+
+  it('because the registry is not there, or says nothing, are told so within 20 seconds', { timeout: 60_000 }, async () => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    onTestFinished(() => void silent.close())
+    const install = async (registry: string) => {
+      const folder = await newFolder(0o755)
+      for (const file of ['package.json', 'package-lock.json', 'scripts/install-dependencies.cjs'])
+        await cp(join(root, file), join(folder, file))
+      const began = performance.now()
+      let toldMs = Number.POSITIVE_INFINITY
+      const env = { PATH: process.env.PATH, HOME: folder, npm_config_registry: registry }
+      const child = spawn(process.execPath, [join(folder, 'scripts/install-dependencies.cjs')], { cwd: folder, env, detached: true })
+      let output = ''
+      child.stderr.on('data', (chunk) => {
+        output += chunk
+        if (toldMs < Number.POSITIVE_INFINITY || !output.includes('The npm registry does not answer')) return
+        toldMs = performance.now() - began
+        // With all of its npms; it would try on for minutes.
+        if (registry.endsWith(String(port))) process.kill(-(child.pid as number), 'SIGKILL')
+      })
+      await once(child, 'close')
+      return { toldMs, output }
+    }
+    const [absent, mute] = await Promise.all([install('http://127.0.0.1:1'), install(`http://127.0.0.1:${port}`)])
+    for (const { toldMs, output } of [absent, mute]) expect(toldMs, output).toBeLessThan(20_000)
+    expect(absent.output).toContain('The packages could not be installed: see above')
+    expect(mute.output).toContain('... still installing, for 10 s')
   })
 })

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
 
 type Terminal = { stdin: NodeJS.ReadableStream & { isTTY?: boolean }; stdout: NodeJS.WritableStream }
@@ -7,7 +8,9 @@ export async function confirm(question: string, { stdin, stdout }: Terminal): Pr
   if (!stdin.isTTY) return false
   const terminal = createInterface({ input: stdin, output: stdout })
   try {
-    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim())
+    // Ctrl-C and Ctrl-D close it without an answer.
+    const [answer] = await Promise.race([terminal.question(`${question} [y/N] `).then((line) => [line]), once(terminal, 'close')])
+    return /^y(es)?$/i.test((answer ?? '').trim())
   } finally {
     terminal.close()
   }

@@ -38,7 +38,10 @@ const WAITERS_PER_CONNECTION = { user: 4, key: 4, agent: 4, auth: 16, admin: 16 
 /** So that a small pool takes a burst, too. */
 const MIN_WAITERS = 16
 
-/** BEGIN waits for nothing. Without an answer to it in so long, milliseconds, the connection is dead, and those beside it are not trusted. */
+/**
+ * BEGIN waits for nothing: without an answer to it in so long, milliseconds, the connection is dead, and those beside it are not trusted. Not
+ * so behind a pooler, where it waits for one of the pooler's connections.
+ */
 const BEGIN_TIMEOUT_MS = 3_000
 
 const COMMIT = { text: 'commit' }
@@ -84,7 +87,7 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
     }
     client.on('error', condemn)
     cork(client)
-    const begin = { text: readOnly ? 'begin read only' : 'begin', query_timeout: BEGIN_TIMEOUT_MS }
+    const begin = { text: readOnly ? 'begin read only' : 'begin', ...(namedStatements && { query_timeout: BEGIN_TIMEOUT_MS }) }
     const begun = [begin, ...opening(identity)].map((query) => client.query(query))
     // Each failure is looked at below; until then it must not count as unhandled.
     for (const statement of begun) statement.catch(() => {})

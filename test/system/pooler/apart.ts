@@ -5,6 +5,7 @@ export const APART: Record<string, string[]> = {
     'api-keys.test.ts',
     'decide.test.ts',
     'google.test.ts',
+    'housekeeping.test.ts',
     'keyring.test.ts',
     'mail-settings.test.ts',
     'mail-texts.test.ts',
@@ -22,8 +23,10 @@ export const APART: Record<string, string[]> = {
   'the inside of the pool, and named statements; isolation.test.ts asks about the outside': ['session.test.ts'],
   'the embedded server, which nobody puts a pooler in front of; process.test.ts here starts the server behind one': [
     'embedded.test.ts',
+    'env-file.test.ts',
     'first-start.test.ts',
     'process.test.ts',
+    'refusals.test.ts',
   ],
 }
 
