@@ -23,6 +23,7 @@ export const APART: Record<string, string[]> = {
   'the embedded server, which nobody puts a pooler in front of; process.test.ts here starts the server behind one': [
     'embedded.test.ts',
     'process.test.ts',
+    'readme.test.ts',
   ],
 }
 
