@@ -60,8 +60,8 @@ const withTag = (tag: string, body?: object) => ({ headers: { 'if-match': tag },
 
 describe('each resource that people edit', () => {
   it('has versions: there is none else', () => {
-    // The end of a pause is moved, not edited.
-    const known = [...Object.keys(RESOURCES), '/api/blocks/{id}']
+    // The end of a pause is moved, not edited; and many devices at once have no one version.
+    const known = [...Object.keys(RESOURCES), '/api/blocks/{id}', '/api/devices']
     expect([...new Set(changes().map(({ path }) => path))].sort()).toEqual(known.sort())
   })
 

@@ -26,6 +26,7 @@ export const APART: Record<string, string[]> = {
     'env-file.test.ts',
     'first-start.test.ts',
     'process.test.ts',
+    'readme.test.ts',
     'refusals.test.ts',
   ],
 }
