@@ -10,6 +10,7 @@ export default defineConfig({
       'test/row-security.test.ts',
       'test/planted-faults.test.ts',
       'test/attacks.test.ts',
+      'test/oracles.test.ts',
       'test/seal.test.ts',
       'test/planted-holes.test.ts',
       'test/http-matrix.test.ts',

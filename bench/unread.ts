@@ -4,80 +4,89 @@
  * client asks at an even rate, each request timed from when it was due. Printed: what the server's memory grew by at its highest, when the last of the five hundred was
  * gone, and the good client's times.
  */
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { makeTestDatabase } from '../test/support/database.ts'
 import { openServers } from './servers.ts'
 
 const CLIENTS = 500
-const AHEAD = Number(process.argv[2] ?? 20)
 const WARM_UP = 5_000
 const SECONDS = 20
 const EVERY_MS = 20
 const PATHS = ['/docs/static/swagger-ui-bundle.js', '/openapi.json', '/health/live']
 
-const { database, close } = await makeTestDatabase()
-const servers = openServers()
 const print = (line: string) => process.stdout.write(`${line}\n`)
-print(`${CLIENTS} clients, ${AHEAD} requests each, nothing read; a good client every ${EVERY_MS} ms\n`)
-print(
-  ['asked for', 'MB grown', 'gone after s', 'good p50 ms', 'good p99 ms', 'good worst ms', 'failed']
-    .map((cell) => cell.padStart(34))
-    .join(''),
-)
-for (const path of PATHS) {
-  const { child, url } = await servers.start(database)
-  const { port } = new URL(url)
-  const good = goodClient(Number(port))
-  // What ordinary requests make V8 keep is none of what the five hundred cost.
-  for (const warm of PATHS) await (await fetch(url + warm)).arrayBuffer()
-  for (let index = 0; index < WARM_UP; index += 1) await good()
-  const before = await residentMb(child.pid)
-  const filesBefore = await openFiles(child.pid)
-  const text = `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(AHEAD)
+const columns = (cells: string[]) => print(cells.map((cell, index) => (index === 0 ? cell.padEnd(36) : cell.padStart(15))).join(''))
 
-  const began = performance.now()
-  let goneAfter = Number.NaN
-  const sockets: Socket[] = []
+const [role, ...rest] = process.argv.slice(2)
+if (role === 'crowd') beCrowd(Number(rest[0]), String(rest[1]), Number(rest[2]))
+else await measure(Number(role ?? 20))
+
+/** The five hundred, as a process of their own: what they cost this one would delay the good client. */
+function beCrowd(port: number, path: string, ahead: number): void {
+  const text = `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(ahead)
   for (let index = 0; index < CLIENTS; index += 1) {
-    const socket = connect(Number(port), '127.0.0.1', () => socket.write(text))
-    socket.on('error', () => {})
+    const socket = connect(port, '127.0.0.1', () => socket.write(text))
     // Not reading: no listener for data, and paused.
-    socket.pause()
-    sockets.push(socket)
+    socket.on('error', () => {}).pause()
   }
-  let highest = before
-  const times: number[] = []
-  let failed = 0
-  const asked: Promise<void>[] = []
-  for (let due = 0; due < SECONDS * 1_000; due += EVERY_MS) {
-    await wait(Math.max(0, due - (performance.now() - began)))
-    asked.push(
-      good().then(
-        () => void times.push(performance.now() - began - due),
-        () => {
-          failed += 1
-        },
-      ),
-    )
-    if (due % 100 === 0) highest = Math.max(highest, await residentMb(child.pid))
-    if (due % 500 === 0 && due > 2_000 && Number.isNaN(goneAfter) && (await openFiles(child.pid)) < filesBefore + CLIENTS / 5)
-      goneAfter = performance.now() - began
-  }
-  await Promise.all(asked)
-  for (const socket of sockets) socket.destroy()
-  times.sort((a, b) => a - b)
-  const at = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))]?.toFixed(1) ?? '-'
-  const last = Number.isNaN(goneAfter) ? 'they stay' : (goneAfter / 1_000).toFixed(1)
-  print([path, (highest - before).toFixed(0), last, at(0.5), at(0.99), at(1), String(failed)].map((cell) => cell.padStart(34)).join(''))
-  child.kill()
-  await once(child, 'exit')
 }
-servers.killAll()
-await close()
+
+async function measure(ahead: number): Promise<void> {
+  const { database, close } = await makeTestDatabase()
+  const servers = openServers()
+  print(`${CLIENTS} clients, ${ahead} requests each, nothing read; a good client every ${EVERY_MS} ms\n`)
+  columns(['asked for', 'MB grown', 'gone after s', 'good p50 ms', 'good p99 ms', 'good worst ms', 'failed'])
+  for (const path of PATHS) {
+    const { child, url } = await servers.start(database)
+    const { port } = new URL(url)
+    const good = goodClient(Number(port))
+    // What ordinary requests make V8 keep is none of what the five hundred cost.
+    for (const warm of PATHS) await (await fetch(url + warm)).arrayBuffer()
+    for (let index = 0; index < WARM_UP; index += 1) await good()
+    const before = await residentMb(child.pid)
+    const filesBefore = await openFiles(child.pid)
+    const began = performance.now()
+    const crowd = spawn(process.execPath, [fileURLToPath(import.meta.url), 'crowd', port, path, String(ahead)], {
+      stdio: ['pipe', 'ignore', 'inherit'],
+    })
+    let goneAfter = Number.NaN
+    let highest = before
+    const times: number[] = []
+    let failed = 0
+    const asked: Promise<void>[] = []
+    for (let due = 0; due < SECONDS * 1_000; due += EVERY_MS) {
+      await wait(Math.max(0, due - (performance.now() - began)))
+      asked.push(
+        good().then(
+          () => void times.push(performance.now() - began - due),
+          () => {
+            failed += 1
+          },
+        ),
+      )
+      if (due % 100 === 0) highest = Math.max(highest, await residentMb(child.pid))
+      if (due % 500 === 0 && due > 2_000 && Number.isNaN(goneAfter) && (await openFiles(child.pid)) < filesBefore + CLIENTS / 5)
+        goneAfter = performance.now() - began
+    }
+    await Promise.all(asked)
+    crowd.kill()
+    await once(crowd, 'exit')
+    times.sort((a, b) => a - b)
+    const at = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))]?.toFixed(1) ?? '-'
+    const last = Number.isNaN(goneAfter) ? 'they stay' : (goneAfter / 1_000).toFixed(1)
+    columns([path, (highest - before).toFixed(0), last, at(0.5), at(0.99), at(1), String(failed)])
+    child.kill()
+    await once(child, 'exit')
+  }
+  servers.killAll()
+  await close()
+}
 
 function goodClient(port: number): () => Promise<void> {
   const agent = new Agent({ keepAlive: true })

@@ -7,6 +7,7 @@ import { migrate } from '../src/database/migrations.ts'
 import { roleNames } from '../src/database/role-names.ts'
 import { versionFindings } from '../src/database/self-check.ts'
 import { setUpDatabase } from '../src/database/setup.ts'
+import { conditionOf } from '../src/rls/policies.ts'
 import { asAdmin, loginUrl, prepare, separateDatabase, type TestDatabase } from './support/database.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -62,7 +63,7 @@ const FAULTS: [fault: string, planted: string, takenBack: string, ...named: stri
   [
     'a policy that is true',
     'alter policy user_devices_user on user_devices using (true)',
-    'alter policy user_devices_user on user_devices using (user_id = (select ctx.uid()))',
+    `alter policy user_devices_user on user_devices using (${conditionOf('own')})`,
     'policies: it does not hold that the database has the policies that are meant',
     'not meant: policy user_devices_user on user_devices for ALL to user using true',
   ],

@@ -50,8 +50,7 @@ const setFullDisk = async (state: 'enable' | 'disable') => {
 }
 
 beforeAll(async () => {
-  const { pooler: _, ...main } = inject('database')
-  database = await separateDatabase(main, 'lockout_failures')
+  database = await separateDatabase(inject('database'), 'lockout_failures')
   await prepare(database)
   admin = new pg.Pool({ connectionString: database.adminUrl })
   const name = new URL(database.adminUrl).pathname.slice(1)

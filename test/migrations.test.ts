@@ -49,7 +49,7 @@ describe('migrations', () => {
     expect(await isMigrated(options())).toBe(true)
   })
 
-  it('lead back, one by one, to what was there before, and forth again to the same', async () => {
+  it('lead back, one by one, to what was there before, and forth again to the same', { timeout: 60_000 }, async () => {
     const names = (await readMigrations()).map(({ name }) => name)
     await asAdmin(database.adminUrl, async (client) => {
       const steps: string[][] = []
@@ -139,6 +139,10 @@ b5246ea226f326bd6841162a23445c7f3dce4ba44646cbe44af6961b5a359d7b  0003_seal.sql
 72916be30e3e6866a33f499b2f2069d6be61fc95ee3f1f72a9b974acafb65da2  0005_account_guards.sql
 a8b4e55441f7f464c5bed8d5add2a769f4fc1be0ce10bf0c9fdd641c9dc53d5f  0006_audit_chains.down.sql
 b1b79399bac02e64328fbcea8ba8d28548b245680b6313d30195665ad9399fd9  0006_audit_chains.sql
+27dc20a29aa584239f71d3472662bfff134d582fca61eeba77354021276b7325  0007_policies.down.sql
+6cd4b2cd3911776793ea9a9722c91d2589e3c44d7a3b47a5a69362e734c71460  0007_policies.sql
+46cc6e9e07476eee78791b726bdc1a66f27112ef79457d8bf2a2e0b668dcec18  0008_lookups.down.sql
+722cc94b45a63d746d3d18d12b156ffda986fbcf322a38189a5cfefb3bc0ea0a  0008_lookups.sql
 f95d74bfb31300613e9437b6ed6bb62786e106308afda60baaa53f29d56153f1  0030_proofs.down.sql
 0de97f3b44ec6cc054cbd3b94c593aacdeb2d15362bf9b03b07e83a047153a91  0030_proofs.sql
 65c2836c37cf573e3fc80b27676cf593f955d8bc05273e01418e5a5e93b8497d  0031_required_factor.down.sql

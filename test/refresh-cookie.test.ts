@@ -1,10 +1,10 @@
 /** What follows the transport: the refresh cookie, and the headers that mean something over TLS only. */
 import { randomUUID } from 'node:crypto'
-import { type TOTP, URI } from 'otpauth'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FRONTEND, googleAccount, type StandInGoogle, startGoogle } from './support/google.ts'
 import { listOperations } from './support/operations.ts'
 import { comparable, expectProblem } from './support/problems.ts'
+import { enrolledIn } from './support/second-factor.ts'
 import { type Answer, openServer, type Person, type TestServer, type World, worldOf } from './support/world.ts'
 
 type Headers = Record<string, string>
@@ -215,12 +215,10 @@ const SIGN_INS: Record<string, (ask: Ask, world: World) => Promise<Answer>> = {
     const finished = await send('GET', back.pathname + back.search, { headers: { cookie: `${name}=${value}` } })
     return ask('/api/auth/exchange', { code: new URL(String(finished.headers.location)).searchParams.get('code') })
   },
-  answerChallenge: async (ask, { person, send }) => {
-    const { email, password, call } = await person()
-    const app = URI.parse((await call('POST', '/api/auth/second-factor/setup', { body: { password } })).json().uri) as TOTP
-    const confirmed = await call('POST', '/api/auth/second-factor/confirm', { body: { code: app.generate() } })
-    const { challenge } = (await send('POST', '/api/auth/login', { body: { email, password } })).json()
-    return ask('/api/auth/second-factor', { challenge, code: confirmed.json().recoveryCodes[0] })
+  answerChallenge: async (ask, world) => {
+    const { email, password, recoveryCodes } = await enrolledIn(world)
+    const { challenge } = (await world.send('POST', '/api/auth/login', { body: { email, password } })).json()
+    return ask('/api/auth/second-factor', { challenge, code: recoveryCodes[0] })
   },
 }
 

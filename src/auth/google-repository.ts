@@ -13,7 +13,8 @@ export type GoogleAccount = Account & { googleId: string | null }
 export function findAccountsByGoogle(tx: Tx, { sub, email }: GoogleClaims): Promise<GoogleAccount[]> {
   return tx.query<GoogleAccount>({
     name: 'find accounts by google',
-    text: `select u.google_id as "googleId", ${ACCOUNT} where u.google_id = $1 or u.email = $2 order by u.id for no key update of u`,
+    text: `select u.google_id as "googleId", ${ACCOUNT} where u.id in (select ctx.accounts_of($2, $1))
+      and (u.google_id = $1 or u.email = $2) order by u.id for no key update of u`,
     values: [sub, email],
   })
 }

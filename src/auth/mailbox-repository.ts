@@ -23,7 +23,7 @@ export async function confirmEmail(tx: Tx, userId: string): Promise<void> {
 }
 
 export const isTaken = async (tx: Tx, email: string): Promise<boolean> =>
-  (await tx.query({ name: 'is address taken', text: 'select from users where email = $1', values: [email] })).length > 0
+  (await tx.query({ name: 'is address taken', text: 'select from ctx.accounts_of($1, null)', values: [email] })).length > 0
 
 /** Tokens that were sent to the old address die with it. @returns false when another account has the address by now */
 export async function changeEmail(tx: Tx, userId: string, email: string): Promise<boolean> {
@@ -31,7 +31,7 @@ export async function changeEmail(tx: Tx, userId: string, email: string): Promis
     .query({
       name: 'change e-mail',
       text: `update users u set email = $2, email_verified_at = now(), updated_at = now()
-        where id = $1 and not exists (select from users o where o.email = $2 and o.id <> u.id) returning id`,
+        where id = $1 and not exists (select from ctx.accounts_of($2, null) o (id) where o.id <> u.id) returning id`,
       values: [userId, email],
     })
     .catch((error: pg.DatabaseError) => {

@@ -36,7 +36,7 @@ export async function addUser(tx: Tx, email: string, fullName: string | null, pa
 export async function findAccountByEmail(tx: Tx, email: string): Promise<Account | undefined> {
   const [account] = await tx.query<Account>({
     name: 'find account by e-mail',
-    text: `select ${ACCOUNT} where u.email = $1`,
+    text: `select ${ACCOUNT} where u.id in (select ctx.accounts_of($1, null))`,
     values: [email],
   })
   return account
@@ -46,7 +46,7 @@ export async function findAccountByEmail(tx: Tx, email: string): Promise<Account
 export async function findAccountByGoogleId(tx: Tx, googleId: string): Promise<Account | undefined> {
   const [account] = await tx.query<Account>({
     name: 'find account by Google id',
-    text: `select ${ACCOUNT} where u.google_id = $1`,
+    text: `select ${ACCOUNT} where u.id in (select ctx.accounts_of(null, $1))`,
     values: [googleId],
   })
   return account

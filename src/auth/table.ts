@@ -15,7 +15,7 @@ import {
 } from '../database/drizzle.ts'
 import { routers } from '../modules/routers/table.ts'
 import { users } from '../modules/users/table.ts'
-import { adminPolicy, contextPolicy, ownAuthPolicy, signInPolicy } from '../rls/policies.ts'
+import { adminPolicy, contextPolicy, counterPolicy, ownAuthPolicy, signInPolicy } from '../rls/policies.ts'
 
 const owner = () =>
   uuid('user_id')
@@ -50,7 +50,7 @@ export const loginSessions = pgTable(
       'user_login_sessions_end_reason_known',
       sql`${t.endReason} in ('logout', 'reuse', 'revoked', 'password-changed', 'deactivated', 'too-many')`,
     ),
-    signInPolicy('user_login_sessions'),
+    signInPolicy('user_login_sessions', t.userId),
     adminPolicy('user_login_sessions'),
     contextPolicy('user_login_sessions'),
   ],
@@ -120,7 +120,7 @@ export const userTokens = pgTable(
       'user_tokens_purpose_known',
       sql`${t.purpose} in ('verify-email', 'reset-password', 'change-email', 'invitation', 'exchange', 'second-factor')`,
     ),
-    signInPolicy('user_tokens'),
+    signInPolicy('user_tokens', t.userId),
     adminPolicy('user_tokens'),
     contextPolicy('user_tokens'),
   ],
@@ -138,7 +138,7 @@ export const recoveryCodes = pgTable(
   (t) => [
     primaryKey({ name: 'user_recovery_codes_pkey', columns: [t.userId, t.id] }),
     unique('user_recovery_codes_sha256_key').on(t.userId, t.codeSha256),
-    signInPolicy('user_recovery_codes'),
+    signInPolicy('user_recovery_codes', t.userId),
   ],
 )
 
@@ -154,7 +154,7 @@ export const signInAttempts = pgTable(
     lastFailedAt: instant('last_failed_at').notNull().defaultNow(),
     lockedUntil: instant('locked_until'),
   },
-  () => [signInPolicy('sign_in_attempts'), contextPolicy('sign_in_attempts')],
+  () => [counterPolicy('sign_in_attempts'), contextPolicy('sign_in_attempts')],
 )
 
 /** How often somebody (`key`: the HMAC of an address, say) did what `bucket` limits, in the window that began at `windowStart`. Unlogged. */
@@ -168,7 +168,7 @@ export const rateCounters = pgTable(
   },
   (t) => [
     primaryKey({ name: 'rate_counters_pkey', columns: [t.bucket, t.key] }),
-    signInPolicy('rate_counters'),
+    counterPolicy('rate_counters'),
     contextPolicy('rate_counters'),
   ],
 )

@@ -119,6 +119,8 @@ async function ensureDatabase(url: string): Promise<void> {
         if (error.code !== '42P04' && error.code !== '23505') throw error
       })
     }
+    // The other databases of the cluster have no fence, and nobody else has business there.
+    await client.query('revoke connect on database postgres, template1 from public')
   } finally {
     await client.end()
   }

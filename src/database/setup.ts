@@ -1,12 +1,13 @@
 /**
  * What an administrator does once per database (`npm run setup`), repeatable: roles, memberships, schemas, and the fence, which takes from
- * PUBLIC the built-in functions that let one injected statement outlive or leave its transaction. A hosted PostgreSQL may refuse parts of
+ * PUBLIC the built-in functions that let one injected statement outlive or leave its transaction, and from PostgreSQL the conditions that it
+ * would run before a policy. A hosted PostgreSQL may refuse parts of
  * it to an administrator who is no superuser; what was refused is named in the answer, nothing else depends on it.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
-import { FENCED } from './catalogue/meant-rights.ts'
+import { FENCED, LEAKPROOF } from './catalogue/meant-rights.ts'
 import { openClient } from './client.ts'
 import { type RoleName, roleNames } from './role-names.ts'
 
@@ -80,13 +81,17 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
       await client.query(`create role ${id(role)} nologin noinherit`)
       report.created.push(role)
     }
+    const defaults = await readDefaults(client, Object.values(names))
     for (const role of LOGINS) {
+      // What a login may set for itself, with its password, would outlast its connection.
+      await client.query(`alter role ${id(role)} reset all`)
       const verifier = passwords[role] === undefined ? '' : ` password ${pg.escapeLiteral(scramVerifier(passwords[role]))}`
       await client.query(`alter role ${id(role)} login${verifier}`)
       for (const [setting, value] of Object.entries(LOGIN_SETTINGS[role] ?? {})) {
         await client.query(`alter role ${id(role)} set ${setting} = ${pg.escapeLiteral(value)}`)
       }
     }
+    for (const statement of defaults) await attempt('privileges given in advance', statement)
     await client.query(`grant ${id('user')}, ${id('agent')} to ${id('server')}`)
     await client.query(`grant ${id('owner')}, ${id('context')} to ${id('migrator')}`)
     // These two act with rights of PostgreSQL's own roles, without assuming them.
@@ -119,6 +124,13 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     )
     // One by one: a host that refuses some of them need not refuse all.
     for (const { signature } of functions) await client.query(`revoke execute on function ${signature} from public`).catch(rethrowRaces)
+    // All at once: only a superuser may, and then may each. What a set-up did before is not done again.
+    const { rows: leakproof } = await client.query<{ signature: string }>(
+      `select p.oid::regprocedure::text as signature from pg_proc p where ${OPEN_LEAKPROOF}`,
+      [Object.keys(LEAKPROOF)],
+    )
+    const statements = leakproof.map(({ signature }) => `alter function ${signature} not leakproof`)
+    await client.query(statements.join(';')).catch(rethrowRaces)
     // pg_dump and its scripts call set_config; the migration runner takes an advisory lock.
     await attempt(
       'set_config for backups',
@@ -136,6 +148,26 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
   }
 }
 
+/** What makes the privileges that our roles give in advance the usual ones again: they are to make nothing. */
+async function readDefaults(client: pg.Client, roles: string[]): Promise<string[]> {
+  const { rows } = await client.query<{ revoke: string; grant: string | null }>(
+    `select prefix || ' revoke all on ' || kind || ' from ' || string_agg(distinct grantee, ', ') as revoke,
+        case when is_global then concat_ws('; ', prefix || ' grant all on ' || kind || ' to ' || role,
+          prefix || case kind when 'functions' then ' grant execute on functions to public' when 'types' then ' grant usage on types to public' end) end as grant
+      from (select format('alter default privileges for role %I', r.rolname) || coalesce(' in schema ' || quote_ident(n.nspname), '') as prefix,
+          quote_ident(r.rolname) as role, n.oid is null as is_global, case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as grantee,
+          case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types' when 'n' then 'schemas' else 'large objects' end as kind
+        from pg_default_acl d join pg_roles r on r.oid = d.defaclrole left join pg_namespace n on n.oid = d.defaclnamespace, aclexplode(d.defaclacl) a
+        where r.rolname = any ($1)) given
+      group by prefix, kind, role, is_global`,
+    [roles],
+  )
+  return rows.map(({ revoke, grant }) => (grant === null ? revoke : `${revoke}; ${grant}`))
+}
+
+/** Built-in functions that PostgreSQL would run before a policy, and should not: a condition on `pg_proc p`. */
+const OPEN_LEAKPROOF = `p.proleakproof and p.pronamespace = 'pg_catalog'::regnamespace and p.oid::regprocedure::text <> all ($1)`
+
 /** What meets another set-up of the same cluster begins again; a refusal is told by what it leaves open. */
 function rethrowRaces(error: pg.DatabaseError): void {
   if (error.code === 'XX000') throw error
@@ -146,7 +178,9 @@ async function findGaps(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ gap: string }>(
     `select p.oid::regprocedure::text as gap from pg_proc p
       where p.pronamespace = 'pg_catalog'::regnamespace and ${FENCED} and has_function_privilege('public', p.oid, 'execute')
-     union all select 'PL/pgSQL blocks' where has_language_privilege('public', 'plpgsql', 'usage') order by 1`,
+     union all select 'PL/pgSQL blocks' where has_language_privilege('public', 'plpgsql', 'usage')
+     union all select concat(count(*), ' comparisons that run before a policy') from pg_proc p where ${OPEN_LEAKPROOF} having count(*) > 0 order by 1`,
+    [Object.keys(LEAKPROOF)],
   )
   return rows.length === 0 ? [] : [`what should be closed to everybody stays open: ${rows.map(({ gap }) => gap).join(', ')}`]
 }

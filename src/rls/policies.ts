@@ -1,9 +1,10 @@
 /**
  * Every row policy of the schema, written by these few functions and nowhere else.
  *
- * The function sits in a sub-select so that PostgreSQL calls it once a statement and not once a row: upserts of 50 rows ran at
- * 0.91 of the rate of a bare setting this way, at 0.65 without. (Tables distributed with Citus need the plain form; the step that
- * distributes them rewrites the policies from the catalogue.)
+ * `(user_id, true) = (select ctx.uid(), true)` is an equality and a bare `true` out of one sub-select. PostgreSQL runs the sub-select once a
+ * statement and not once a row, and answers the equality from an index. `true` costs nothing, so it stands before every condition of the
+ * statement: the sub-select runs for the first row, whoever's it is, and whether it ran tells nothing
+ * (docs/decisions/0016-what-runs-before-a-policy.md).
  */
 import type { AnyPgColumn } from 'drizzle-orm/pg-core'
 import { pgPolicy, sql } from '../database/drizzle.ts'
@@ -12,38 +13,64 @@ import { appAdmin, appAgent, appAuth, appContext, appUser } from './roles.ts'
 /** The signed-in person of this transaction, for column defaults. */
 export const currentUserId = sql`ctx.uid()`
 
-const isAdmin = sql`(select ctx.is_admin())`
-const ownedBy = (userId: AnyPgColumn) => sql`${userId} = (select ctx.uid())`
-const ofAgentRouter = (userId: AnyPgColumn, routerId: AnyPgColumn) =>
-  sql`${userId} = (select ctx.agent_uid()) and ${routerId} = (select ctx.agent_router())`
+/** Whose rows a policy shows. */
+export type Shown = 'own' | 'of the router' | 'own, or everybody’s while nobody is signed in' | 'everybody’s, to an administrator' | 'all'
+export type Columns = { owner?: string; router?: string }
+
+/**
+ * The condition of a policy. Tables that are distributed with Citus take no sub-select: `isDistributed` is the form for them, in which
+ * PostgreSQL calls the function for each row that no index left out.
+ */
+export function conditionOf(shown: Shown, { owner = 'user_id', router = 'router_id' }: Columns = {}, isDistributed = false): string {
+  const answer = (call: string) => (isDistributed ? call : `(select ${call})`)
+  const equal = (answers: Record<string, string>) =>
+    isDistributed
+      ? Object.entries(answers)
+          .map(([column, call]) => `${column} = ${call}`)
+          .join(' and ')
+      : `(${Object.keys(answers).join(', ')}, true) = (select ${Object.values(answers).join(', ')}, true)`
+  switch (shown) {
+    case 'own':
+      return equal({ [owner]: 'ctx.uid()' })
+    case 'of the router':
+      return equal({ [owner]: 'ctx.agent_uid()', [router]: 'ctx.agent_router()' })
+    case 'own, or everybody’s while nobody is signed in':
+      return `${owner} = coalesce(${answer('ctx.uid()')}, ${owner})`
+    case 'everybody’s, to an administrator':
+      return answer('ctx.is_admin()')
+    case 'all':
+      return 'true'
+  }
+}
+
+type Role = typeof appUser
+const policy = (name: string, to: Role, shown: Shown, columns?: Columns) => {
+  const condition = sql.raw(conditionOf(shown, columns))
+  return pgPolicy(name, { for: 'all', to, using: condition, withCheck: condition })
+}
 
 /** Rows of the signed-in person. */
-export const userPolicy = (table: string, userId: AnyPgColumn) =>
-  pgPolicy(`${table}_user`, { for: 'all', to: appUser, using: ownedBy(userId), withCheck: ownedBy(userId) })
+export const userPolicy = (table: string, userId: AnyPgColumn) => policy(`${table}_user`, appUser, 'own', { owner: userId.name })
 
 /** Rows of the one router whose key the agent holds. */
 export const agentPolicy = (table: string, userId: AnyPgColumn, routerId: AnyPgColumn) =>
-  pgPolicy(`${table}_agent`, {
-    for: 'all',
-    to: appAgent,
-    using: ofAgentRouter(userId, routerId),
-    withCheck: ofAgentRouter(userId, routerId),
-  })
+  policy(`${table}_agent`, appAgent, 'of the router', { owner: userId.name, router: routerId.name })
 
 /** Credentials that a signed-in person manages: the auth login, but only rows of the person it has an identity for. */
-export const ownAuthPolicy = (table: string, userId: AnyPgColumn) =>
-  pgPolicy(`${table}_auth`, { for: 'all', to: appAuth, using: ownedBy(userId), withCheck: ownedBy(userId) })
+export const ownAuthPolicy = (table: string, userId: AnyPgColumn) => policy(`${table}_auth`, appAuth, 'own', { owner: userId.name })
 
-/** Signing in happens before anybody is known, so the auth login sees these few tables whole, through static statements only. */
-export const signInPolicy = (table: string) =>
-  pgPolicy(`${table}_auth`, { for: 'all', to: appAuth, using: sql`true`, withCheck: sql`true` })
+/** Signing in happens before anybody is known, so until somebody is, the auth login sees these few tables whole, by static statements only. */
+export const signInPolicy = (table: string, userId: AnyPgColumn) =>
+  policy(`${table}_auth`, appAuth, 'own, or everybody’s while nobody is signed in', { owner: userId.name })
+
+/** What the auth login counts, under keys that are nobody's. */
+export const counterPolicy = (table: string) => policy(`${table}_auth`, appAuth, 'all')
 
 /** Everybody's rows, for an administrator: a login of its own, whose policy asks the sealed role as well. */
-export const adminPolicy = (table: string) => pgPolicy(`${table}_admin`, { for: 'all', to: appAdmin, using: isAdmin, withCheck: isAdmin })
+export const adminPolicy = (table: string) => policy(`${table}_admin`, appAdmin, 'everybody’s, to an administrator')
 
 /** What the identity functions look up to prove an identity; nobody can log in as their owner. */
-export const contextPolicy = (table: string) =>
-  pgPolicy(`${table}_context`, { for: 'all', to: appContext, using: sql`true`, withCheck: sql`true` })
+export const contextPolicy = (table: string) => policy(`${table}_context`, appContext, 'all')
 
 /** Reference data without an owner: readable by every identity, writable by none. */
 export const referencePolicies = (table: string) => [

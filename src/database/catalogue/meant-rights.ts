@@ -67,7 +67,7 @@ export const GRANTS: Rights = {
   user_settings: { user: 'DELETE INSERT SELECT UPDATE' },
   user_tokens: { auth: 'DELETE INSERT SELECT UPDATE', context: 'DELETE' },
   user_whitelists: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
-  users: { auth: 'DELETE INSERT SELECT UPDATE', user: 'SELECT', admin: 'DELETE' },
+  users: { auth: 'DELETE INSERT SELECT UPDATE', admin: 'DELETE' },
 }
 
 /** Beyond whole tables, single columns. */
@@ -89,7 +89,7 @@ export const COLUMN_GRANTS = [
   'context SELECT user_credentials(has_password, totp_confirmed_at, user_id)',
   'context SELECT user_login_sessions(ended_at, expires_at, id, idle_expires_at, public_id, user_id)',
   'context SELECT user_routers(id, user_id)',
-  'context SELECT users(id, is_active, role)',
+  'context SELECT users(email, google_id, id, is_active, role)',
   'context UPDATE user_api_keys(last_used_at, revoked_at)',
   'agent INSERT user_device_interfaces(device_id, first_seen, id, ips, mac, router_id, user_id)',
   'agent INSERT user_devices(approval, detected_manufacturer, first_seen, hostname, id, last_seen, router_id, user_id)',
@@ -97,6 +97,7 @@ export const COLUMN_GRANTS = [
   'agent UPDATE user_devices(detected_manufacturer, hostname, last_seen, merged_into)',
   'agent UPDATE user_routers(agent_error, applied_at, applied_revision, last_seen)',
   'agent UPDATE user_scans(answer)',
+  'user SELECT users(avatar_url, created_at, email_verified_at, full_name, id, role)',
   'user UPDATE users(avatar_url, full_name, updated_at)',
 ]
 
@@ -120,6 +121,7 @@ export const OTHER_GRANTS: Rights = {
 
 /** Every function outside of PostgreSQL's own schemas, and who may execute it. Each is a definer of the context role with a fixed path. */
 export const FUNCTIONS = [
+  'ctx.accounts_of(text,text) stable for auth',
   'ctx.act_hash(user_audit_log) stable for nobody',
   'ctx.agent_router() stable for agent',
   'ctx.agent_uid() stable for agent',
@@ -132,6 +134,7 @@ export const FUNCTIONS = [
   'ctx.begin_agent_context(uuid,text,bytea) volatile for server',
   'ctx.begin_context(uuid,uuid) volatile for auth server',
   'ctx.begin_key_context(uuid,text,bytea,text) volatile for server',
+  'ctx.email() stable for user',
   'ctx.erase_acts(uuid) volatile for admin auth',
   'ctx.has_password() stable for user',
   'ctx.identity() stable for nobody',
@@ -162,10 +165,19 @@ export const FENCE = [
 ]
 /**
  * The functions that the fence takes from everybody, because one injected statement could outlive or leave its transaction by them, or ask
- * about rows that row security hides (currtid2): a condition on `pg_proc p`. By name, so that a later PostgreSQL with another overload does
+ * about rows that row security hides (currtid2), or count what one statement read (pg_stat_get_xact_*): a condition on `pg_proc p`. By name, so that a later PostgreSQL with another overload does
  * not silently leave it open.
  */
 export const FENCED = `(p.proname in ('set_config', 'pg_notify', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_cancel_backend',
     'pg_terminate_backend', 'loread', 'lowrite', 'ts_stat', 'currtid2')
-    or p.proname like any (array['pg\\_sleep%', 'pg%advisory%', 'lo\\_%', '%\\_to\\_xml%'])
+    or p.proname like any (array['pg\\_sleep%', 'pg%advisory%', 'lo\\_%', '%\\_to\\_xml%', 'pg\\_stat\\_get\\_xact\\_%'])
     or p.proname = 'ts_rewrite' and p.pronargs = 2)`
+
+/**
+ * The built-in functions that stay LEAKPROOF, each with its reason. PostgreSQL runs what is LEAKPROOF before a policy and answers estimates
+ * from it, so a comparison of values would tell about rows that the policy hides; PostgreSQL ships with some 345 of them.
+ */
+export const LEAKPROOF: Record<string, string> = {
+  'uuid_eq(uuid,uuid)':
+    'ids are random, so that equality tells only who knows one already; without it no id but the owner would find its row by an index',
+}

@@ -43,8 +43,11 @@ export const OPEN_POLICIES = [
   'user_routers_context',
   'user_tokens_context',
   'users_context',
-  'rate_counters_auth', // signing in, before anybody is known: static statements of a login that requests cannot reach
+  'rate_counters_auth', // counted under keys that are nobody's, by static statements of a login that requests cannot reach
   'sign_in_attempts_auth',
+]
+/** Where a policy shows everybody's rows until somebody is signed in, and theirs from then on: what signing in rests on. */
+export const SIGN_IN_POLICIES = [
   'user_credentials_auth',
   'user_login_sessions_auth',
   'user_recovery_codes_auth',
@@ -119,6 +122,13 @@ export const KEYS: Record<string, Record<string, string>> = {
   user_whitelists: LISTED,
   users: { pkey: 'PRIMARY KEY (id)', email_key: 'UNIQUE (email)', google_id_key: 'UNIQUE (google_id)' },
 }
+
+/**
+ * Indexes of tables with an owner that do not begin with the owner: what they hold could be asked about without asking whose it is. These two
+ * find an account before anybody is known (ctx.accounts_of), keep an address from being taken twice, and stand beside what they are about, so
+ * that both change in one statement.
+ */
+export const LOOKUPS = ['users_email_key', 'users_google_id_key']
 
 /** Conditions that a forged credential, or a rule about nobody in particular, would break. The others only keep data tidy. */
 export const SECURITY_CONDITIONS: Record<string, string> = {

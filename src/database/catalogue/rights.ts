@@ -20,6 +20,7 @@ import {
   FENCED,
   FUNCTIONS,
   GRANTS,
+  LEAKPROOF,
   MEMBERSHIPS,
   OTHER_GRANTS,
   POSSESSIONS,
@@ -180,6 +181,19 @@ export const RIGHTS = {
         where l.lanname not in ('internal', 'c', 'sql') and a.grantee <> l.lanowner`,
         /./,
       ),
+    ),
+  },
+
+  // Where PostgreSQL's own functions could be changed at all (the fence stands), a set-up mends this; a host without a superuser never has it.
+  leakproof: {
+    promise: 'runs no condition before a policy but equality of ids',
+    remedy: 'Run "npm run setup" with a superuser\'s URL. Without a superuser docs/isolation.md says what stays open.',
+    check: exactly(
+      Object.keys(LEAKPROOF).map((signature) => `leakproof: ${signature}`),
+      `select concat('leakproof: ', p.oid::regprocedure) as line,
+          p.pronamespace = 'pg_catalog'::regnamespace and has_function_privilege('public', 'set_config(text, text, boolean)', 'execute') as apart
+        from pg_proc p where p.proleakproof`,
+      /./,
     ),
   },
 

@@ -1,18 +1,28 @@
 /** Whether each table is what it is meant to be: row security, policies, keys, and what acts by itself. */
 import { exactly, IS_OURS, NOT_BUILT_IN, none, OF_EXTENSION, OUR_SCHEMA, type Promised, ROLE } from './check.ts'
 import { GRANTS } from './meant-rights.ts'
-import { KEYS, OPEN_POLICIES, POLICIES, SECURITY_CONDITIONS } from './meant-tables.ts'
+import { KEYS, LOOKUPS, OPEN_POLICIES, POLICIES, SECURITY_CONDITIONS, SIGN_IN_POLICIES } from './meant-tables.ts'
 
 const policyLines = Object.entries(POLICIES).flatMap(([table, whose]) =>
   whose.split(' ').map((who) => {
     const owner = table === 'users' ? 'id' : 'user_id'
     const router = table === 'user_routers' ? 'id' : 'router_id'
-    const own = `(${owner} = ( SELECT ctx.uid() AS uid))`
-    const ofRouter = `((${owner} = ( SELECT ctx.agent_uid() AS agent_uid)) AND (${router} = ( SELECT ctx.agent_router() AS agent_router)))`
+    const own = `((${owner}, true) = ( SELECT ctx.uid() AS uid, true))`
+    const ofRouter = `((${owner}, ${router}, true) = ( SELECT ctx.agent_uid() AS agent_uid, ctx.agent_router() AS agent_router, true))`
+    const ownOnceSignedIn = `(${owner} = COALESCE(( SELECT ctx.uid() AS uid), ${owner}))`
     const admins = '( SELECT ctx.is_admin() AS is_admin)'
-    const rows = OPEN_POLICIES.includes(`${table}_${who}`) ? 'true' : who === 'agent' ? ofRouter : who === 'admin' ? admins : own
+    const name = `${table}_${who}`
+    const rows = OPEN_POLICIES.includes(name)
+      ? 'true'
+      : SIGN_IN_POLICIES.includes(name)
+        ? ownOnceSignedIn
+        : who === 'agent'
+          ? ofRouter
+          : who === 'admin'
+            ? admins
+            : own
     const what = who === 'everyone' ? `SELECT to agent, user using ${rows}` : `ALL to ${who} using ${rows} with check ${rows}`
-    return `policy ${table}_${who} on ${table} for ${what}`
+    return `policy ${name} on ${table} for ${what}`
   }),
 )
 const keyLines = Object.entries(KEYS).flatMap(([table, keys]) =>
@@ -59,7 +69,8 @@ export const TABLES = {
       `select concat(case when not polpermissive then 'restrictive ' end, 'policy ', polname, ' on ', polrelid::regclass,
           ' for ', case polcmd when '*' then 'ALL' when 'r' then 'SELECT' else polcmd::text end,
           ' to ', (select string_agg(${ROLE('r')}, ', ' order by ${ROLE('r')}) from unnest(polroles) r),
-          ' using ' || pg_get_expr(polqual, polrelid), ' with check ' || pg_get_expr(polwithcheck, polrelid)) as line, ${NOT_OURS} as apart
+          ' using ' || regexp_replace(pg_get_expr(polqual, polrelid), '\\s+', ' ', 'g'),
+          ' with check ' || regexp_replace(pg_get_expr(polwithcheck, polrelid), '\\s+', ' ', 'g')) as line, ${NOT_OURS} as apart
         from pg_policy join pg_class c on c.oid = polrelid join pg_namespace n on n.oid = c.relnamespace`,
     ),
   },
@@ -95,15 +106,18 @@ export const TABLES = {
   // The rule behind the list of keys, for whoever adds to it.
   owners: {
     promise: 'carries the owner in every row, first in every index, and in every reference',
-    remedy: `${CHANGED} An index that does not begin with user_id is never used under row security: drop it.`,
+    remedy: `${CHANGED} An index that does not begin with user_id can tell about rows of others: drop it.`,
     check: none(
       `select concat('table ', c.relname, ' without user_id uuid not null') as line, not exists (select from pg_attribute
           where attrelid = c.oid and attname = 'user_id' and atttypid = 'uuid'::regtype and attnotnull) as fault, false as apart
         from pg_class c where ${OWNED} and c.relkind in ('r', 'p')
       union all select concat('index ', i.indexrelid::regclass, ' of ', c.relname, ' not led by user_id'),
-          f.attname is distinct from 'user_id', not i.indisunique
+          f.attname is distinct from 'user_id', false
         from pg_index i join pg_class c on c.oid = i.indrelid left join pg_attribute f on f.attrelid = i.indrelid and f.attnum = i.indkey[0]
         where ${OWNED}
+      union all select concat('index ', i.indexrelid::regclass, ' of users not led by id'),
+          f.attname is distinct from 'id' and i.indexrelid::regclass::text not in (${LOOKUPS.map((name) => `'${name}'`)}), false
+        from pg_index i left join pg_attribute f on f.attrelid = i.indrelid and f.attnum = i.indkey[0] where i.indrelid = 'public.users'::regclass
       union all select concat('key ', k.conname, ' of ', c.relname, ' not led by user_id'),
           (f.attname, t.attname) is distinct from ('user_id', 'user_id'), false
         from pg_constraint k join pg_class c on c.oid = k.conrelid

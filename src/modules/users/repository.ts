@@ -6,14 +6,14 @@ import type { User } from './schema.ts'
 export async function findMe(tx: Tx): Promise<User | undefined> {
   const [me] = await tx.query<User>({
     name: 'find me',
-    text: `select id, email, full_name as "fullName", role, email_verified_at is not null as "emailVerified", ctx.has_password() as "hasPassword",
+    text: `select id, ctx.email() as email, full_name as "fullName", role, email_verified_at is not null as "emailVerified", ctx.has_password() as "hasPassword",
       created_at as "createdAt" from users where id = $1`,
     values: [ownerOf(tx)],
   })
   return me
 }
 
-const PROFILE = `id, email, full_name as "fullName", avatar_url as "avatarUrl", role, email_verified_at is not null as "emailVerified",
+const PROFILE = `id, ctx.email() as email, full_name as "fullName", avatar_url as "avatarUrl", role, email_verified_at is not null as "emailVerified",
   ctx.has_password() as "hasPassword", created_at as "createdAt"`
 
 export type Profile = User & { avatarUrl: string | null }

@@ -28,7 +28,7 @@ export const users = pgTable(
     check('users_email_normalised', sql`${t.email} = lower(btrim(${t.email}))`),
     check('users_role_known', sql`${t.role} in ('user', 'admin')`),
     userPolicy('users', t.id),
-    signInPolicy('users'),
+    signInPolicy('users', t.id),
     adminPolicy('users'),
     contextPolicy('users'),
   ],
@@ -51,7 +51,7 @@ export const userCredentials = pgTable(
   },
   (t) => [
     check('user_credentials_password_hash_format', sql`${t.passwordHash} ~ '^(np1:)?\\$2[aby]\\$[0-9]{2}\\$[./A-Za-z0-9]{53}$'`),
-    signInPolicy('user_credentials'),
+    signInPolicy('user_credentials', t.userId),
     adminPolicy('user_credentials'),
     contextPolicy('user_credentials'),
   ],

@@ -1,7 +1,7 @@
 /** A database to attack, with roles of its own, in which three people have a row in every table. */
 import pg from 'pg'
 import { type RoleName, roleNames } from '../../../src/database/role-names.ts'
-import { loginUrl, prepare, separateDatabase, type TestDatabase } from '../database.ts'
+import { asAdmin, loginUrl, prepare, separateDatabase, type TestDatabase } from '../database.ts'
 import { addSomebody, type Somebody } from '../rows.ts'
 
 export type Login = 'server' | 'auth' | 'admin'
@@ -11,6 +11,8 @@ export type Ground = {
   superuser: pg.Client
   /** `server_version_num` */
   version: number
+  /** The functions that PostgreSQL ships as LEAKPROOF. */
+  leakproof: string[]
   /** Who attacks. */
   ada: Somebody
   /** Whose rows are nobody else's business. Somebody new, once an attack that is meant to succeed took something from them. */
@@ -26,6 +28,12 @@ export type Ground = {
 export async function openGround(main: TestDatabase, name: string): Promise<Ground> {
   // Roles of its own: an attack on a role, on its password say, disturbs no other test.
   const database = { ...(await separateDatabase(main, `attack_${name}`)), rolePrefix: `${main.rolePrefix}${name}_` }
+  const leakproof = await asAdmin(database.adminUrl, async (client) => {
+    const { rows } = await client.query<{ signature: string }>(
+      'select p.oid::regprocedure::text as signature from pg_proc p where p.proleakproof',
+    )
+    return rows.map(({ signature }) => signature)
+  })
   await prepare(database)
   const open = new Set<pg.Client>()
   const connectTo = async (connectionString: string, options?: string) => {
@@ -45,6 +53,7 @@ export async function openGround(main: TestDatabase, name: string): Promise<Grou
     roles: roleNames(database.rolePrefix),
     superuser,
     version: rows[0]?.version ?? 0,
+    leakproof,
     ada,
     bob,
     root,

@@ -1,4 +1,5 @@
 /** Holes to plant, for a moment, in a database of their own; each with the attack that must find it. */
+import { conditionOf } from '../../../src/rls/policies.ts'
 import type { Trial } from '../matrix.ts'
 import { attackFunctions } from './function-attacks.ts'
 import type { Ground } from './ground.ts'
@@ -46,7 +47,7 @@ export type Hole = {
   shows: string[]
 }
 
-const USERS = '(user_id = (select ctx.uid()))'
+const USERS = `(${conditionOf('own')})`
 const anotherPlace = (kind: string) => `create ${kind} planted as table user_devices; grant select on planted to`
 
 const replaceIdentity = (body: string) => `create or replace function ctx.identity() returns text[]

@@ -380,7 +380,7 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
         asLogin(`alter role ${server} set search_path = hostile`),
       ],
       ['42501', 'R37: but no identity to begin with', asLogin(`alter role ${server} set app.current_user_id = 'user|${bob.userId}'`)],
-      ['runs/42501', 'its own rights: less for everybody, more for nobody', `drop owned by ${user}`],
+      ['42501', 'its own rights, in the account’s columns among others', `drop owned by ${user}`],
       [
         'runs',
         'the same, and rights on what it will never make',
