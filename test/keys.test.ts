@@ -1,6 +1,6 @@
 /** Keys of routers: T26, from making one to its end. */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vitest'
 import { API_KEY_PATTERN, readApiKey } from '../src/auth/api-keys.ts'
 import { asAdmin } from './support/database.ts'
 import { comparable, expectProblem } from './support/problems.ts'
@@ -112,13 +112,24 @@ describe('a key', () => {
   })
 
   it.each([
-    ['revoked', (router: Router) => revoke(router)],
-    ['replaced without an overlap', (router: Router) => rotate(router, { overlapMinutes: 0 })],
+    ['revoked', ({ owner, id, keyId }: Router) => owner.call('DELETE', `/api/routers/${id}/keys/${keyId}`)],
+    [
+      'replaced without an overlap',
+      ({ owner, id, keyId }: Router) => owner.call('POST', `/api/routers/${id}/keys/${keyId}/rotate`, { body: { overlapMinutes: 0 } }),
+    ],
   ])('that an agent waits with is refused at once when it is %s, and not when the wait is over', async (_how, end) => {
-    const router = await ada.router()
+    const server = await openServer()
+    onTestFinished(server.close)
+    const router = await (await worldOf(server).person()).router()
     const { revision } = (await router.call('GET', '/api/agent/policy')).json()
+    const { server: pool } = server.pools
+    const look = vi.spyOn(pool, 'connect')
     const start = Date.now()
-    const waiting = router.call('GET', '/api/agent/policy?wait=60', { headers: { 'if-none-match': `"${revision}"` } })
+    const waiting = router
+      .call('GET', '/api/agent/policy?wait=30', { headers: { 'if-none-match': `"${revision}"` } })
+      .then((answer) => answer)
+    // It looks before it begins to watch, and once more afterwards.
+    await expect.poll(() => look.mock.calls.length === 2 && pool.idleCount === pool.totalCount).toBe(true)
     expect((await end(router)).statusCode).toBeLessThan(300)
     expectRefused(await waiting)
     expect(Date.now() - start).toBeLessThan(15_000)
