@@ -231,7 +231,7 @@ export async function buildApp({
     version,
     registration: 'open' as const,
     emailVerification: emailVerification ? ('required' as const) : ('optional' as const),
-    secondFactor: { requiredFor: 'nobody' as const },
+    secondFactor: { requiredFor: config.requireSecondFactor === 'off' ? ('nobody' as const) : config.requireSecondFactor },
     providers: { password: true, google: { idToken: google !== undefined, redirect: google?.flow !== undefined } },
     password: passwordRules.requirements,
   }

@@ -57,10 +57,10 @@ describe('a new key', () => {
       stale: without,
       'stale, and the right password': 201,
       'fresh, and two proofs': 400,
-    })[situation as string] ?? 401
+    })[situation as string] ?? 403
   const byRecentProof = (situation: Situation) => ({ fresh: 201, 'almost stale': 201, stale: 403 })[situation as string] ?? 400 // a password is no field of theirs
   const byEither = (situation: Situation) =>
-    situation.includes('proofs') ? 400 : situation.includes('wrong') ? 401 : situation === 'stale' ? 403 : 201
+    situation.includes('proofs') ? 400 : situation.includes('wrong') || situation === 'stale' ? 403 : 201
 
   const ROUTES: [operationId: string, body: object, expected: (situation: Situation) => number][] = [
     ['addPersonalKey', { scopes: SCOPES }, inRequest(400)],
@@ -94,8 +94,8 @@ describe('a new key', () => {
       expect(answer.statusCode, answer.body).toBe(201)
       expect(await keysOf(ada)).toHaveLength(before.length + 1)
     } else {
-      const codes = { 400: 'invalid-request', 401: 'invalid-credentials', 403: 'proof-required' }
-      expectProblem(answer, status, codes[status as keyof typeof codes])
+      const refused = name.includes('wrong') ? 'wrong-password' : 'proof-required'
+      expectProblem(answer, status, status === 400 ? 'invalid-request' : refused)
       expect(await keysOf(ada)).toEqual(before)
     }
   })
@@ -131,7 +131,7 @@ describe('a proof', () => {
     const ada = await world.person()
     await age(ada, 60)
     expect(await mayMakeKeys(ada)).toBe(false)
-    expectProblem(await reauthenticate(ada, { password: 'wrong' }), 401, 'invalid-credentials')
+    expectProblem(await reauthenticate(ada, { password: 'wrong' }), 403, 'wrong-password')
     expect(await mayMakeKeys(ada)).toBe(false)
     const answer = await reauthenticate(ada, { password: ada.password })
     expect(untilOf(answer)).toBeGreaterThan(14 * 60_000)
@@ -146,19 +146,19 @@ describe('a proof', () => {
   it('is renewed by a code of the second factor, good once, and not by a wrong one', async () => {
     const ada = await enrolledIn(world)
     await age(ada, 60)
-    expectProblem(await reauthenticate(ada, { code: wrongCodeOf(ada.app) }), 401, 'invalid-credentials')
+    expectProblem(await reauthenticate(ada, { code: wrongCodeOf(ada.app) }), 403, 'wrong-code')
     expect(await mayMakeKeys(ada)).toBe(false)
     const code = await ada.code()
     expect((await reauthenticate(ada, { code })).statusCode).toBe(200)
     expect(await mayMakeKeys(ada)).toBe(true)
-    expectProblem(await reauthenticate(ada, { code }), 401, 'invalid-credentials')
+    expectProblem(await reauthenticate(ada, { code }), 403, 'wrong-code')
     expect((await addKey(ada, { password: undefined, code: ada.recoveryCodes[0] })).statusCode).toBe(201)
     expect(await mailOf(ada, 'recovery-code-used')).toContain('Codes left: 9.')
   })
 
   it('by codes is a guess: after five wrong ones the owner is told, and none is taken', async () => {
     const ada = await enrolledIn(world)
-    for (let n = 0; n < 5; n += 1) expectProblem(await reauthenticate(ada, { code: wrongCodeOf(ada.app) }), 401, 'invalid-credentials')
+    for (let n = 0; n < 5; n += 1) expectProblem(await reauthenticate(ada, { code: wrongCodeOf(ada.app) }), 403, 'wrong-code')
     expectProblem(await reauthenticate(ada, { code: await ada.code() }), 429, 'locked-out')
     expect(await mailOf(ada, 'second-factor-locked')).toBeDefined()
   })
@@ -170,7 +170,7 @@ describe('a proof', () => {
     const prove = (claims: object) =>
       world.send('POST', '/api/auth/reauthenticate', { headers, body: { googleIdToken: google.idToken(claims as never) } })
     await age(user, 60)
-    expectProblem(await prove(googleAccount()), 401, 'invalid-credentials')
+    expectProblem(await prove(googleAccount()), 403, 'wrong-password')
     expect((await prove(account)).statusCode).toBe(200)
   })
 

@@ -77,6 +77,9 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
     return made
   }
 
+  const refusals =
+    holder === 'person' ? (['wrong-password', 'wrong-code', 'locked-out', 'conflict'] as const) : (['proof-required'] as const)
+
   app.post(
     path,
     {
@@ -87,7 +90,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         description: `The key is shown once. ${words.limit}`,
         params: Keys,
         body: holder === 'router' ? Nullable(AddRouterKey) : AddPersonalKey,
-        response: answers({ 201: NewKey }, 'key-limit'),
+        response: answers({ 201: NewKey }, 'key-limit', ...refusals),
       },
     },
     async (request, reply) => {
@@ -149,7 +152,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         description: `Makes a key with the same name, scopes and end; the old one goes on working for the overlap. ${words.rotation}`,
         params: OneKey,
         body: holder === 'router' ? Nullable(RotateRouterKey) : Nullable(RotatePersonalKey),
-        response: answers({ 201: NewKey }, 'key-limit', 'proof-required'),
+        response: answers({ 201: NewKey }, 'key-limit', 'proof-required', ...refusals),
       },
     },
     async (request, reply) => {

@@ -13,7 +13,7 @@ export const AuthOptions = Type.Object(
       ['required', 'optional'],
       'Required: an address must be confirmed before the first sign-in, and `register` gives no tokens (202)',
     ),
-    secondFactor: Type.Object({ requiredFor: OneOf(['nobody'], 'Who must have one; everybody may') }),
+    secondFactor: Type.Object({ requiredFor: OneOf(['nobody', 'admins', 'everyone'], 'Who must have one; everybody may') }),
     providers: Type.Object({
       password: Type.Boolean(),
       google: Type.Object({

@@ -98,7 +98,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         description:
           'What a login session alone is not enough for takes a recent proof, at most 15 minutes old: 403 `proof-required`. Signing in is one, and so is any proof in the body of another operation.',
         body: Reauthenticate,
-        response: answers({ 200: Reauthenticated }),
+        response: answers({ 200: Reauthenticated }, 'wrong-password', 'wrong-code', 'locked-out', 'conflict'),
       },
     },
     async (request) => {
