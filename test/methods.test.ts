@@ -49,7 +49,7 @@ describe('another method', () => {
     const gone = await ada.router()
     await ada.call('DELETE', `/api/routers/${gone.id}`)
     expectProblem(await gone.call('PUT', '/api/agent/heartbeat'), 401, 'unauthenticated')
-    const { key } = (await ada.call('POST', '/api/users/keys', { body: { scopes: ['settings:read'] } })).json()
+    const { key } = (await ada.call('POST', '/api/users/keys', { body: { scopes: ['settings:read'], password: ada.password } })).json()
     expectProblem(await world.send('PUT', '/api/routers', { headers: { 'x-api-key': key } }), 403, 'insufficient-scope')
   })
 })
@@ -63,7 +63,9 @@ describe('what was made', () => {
       const answer =
         operation.operationId === 'inviteUser'
           ? await root.call('POST', '/api/admin/users', { body: { email: `${randomUUID()}@example.com` } })
-          : await ask(owner.call, operation, await ownedBy(owner, operation))
+          : operation.operationId === 'addPersonalKey'
+            ? await owner.call('POST', '/api/users/keys', { body: { scopes: ['devices:read'], password: owner.password } })
+            : await ask(owner.call, operation, await ownedBy(owner, operation))
       const { location } = answer.headers
       if (answer.statusCode === 201 && location) {
         const found = await owner.call('GET', String(location))

@@ -27,12 +27,14 @@ describe.each([
     const { send } = worldOf(server)
     const email = `${randomUUID()}@example.com`
     const password = `pw ${randomUUID()}`
-    await send('POST', '/api/auth/register', { body: { email, password }, headers })
+    const { statusCode } = await send('POST', '/api/auth/register', { body: { email, password }, headers })
     await send('POST', '/api/auth/resend-verification', { body: { email }, headers })
     await send('POST', '/api/auth/forgot-password', { body: { email }, headers })
     for (let guess = 0; guess < 5; guess += 1) await send('POST', '/api/auth/login', { body: { email, password: 'wrong' }, headers })
     await server.settled()
     const mails = server.mails.filter(({ to }) => to === email)
+    // A host that is none is refused before anything is done.
+    if (statusCode === 400) return expect(mails).toEqual([])
     expect(mails.length).toBeGreaterThanOrEqual(3)
     for (const mail of mails) expect(JSON.stringify(mail)).not.toContain('evil')
   })

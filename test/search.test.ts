@@ -67,7 +67,7 @@ describe('search', () => {
     const mark = randomUUID().slice(0, 8)
     await homeOf(ada, mark)
     const ask = async (scopes: string[]) => {
-      const { key } = (await ada.call('POST', '/api/users/keys', { body: { scopes } })).json()
+      const { key } = (await ada.call('POST', '/api/users/keys', { body: { scopes, password: ada.password } })).json()
       const answer = await world.send('GET', '/api/search', { query: { q: mark }, headers: { 'x-api-key': key } })
       await ada.call('DELETE', `/api/users/keys/${(await ada.call('GET', '/api/users/keys')).json().items[0].id}`)
       return answer

@@ -97,7 +97,7 @@ describe('a second factor', () => {
       if (state === 'never confirmed') await rowsOf('update users set email_verified_at = null where id = $1', [ada.id])
       const signIn = await WAYS[way]?.(ada)
       const { challenge = '' } = expectProblem((await signIn?.()) as Answer, 401, 'second-factor-required')
-      expectProblem(await post(FACTOR_PATH, { challenge, code: wrongCodeOf(ada.app) }), 401, 'invalid-credentials')
+      expectProblem(await post(FACTOR_PATH, { challenge, code: wrongCodeOf(ada.app) }), 401, 'wrong-code')
       expect((await post(FACTOR_PATH, { challenge, code: await ada.code() })).json().user?.id).toBe(ada.id)
       const { challenge: another = '' } = expectProblem((await signIn?.()) as Answer, 401, 'second-factor-required')
       expect((await post(FACTOR_PATH, { challenge: another, code: ada.recoveryCodes[0] })).statusCode).toBe(200)
@@ -108,7 +108,7 @@ describe('a second factor', () => {
     const ada = await world.person()
     const stored = () => rowsOf('select totp_secret, totp_confirmed_at from user_credentials where user_id = $1', [ada.id])
     const nothing = [{ totp_secret: null, totp_confirmed_at: null }]
-    expectProblem(await setUp(ada, { password: 'not the password' }), 401, 'invalid-credentials')
+    expectProblem(await setUp(ada, { password: 'not the password' }), 403, 'wrong-password')
     const refused = [await setUp(ada), await confirm(ada, '123456')]
     for (const answer of refused) expect(expectProblem(answer, 403, 'email-unverified').detail).toMatch(/resend-verification/)
     expect(await stored()).toEqual(nothing)

@@ -54,6 +54,9 @@ const KEPT = [
   'İıßΣς',
 ]
 
+/** A key of a person takes a proof that they are there. */
+const proofOf = ({ operationId }: Operation, { password }: Person) => (operationId === 'addPersonalKey' ? { password } : {})
+
 describe('a text of a body', () => {
   it('is among these fields', () => {
     const found = fields.map(({ operation, field }) => `${nameOf(operation)} ${field}`)
@@ -77,7 +80,11 @@ describe('a text of a body', () => {
         // Many things may be there once only: each is made beside nothing.
         if (isCreating) there = await fresh()
         const { person, ids } = there
-        const body = { ...(BODIES[nameOf(operation)]?.(ids) ?? (sampleOf(operation.body ?? {}, { lean: true }) as object)), [field]: text }
+        const body = {
+          ...(BODIES[nameOf(operation)]?.(ids) ?? (sampleOf(operation.body ?? {}, { lean: true }) as object)),
+          ...proofOf(operation, person),
+          [field]: text,
+        }
         const answer = await person.call(operation.method, url(ids.id), { body })
         const isKept = !text.includes('\0') && text !== '' && [...text].length <= maxLength && !(isVisible && text.trim() === '')
         if (!isKept || (OF_A_KIND.includes(field) && answer.statusCode === 400)) {
