@@ -6,6 +6,7 @@ import common from './vitest.config.ts'
 export default defineConfig({
   test: {
     ...common.test,
+    exclude: [],
     include: [
       'test/row-security.test.ts',
       'test/planted-faults.test.ts',
