@@ -83,13 +83,16 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     }
     const defaults = await readDefaults(client, Object.values(names))
     for (const role of LOGINS) {
-      // What a login may set for itself, with its password, would outlast its connection.
+      // What a login may set for itself, with its password, would outlast its connection. At once with the settings that are meant: a
+      // connection that opens in between would have no limits on time.
+      await client.query('begin')
       await client.query(`alter role ${id(role)} reset all`)
       const verifier = passwords[role] === undefined ? '' : ` password ${pg.escapeLiteral(scramVerifier(passwords[role]))}`
       await client.query(`alter role ${id(role)} login${verifier}`)
       for (const [setting, value] of Object.entries(LOGIN_SETTINGS[role] ?? {})) {
         await client.query(`alter role ${id(role)} set ${setting} = ${pg.escapeLiteral(value)}`)
       }
+      await client.query('commit')
     }
     for (const statement of defaults) await attempt('privileges given in advance', statement)
     await client.query(`grant ${id('user')}, ${id('agent')} to ${id('server')}`)
