@@ -29,11 +29,14 @@ type Log = { warn(fields: object, message: string): void }
 
 /** A server with these bounds, for Fastify to listen with. */
 export function createBoundedServer(handle: RequestListener, { http, trustProxy }: Config, log: Log): Server {
+  const connections = new Map<Socket, Connection>()
   const server = createServer(
     // A request that names no host is answered like any other that cannot be served (`answerForNode`), not by Node.
     { headersTimeout: http.headersTimeoutMs, connectionsCheckingInterval: 1_000, requireHostHeader: false },
-    oneAtATime(handle, http, log),
+    oneAtATime(handle, connections),
   )
+  const looking = setInterval(() => dropUnread(connections, http, log), LOOK_MS).unref()
+  server.once('close', () => clearInterval(looking))
   server.requestTimeout = http.requestTimeoutMs
   server.keepAliveTimeout = http.keepAliveTimeoutMs
   server.setTimeout(http.idleTimeoutMs)
@@ -48,10 +51,8 @@ export function liftIdleTimeout(app: FastifyInstance): void {
   app.addHook('preValidation', async ({ raw }) => void raw.socket.setTimeout?.(0))
 }
 
-function oneAtATime(handle: RequestListener, limits: Config['http'], log: Log): RequestListener {
-  const connections = new Map<Socket, Connection>()
+function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection>): RequestListener {
   const ready: Connection[] = []
-  dropUnread(connections, limits, log)
 
   const serve = (connection: Connection, exchange: Exchange) => {
     connection.current = exchange
@@ -91,25 +92,22 @@ function oneAtATime(handle: RequestListener, limits: Config['http'], log: Log): 
  * more than `maxUnreadBytes` together, the largest are.
  */
 function dropUnread(connections: Map<Socket, Connection>, { idleTimeoutMs, maxUnreadBytes }: Config['http'], log: Log): void {
-  const look = () => {
-    const now = performance.now()
-    const waiting: { socket: Socket; unread: Unread }[] = []
-    for (const [socket, connection] of connections) {
-      const unread = unreadOf(socket, connection, now)
-      if (unread && unread === connection.unread) waiting.push({ socket, unread })
-      connection.unread = unread
-    }
-    let total = waiting.reduce((sum, { unread }) => sum + unread.bytes, 0)
-    let dropped = 0
-    for (const { socket, unread } of waiting.sort((a, b) => b.unread.bytes - a.unread.bytes)) {
-      if (now - unread.since < (total > maxUnreadBytes ? PATIENCE_MS : idleTimeoutMs)) continue
-      socket.destroy()
-      total -= unread.bytes
-      dropped += 1
-    }
-    if (dropped > 0) log.warn({ dropped }, 'closed connections whose clients do not read their answers')
+  const now = performance.now()
+  const waiting: { socket: Socket; unread: Unread }[] = []
+  for (const [socket, connection] of connections) {
+    const unread = unreadOf(socket, connection, now)
+    if (unread && unread === connection.unread) waiting.push({ socket, unread })
+    connection.unread = unread
   }
-  setInterval(look, LOOK_MS).unref()
+  let total = waiting.reduce((sum, { unread }) => sum + unread.bytes, 0)
+  let dropped = 0
+  for (const { socket, unread } of waiting.sort((a, b) => b.unread.bytes - a.unread.bytes)) {
+    if (now - unread.since < (total > maxUnreadBytes ? PATIENCE_MS : idleTimeoutMs)) continue
+    socket.destroy()
+    total -= unread.bytes
+    dropped += 1
+  }
+  if (dropped > 0) log.warn({ dropped }, 'closed connections whose clients do not read their answers')
 }
 
 /** What was found at an earlier look, when nothing moved since. */
