@@ -55,6 +55,8 @@ async function measure(ahead: number): Promise<void> {
     const crowd = spawn(process.execPath, [fileURLToPath(import.meta.url), 'crowd', port, path, String(ahead)], {
       stdio: ['pipe', 'ignore', 'inherit'],
     })
+    // It ends by itself once the server has closed all its connections.
+    const crowdLeft = once(crowd, 'exit')
     let goneAfter = Number.NaN
     let highest = before
     const times: number[] = []
@@ -76,7 +78,7 @@ async function measure(ahead: number): Promise<void> {
     }
     await Promise.all(asked)
     crowd.kill()
-    await once(crowd, 'exit')
+    await crowdLeft
     times.sort((a, b) => a - b)
     const at = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))]?.toFixed(1) ?? '-'
     const last = Number.isNaN(goneAfter) ? 'they stay' : (goneAfter / 1_000).toFixed(1)
