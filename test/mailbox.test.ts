@@ -22,6 +22,8 @@ const lastToken = async (email: string, kind: string, there = server) => {
   const mail = (await mailsTo(email, there)).findLast((each) => each.kind === kind)
   return TOKEN.exec(mail?.text ?? '')?.[0] ?? ''
 }
+/** Another token, whatever the last character was. */
+const mistyped = (token: string) => token.slice(0, -1) + (token.endsWith('0') ? '1' : '0')
 const post = (url: string, body: object) => world.send('POST', url, { body })
 const forgot = (email: string) => post('/api/auth/forgot-password', { email })
 const reset = (token: string, newPassword = `new ${randomUUID()}`) => post('/api/auth/reset-password', { token, newPassword })
@@ -42,7 +44,7 @@ describe('an address', () => {
     expect((await verify(token)).statusCode).toBe(204)
     expect(await statusOf(ada)).toMatchObject({ emailVerified: true })
     expectProblem(await verify(token), 400, 'invalid-token')
-    expectProblem(await verify(`${token.slice(0, -1)}0`), 400, 'invalid-token')
+    expectProblem(await verify(mistyped(token)), 400, 'invalid-token')
     expectProblem(await reset(token), 400, 'invalid-token')
   })
 
@@ -161,7 +163,7 @@ describe('a lost password', () => {
     const ada = await world.person()
     const token = await resetTokenOf(ada)
     for (let n = 0; n < 5; n += 1) await login(ada.email, 'wrong')
-    expectProblem(await reset(`${token.slice(0, -1)}0`), 400, 'invalid-token')
+    expectProblem(await reset(mistyped(token)), 400, 'invalid-token')
     expectProblem(await reset(token, 'short'), 400, 'invalid-request')
     expectProblem(await login(ada.email, ada.password), 429, 'locked-out')
   })

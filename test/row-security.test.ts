@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { GRANTS } from '../src/database/catalogue/meant-rights.ts'
 import { type RoleName, roleNames } from '../src/database/role-names.ts'
 import { CATALOGUE } from '../src/database/self-check.ts'
-import { writePolicies } from './support/attack/variants.ts'
 import { loginUrl } from './support/database.ts'
 import { addSomebody, type Somebody } from './support/rows.ts'
 
@@ -26,23 +25,6 @@ describe('the database', () => {
       for (const client of [admin, server]) expect((await check(client, roles)).findings).toEqual([])
     })
   }
-})
-
-describe('the policies', () => {
-  it('have a form without sub-selects, for distributed tables, and come back from it as they were', async () => {
-    const forms = async () =>
-      (await rowsOf<{ using: string }>('select pg_get_expr(polqual, polrelid) as using from pg_policy')).map(({ using }) => using)
-    await admin.query('begin')
-    try {
-      await writePolicies({ superuser: admin }, true)
-      expect((await forms()).filter((using) => /select/i.test(using))).toEqual([])
-      expect((await forms()).filter((using) => /ctx\.\w*uid\(\)/.test(using)).length).toBeGreaterThan(20)
-      await writePolicies({ superuser: admin }, false)
-      expect((await CATALOGUE.policies.check(admin, roles)).findings).toEqual([])
-    } finally {
-      await admin.query('rollback')
-    }
-  })
 })
 
 describe('the roles', () => {

@@ -1,13 +1,14 @@
 /** The identity of a transaction: nobody can forge, keep or pass it on; and so in the other forms that the database may have. */
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { CATALOGUE } from '../src/database/self-check.ts'
 import { type Ground, openGround } from './support/attack/ground.ts'
 import { attackWithSql } from './support/attack/hostile-attacks.ts'
 import { OPEN } from './support/attack/open.ts'
 import { attackRows } from './support/attack/row-attacks.ts'
 import { attackPlans, attackSeal, openSeal } from './support/attack/seal-attacks.ts'
 import type { Stance } from './support/attack/stance.ts'
-import { distribute, takeFenceDown } from './support/attack/variants.ts'
+import { distribute, takeFenceDown, writePolicies } from './support/attack/variants.ts'
 import { leaksOf, type Matrix, type Trial, toMatrices } from './support/matrix.ts'
 import type { Somebody } from './support/rows.ts'
 
@@ -125,6 +126,26 @@ const named = (form: string, trials: Trial[]): Matrix[] =>
 
 const attackWith = async (isTried: (steps: string) => boolean = () => true): Promise<Trial[]> =>
   (await attackWithSql(ground, AS_USER, { isOpen, isTried: ({ steps }) => isTried(steps.join('; ')) })).trials
+
+describe('the policies', () => {
+  it('have a form without sub-selects, for distributed tables, and come back from it as they were', async () => {
+    const { superuser, roles } = ground
+    const forms = async () => {
+      const { rows } = await superuser.query<{ using: string }>('select pg_get_expr(polqual, polrelid) as using from pg_policy')
+      return rows.map(({ using }) => using)
+    }
+    await superuser.query('begin')
+    try {
+      await writePolicies(ground, true)
+      expect((await forms()).filter((using) => /select/i.test(using))).toEqual([])
+      expect((await forms()).filter((using) => /ctx\.\w*uid\(\)/.test(using)).length).toBeGreaterThan(20)
+      await writePolicies(ground, false)
+      expect((await CATALOGUE.policies.check(superuser, roles)).findings).toEqual([])
+    } finally {
+      await superuser.query('rollback')
+    }
+  })
+})
 
 // From here on the database is another one, step by step.
 describe('the policies and the seal of a distributed database', { timeout: 60_000 }, () => {

@@ -21,8 +21,8 @@ const TURNED_AWAY = new Set([429, 503])
 const LOG_EVERY_MS = 60_000
 
 type Exchange = { request: IncomingMessage; response: ServerResponse }
-/** `ahead`: requests that wait for the one under way. `unread`: its answer, as it was found at the first look since any of it was taken. */
-type Connection = { current: Exchange | undefined; ahead: Exchange[]; unread: Unread | undefined }
+/** `waiting`: requests that nobody serves yet. `unread`: its answer, as it was found at the first look since any of it was taken. */
+type Connection = { current: Exchange | undefined; waiting: Exchange[]; unread: Unread | undefined }
 /** `bytes` are in our memory; `queued` are those of them that the system has not taken yet. */
 type Unread = { response: ServerResponse; bytes: number; queued: number; since: number }
 type Log = { warn(fields: object, message: string): void }
@@ -51,39 +51,52 @@ export function liftIdleTimeout(app: FastifyInstance): void {
   app.addHook('preValidation', async ({ raw }) => void raw.socket.setTimeout?.(0))
 }
 
+/** Requests are served once the turn has read what came: by then it shows who sent ahead, and those wait for everybody else. */
 function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection>): RequestListener {
-  const ready: Connection[] = []
+  const fresh: Connection[] = []
+  const behind: Connection[] = []
+  let isScheduled = false
 
-  const serve = (connection: Connection, exchange: Exchange) => {
+  const schedule = (queue: Connection[], connection: Connection) => {
+    queue.push(connection)
+    if (!isScheduled) setImmediate(serveQueues)
+    isScheduled = true
+  }
+  const serve = (connection: Connection) => {
+    const exchange = connection.waiting.shift()
+    if (!exchange || exchange.request.socket.destroyed) return
     connection.current = exchange
     exchange.response.once('close', () => {
       connection.current = undefined
+      if (connection.waiting.length === 0) return
       // Told to come back later, and not waiting to hear it.
-      if (connection.ahead.length > 0 && TURNED_AWAY.has(exchange.response.statusCode)) return void exchange.request.socket.destroySoon()
-      if (connection.ahead.length > 0 && ready.push(connection) === 1) setImmediate(serveReady)
+      if (TURNED_AWAY.has(exchange.response.statusCode)) exchange.request.socket.destroySoon()
+      else schedule(behind, connection)
     })
     handle(exchange.request, exchange.response)
   }
-  const serveReady = () => {
+  const serveQueues = () => {
+    isScheduled = false
+    for (const connection of fresh.splice(0))
+      if (connection.waiting.length > 1) behind.push(connection)
+      else serve(connection)
     const end = performance.now() + SLICE_MS
-    for (let connection = ready.shift(); connection; connection = ready.shift()) {
-      const next = connection.ahead.shift()
-      if (next && !next.request.socket.destroyed) serve(connection, next)
-      if (performance.now() > end) break
-    }
-    if (ready.length > 0) setImmediate(serveReady)
+    while (behind.length > 0 && performance.now() < end) serve(behind.shift() as Connection)
+    if (behind.length > 0 && !isScheduled) setImmediate(serveQueues)
+    isScheduled ||= behind.length > 0
   }
 
   return (request, response) => {
     const { socket } = request
     let connection = connections.get(socket)
     if (!connection) {
-      connection = { current: undefined, ahead: [], unread: undefined }
+      connection = { current: undefined, waiting: [], unread: undefined }
       connections.set(socket, connection)
       socket.once('close', () => connections.delete(socket))
     }
-    if (!connection.current && connection.ahead.length === 0) serve(connection, { request, response })
-    else if (connection.ahead.push({ request, response }) > MAX_AHEAD) socket.destroy()
+    const ahead = connection.waiting.push({ request, response }) - (connection.current ? 0 : 1)
+    if (ahead > MAX_AHEAD) socket.destroy()
+    else if (ahead === 0) schedule(fresh, connection)
   }
 }
 
