@@ -264,6 +264,8 @@ describe('a server that closes', () => {
     })
     const over = once(socket, 'close')
     await arrived()
+    // It is served once the turn of the event loop has read what came.
+    await setImmediate()
     const closed = closing.close()
     socket.write(get('/api/auth/me'))
     await arrived()
