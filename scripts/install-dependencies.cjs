@@ -126,7 +126,8 @@ async function runNpm(node) {
   var status = await ended(npm(node, ['ci'].concat(options, patience), 2))
   clearInterval(progress)
   unwatch()
-  if (status !== 0) {
+  // npm 10 may end with 0 when it fails ("Exit handler never called!").
+  if (status !== 0 || lacksRequired()) {
     fs.unlinkSync(lock)
     fail('The packages could not be installed: see above. Is the npm registry reachable?')
   }
@@ -149,6 +150,13 @@ function findNode() {
 
 function fits(allowed, mine) {
   return allowed === undefined || [].concat(allowed).indexOf(mine) >= 0
+}
+
+function lacksRequired() {
+  var packages = JSON.parse(readLockFile()).packages
+  return Object.keys(packages).some(function (name) {
+    return name !== '' && !packages[name].optional && !fs.existsSync(path.join(root, name, 'package.json'))
+  })
 }
 
 // npm leaves out optional packages that do not support the Node it runs on, also those that the Node just installed needs.

@@ -9,7 +9,7 @@ let ada: Person
 
 beforeAll(async () => {
   outage = await openOutage(inject('database'))
-  server = await openServer({ DATABASE_ACQUIRE_TIMEOUT_MS: '500' }, outage.database)
+  server = await openServer({}, outage.database)
   ada = await worldOf(server).person()
 })
 afterAll(async () => {

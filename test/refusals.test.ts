@@ -257,4 +257,23 @@ describe('packages that cannot be installed', () => {
     expect(absent.output).toContain('The packages could not be installed: see above')
     expect(mute.output).toContain('... still installing, for 10 s')
   })
+
+  it('because npm ends well and has not installed them, are told so, and tried again by the next command', async () => {
+    const folder = await newFolder(0o755)
+    for (const file of ['package.json', 'package-lock.json', 'scripts/install-dependencies.cjs'])
+      await cp(join(root, file), join(folder, file))
+    await writeFile(join(folder, 'npm'), '#!/bin/sh\nexit 0\n', { mode: 0o755 })
+    for (const _ of ['the first', 'the next']) {
+      const child = spawn(process.execPath, [join(folder, 'scripts/install-dependencies.cjs')], {
+        cwd: folder,
+        env: { PATH: `${folder}:${process.env.PATH}`, HOME: folder },
+      })
+      let output = ''
+      child.stderr.on('data', (chunk) => {
+        output += chunk
+      })
+      expect(await once(child, 'close')).toEqual([1, null])
+      expect(output).toContain('The packages could not be installed: see above')
+    }
+  })
 })

@@ -27,6 +27,8 @@ export type LocalDatabase = {
 }
 
 const DATABASE = 'netpilot'
+/** Any fixed number: it names the lock within the cluster's first database. */
+const LOCK = 7_265_715
 
 /**
  * Starts the database, or attaches to it. Unless it is to be taken `asItIs`, it is made, set up and migrated on the way.
@@ -124,7 +126,9 @@ async function ensureDatabase(url: string): Promise<void> {
         if (error.code !== '42P04' && error.code !== '23505') throw error
       })
     }
-    // The other databases of the cluster have no fence, and nobody else has business there.
+    // The other databases of the cluster have no fence, and nobody else has business there. Starts at once take turns: PostgreSQL refuses the
+    // second of two changes to one row of its catalogue.
+    await client.query('select pg_advisory_lock($1)', [LOCK])
     await client.query('revoke connect on database postgres, template1 from public')
   } finally {
     await client.end()
