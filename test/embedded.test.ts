@@ -92,8 +92,9 @@ describe('the embedded database', () => {
   it('ends also when it does not heed a fast shutdown', async () => {
     const log = join(tmpdir(), `netpilot-${randomUUID()}`)
     onTestFinished(() => rm(log, { force: true }))
-    const program = `process.on('SIGINT', () => {}).on('SIGQUIT', () => process.exit(7)); setInterval(() => {}, 1_000)`
+    const program = `process.on('SIGINT', () => {}).on('SIGQUIT', () => process.exit(7)); setInterval(() => {}, 1_000); console.log('deaf')`
     const deaf = runGuarded([process.execPath, '-e', program], log, undefined, 30)
+    await vi.waitFor(async () => expect(await readFile(log, 'utf8')).toContain('deaf'), { timeout: 10_000, interval: 10 })
     deaf.end()
     expect(await deaf.exited).toBe(7)
   })
