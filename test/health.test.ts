@@ -94,7 +94,7 @@ describe('health', () => {
   it.each(['server', 'auth'] as const)(
     'answers within the bound of the pool when every connection of the %s pool is taken',
     async (pool) => {
-      const { app, pools } = await serve({ DATABASE_POOL_SIZE: '1', DATABASE_AUTH_POOL_SIZE: '1', DATABASE_ACQUIRE_TIMEOUT_MS: '500' })
+      const { app, pools } = await serve({ DATABASE_POOL_SIZE: '1', DATABASE_AUTH_POOL_SIZE: '1', DATABASE_ACQUIRE_TIMEOUT_MS: '1500' })
       const taken = await pools[pool].connect()
       const start = performance.now()
       const meanwhile = await health(app)

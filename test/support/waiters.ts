@@ -5,7 +5,7 @@ import { openServer, worldOf } from './world.ts'
 /** @param count of agents, all of one router */
 export async function waitingAgents(count: number, env: Record<string, string> = {}) {
   let wakeAll = () => {}
-  const server = await openServer({ DATABASE_POOL_SIZE: '4', DATABASE_ACQUIRE_TIMEOUT_MS: '1000', ...env }, undefined, {
+  const server = await openServer({ DATABASE_POOL_SIZE: '4', DATABASE_ACQUIRE_TIMEOUT_MS: '3000', ...env }, undefined, {
     listen: (wake) => {
       wakeAll = wake
       return { close: async () => {} }
