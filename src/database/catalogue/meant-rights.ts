@@ -126,6 +126,7 @@ export const FUNCTIONS = [
   'ctx.act_hash(user_audit_log) stable for nobody',
   'ctx.agent_router() stable for agent',
   'ctx.agent_uid() stable for agent',
+  'ctx.agent_wake_digest() stable for agent',
   'ctx.append_act(uuid,text,uuid,text,text,uuid,text,inet,jsonb) volatile for nobody',
   'ctx.applied_migrations() stable for server',
   'ctx.assume(text,uuid,text,uuid,text[],uuid) volatile for nobody',
@@ -152,6 +153,7 @@ export const FUNCTIONS = [
   'ctx.revoke_personal_keys(uuid) volatile for auth',
   'ctx.uid() stable for auth user',
   'ctx.wake(uuid) volatile for agent auth user',
+  'ctx.wake_digest(uuid) stable for nobody',
 ]
 
 /** Who may use what the fence around built-in functions and PL/pgSQL takes from everybody. */

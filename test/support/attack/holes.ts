@@ -159,7 +159,7 @@ export const HOLES: Hole[] = [
   {
     what: 'a function that wakes whatever router it is asked to',
     plant: () => `create function planted(p_router uuid) returns void language plpgsql security definer
-      as 'begin perform pg_notify(''netpilot_policy'', p_router::text); end'`,
+      as 'begin perform pg_notify(''netpilot_policy'', ctx.wake_digest(p_router)); end'`,
     close: () => 'drop function planted(uuid)',
     attack: calls('public.planted'),
     shows: ['user EXECUTE public.planted'],
