@@ -72,6 +72,7 @@ const FENCED_NAMES = [
   'pg_terminate_backend',
   'pg_try_advisory*',
   'set_config',
+  'setseed',
   'ts_rewrite',
   'ts_stat',
 ]

@@ -173,7 +173,7 @@ export const FENCE = [
  * not silently leave it open.
  */
 export const FENCED = `(p.proname in ('set_config', 'pg_notify', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_cancel_backend',
-    'pg_terminate_backend', 'loread', 'lowrite', 'ts_stat', 'currtid2')
+    'pg_terminate_backend', 'loread', 'lowrite', 'setseed', 'ts_stat', 'currtid2')
     or p.proname like any (array['pg\\_sleep%', 'pg%advisory%', 'lo\\_%', '%\\_to\\_xml%', 'pg\\_stat\\_get\\_xact\\_%'])
     or p.proname = 'ts_rewrite' and p.pronargs = 2)`
 

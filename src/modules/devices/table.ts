@@ -93,7 +93,8 @@ export const deviceInterfaces = pgTable(
   (t) => [
     primaryKey({ name: 'user_device_interfaces_pkey', columns: [t.userId, t.id] }),
     unique('user_device_interfaces_mac_key').on(t.userId, t.routerId, t.mac),
-    // Without `router_id`, so that the planner never takes the key of MACs for it and filters by device (n² before statistics).
+    // Without `router_id`, so that the planner never takes the key of MACs for it and filters by device (n² before statistics). The foreign
+    // key below does not need it either: one device holds few interfaces, whose router is compared in 10 µs.
     index('user_device_interfaces_device_idx').on(t.userId, t.deviceId),
     foreignKey({
       name: 'user_device_interfaces_device_fk',
