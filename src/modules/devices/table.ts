@@ -94,7 +94,7 @@ export const deviceInterfaces = pgTable(
     primaryKey({ name: 'user_device_interfaces_pkey', columns: [t.userId, t.id] }),
     unique('user_device_interfaces_mac_key').on(t.userId, t.routerId, t.mac),
     // Without `router_id`, so that the planner never takes the key of MACs for it and filters by device (n² before statistics). The foreign
-    // key below does not need it either: one device holds few interfaces, whose router is compared in 10 µs.
+    // key finds a device's rows by it just as well: deleting one of an owner's 50,000 devices scans nothing.
     index('user_device_interfaces_device_idx').on(t.userId, t.deviceId),
     foreignKey({
       name: 'user_device_interfaces_device_fk',
