@@ -206,7 +206,8 @@ export const RIGHTS = {
   // The fence stands in this database only. What pg_hba.conf refuses cannot be seen from here.
   otherDatabases: {
     promise: "is the only one of its PostgreSQL that NetPilot's logins may connect to",
-    remedy: 'REVOKE CONNECT ON DATABASE … FROM PUBLIC. Where others need it: let pg_hba.conf refuse these logins there, and know of this.',
+    remedy:
+      'REVOKE CONNECT ON DATABASE … FROM PUBLIC. Where others need it, let pg_hba.conf refuse these logins there; this warning stays.',
     check: none(
       `select concat(string_agg(ours.name, ', ' order by ours.name), ' may connect to the database ', quote_ident(d.datname)) as line,
           count(ours.oid) > 0 as fault, true as apart

@@ -34,8 +34,9 @@ async function leave(statement: string): Promise<void> {
   for (const client of clients) {
     client.on('error', () => {})
     await client.connect()
-    // A transaction keeps its connection, so that the next client gets another.
-    pids.add(((await client.query('begin; select pg_backend_pid() as pid')) as unknown as pg.QueryResult[])[1]?.rows[0].pid)
+    // An open transaction keeps its connection, so that the next client gets another.
+    await client.query('begin')
+    pids.add((await client.query('select pg_backend_pid() as pid')).rows[0].pid)
   }
   expect(pids.size).toBe(CONNECTIONS)
   for (const client of clients) await client.query(`commit; ${statement}`)
