@@ -90,7 +90,7 @@ export type AppOptions = {
   /** Aborted when the process means to stop: it is not ready any more, though it still serves; who waits is answered. */
   closing?: AbortSignal
   /** Hears of changed policies, from this server and others on the same database; closed with the app. */
-  listen?: (wake: (routerId?: string) => void) => { close(): Promise<void> }
+  listen?: (wake: (digest?: string) => void) => { close(): Promise<void> }
   /** Where log lines go; standard output when left out. */
   logStream?: { write(line: string): void }
   /** Where mails go; over SMTP or into files, as configured, when left out. */

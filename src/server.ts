@@ -45,7 +45,7 @@ async function start(): Promise<void> {
   const closing = new AbortController()
   let app: Awaited<ReturnType<typeof buildApp>> | undefined
 
-  const listen = (wake: (routerId?: string) => void) =>
+  const listen = (wake: (digest?: string) => void) =>
     listenForNotifications({
       url: config.database.directUrl ?? database.urls.server,
       channel: 'netpilot_policy',

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { asAdmin } from './support/database.ts'
 import { comparable, expectProblem } from './support/problems.ts'
+import { wakeDigestOf } from './support/wake-ups.ts'
 import { type Answer, newMac, type Person, type Router, rowsOf, sharedWorld, type World } from './support/world.ts'
 
 type Body = Record<string, unknown>
@@ -250,9 +251,10 @@ describe.each(LISTS)('the $list', ({ list, other, note }) => {
   it('tells the agents of a change, and of nothing that changes nothing', async () => {
     const router = await ada.router()
     await asAdmin(inject('database').adminUrl, async (client) => {
+      const digest = await wakeDigestOf(client, router.id)
       let heard = 0
       client.on('notification', ({ payload }) => {
-        if (payload === router.id) heard += 1
+        if (payload === digest) heard += 1
       })
       await client.query('listen netpilot_policy')
       const hearsOf = async (call: () => Promise<Answer>) => {

@@ -15,6 +15,7 @@ type Fault = [statements: string, ...said: string[]]
 const main = inject('database')
 const name = `${main.rolePrefix}faults`
 const prefix = `${name}_`
+const elsewhere = `${main.rolePrefix}elsewhere`
 const roles = roleNames(prefix)
 const { owner, context, server, user, agent } = roles
 const everybody = [...Object.values(roles), 'public']
@@ -30,6 +31,7 @@ let keys: { key: string; of: string; kind: string; definition: string }[]
 beforeAll(async () => {
   const database = { ...(await separateDatabase(main, 'faults')), rolePrefix: prefix }
   await prepare(database)
+  await separateDatabase(main, 'elsewhere')
   const options = { connectionString: database.adminUrl, pipeline: true }
   admin = new pg.Client(options)
   await admin.connect()
@@ -70,6 +72,7 @@ const FENCED_NAMES = [
   'pg_terminate_backend',
   'pg_try_advisory*',
   'set_config',
+  'setseed',
   'ts_rewrite',
   'ts_stat',
 ]
@@ -526,6 +529,14 @@ describe('what an operator has beside NetPilot', () => {
       warning,
     )
     await expectFound('extensions', [['create extension pg_stat_statements', 'not meant: extension pg_stat_statements']], warning)
+    await expectFound(
+      'otherDatabases',
+      [server, roles.admin, roles.backup, roles.migrator, 'public'].map((role) => [
+        `grant connect on database ${elsewhere} to ${role}`,
+        `${role === 'public' ? 'admin, auth, backup, migrator, monitor, server' : plain(role)} may connect to the database ${elsewhere}`,
+      ]),
+      warning,
+    )
     await expectFound('settings', [[`alter database ${name} set work_mem to '8MB'`, 'not meant: setting everybody work_mem=8MB']], warning)
     await expectFound(
       'grantsElsewhere',
@@ -574,6 +585,7 @@ describe('the database, once every fault was taken back', () => {
   it('has no findings', async () => {
     const sections = await checkDatabase(admin, await readMigrations(), roles)
     expect(sections.map(({ name }) => name)).toEqual(['version', 'clock', 'migrations', ...Object.keys(CHECKS)])
-    expect(sections.filter(({ findings }) => findings.length > 0)).toEqual([])
+    const found = sections.filter(({ findings }) => findings.length > 0).map(({ name }) => name)
+    expect(found).toEqual(inject('hasOpenNeighbours') ? ['otherDatabases'] : [])
   })
 })

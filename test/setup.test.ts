@@ -31,6 +31,21 @@ it('takes back what a login set, and what it gave in advance', async () => {
   expect(await findings()).toEqual([])
 })
 
+it('gives each login its limits back in the transaction that takes its settings away: it never has none', async () => {
+  const database = await separateDatabase(inject('database'), 'limits')
+  await prepare(database)
+  await prepare(database)
+  await asAdmin(database.adminUrl, async (client) => {
+    const { server, auth, admin } = roleNames(database.rolePrefix)
+    const { rows } = await client.query(
+      `select s.setconfig::text[] @> '{temp_file_limit=512MB,statement_timeout=5s}' as whole, s.xmin = r.xmin as "atOnce"
+        from pg_authid r join pg_db_role_setting s on s.setrole = r.oid where r.rolname = any ($1)`,
+      [[server, auth, admin]],
+    )
+    expect(rows).toEqual(Array(3).fill({ whole: true, atOnce: true }))
+  })
+})
+
 it('leaves no other database of the embedded cluster to the logins', { timeout: 60_000 }, async () => {
   const directory = await mkdtemp(join(tmpdir(), 'netpilot-test-'))
   const { urls, dataDir, stop } = await openLocalDatabase(directory, 'netpilot_')

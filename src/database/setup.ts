@@ -23,11 +23,17 @@ export type SetupReport = { created: RoleName[] /** Steps the server refused, ea
 
 const LOGINS: LoginRole[] = ['migrator', 'server', 'auth', 'admin', 'backup', 'monitor']
 
+const OF_SERVING = {
+  statement_timeout: '5s',
+  lock_timeout: '2s',
+  idle_in_transaction_session_timeout: '10s',
+  temp_file_limit: '512MB',
+}
 /** On the login roles, because SET ROLE does not load a role's settings (docs/decisions/0002-roles.md). Milliseconds unless a unit stands there. */
 const LOGIN_SETTINGS: Partial<Record<LoginRole, Record<string, string>>> = {
-  server: { statement_timeout: '5s', lock_timeout: '2s', idle_in_transaction_session_timeout: '10s' },
-  auth: { statement_timeout: '5s', lock_timeout: '2s', idle_in_transaction_session_timeout: '10s' },
-  admin: { statement_timeout: '5s', lock_timeout: '2s', idle_in_transaction_session_timeout: '10s' },
+  server: OF_SERVING,
+  auth: OF_SERVING,
+  admin: OF_SERVING,
   migrator: { lock_timeout: '5s' },
 }
 
@@ -69,8 +75,9 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     const { rows: existing } = await client.query<{ rolname: string }>('select rolname from pg_roles where rolname = any($1)', [
       Object.values(names),
     ])
-    const { rows: self } = await client.query<{ name: string; database: string; superuser: boolean }>(
-      'select current_user as name, current_database() as database, rolsuper as superuser from pg_roles where rolname = current_user',
+    const { rows: self } = await client.query<{ name: string; database: string; superuser: boolean; boundsFiles: boolean }>(
+      `select current_user as name, current_database() as database, rolsuper as superuser,
+          has_parameter_privilege('temp_file_limit', 'set') as "boundsFiles" from pg_roles where rolname = current_user`,
     )
     const me = pg.escapeIdentifier(self[0]?.name ?? '')
     const database = pg.escapeIdentifier(self[0]?.database ?? '')
@@ -84,13 +91,15 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     const defaults = await readDefaults(client, Object.values(names))
     for (const role of LOGINS) {
       // What a login may set for itself, with its password, would outlast its connection. At once with the settings that are meant: a
-      // connection that opens in between would have no limits on time.
+      // connection that opens in between would have no limits on time and temporary files.
       await client.query('begin')
       await client.query(`alter role ${id(role)} reset all`)
       const verifier = passwords[role] === undefined ? '' : ` password ${pg.escapeLiteral(scramVerifier(passwords[role]))}`
       await client.query(`alter role ${id(role)} login${verifier}`)
       for (const [setting, value] of Object.entries(LOGIN_SETTINGS[role] ?? {})) {
-        await client.query(`alter role ${id(role)} set ${setting} = ${pg.escapeLiteral(value)}`)
+        if (setting === 'temp_file_limit' && !self[0]?.boundsFiles)
+          report.refused.push(`a bound on temporary files of ${names[role]}: it takes a superuser`)
+        else await client.query(`alter role ${id(role)} set ${setting} = ${pg.escapeLiteral(value)}`)
       }
       await client.query('commit')
     }
@@ -103,9 +112,6 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     await attempt('backup may read every row (BYPASSRLS)', `alter role ${id('backup')} bypassrls`)
     await attempt('backup may read every table', `grant pg_read_all_data to ${id('backup')}`)
     await attempt('monitor may read statistics', `grant pg_monitor to ${id('monitor')}`)
-    for (const role of ['server', 'auth', 'admin'] as const) {
-      await attempt(`a bound on temporary files of ${names[role]}`, `alter role ${id(role)} set temp_file_limit = '512MB'`)
-    }
 
     // Creating a schema for somebody takes being able to become them; an administrator who is no superuser borrows that.
     if (!isSuperuser) await client.query(`grant ${id('owner')}, ${id('context')} to ${me}`)

@@ -26,17 +26,20 @@ export type TestDatabase = {
 declare module 'vitest' {
   interface ProvidedContext {
     database: TestDatabase
+    /** Whether a PostgreSQL was given in which everybody may connect to other databases: the self-check warns of it. */
+    hasOpenNeighbours: boolean
   }
 }
 
 export default async function openTestDatabase({ provide }: TestProject) {
-  const { database, close } = await makeTestDatabase()
+  const { database, hasOpenNeighbours, close } = await makeTestDatabase()
   provide('database', database)
+  provide('hasOpenNeighbours', hasOpenNeighbours)
   return close
 }
 
 /** @returns a database that is set up and migrated, and what removes it */
-export async function makeTestDatabase(): Promise<{ database: TestDatabase; close(): Promise<void> }> {
+export async function makeTestDatabase(): Promise<{ database: TestDatabase; hasOpenNeighbours: boolean; close(): Promise<void> }> {
   const given = process.env.DATABASE_URL_TEST
   const directory = await mkdtemp(join(tmpdir(), 'netpilot-test-'))
   const embedded = given
@@ -52,7 +55,13 @@ export async function makeTestDatabase(): Promise<{ database: TestDatabase; clos
     rolePrefix: run,
     password: randomBytes(16).toString('hex'),
   }
-  await asAdmin(serverUrl, (client) => client.query(`create database ${run}main`))
+  const hasOpenNeighbours = await asAdmin(serverUrl, async (client) => {
+    // As in the embedded database of a server.
+    if (embedded) await client.query('revoke connect on database postgres, template1 from public')
+    const open = `select from pg_database where datallowconn and has_database_privilege('public', oid, 'connect')`
+    return (await client.query(open)).rowCount !== 0
+  })
+  await createClosed(serverUrl, `${run}main`)
   await prepare(database)
 
   const close = async () => {
@@ -66,7 +75,7 @@ export async function makeTestDatabase(): Promise<{ database: TestDatabase; clos
     await rm(directory, { recursive: true, force: true })
     if (embedded) await rm(embedded.dataDir, { recursive: true, force: true })
   }
-  return { database, close }
+  return { database, hasOpenNeighbours, close }
 }
 
 /** Sets a database up and migrates it, as an operator would. */
@@ -85,9 +94,17 @@ export const servingUrl = (database: TestDatabase, role: RoleName) =>
 
 /** A database of its own for a test that changes the schema or stops connections; dropped with the run. Empty, or a copy of another one. */
 export async function separateDatabase(main: TestDatabase, name: string, template = 'template1'): Promise<TestDatabase> {
-  await asAdmin(main.adminUrl, (client) => client.query(`create database ${main.rolePrefix}${name} template ${template}`))
+  await createClosed(main.adminUrl, main.rolePrefix + name, template)
   return { ...main, adminUrl: urlOf(main.adminUrl, { database: main.rolePrefix + name }) }
 }
+
+/** Nobody may connect to it, at no moment, before a set-up lets them: the self-check of a test beside this one would tell. */
+const createClosed = (url: string, name: string, template = 'template1') =>
+  asAdmin(url, async (client) => {
+    await client.query(`create database ${name} template ${template} allow_connections false`)
+    await client.query(`revoke connect on database ${name} from public`)
+    await client.query(`alter database ${name} allow_connections true`)
+  })
 
 export async function asAdmin<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url })

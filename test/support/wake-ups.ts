@@ -1,13 +1,19 @@
 /** Whom a piece of work wakes: what waiting agents, on every server, would be told about. */
+import type pg from 'pg'
 import { inject } from 'vitest'
 import { asAdmin } from './database.ts'
+
+/** What wake-ups of a router carry, as a superuser can tell. */
+export const wakeDigestOf = async (superuser: pg.Client, routerId: string): Promise<string> =>
+  (await superuser.query<{ digest: string }>('select ctx.wake_digest($1) as digest', [routerId])).rows[0]?.digest ?? ''
 
 /** @returns how often the work woke the router */
 export const wakeUpsOf = (routerId: string, work: () => Promise<unknown>): Promise<number> =>
   asAdmin(inject('database').adminUrl, async (client) => {
+    const digest = await wakeDigestOf(client, routerId)
     let wakeUps = 0
     client.on('notification', ({ payload }) => {
-      if (payload === routerId) wakeUps += 1
+      if (payload === digest) wakeUps += 1
     })
     await client.query('listen netpilot_policy')
     await work()

@@ -126,6 +126,7 @@ export const FUNCTIONS = [
   'ctx.act_hash(user_audit_log) stable for nobody',
   'ctx.agent_router() stable for agent',
   'ctx.agent_uid() stable for agent',
+  'ctx.agent_wake_digest() stable for agent',
   'ctx.append_act(uuid,text,uuid,text,text,uuid,text,inet,jsonb) volatile for nobody',
   'ctx.applied_migrations() stable for server',
   'ctx.assume(text,uuid,text,uuid,text[],uuid) volatile for nobody',
@@ -152,6 +153,7 @@ export const FUNCTIONS = [
   'ctx.revoke_personal_keys(uuid) volatile for auth',
   'ctx.uid() stable for auth user',
   'ctx.wake(uuid) volatile for agent auth user',
+  'ctx.wake_digest(uuid) stable for nobody',
 ]
 
 /** Who may use what the fence around built-in functions and PL/pgSQL takes from everybody. */
@@ -171,7 +173,7 @@ export const FENCE = [
  * not silently leave it open.
  */
 export const FENCED = `(p.proname in ('set_config', 'pg_notify', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_cancel_backend',
-    'pg_terminate_backend', 'loread', 'lowrite', 'ts_stat', 'currtid2')
+    'pg_terminate_backend', 'loread', 'lowrite', 'setseed', 'ts_stat', 'currtid2')
     or p.proname like any (array['pg\\_sleep%', 'pg%advisory%', 'lo\\_%', '%\\_to\\_xml%', 'pg\\_stat\\_get\\_xact\\_%'])
     or p.proname = 'ts_rewrite' and p.pronargs = 2)`
 

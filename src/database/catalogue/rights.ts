@@ -202,4 +202,18 @@ export const RIGHTS = {
     remedy: 'Drop it if nothing needs it; or see that what it brings shows nothing to the roles that serve requests.',
     check: exactly(['extension plpgsql'], `select concat('extension ', extname) as line, true as apart from pg_extension`),
   },
+
+  // The fence stands in this database only. What pg_hba.conf refuses cannot be seen from here.
+  otherDatabases: {
+    promise: "is the only one of its PostgreSQL that NetPilot's logins may connect to",
+    remedy:
+      'REVOKE CONNECT ON DATABASE … FROM PUBLIC. Where others need it, let pg_hba.conf refuse these logins there; this warning stays.',
+    check: none(
+      `select concat(string_agg(ours.name, ', ' order by ours.name), ' may connect to the database ', quote_ident(d.datname)) as line,
+          count(ours.oid) > 0 as fault, true as apart
+        from pg_database d left join (ours join pg_roles r on r.oid = ours.oid and r.rolcanlogin)
+          on has_database_privilege(ours.oid, d.oid, 'connect')
+        where d.datallowconn and d.datname <> current_database() group by d.datname`,
+    ),
+  },
 } satisfies Record<string, Promised>

@@ -93,7 +93,8 @@ export const deviceInterfaces = pgTable(
   (t) => [
     primaryKey({ name: 'user_device_interfaces_pkey', columns: [t.userId, t.id] }),
     unique('user_device_interfaces_mac_key').on(t.userId, t.routerId, t.mac),
-    // Without `router_id`, so that the planner never takes the key of MACs for it and filters by device (n² before statistics).
+    // Without `router_id`, so that the planner never takes the key of MACs for it and filters by device (n² before statistics). The foreign
+    // key finds a device's rows by it just as well: deleting one of an owner's 50,000 devices scans nothing.
     index('user_device_interfaces_device_idx').on(t.userId, t.deviceId),
     foreignKey({
       name: 'user_device_interfaces_device_fk',

@@ -11,6 +11,7 @@ import { listEntries } from '../access-lists/repository.ts'
 import { entrySchemas } from '../access-lists/schema.ts'
 import { listDevices } from '../devices/repository.ts'
 import { Device } from '../devices/schema.ts'
+import { findWakeDigest } from '../routers/wake.ts'
 import type { PolicyDocument } from './document.ts'
 import { findPolicy } from './find-policy.ts'
 import { toNftScript } from './nft.ts'
@@ -37,6 +38,7 @@ const FORMS = {
   'text/plain': toTextLines,
 } as const
 type Form = keyof typeof FORMS
+type Seen = { policy: PolicyDocument; wakeDigest: string }
 
 export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptions> = async (
   app,
@@ -46,14 +48,15 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
   // Each waiter has at most one look in the queue, and no longer than it waits.
   const inTurn = limitJobs({ concurrency: looksAtOnce, queue: Number.POSITIVE_INFINITY, waitMs: MAX_WAIT_SECONDS * 1_000 })
 
-  const look = (request: FastifyRequest) =>
+  const look = (request: FastifyRequest): Promise<Seen> =>
     asAgent(
       request.identity,
       'policy:read',
       async (tx, { routerId }) => {
-        const policy = await findPolicy(tx, routerId)
+        // In one flight.
+        const [policy, wakeDigest] = await Promise.all([findPolicy(tx, routerId), findWakeDigest(tx)])
         if (!policy) throw problem('unauthenticated')
-        return policy
+        return { policy, wakeDigest }
       },
       { readOnly: true },
     )
@@ -83,36 +86,31 @@ somebody's hand or by time, and is 304 when it does not.`,
 
   /** The first policy that the agent does not have, or the one it has when `deadline` passes or the server leaves. */
   async function changedPolicy(request: FastifyRequest, deadline: number): Promise<PolicyDocument> {
-    if (deadline <= Date.now()) return look(request)
+    if (deadline <= Date.now()) return (await look(request)).policy
     const gone = new AbortController()
     request.raw.on('close', () => gone.abort())
     const over = AbortSignal.any([gone.signal, closing])
-    let policy = await lookPatiently(request, deadline, over)
-    if (!isKnown(request, policy)) return policy
-    const watching = policyWatch.watch(policy.routerId, gone.signal)
+    let seen = await lookPatiently(request, deadline, over)
+    if (!isKnown(request, seen.policy)) return seen.policy
+    const watching = policyWatch.watch(seen.wakeDigest, gone.signal)
     try {
       while (Date.now() < deadline && !over.aborted) {
         // The first time too: what changed before the watch began is not slept through.
-        policy = await lookPatiently(request, deadline, over, policy)
-        if (!isKnown(request, policy)) break
-        await watching.next(Math.min(deadline, nextTurn(policy)))
+        seen = await lookPatiently(request, deadline, over, seen)
+        if (!isKnown(request, seen.policy)) break
+        await watching.next(Math.min(deadline, nextTurn(seen.policy)))
       }
-      return policy
+      return seen.policy
     } finally {
       watching.stop()
     }
   }
 
   /**
-   * A look when its turn comes; while there is no connection to be had, again and again until `deadline`. Then it is the policy that was seen
-   * before, or the failure.
+   * A look when its turn comes; while there is no connection to be had, again and again until `deadline`. Then it is what was seen before,
+   * or the failure.
    */
-  async function lookPatiently(
-    request: FastifyRequest,
-    deadline: number,
-    over: AbortSignal,
-    seen?: PolicyDocument,
-  ): Promise<PolicyDocument> {
+  async function lookPatiently(request: FastifyRequest, deadline: number, over: AbortSignal, seen?: Seen): Promise<Seen> {
     for (;;) {
       try {
         return await inTurn(async () => (over.aborted && seen ? seen : look(request)))

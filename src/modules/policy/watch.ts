@@ -5,11 +5,12 @@
 export type PolicyWatch = {
   /**
    * Begins to watch before the first look, so that no change falls in between.
+   * @param digest what wake-ups of the router carry
    * @param signal ends the wait when the agent has gone away
    */
-  watch(routerId: string, signal: AbortSignal): Watching
+  watch(digest: string, signal: AbortSignal): Watching
   /** Wakes those who wait for one router, or for any. */
-  wake(routerId?: string): void
+  wake(digest?: string): void
 }
 export type Watching = {
   /** Resolves when a look is due: at once if something changed since the last wait; else when it does, or at `deadline` (milliseconds since 1970). */
@@ -28,15 +29,15 @@ export function openPolicyWatch(closing: AbortSignal): PolicyWatch {
   const wakeAll = (waiters: Iterable<() => void>) => {
     for (const waiter of [...waiters]) waiter()
   }
-  const wake = (routerId?: string) => {
-    if (routerId !== undefined) wakeAll(watched.get(routerId) ?? [])
+  const wake = (digest?: string) => {
+    if (digest !== undefined) wakeAll(watched.get(digest) ?? [])
     else for (const waiters of watched.values()) wakeAll(waiters)
   }
   closing.addEventListener('abort', () => wake(), { once: true })
 
   return {
     wake,
-    watch(routerId, signal) {
+    watch(digest, signal) {
       let isDue = false
       let resolve: (() => void) | undefined
       let timer: NodeJS.Timeout | undefined
@@ -46,8 +47,8 @@ export function openPolicyWatch(closing: AbortSignal): PolicyWatch {
         resolve?.()
         resolve = undefined
       }
-      const waiters = watched.get(routerId) ?? new Set()
-      watched.set(routerId, waiters.add(onWake))
+      const waiters = watched.get(digest) ?? new Set()
+      watched.set(digest, waiters.add(onWake))
       signal.addEventListener('abort', onWake, { once: true })
       return {
         next: (deadline) =>
@@ -63,7 +64,7 @@ export function openPolicyWatch(closing: AbortSignal): PolicyWatch {
           clearTimeout(timer)
           signal.removeEventListener('abort', onWake)
           waiters.delete(onWake)
-          if (waiters.size === 0) watched.delete(routerId)
+          if (waiters.size === 0) watched.delete(digest)
         },
       }
     },

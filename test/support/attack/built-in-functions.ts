@@ -5,7 +5,7 @@
 import type { Ground } from './ground.ts'
 
 const HARMLESS: [name: RegExp, why: string][] = [
-  [/^(clock_timestamp|timeofday|random|random_normal|setseed|gen_random_uuid|uuidv[47]|array_(sample|shuffle))$/, 'time and chance'],
+  [/^(clock_timestamp|timeofday|random|random_normal|gen_random_uuid|uuidv[47]|array_(sample|shuffle))$/, 'time and chance'],
   [/^(current_query|pg_stat_clear_snapshot|pg_stat_force_next_flush)$/, 'the session’s own statement and counters'],
   [/^(nextval|currval|lastval|setval|pg_sequence_last_value|pg_get_sequence_data)$/, 'ask for rights on the sequence; there is none (R29)'],
   [/^binary_upgrade_/, 'refuse outside of pg_upgrade'],

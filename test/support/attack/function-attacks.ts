@@ -2,6 +2,7 @@
 import pg from 'pg'
 import type { Trial } from '../matrix.ts'
 import { addSomebody, type Somebody } from '../rows.ts'
+import { wakeDigestOf } from '../wake-ups.ts'
 import type { Ground } from './ground.ts'
 import { type AttackRole, STANCES, takeStance } from './stance.ts'
 import { everythingOf, readTargets, valuesOf } from './targets.ts'
@@ -20,6 +21,7 @@ export async function attackFunctions(ground: Ground, isAttacked: (each: Signatu
   listener.on('notification', ({ payload = '' }) => heard.push(payload))
 
   let before = await everythingOf(ground, targets, ground.bob)
+  let digest = await wakeDigestOf(ground.superuser, ground.bob.routerId)
   const trials: Trial[] = []
   for (const stance of STANCES.filter(({ identity }) => identity !== 'nobody')) {
     const attacker = await takeStance(ground, stance)
@@ -27,7 +29,7 @@ export async function attackFunctions(ground: Ground, isAttacked: (each: Signatu
       const { name, signature, isProcedure, types } = each
       const trial = { matrix: 'functions, called with ids of somebody else', row: signature, column: stance.role }
       const power = `${stance.role} EXECUTE ${name}`
-      const secrets = valuesOf(before)
+      const secrets = [...valuesOf(before), digest]
       for (const list of argumentsOf(types, ground.bob)) {
         const call = `${name}(${list.join(', ')})`
         await attacker.begin()
@@ -42,7 +44,7 @@ export async function attackFunctions(ground: Ground, isAttacked: (each: Signatu
       await listener.query('select')
       const after = await everythingOf(ground, targets, ground.bob)
       const changed = Object.keys(after).filter((table) => after[table] !== before[table])
-      const isHeard = heard.some((payload) => payload.includes(ground.bob.routerId))
+      const isHeard = heard.includes(digest)
       trials.push({
         ...trial,
         power: changed.length > 0 || isHeard ? power : undefined,
@@ -52,6 +54,7 @@ export async function attackFunctions(ground: Ground, isAttacked: (each: Signatu
         heard.length = 0
         ground.bob = await addSomebody(ground.superuser)
         before = await everythingOf(ground, targets, ground.bob)
+        digest = await wakeDigestOf(ground.superuser, ground.bob.routerId)
       }
     }
     await attacker.leave()

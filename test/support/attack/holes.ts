@@ -1,4 +1,5 @@
 /** Holes to plant, for a moment, in a database of their own; each with the attack that must find it. */
+import { SIGN_IN_POLICIES } from '../../../src/database/catalogue/meant-tables.ts'
 import { conditionOf } from '../../../src/rls/policies.ts'
 import type { Trial } from '../matrix.ts'
 import { attackFunctions } from './function-attacks.ts'
@@ -61,6 +62,23 @@ export const HOLES: Hole[] = [
     attack: rowsOf('user_devices'),
     shows: ['user SELECT user_devices', 'user UPDATE user_devices', 'user DELETE user_devices'],
   },
+  ...SIGN_IN_POLICIES.map((policy): Hole => {
+    const table = policy.replace(/_auth$/, '')
+    const whole = `(${conditionOf('own, or everybody’s while nobody is signed in', { owner: table === 'users' ? 'id' : 'user_id' })})`
+    return {
+      what: `a policy for signing in that stays open when somebody is signed in, of ${table}`,
+      plant: () => `alter policy ${policy} on ${table} using (true) with check (true)`,
+      close: () => `alter policy ${policy} on ${table} using ${whole} with check ${whole}`,
+      attack: (ground) =>
+        attackRows(ground, {
+          targets: ({ name }) => name === table,
+          stances: ({ role, identity }) => role === 'auth' && identity === 'user',
+        }),
+      shows: ['SELECT', 'INSERT', 'UPDATE', ...(table === 'user_login_sessions' ? [] : ['DELETE'])].map(
+        (right) => `auth, signed in, ${right} ${table}`,
+      ),
+    }
+  }),
   {
     what: 'a policy that lets everything be written',
     plant: () => 'alter policy user_settings_user on user_settings with check (true)',
@@ -159,7 +177,7 @@ export const HOLES: Hole[] = [
   {
     what: 'a function that wakes whatever router it is asked to',
     plant: () => `create function planted(p_router uuid) returns void language plpgsql security definer
-      as 'begin perform pg_notify(''netpilot_policy'', p_router::text); end'`,
+      as 'begin perform pg_notify(''netpilot_policy'', ctx.wake_digest(p_router)); end'`,
     close: () => 'drop function planted(uuid)',
     attack: calls('public.planted'),
     shows: ['user EXECUTE public.planted'],

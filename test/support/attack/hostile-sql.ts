@@ -348,6 +348,7 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
         'select pg_advisory_lock(1)',
         'select pg_try_advisory_xact_lock_shared(1)',
         'select pg_sleep(1)',
+        'select setseed(0.5)',
         asLogin('select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()'),
         asLogin('select pg_cancel_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()'),
       ],

@@ -16,8 +16,10 @@ const RIGHTS: [role: string, table: string, rights: string, why: string][] = [
   ['auth', 'user_login_sessions', 'SELECT INSERT UPDATE', SIGN_IN],
   ['auth', 'user_tokens', EVERY, SIGN_IN],
   ['auth', 'user_recovery_codes', EVERY, SIGN_IN],
-  ['auth', 'rate_counters', EVERY, 'rate limits: keyed by addresses, they are nobody’s'],
-  ['auth', 'sign_in_attempts', EVERY, 'lockout: keyed by a MAC over an e-mail address, whether or not there is such an account'],
+  ...['auth', 'auth, signed in,'].flatMap((role): typeof RIGHTS => [
+    [role, 'rate_counters', EVERY, 'rate limits: keyed by addresses, they are nobody’s'],
+    [role, 'sign_in_attempts', EVERY, 'lockout: keyed by a MAC over an e-mail address, whether or not there is such an account'],
+  ]),
   ['admin', 'users', EVERY, ADMINISTRATION],
   ['admin', 'user_credentials', 'SELECT', `${ADMINISTRATION}; whether there is a password and a second factor, not which`],
   ['admin', 'user_login_sessions', 'SELECT UPDATE', `${ADMINISTRATION}; to list and end them, without the capability that opens one`],

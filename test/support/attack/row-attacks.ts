@@ -3,7 +3,7 @@ import pg from 'pg'
 import type { Trial } from '../matrix.ts'
 import type { Somebody } from '../rows.ts'
 import type { Ground } from './ground.ts'
-import { type AttackRole, attackerOf, type Outcome, STANCES, type Stance, takeStance } from './stance.ts'
+import { type AttackRole, actorOf, attackerOf, type Outcome, STANCES, type Stance, takeStance } from './stance.ts'
 import { freshValue, ofSomebody, type Right, readTargets, type Sample, sampleOf, type Target } from './targets.ts'
 
 type Attack = {
@@ -137,7 +137,7 @@ export async function attackRows(
           matrix: `rows, as ${stance.role}`,
           row: target.name,
           column: attack.verb,
-          power: refused || isMeant ? undefined : `${stance.role} ${attack.right} ${target.name}`,
+          power: refused || isMeant ? undefined : `${actorOf(stance)} ${attack.right} ${target.name}`,
           detail: `${stance.role}, identity of ${stance.identity}: ${attack.sql} → ${outcome.code ?? outcome.rows}`,
         })
       }

@@ -24,6 +24,9 @@ const MEANT_FOR: Partial<Record<AttackRole, IdentityName>> = { user: 'user', age
 /** The stances in which each role has the identity that it is meant for. */
 export const USUAL_STANCES = STANCES.filter(({ role, identity }) => MEANT_FOR[role] === identity)
 
+/** As whom `open.ts` knows it: what the auth login may do while nobody is signed in it may do no longer when somebody is. */
+export const actorOf = ({ role, identity }: Stance): string => (role === 'auth' && identity === 'user' ? 'auth, signed in,' : role)
+
 /** Whose identity it is. */
 export const attackerOf = ({ identity }: Stance, { ada, root }: Ground): Somebody | undefined =>
   identity.startsWith('nobody') ? undefined : identity === 'administrator' ? root : ada
