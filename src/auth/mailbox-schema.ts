@@ -6,7 +6,7 @@ export const CheckYourMail = Type.Object({ status: Type.Literal('check-your-mail
 
 const token = Text({ max: 128, description: 'Of a mail', examples: ['npt_…'] })
 
-export const OfAddress = Strict({ email: Email })
+export const OfAddress = Strict({ email: Email }, { $id: 'OfAddress' })
 export const MailedTokenBody = Strict({ token })
 export const ResetPassword = Strict({
   token,
