@@ -17,6 +17,12 @@ export type User = Type.Static<typeof User>
 
 /** What a login session was begun with, and from where. */
 export const visitor = {
+  client: Nullable(
+    Type.String({
+      description: 'A name for people, guessed from `device`; null when no browser is known by it',
+      examples: ['Firefox on Windows'],
+    }),
+  ),
   device: Nullable(
     Type.String({
       description: "The browser's or app's own words for itself: they may be anything",
