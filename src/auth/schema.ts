@@ -20,7 +20,7 @@ export const Email = Type.String({
 export const Password = Text({
   max: 256,
   description: '12 to 256 characters, all of which count',
-  examples: ['correct horse battery staple'],
+  examples: ['<password>'],
 })
 
 export const Register = Strict({
