@@ -18,7 +18,7 @@ const Address = Type.Unsafe<string | null>({
 })
 
 /** What a revision of a policy looks like. */
-export const REVISION = 'b7f0c52a91de'
+export const REVISION = 'foNBEZtqxJeNsIfzVrZP7O'
 
 const writable = {
   name: Name({ max: 100, examples: ['Home'] }),
