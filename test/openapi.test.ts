@@ -39,7 +39,7 @@ const answersOf = (type: string) =>
   [...described].flatMap(([operation, { responses }]) =>
     Object.entries(responses).flatMap(([status, { content }]) => {
       const media = content?.[type]
-      return media ? [{ name: `${operation} ${status}`, status, ...media }] : []
+      return media ? [{ operation, name: `${operation} ${status}`, status, ...media }] : []
     }),
   )
 
@@ -136,6 +136,11 @@ describe('every operation', () => {
     expect(described.get('GET /api/devices/{id}')?.responses['200']?.headers).toHaveProperty('ETag')
     expect(described.get('POST /api/routers')?.responses['201']?.headers).toHaveProperty('Location')
     expect(described.get('GET /api/devices')?.responses['200']?.headers).toBeUndefined()
+    const headersOf = (name: string) => described.get(name)?.parameters?.flatMap((each) => (each.in === 'header' ? each.name : []))
+    for (const { operation, schema } of answersOf('application/json'))
+      if (schema.$ref?.endsWith('/Tokens')) expect(headersOf(operation), operation).toContain('X-Token-Transport')
+    expect(headersOf('POST /api/auth/refresh')).toContain('X-CSRF-Token')
+    expect(headersOf('GET /api/agent/policy')).toEqual(['If-None-Match'])
   })
 
   it('answers no failure that its document does not name', async () => {

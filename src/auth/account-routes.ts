@@ -17,7 +17,7 @@ import type { ProveOwner, VerifyGoogle } from './owner-proof.ts'
 import type { ProvePassword } from './password-proof.ts'
 import type { RefreshCookie } from './refresh-cookie.ts'
 import { type Account, findAccountByGoogleId } from './repository.ts'
-import { OwnerProof, Tokens } from './schema.ts'
+import { OwnerProof, Tokens, TokenTransport } from './schema.ts'
 import type { SignIn } from './sign-in.ts'
 
 export type AccountRoutesOptions = { withSession: WithSession; proveOwner: ProveOwner; refreshCookie: RefreshCookie; ownerMail: OwnerMail }
@@ -183,6 +183,7 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
         summary: 'Come back to an account that you deactivated',
         description: 'With the same credentials as before. An account that an administrator deactivated is 401 like a wrong password.',
         body: Reactivate,
+        headers: TokenTransport,
         response: answers({ 200: Tokens }, 'invalid-credentials', 'second-factor-required', 'email-unverified', 'cross-site', 'locked-out'),
       },
     },

@@ -63,6 +63,16 @@ export const LoginSession = Type.Object(
   { $id: 'LoginSession' },
 )
 
+/** Of a request that is answered with tokens. */
+export const TokenTransport = Type.Object({
+  'X-Token-Transport': Type.Optional(
+    Type.String({ description: '`cookie`: the refresh token goes into a cookie that no script can read', examples: ['cookie'] }),
+  ),
+})
+export const RefreshHeaders = Type.Object({
+  ...TokenTransport.properties,
+  'X-CSRF-Token': Type.Optional(Type.String({ description: 'With the cookie: the `csrfToken` that came with it' })),
+})
 export const Tokens = Type.Object(
   {
     user: User,

@@ -22,6 +22,8 @@ Bodies are UTF-8; in JSON no name stands twice in an object. Text is kept as it 
 addresses (trimmed and lower-cased). It holds no U+0000 and no lone surrogate, and what is there to be seen, such as a name, is not white
 space alone. Lengths count code points. Numbers in a query are plain decimal integers.
 
+Every answer has an \`X-Request-Id\`, which the server's log names too; where requests are limited, \`RateLimit\` says what is left.
+
 A filter narrows a list: by an id that names nothing of yours it is empty, where a path with that id is 404.`
 
 /** `url`: where the API is reached; `perMinute`: how many documents one address may fetch. */

@@ -56,6 +56,9 @@ export const WaitQuery = Strict({
     Type.Integer({ minimum: 0, maximum: MAX_WAIT_SECONDS, description: 'Seconds to wait for a revision other than that of If-None-Match' }),
   ),
 })
+export const KnownRevision = Type.Object({
+  'If-None-Match': Type.Optional(Type.String({ description: 'The `ETag` of the last answer', examples: [`"${REVISION}"`] })),
+})
 const { limit, offset } = pageQuery([])
 export const PartQuery = Strict({ limit, offset })
 export const Applied = Strict({
