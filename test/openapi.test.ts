@@ -60,19 +60,22 @@ describe('every operation', () => {
         expect(description, `${name} ${status}`).toMatch(/^(?!Default Response)\S.{3,}/)
   })
 
-  it('shows what it answers by an example that is one, down to each text', () => {
+  it('shows what it takes and answers by an example that is one, down to each text', () => {
     const ajv = addFormats.default(new Ajv({ strict: false }))
     const textsOf = (value: unknown): unknown[] =>
       typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsOf) : typeof value === 'string' ? [value] : []
     let shown = 0
-    for (const { name, schema, example } of answersOf('application/json')) {
+    const asked = [...described].flatMap(([name, { requestBody }]) =>
+      Object.values(requestBody?.content ?? {}).map((media) => ({ name, ...media })),
+    )
+    for (const { name, schema, example } of [...asked, ...answersOf('application/json')]) {
       shown += 1
       expect(example, name).toBeDefined()
       const validate = ajv.compile({ ...schema, components })
       expect(validate(example), `${name} ${JSON.stringify(validate.errors)}`).toBe(true)
       for (const text of textsOf(example)) expect(text, name).toMatch(/^(?!string$|sample$|0$)\S/)
     }
-    expect(shown).toBeGreaterThan(100)
+    expect(shown).toBeGreaterThan(150)
   })
 
   it('shows each code that it fails with, at the status that it has', () => {

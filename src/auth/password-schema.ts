@@ -20,7 +20,7 @@ export const PasswordRequirements = Type.Object(
 
 export const ChangePassword = Strict(
   {
-    currentPassword: Type.Optional(Text({ max: 256 })),
+    currentPassword: Type.Optional(Text({ max: 256, examples: ['<password>'] })),
     googleIdToken: ownerProof.googleIdToken,
     newPassword: Password,
     keepOtherSessions: Type.Optional(Type.Boolean({ description: 'Stay signed in elsewhere too (default false)' })),

@@ -7,7 +7,7 @@ const Code = Text({ max: 64, description: 'Six digits of the authenticator app, 
 const TotpCode = Text({ max: 64, description: 'Six digits of the authenticator app', examples: ['123456'] })
 
 export const AnswerChallenge = Strict({
-  challenge: Text({ max: 128, description: 'Of the problem `second-factor-required`' }),
+  challenge: Text({ max: 128, description: 'Of the problem `second-factor-required`', examples: ['npt_0F3K…'] }),
   code: Code,
 })
 export const ConfirmFactor = Strict({ code: TotpCode })

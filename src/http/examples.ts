@@ -1,8 +1,8 @@
-/** Examples of answers, made of those of their fields. None is invented for a field that has none: a test asks for the missing one. */
+/** Examples of bodies, made of those of their fields. None is invented for a field that has none: a test asks for the missing one. */
 import { createHash } from 'node:crypto'
 import { PROBLEMS, type ProblemCode, ProblemDocument } from './problem.ts'
 
-/** The part of JSON Schema that answers are described in. */
+/** The part of JSON Schema that bodies are described in. */
 export type Schema = {
   $ref?: string
   allOf?: [Schema]
@@ -13,6 +13,7 @@ export type Schema = {
   properties?: Record<string, Schema>
   required?: string[]
   items?: Schema
+  oneOf?: { required: string[] }[]
   minItems?: number
 }
 
@@ -31,7 +32,7 @@ const idOf = (kind: string) =>
  * @returns undefined where nothing can be told; a field that may be left out is, unless it has an example
  */
 export function exampleOf(schema: Schema, named: Record<string, Schema>, name = ''): unknown {
-  const { $ref, type, format, enum: values, examples, properties, required = [], items, minItems = 1 } = schema
+  const { $ref, type, format, enum: values, examples, properties, items, minItems = 1 } = schema
   if ($ref !== undefined) {
     const referred = $ref.slice($ref.lastIndexOf('/') + 1)
     return exampleOf(named[referred] ?? {}, named, referred)
@@ -39,7 +40,11 @@ export function exampleOf(schema: Schema, named: Record<string, Schema>, name = 
   if (examples) return examples[0]
   if (values) return values[0]
   if (properties) {
-    const fields = Object.entries(properties).filter(([field, { examples }]) => required.includes(field) || examples)
+    const [chosen = [], ...others] = (schema.oneOf ?? []).map(({ required }) => required)
+    const needed = [...(schema.required ?? []), ...chosen]
+    const fields = Object.entries(properties).filter(
+      ([field, { examples }]) => needed.includes(field) || (examples && !others.flat().includes(field)),
+    )
     const told = fields.map(([field, inner]) => [field, exampleOf(inner, named, field === 'id' ? name : field)])
     return Object.fromEntries(told.filter(([, example]) => example !== undefined))
   }
@@ -57,14 +62,13 @@ const TOLD_WITH: Partial<Record<ProblemCode, keyof typeof ProblemDocument.proper
 }
 
 export function problemExample(code: ProblemCode, status: number) {
-  const { requestId, ...others } = ProblemDocument.properties
-  const field = TOLD_WITH[code]
+  const properties: Record<string, Schema> = ProblemDocument.properties
+  const told = (['requestId', TOLD_WITH[code]] as const).flatMap((field) => field ?? [])
   return {
     type: `urn:netpilot:problem:${code}`,
     title: PROBLEMS[code].title,
     status,
     code,
-    requestId: exampleOf(requestId, {}),
-    ...(field && { [field]: exampleOf((others as Record<string, Schema>)[field] ?? {}, {}, field) }),
+    ...Object.fromEntries(told.map((field) => [field, exampleOf(properties[field] ?? {}, {}, field)])),
   }
 }

@@ -121,10 +121,8 @@ type Operation = {
   requestBody?: { content: Content }
   responses: Record<string, Response>
 }
-type Described = {
-  paths: Record<string, Record<string, Operation>>
-  components: { schemas: Record<string, Schema>; examples: Record<string, unknown> }
-}
+type Components = { schemas: Record<string, Schema>; examples: Record<string, unknown> }
+type Described = { paths: Record<string, Record<string, Operation>>; components: Components }
 
 const SUCCESSES: Record<string, string> = {
   200: 'Done: the answer',
@@ -137,6 +135,7 @@ const SUCCESSES: Record<string, string> = {
   '4XX': 'Refused: see `code`',
   '5XX': 'The server failed, or is too busy: what may be repeated should be, later',
 }
+const PROBLEM = 'application/problem+json'
 const textHeader = (description: string): Header => ({ description, schema: { type: 'string' } })
 const HEADERS = {
   etag: textHeader('The version of what people edit of it: scans do not move it. Send it back as `If-Match`'),
@@ -160,28 +159,18 @@ function wrapNamed({ body, response, ...schema }: FastifySchema): FastifySchema 
   }
 }
 
-/** What follows from the form of an operation, and so stands at no route: its common failures, its headers, examples, and that anybody may enter. */
+/** What follows from the form of an operation, and so stands at no route: common failures, headers, examples, and that anybody may enter. */
 function complete({ paths, components }: Described, versioned: Set<string>): void {
   for (const [path, methods] of Object.entries(paths))
     for (const [method, operation] of Object.entries(methods)) {
       const { operationId = '', responses } = operation
       operation.security ??= []
-      for (const media of mediaOf([operation.requestBody, ...Object.values(responses)]))
-        media.schema = media.schema.allOf?.[0] ?? media.schema
+      completeBodies(operation, components)
       const hasVersions = versioned.has(operationId)
       const isChange = ['put', 'patch', 'delete'].includes(method)
-      if (!operation.tags?.includes('health')) {
-        const own = Object.entries(responses).flatMap(([status, { content }]) =>
-          /^[45]\d\d$/.test(status) ? problemCodesOf(content).map((code) => [code, Number(status)] as const) : [],
-        )
-        Object.assign(responses, failures([...own, ...commonProblems(path, operation, hasVersions && isChange)]))
-      }
+      if (!operation.tags?.includes('health'))
+        completeFailures(responses, commonProblems(path, operation, hasVersions && isChange), components)
       for (const [status, response] of Object.entries(responses)) {
-        for (const media of mediaOf([response])) {
-          // Only a failure has several.
-          if (media.examples) media.schema = { $ref: '#/components/schemas/Problem' }
-          else media.example ??= exampleOf(media.schema, components.schemas)
-        }
         if (response.description === 'Default Response') response.description = SUCCESSES[status] ?? 'The answer'
         response.headers = {
           ...response.headers,
@@ -191,9 +180,6 @@ function complete({ paths, components }: Described, versioned: Set<string>): voi
           ...((status === '429' || status === '503') && { 'Retry-After': HEADERS.retryAfter }),
         }
         if (Object.keys(response.headers).length === 0) delete response.headers
-        const failed = Number(status.replace('XX', '00'))
-        for (const code of problemCodesOf(response.content))
-          components.examples[`${failed}-${code}`] ??= { summary: PROBLEMS[code].title, value: problemExample(code, failed) }
       }
       if (hasVersions && isChange)
         operation.parameters = [
@@ -209,9 +195,31 @@ function complete({ paths, components }: Described, versioned: Set<string>): voi
     }
 }
 
-const mediaOf = (bodies: ({ content?: Content } | undefined)[]) => bodies.flatMap((body) => Object.values(body?.content ?? {}))
+/** Bodies are unwrapped, and each gets its example; that of a failure has one for each code. */
+function completeBodies({ requestBody, responses }: Operation, { schemas }: Components): void {
+  for (const { content = {} } of [{ content: requestBody?.content }, ...Object.values(responses)])
+    for (const media of Object.values(content)) {
+      media.schema = media.schema.allOf?.[0] ?? media.schema
+      if (!media.examples) media.example ??= exampleOf(media.schema, schemas)
+    }
+}
 
-const problemCodesOf = (content: Content = {}) => Object.keys(content['application/problem+json']?.examples ?? {}) as ProblemCode[]
+/** The failures of the route and those that are common, by status; the example of each code stands among the components once. */
+function completeFailures(responses: Operation['responses'], common: KnownProblem[], { examples }: Components): void {
+  const codesOf = ({ content }: Response) => Object.keys(content?.[PROBLEM]?.examples ?? {}) as ProblemCode[]
+  const own = Object.entries(responses).flatMap(([status, response]) =>
+    status.endsWith('XX') ? [] : codesOf(response).map((code) => [code, Number(status)] as const),
+  )
+  Object.assign(responses, failures([...own, ...common]))
+  for (const [status, response] of Object.entries(responses)) {
+    const media = response.content?.[PROBLEM]
+    if (!media) continue
+    media.schema = { $ref: '#/components/schemas/Problem' }
+    const number = Number(status.replace('XX', '00'))
+    for (const code of codesOf(response))
+      examples[`${number}-${code}`] ??= { summary: PROBLEMS[code].title, value: problemExample(code, number) }
+  }
+}
 
 function commonProblems(path: string, { security = [], requestBody }: Operation, isConditional: boolean): KnownProblem[] {
   const doors = security.flatMap((way) => Object.keys(way))

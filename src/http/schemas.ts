@@ -45,6 +45,8 @@ const told = (description?: string, example?: string | null) => ({
   ...(example !== undefined && { examples: [example] }),
 })
 
+export const EXAMPLE_ID = '7e5f1c1e-0000-4000-8000-000000000000'
+
 export const Uuid = (description?: string, example?: string | null) => Type.String({ format: 'uuid', ...told(description, example) })
 
 /** RFC 3339 UTC on the wire; a `Date` in code. */
@@ -86,7 +88,7 @@ export const bulkAnswer = ($id: string, index: string, id: string) =>
         Type.Object({
           index: Type.Integer({ description: index, examples: [0] }),
           status: Type.Integer({ description: 'What the single call would have answered', examples: [200] }),
-          id: Type.Optional(Uuid(id, '7e5f1c1e-0000-4000-8000-000000000000')),
+          id: Type.Optional(Uuid(id, EXAMPLE_ID)),
           code: Type.Optional(OneOf(Object.keys(PROBLEMS) as ProblemCode[], 'Of the problem, where it failed')),
         }),
       ),

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { bulkAnswer, Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { bulkAnswer, EXAMPLE_ID, Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
 
 export type ListName = 'whitelist' | 'blacklist'
 
@@ -17,7 +17,7 @@ export const ListEntries = Strict({
 })
 export type ListEntries = Type.Static<typeof ListEntries>
 
-const EntryName = Type.Optional(Nullable(Name({ max: 100 })))
+const EntryName = Type.Optional(Nullable(Name({ max: 100, examples: ['Tablet'] })))
 const Note = Type.Optional(Nullable(Text({ max: 500 })))
 
 /** The note under the name that the list has for it. TypeScript sees both names, so that one implementation serves both lists. */
@@ -43,7 +43,7 @@ export function entrySchemas(list: ListName) {
     ChangeEntry: Strict({ name: EntryName, ...noteOf(list, Note) }, { minProperties: 1 }),
     Bulk: Strict({
       add: Type.Optional(Type.Array(AddEntry, { maxItems: MAX_BULK })),
-      remove: Type.Optional(Type.Array(Uuid(), { maxItems: MAX_BULK, description: 'Ids of entries' })),
+      remove: Type.Optional(Type.Array(Uuid(), { maxItems: MAX_BULK, description: 'Ids of entries', examples: [[EXAMPLE_ID]] })),
     }),
     Entry: Type.Object(
       {

@@ -30,7 +30,10 @@ export const ListAccounts = Strict({
 })
 export type ListAccounts = Type.Static<typeof ListAccounts>
 
-export const ChangeAccount = Strict({ role: Type.Optional(OneOf(ROLES)), isActive: Type.Optional(Type.Boolean()) }, { minProperties: 1 })
+export const ChangeAccount = Strict(
+  { role: Type.Optional(OneOf(ROLES, undefined, 'admin')), isActive: Type.Optional(Type.Boolean()) },
+  { minProperties: 1 },
+)
 
 export const AnybodysSession = Type.Object(
   {

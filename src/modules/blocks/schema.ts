@@ -19,7 +19,7 @@ export const Block = Type.Object(
 )
 
 const end = {
-  minutes: Type.Integer({ minimum: 1, maximum: 525_600, description: 'From now' }),
+  minutes: Type.Integer({ minimum: 1, maximum: 525_600, description: 'From now', examples: [30] }),
   until: Type.String({ format: 'date-time', maxLength: 40, description: 'In the future' }),
 }
 

@@ -42,7 +42,7 @@ export type ListDevices = Type.Static<typeof ListDevices>
 
 export const ChangeDevice = Type.Partial(
   Strict({
-    name: Nullable(Name({ max: 100, description: 'null gives the field back to scans' })),
+    name: Nullable(Name({ max: 100, description: 'null gives the field back to scans', examples: ['Kitchen laptop'] })),
     type: Nullable(Name({ max: 50, examples: ['phone'] })),
     manufacturer: Nullable(Name({ max: 200 })),
     groupId: Nullable(Uuid()),
@@ -99,7 +99,9 @@ const { search, limit, offset, sort } = ListDevices.properties
 export const ListInbox = Strict({ search, limit, offset, sort })
 
 export const Merge = Strict({ from: Type.Array(Uuid(), { minItems: 1, maxItems: 20, uniqueItems: true }) })
-export const Split = Strict({ macs: Type.Array(Text({ max: 50 }), { minItems: 1, maxItems: 20, uniqueItems: true }) })
+export const Split = Strict({
+  macs: Type.Array(Text({ max: 50, examples: ['00:00:5e:00:53:01'] }), { minItems: 1, maxItems: 20, uniqueItems: true }),
+})
 export const MergedDevice = Type.Object(
   { ...Device.properties, mergeIds: Type.Array(Uuid(), { description: 'For the undo of each' }) },
   { $id: 'MergedDevice' },

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { EXAMPLE_ID, Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
 import { AddRouter } from '../routers/schema.ts'
 
 export const Group = Type.Object(
@@ -30,7 +30,7 @@ export const ListGroups = Strict({
 })
 export type ListGroups = Type.Static<typeof ListGroups>
 
-const Devices = Type.Optional(Type.Array(Uuid(), { maxItems: 1_000 }))
+const Devices = Type.Optional(Type.Array(Uuid(), { maxItems: 1_000, examples: [[EXAMPLE_ID]] }))
 export const MoveDevices = Strict({ add: Devices, remove: Devices }, { minProperties: 1 })
 export const Moved = Type.Object(
   {

@@ -62,7 +62,7 @@ export const KnownRevision = Type.Object({
 const { limit, offset } = pageQuery([])
 export const PartQuery = Strict({ limit, offset })
 export const Applied = Strict({
-  revision: Text({ max: 100 }),
+  revision: Text({ max: 100, examples: [REVISION] }),
   error: Type.Optional(Nullable(Text({ max: 1_000, description: 'Why it could not be applied' }))),
 })
 
@@ -81,7 +81,7 @@ const ListChange = Strict({
 const { mode, action, limitRate, fullRate, newDevices } = ChangeRouter.properties
 
 export const Change = Strict({
-  router: Type.Optional(Strict({ mode, action, limitRate, fullRate, newDevices })),
+  router: Type.Optional(Strict({ mode, action, limitRate, fullRate, newDevices }, { examples: [{ mode: 'whitelist' }] })),
   whitelist: Type.Optional(ListChange),
   blacklist: Type.Optional(ListChange),
   blocks: Type.Optional(

@@ -12,10 +12,10 @@ const TakenAt = Type.String({ format: 'date-time', maxLength: 40, description: '
 
 /** An entry is taken as far as it makes sense: a malformed MAC skips it, wrong JSON types refuse the whole body. */
 const Entry = Strict({
-  mac: Type.Optional(Nullable(Type.String())),
-  ip: Type.Optional(Nullable(Type.String())),
+  mac: Type.Optional(Nullable(Type.String({ examples: ['00:00:5e:00:53:01'] }))),
+  ip: Type.Optional(Nullable(Type.String({ examples: ['192.168.1.20'] }))),
   ips: Type.Optional(Type.Array(Type.String(), { maxItems: 1_000 })),
-  hostname: Type.Optional(Nullable(Type.String())),
+  hostname: Type.Optional(Nullable(Type.String({ examples: ['thinkpad'] }))),
 })
 export type Entry = Type.Static<typeof Entry>
 
@@ -36,7 +36,10 @@ export const Scan = Strict(
 export type Scan = Type.Static<typeof Scan>
 
 /** A body that is what the router printed. */
-export const RawScan = Type.String({ description: 'What the router printed, verbatim' })
+export const RawScan = Type.String({
+  description: 'What the router printed, verbatim',
+  examples: ['1785500000 00:00:5e:00:53:01 192.168.1.20 thinkpad *\n'],
+})
 
 export const RawScanQuery = Strict({
   format: Type.Optional(OneOf(FORMAT_NAMES)),
