@@ -110,9 +110,12 @@ describe('every operation', () => {
   })
 
   it('names the values of what has few of them', () => {
-    const { Reason, Act, Key } = components.schemas as Record<string, { properties: Record<string, { enum?: string[]; items?: object }> }>
+    const { Reason, AuditEvent, Key } = components.schemas as Record<
+      string,
+      { properties: Record<string, { enum?: string[]; items?: object }> }
+    >
     expect(Reason?.properties.code?.enum).toContain('outside-schedule')
-    expect(Act?.properties.targetKind?.enum).toEqual(expect.arrayContaining(['devices', 'users', null]))
+    expect(AuditEvent?.properties.targetKind?.enum).toEqual(expect.arrayContaining(['devices', 'users', null]))
     expect(Key?.properties.scopes?.items).toMatchObject({ enum: expect.arrayContaining(['scans:write', 'blocks:read']) })
   })
 

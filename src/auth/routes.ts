@@ -7,7 +7,7 @@ import { registrationAttempted, verifyAddress } from '../mail/texts.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { SIGN_IN } from './identity.ts'
-import { CheckYourMail } from './mailbox-schema.ts'
+import { EmailSent } from './mailbox-schema.ts'
 import { MINUTES, type OwnerMail } from './owner-mail.ts'
 import { normalisedEmail, type ProvePassword } from './password-proof.ts'
 import type { PasswordRules } from './password-rules.ts'
@@ -43,7 +43,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
           : 'A mail asks to confirm the address; nothing waits for that.',
         body: Register,
         headers: TokenTransport,
-        response: answers({ 201: Tokens, 202: CheckYourMail }, 'email-taken'),
+        response: answers({ 201: Tokens, 202: EmailSent }, 'email-taken'),
       },
     },
     async (request, reply) => {

@@ -35,7 +35,7 @@ export const ChangeAccount = Strict(
   { minProperties: 1 },
 )
 
-export const AnybodysSession = Type.Object(
+export const AdminSession = Type.Object(
   {
     id: Uuid(),
     userId: Uuid(),
@@ -44,7 +44,7 @@ export const AnybodysSession = Type.Object(
     lastUsedAt: Instant(),
     expiresAt: Instant('Unless it is used before', '2026-05-01T20:00:00.000Z'),
   },
-  { $id: 'AnybodysSession' },
+  { $id: 'AdminSession' },
 )
 export const ListSessions = Strict({ ...pageQuery(['lastUsedAt', 'createdAt']), userId: Type.Optional(Uuid()) })
 export type ListSessions = Type.Static<typeof ListSessions>

@@ -49,5 +49,5 @@ const listOf = <T extends Type.TSchema & { $id?: string }>(item: T) =>
     { $id: `${item.$id}Page` },
   )
 
-export const Acts = listOf(Type.Object(act, { $id: 'Act' }))
-export const EverybodysActs = listOf(Type.Object({ userId: Uuid('Whose account it was about'), ...act }, { $id: 'ActOfAnybody' }))
+export const Acts = listOf(Type.Object(act, { $id: 'AuditEvent' }))
+export const EverybodysActs = listOf(Type.Object({ userId: Uuid('Whose account it was about'), ...act }, { $id: 'AdminAuditEvent' }))
