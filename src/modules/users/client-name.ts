@@ -1,4 +1,7 @@
-/** A name for what somebody is signed in with, for people who look at their login sessions. How browsers call themselves changes too often to be kept here. */
+/**
+ * A name for what somebody is signed in with, for people who look at their login sessions. How browsers call themselves changes too often
+ * for patterns of our own.
+ */
 import Bowser from 'bowser'
 
 /** Where the library knows no name, it takes one from the header, which may hold anything. */
