@@ -41,7 +41,7 @@ async function openSide(name: 'before' | 'now') {
     if (answer.statusCode >= 400) throw new Error(`${url} answered ${answer.statusCode}: ${answer.body}`)
     return answer.json()
   }
-  const account = { email: 'bench@example.com', password: 'correct horse battery staple' }
+  const account = { email: 'bench@example.com', password: 'violet anchor pillow lantern' }
   const { accessToken } = await call('POST', '/api/auth/register', {}, account)
   const person = { authorization: `Bearer ${accessToken}` }
   const router = await call('POST', '/api/routers', person, { name: 'Home' })

@@ -32,7 +32,7 @@ const { accessToken } = await call(
   'POST',
   '/api/auth/register',
   {},
-  { email: 'bench@example.com', password: 'correct horse battery staple' },
+  { email: 'bench@example.com', password: 'violet anchor pillow lantern' },
 )
 const person = { authorization: `Bearer ${accessToken}` }
 const macOf = (index: number) => ['02', ...index.toString(16).padStart(10, '0').matchAll(/../g)].map(String).join(':')

@@ -47,6 +47,12 @@ describe('the tree', () => {
     expect(upward).toEqual([])
   })
 
+  it('gives each name of the API document to one schema', () => {
+    const names = files.flatMap((file) => [...source(file).matchAll(/\$id: '(\w+)'/g)].map(([, name]) => name))
+    expect(names.length).toBeGreaterThan(40)
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([])
+  })
+
   it('has no circles', () => {
     const circles: string[] = []
     const visit = (file: string, path: string[]) => {

@@ -24,7 +24,7 @@ afterAll(async () => {
   for (const directory of directories) await rm(directory, { recursive: true, force: true, maxRetries: 10 })
 })
 
-const account = { email: 'ada@example.com', password: 'correct horse battery staple' }
+const account = { email: 'ada@example.com', password: 'violet anchor pillow lantern' }
 const post = async (url: string, body: unknown) =>
   (await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })).status
 

@@ -8,7 +8,15 @@ beforeAll(async () => {
   world = await sharedWorld()
 })
 
-type Session = { id: string; device: string | null; address: string; createdAt: string; lastUsedAt: string; current: boolean }
+type Session = {
+  id: string
+  client: string | null
+  device: string | null
+  address: string
+  createdAt: string
+  lastUsedAt: string
+  current: boolean
+}
 const login = async ({ email, password }: Person, device = 'Firefox on Linux') =>
   (await world.send('POST', '/api/auth/login', { body: { email, password }, headers: { 'user-agent': device } })).json()
 const as = (accessToken: string) => ({ headers: { authorization: `Bearer ${accessToken}` } })
@@ -44,6 +52,7 @@ describe('login sessions', () => {
     expect(current).toEqual([
       {
         id: expect.any(String),
+        client: 'Firefox on Linux',
         device: 'Firefox on Linux',
         address: '127.0.0.1',
         createdAt: expect.stringMatching(/Z$/),
@@ -53,6 +62,31 @@ describe('login sessions', () => {
     ])
     for (const { id } of await rowsOf('select id from user_login_sessions where user_id = $1', [ada.id]))
       expect(answer.body).not.toContain(id)
+  })
+
+  it.each([
+    ['Firefox on Windows', 'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0'],
+    [
+      'Safari on iOS',
+      'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1',
+    ],
+    [
+      'Microsoft Edge on Windows',
+      `Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0${' x'.repeat(5_000)}`,
+    ],
+    [null, 'curl/8.5.0'],
+    [null, ''],
+    // The library takes such a name from the header.
+    [null, '<b>me</b>/1.0 (it) '],
+    [null, `\x1b[31m\x01a/${'a/'.repeat(5_000)} `],
+    ['Firefox', '<script>alert(1)</script>\x01 Firefox/1.0'],
+  ])('have a name for people, which says nothing of its own: %s', async (client, device) => {
+    const ada = await world.person()
+    await login(ada, device)
+    const root = await world.administrator()
+    const seen = (await root.call('GET', '/api/admin/sessions', { query: { userId: ada.id } })).json().items
+    for (const sessions of [await list(ada), seen])
+      expect(sessions.find((session: Session) => session.device === device.slice(0, 200))?.client).toBe(client)
   })
 
   it('end one by one: access and refresh token are dead at the next request, T22', async () => {

@@ -48,7 +48,7 @@ async function gone(pid: number): Promise<void> {
 
 describe('the server process', () => {
   let token = ''
-  const account = { email: 'ada@example.com', password: 'correct horse battery staple' }
+  const account = { email: 'ada@example.com', password: 'violet anchor pillow lantern' }
 
   it('starts from nothing, says where it listens and where the data lies, and keeps its secrets to itself', async () => {
     const { child, url, output } = await start()

@@ -1,6 +1,6 @@
 /** The README's walk, as somebody pastes it: against a server process, once, again, and slowly. */
 import { execFile } from 'node:child_process'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -10,6 +10,8 @@ import { serverProcesses } from './support/server-process.ts'
 const root = join(import.meta.dirname, '..')
 const processes = serverProcesses()
 let dataDir: string
+/** The reader's copy of the sources: what the walk leaves in it is not left in this one. */
+let home: string
 let url: string
 let walk: string
 
@@ -17,6 +19,8 @@ beforeAll(async () => {
   const [, section = ''] = /^## A walk\b.*?\n(.*?)^## /ms.exec(await readFile(join(root, 'README.md'), 'utf8')) ?? []
   walk = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block).join('\n')
   dataDir = await mkdtemp(join(tmpdir(), 'netpilot-walk-'))
+  home = await mkdtemp(join(tmpdir(), 'netpilot-walk-'))
+  await symlink(join(root, 'test'), join(home, 'test'))
   // Started by root, the database runs as another user, who must get through.
   await chmod(dataDir, 0o711)
   // A walk takes longer than a token is good for.
@@ -24,7 +28,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   processes.killAll()
-  await rm(dataDir, { recursive: true, force: true, maxRetries: 10 })
+  for (const directory of [dataDir, home]) await rm(directory, { recursive: true, force: true, maxRetries: 10 })
 })
 
 /** For the walk a minute takes less than a tenth of a second: what it believes to be ten minutes old is renewed. */
@@ -32,7 +36,7 @@ const SLOWLY = 'date() { echo $(($(command date +%s%N) / 1000000)); }\n'
 
 const walkIt = (script = walk, env: Record<string, string> = {}) =>
   promisify(execFile)('sh', ['-u', '-c', SLOWLY + script], {
-    cwd: root,
+    cwd: home,
     env: { PATH: `${dirname(process.execPath)}:${process.env.PATH}`, NETPILOT: url, ...env },
   })
 
@@ -57,6 +61,9 @@ describe('the walk in the README', () => {
       // Of all that was asked, one thing is refused: what is somebody else's.
       expect(stdout.match(/"status":[45]\d\d/g)).toEqual(['"status":404'])
       expect(stdout).toContain('{"items":[],"total":0')
+      // The password of the walk is the reader's own.
+      const password = await readFile(join(home, '.netpilot/walk-password'), 'utf8')
+      expect(password).toMatch(/^[\w-]{24}\n$/)
       // The pause was over by itself.
       expect(stdout).toMatch(/98:3b:8f:4b:60:3d allow/)
     },

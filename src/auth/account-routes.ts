@@ -8,7 +8,7 @@ import { accountDeactivated, accountDeleted } from '../mail/texts.ts'
 import { changeProfile, exportHome, findProfile, holdProfile } from '../modules/users/repository.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { deactivateAccount, deleteAccount, exportCredentials, findAccountStatus, reactivateAccount } from './account-repository.ts'
-import { AccountStatus, ChangeProfile, Export, Profile, Proof, Reactivate } from './account-schema.ts'
+import { AccountStatus, ChangeProfile, Export, Profile, Reactivate } from './account-schema.ts'
 import { recordAct } from './audit.ts'
 import { asAuth, SIGN_IN } from './identity.ts'
 import { findMailbox } from './mailbox-repository.ts'
@@ -17,7 +17,7 @@ import type { ProveOwner, VerifyGoogle } from './owner-proof.ts'
 import type { ProvePassword } from './password-proof.ts'
 import type { RefreshCookie } from './refresh-cookie.ts'
 import { type Account, findAccountByGoogleId } from './repository.ts'
-import { Tokens } from './schema.ts'
+import { OwnerProof, Tokens, TokenTransport } from './schema.ts'
 import type { SignIn } from './sign-in.ts'
 
 export type AccountRoutesOptions = { withSession: WithSession; proveOwner: ProveOwner; refreshCookie: RefreshCookie; ownerMail: OwnerMail }
@@ -116,7 +116,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         operationId: 'deactivate',
         summary: 'Leave for a while',
         description: 'Ends every login session and stops every key, of scripts and of routers. Nothing is deleted; `reactivate` undoes it.',
-        body: Proof,
+        body: OwnerProof,
         response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
     },
@@ -141,7 +141,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         operationId: 'deleteAccount',
         summary: 'Leave for good',
         description: 'Deletes everything that the account owns. The audit log stays for its time, without personal data.',
-        body: Proof,
+        body: OwnerProof,
         response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
     },
@@ -183,6 +183,7 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
         summary: 'Come back to an account that you deactivated',
         description: 'With the same credentials as before. An account that an administrator deactivated is 401 like a wrong password.',
         body: Reactivate,
+        headers: TokenTransport,
         response: answers({ 200: Tokens }, 'invalid-credentials', 'second-factor-required', 'email-unverified', 'cross-site', 'locked-out'),
       },
     },

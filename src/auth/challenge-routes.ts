@@ -6,7 +6,7 @@ import type { WithSession } from '../rls/session.ts'
 import { SIGN_IN } from './identity.ts'
 import type { OwnerMail } from './owner-mail.ts'
 import { findActiveUser } from './repository.ts'
-import { Tokens } from './schema.ts'
+import { Tokens, TokenTransport } from './schema.ts'
 import type { SecondFactor } from './second-factor.ts'
 import { findFactorStatus } from './second-factor-repository.ts'
 import { AnswerChallenge } from './second-factor-schema.ts'
@@ -30,6 +30,7 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
         description:
           'Answers the challenge of `second-factor-required`, which is good for five minutes and one sign-in. After five wrong codes, none is taken for five minutes (429 `locked-out`). A wrong code is 401 `wrong-code`: the challenge is still good; when it is not, it is 401 `challenge-ended`.',
         body: AnswerChallenge,
+        headers: TokenTransport,
         response: answers(
           { 200: Tokens },
           ['wrong-code', 401],

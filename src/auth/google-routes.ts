@@ -13,7 +13,7 @@ import { Exchange, GoogleCallback, GoogleSignIn, GoogleStart } from './google-sc
 import { SIGN_IN } from './identity.ts'
 import type { OwnerMail } from './owner-mail.ts'
 import { findActiveUser } from './repository.ts'
-import { Tokens } from './schema.ts'
+import { Tokens, TokenTransport } from './schema.ts'
 import type { Proven, SignIn } from './sign-in.ts'
 import { addToken, useToken } from './token-repository.ts'
 
@@ -51,6 +51,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         description:
           'Where there is an account with the same address that is not linked, and Google does not itself give out that address: 409 `conflict`. Sign in with the password then, and link.',
         body: GoogleSignIn,
+        headers: TokenTransport,
         response: answers(
           { 200: Tokens, 201: Tokens },
           'invalid-credentials',
@@ -129,6 +130,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         summary: 'Exchange the code of a finished flow for tokens',
         description: 'Once, and within a minute.',
         body: Exchange,
+        headers: TokenTransport,
         response: answers({ 200: Tokens }, 'invalid-credentials', 'second-factor-required', 'email-unverified', 'cross-site', 'not-found'),
       },
     },

@@ -9,7 +9,7 @@ const IdToken = Text({
 const Nonce = Text({ max: 255, description: 'What the token must carry, when you asked Google for one' })
 
 export const GoogleSignIn = Strict({ idToken: IdToken, nonce: Type.Optional(Nonce) })
-export const GoogleLink = Strict({ idToken: IdToken, nonce: Type.Optional(Nonce), password: Text({ max: 256 }) })
+export const GoogleLink = Strict({ idToken: IdToken, nonce: Type.Optional(Nonce), password: Text({ max: 256, examples: ['<password>'] }) })
 export const GoogleStart = Strict({
   returnTo: Text({
     max: 2_000,

@@ -6,7 +6,7 @@ import { invitation, resetPassword } from '../mail/texts.ts'
 import { addAccount, findAccount } from '../modules/admin/repository.ts'
 import { Account } from '../modules/admin/schema.ts'
 import type { WithSession } from '../rls/session.ts'
-import { CheckYourMail, Invite } from './mailbox-schema.ts'
+import { EmailSent, Invite } from './mailbox-schema.ts'
 import { MINUTES, type OwnerMail } from './owner-mail.ts'
 import { normalisedEmail } from './password-proof.ts'
 import { addToken } from './token-repository.ts'
@@ -52,7 +52,7 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSess
         operationId: 'startPasswordReset',
         summary: 'Have a mail sent to somebody to choose a new password',
         params: IdParams,
-        response: answers({ 202: CheckYourMail }),
+        response: answers({ 202: EmailSent }),
       },
     },
     async (request, reply) => {

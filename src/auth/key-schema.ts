@@ -13,17 +13,17 @@ export const PERSONAL_SCOPES = AREAS.flatMap((area) => [`${area}:read`, `${area}
 
 const key = {
   id: Uuid(),
-  name: Nullable(Type.String()),
-  prefix: Type.String({ description: 'The public beginning of the key, to recognise it by' }),
-  scopes: Type.Array(Type.String()),
+  name: Nullable(Type.String({ examples: ['Attic'] })),
+  prefix: Type.String({ description: 'The public beginning of the key, to recognise it by', examples: ['npa_2xKf…_9bQe…'] }),
+  scopes: Type.Array(OneOf<string>([...new Set([...AGENT_SCOPES, ...PERSONAL_SCOPES])])),
   createdAt: Instant(),
-  expiresAt: NullableInstant(),
+  expiresAt: NullableInstant('Null: never', '2026-05-01T20:00:00.000Z'),
   lastUsedAt: NullableInstant('Written about once a minute'),
 }
 
 export const Key = Type.Object(key, { $id: 'Key' })
 export const NewKey = Type.Object(
-  { ...key, key: Type.String({ description: 'The key itself: shown now and never again' }) },
+  { ...key, key: Type.String({ description: 'The key itself: shown now and never again', examples: ['npa_2xKf…_9bQe…_7TzW…'] }) },
   { $id: 'NewKey' },
 )
 const { limit, offset } = pageQuery([])

@@ -20,7 +20,7 @@ import { revokePersonalKeys } from './key-repository.ts'
 import type { Later } from './later.ts'
 import type { Lockout } from './lockout.ts'
 import { changeEmail, confirmEmail, findMailbox, isTaken } from './mailbox-repository.ts'
-import { ChangeEmail, CheckYourMail, MailedTokenBody, OfAddress, ResetPassword } from './mailbox-schema.ts'
+import { AddressOnly, ChangeEmail, EmailSent, MailedTokenBody, ResetPassword } from './mailbox-schema.ts'
 import { MINUTES, type OwnerMail } from './owner-mail.ts'
 import type { ProveOwner } from './owner-proof.ts'
 import { normalisedEmail } from './password-proof.ts'
@@ -58,8 +58,8 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
         operationId: 'forgotPassword',
         summary: 'Have a mail sent to choose a new password',
         description: `${nothingTold} An account that signs in with Google alone gets its first password this way.`,
-        body: OfAddress,
-        response: answers({ 202: CheckYourMail }),
+        body: AddressOnly,
+        response: answers({ 202: EmailSent }),
       },
     },
     async (request, reply) => {
@@ -85,8 +85,8 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
         operationId: 'resendVerification',
         summary: 'Have the mail sent again that verifies an address',
         description: nothingTold,
-        body: OfAddress,
-        response: answers({ 202: CheckYourMail }),
+        body: AddressOnly,
+        response: answers({ 202: EmailSent }),
       },
     },
     async (request, reply) => {
@@ -206,7 +206,7 @@ export const changeEmailRoutes: FastifyPluginAsyncTypebox<ChangeEmailRoutesOptio
         description:
           'It changes when the mail to the new address is answered (`verify-email`); the old address is told now and then. The answer does not say whether somebody else has that address.',
         body: ChangeEmail,
-        response: answers({ 202: CheckYourMail }, 'wrong-password', 'locked-out'),
+        response: answers({ 202: EmailSent }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {

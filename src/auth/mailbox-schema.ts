@@ -2,11 +2,11 @@ import Type from 'typebox'
 import { Name, Strict, Text } from '../http/schemas.ts'
 import { Email, ONE_PROOF, ownerProof, Password } from './schema.ts'
 
-export const CheckYourMail = Type.Object({ status: Type.Literal('check-your-mail') }, { $id: 'CheckYourMail' })
+export const EmailSent = Type.Object({ status: Type.Literal('check-your-mail') }, { $id: 'EmailSent' })
 
 const token = Text({ max: 128, description: 'Of a mail', examples: ['npt_…'] })
 
-export const OfAddress = Strict({ email: Email })
+export const AddressOnly = Strict({ email: Email }, { $id: 'AddressOnly' })
 export const MailedTokenBody = Strict({ token })
 export const ResetPassword = Strict({
   token,

@@ -7,7 +7,7 @@ import { PasswordRequirements } from './password-schema.ts'
 
 export const AuthOptions = Type.Object(
   {
-    version: Type.String({ description: 'Of the server, as in `GET /health`' }),
+    version: Type.String({ description: 'Of the server, as in `GET /health`', examples: ['0.1.0'] }),
     registration: OneOf(['open'], 'Who may make an account: everybody'),
     emailVerification: OneOf(
       ['required', 'optional'],
@@ -15,7 +15,7 @@ export const AuthOptions = Type.Object(
     ),
     secondFactor: Type.Object({ requiredFor: OneOf(['nobody', 'admins', 'everyone'], 'Who must have one; everybody may') }),
     providers: Type.Object({
-      password: Type.Boolean(),
+      password: Type.Boolean({ examples: [true] }),
       google: Type.Object({
         idToken: Type.Boolean({ description: '`POST /api/auth/google` takes ID tokens' }),
         redirect: Type.Boolean({ description: '`GET /api/auth/google/start` sends browsers to Google and back' }),

@@ -5,12 +5,12 @@ import { ownerProof, Password } from './schema.ts'
 
 export const PasswordRequirements = Type.Object(
   {
-    minLength: Type.Integer(),
-    maxLength: Type.Integer(),
+    minLength: Type.Integer({ examples: [12] }),
+    maxLength: Type.Integer({ examples: [256] }),
     unit: OneOf(['code points'], 'What is counted: an emoji is one, however many bytes it takes'),
     rules: Type.Array(
       Type.Object({
-        code: OneOf(PASSWORD_PROBLEMS, 'Stable; the `code` in the `errors` of a refusal'),
+        code: OneOf(PASSWORD_PROBLEMS, 'Stable; the `code` in the `errors` of a refusal', 'too-short'),
         text: Type.String({ examples: ['must have at least 12 characters'] }),
       }),
     ),
@@ -20,7 +20,7 @@ export const PasswordRequirements = Type.Object(
 
 export const ChangePassword = Strict(
   {
-    currentPassword: Type.Optional(Text({ max: 256 })),
+    currentPassword: Type.Optional(Text({ max: 256, examples: ['<password>'] })),
     googleIdToken: ownerProof.googleIdToken,
     newPassword: Password,
     keepOtherSessions: Type.Optional(Type.Boolean({ description: 'Stay signed in elsewhere too (default false)' })),

@@ -7,13 +7,13 @@ import { registrationAttempted, verifyAddress } from '../mail/texts.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { SIGN_IN } from './identity.ts'
-import { CheckYourMail } from './mailbox-schema.ts'
+import { EmailSent } from './mailbox-schema.ts'
 import { MINUTES, type OwnerMail } from './owner-mail.ts'
 import { normalisedEmail, type ProvePassword } from './password-proof.ts'
 import type { PasswordRules } from './password-rules.ts'
 import type { Passwords } from './passwords.ts'
 import { addUser, findAccountByEmail } from './repository.ts'
-import { Login, Register, Tokens } from './schema.ts'
+import { Login, Register, Tokens, TokenTransport } from './schema.ts'
 import type { SignIn } from './sign-in.ts'
 import { addToken } from './token-repository.ts'
 
@@ -42,7 +42,8 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
           ? 'Signs nobody in: the address has to be confirmed first. The answer is the same whether or not there is an account with that address.'
           : 'A mail asks to confirm the address; nothing waits for that.',
         body: Register,
-        response: answers({ 201: Tokens, 202: CheckYourMail }, 'email-taken'),
+        headers: TokenTransport,
+        response: answers({ 201: Tokens, 202: EmailSent }, 'email-taken'),
       },
     },
     async (request, reply) => {
@@ -81,6 +82,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
         description:
           'After five failures nobody can sign in to that account with a password for five minutes, or until it gets a new one (429 `locked-out`), whether or not it exists. With `X-Token-Transport: cookie`, here and wherever tokens are the answer, the refresh token goes into a cookie: `__Host-netpilot-refresh` over https and at localhost, `netpilot-refresh` over plain HTTP at a private address or a name of a private network.',
         body: Login,
+        headers: TokenTransport,
         response: answers({ 200: Tokens }, 'invalid-credentials', 'second-factor-required', 'email-unverified', 'cross-site', 'locked-out'),
       },
     },

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../http/schemas.ts'
 import { ADDRESS, LABEL } from '../mail/mailbox.ts'
-import { User } from '../modules/users/schema.ts'
+import { User, visitor } from '../modules/users/schema.ts'
 
 /** One that a mail can be sent to, in a domain of at least two labels: an account's address is never one of the own machine. */
 const EMAIL = `^\\s*${ADDRESS}\\.${LABEL}\\s*$`
@@ -20,7 +20,7 @@ export const Email = Type.String({
 export const Password = Text({
   max: 256,
   description: '12 to 256 characters, all of which count',
-  examples: ['correct horse battery staple'],
+  examples: ['<password>'],
 })
 
 export const Register = Strict({
@@ -35,6 +35,7 @@ export const ownerProof = {
   googleIdToken: Type.Optional(Text({ max: 8_192, description: 'Fresh, of the Google account that is linked' })),
 }
 export const ONE_PROOF = { oneOf: [{ required: ['password'] }, { required: ['googleIdToken'] }] }
+export const OwnerProof = Strict(ownerProof, { ...ONE_PROOF, $id: 'OwnerProof' })
 /** The same, or a code of the second factor. */
 export const ownerProofOrCode = {
   ...ownerProof,
@@ -54,23 +55,32 @@ export const EndLoginSessions = Strict({ keepCurrent: Type.Optional(Type.Boolean
 export const LoginSession = Type.Object(
   {
     id: Uuid(),
-    device: Nullable(Type.String({ description: "The browser's or app's own words for itself" })),
-    address: Nullable(Type.String()),
+    ...visitor,
     createdAt: Instant(),
     lastUsedAt: Instant(),
-    current: Type.Boolean({ description: 'This is the session that asks' }),
+    current: Type.Boolean({ description: 'This is the session that asks', examples: [true] }),
   },
   { $id: 'LoginSession' },
 )
 
+/** Of a request that is answered with tokens. */
+export const TokenTransport = Type.Object({
+  'X-Token-Transport': Type.Optional(
+    Type.String({ description: '`cookie`: the refresh token goes into a cookie that no script can read', examples: ['cookie'] }),
+  ),
+})
+export const RefreshHeaders = Type.Object({
+  ...TokenTransport.properties,
+  'X-CSRF-Token': Type.Optional(Type.String({ description: 'With the cookie: the `csrfToken` that came with it' })),
+})
 export const Tokens = Type.Object(
   {
     user: User,
-    accessToken: Type.String(),
-    refreshToken: Type.Optional(Type.String({ description: 'Absent where it went into the cookie' })),
+    accessToken: Type.String({ examples: ['eyJhbGciOiJIUzI1NiIs…'] }),
+    refreshToken: Type.Optional(Type.String({ description: 'Absent where it went into the cookie', examples: ['npr_AQ3f…'] })),
     csrfToken: Type.Optional(Type.String({ description: 'With `X-Token-Transport: cookie`: send it back as `X-CSRF-Token`' })),
     tokenType: Type.Literal('Bearer'),
-    expiresIn: Type.Integer({ description: 'Seconds until the access token expires' }),
+    expiresIn: Type.Integer({ description: 'Seconds until the access token expires', examples: [600] }),
   },
   { $id: 'Tokens' },
 )

@@ -11,6 +11,7 @@ import { asAuth } from './identity.ts'
 import type { OwnerMail } from './owner-mail.ts'
 import type { ProveOwner } from './owner-proof.ts'
 import { findActiveUser } from './repository.ts'
+import { OwnerProof } from './schema.ts'
 import type { SecondFactor } from './second-factor.ts'
 import { findFactorStatus, removeFactor } from './second-factor-repository.ts'
 import {
@@ -19,7 +20,6 @@ import {
   NewRecoveryCodes,
   OfferedSecret,
   RenewRecoveryCodes,
-  SetUpFactor,
   SwitchOffFactor,
 } from './second-factor-schema.ts'
 
@@ -93,7 +93,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         summary: 'Get a secret for an authenticator app',
         description:
           'Not before the address of the account is confirmed: 403 `email-unverified`. Nothing is asked for until a code confirms that the app has it; until then, asking again replaces it. Afterwards it is 409 `conflict`: to change apps, switch the factor off.',
-        body: SetUpFactor,
+        body: OwnerProof,
         response: answers({ 200: OfferedSecret }, 'wrong-password', 'locked-out', 'conflict'),
       },
     },

@@ -1,9 +1,11 @@
 /** A person's login sessions, for their own list: named by a public id, since the real one opens transactions. */
 import { problem } from '../http/problem.ts'
+import { clientNameOf } from '../modules/users/client-name.ts'
 import type { Tx } from '../rls/session.ts'
 
 export type ListedSession = {
   id: string
+  client: string | null
   device: string | null
   address: string | null
   createdAt: Date
@@ -14,13 +16,15 @@ export type ListedSession = {
 const LIVE = 'user_id = $1 and ended_at is null and idle_expires_at > now() and expires_at > now()'
 
 /** The live ones, the last used first. */
-export const listLoginSessions = (tx: Tx, userId: string, currentId: string) =>
-  tx.query<ListedSession>({
+export async function listLoginSessions(tx: Tx, userId: string, currentId: string): Promise<ListedSession[]> {
+  const live = await tx.query<Omit<ListedSession, 'client'>>({
     name: 'list login sessions',
     text: `select public_id as id, device, host(address) as address, created_at as "createdAt", last_used_at as "lastUsedAt", id = $2 as current
       from user_login_sessions where ${LIVE} order by last_used_at desc, public_id`,
     values: [userId, currentId],
   })
+  return live.map((session) => ({ ...session, client: clientNameOf(session.device) }))
+}
 
 /** How long a proof of the owner is recent. */
 const PROOF_MINUTES = 15

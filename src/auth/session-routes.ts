@@ -20,7 +20,16 @@ import {
   rotateLoginSession,
   type SessionLifetime,
 } from './repository.ts'
-import { EndLoginSessions, ListLoginSessions, LoginSession, Reauthenticate, Reauthenticated, Refresh, Tokens } from './schema.ts'
+import {
+  EndLoginSessions,
+  ListLoginSessions,
+  LoginSession,
+  Reauthenticate,
+  Reauthenticated,
+  Refresh,
+  RefreshHeaders,
+  Tokens,
+} from './schema.ts'
 import { endLoginSessionByPublicId, endLoginSessions, listLoginSessions, renewProof } from './session-repository.ts'
 import type { Admitted, SignIn } from './sign-in.ts'
 
@@ -53,6 +62,7 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
         summary: 'Exchange a refresh token for new tokens',
         description: `Each refresh token is used once. Using it again within ${lifetime.refreshGraceSeconds} s (a lost reply, a second tab) answers with the same successor; later it ends the login session, because somebody else may have used it. Without a body it is the token of the cookie that is used (of this transport: see \`login\`), with \`X-CSRF-Token\` beside it.`,
         body: Nullable(Refresh),
+        headers: RefreshHeaders,
         response: answers({ 200: Tokens }, 'unauthenticated', 'cross-site'),
       },
     },

@@ -2,10 +2,12 @@
 import { createHash } from 'node:crypto'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, onRequestHookHandler } from 'fastify'
 import { clientNetwork } from '../network/client-network.ts'
+import { exampleOf, problemExample, type Schema } from './examples.ts'
+import { PROBLEMS, type ProblemCode } from './problem.ts'
 import { answerRate, openBuckets, type RatePolicy } from './rate-limit.ts'
-import { failures, type KnownProblem } from './schemas.ts'
+import { failures, type KnownProblem, TAGS } from './schemas.ts'
 
 /** Nothing from elsewhere, and no wish for https: on a home network the page is served over plain HTTP. */
 const DOCS_CSP =
@@ -19,6 +21,8 @@ Somebody else's row does not exist: it is 404, like an id that nobody has.
 Bodies are UTF-8; in JSON no name stands twice in an object. Text is kept as it comes, to the code point, and never trimmed, but for e-mail
 addresses (trimmed and lower-cased). It holds no U+0000 and no lone surrogate, and what is there to be seen, such as a name, is not white
 space alone. Lengths count code points. Numbers in a query are plain decimal integers.
+
+Every answer has an \`X-Request-Id\`, which the server's log names too; where requests are limited, \`RateLimit\` says what is left.
 
 A filter narrows a list: by an id that names nothing of yours it is empty, where a path with that id is 404.`
 
@@ -37,6 +41,7 @@ export async function describeApi(app: FastifyInstance, { version, url, perMinut
       info: { title: 'NetPilot', version, description: DESCRIPTION },
       servers: [{ url }],
       components: {
+        examples: {},
         securitySchemes: {
           person: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of a signed-in person' },
           admin: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of an administrator' },
@@ -49,22 +54,9 @@ export async function describeApi(app: FastifyInstance, { version, url, perMinut
           agent: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: "A router's key; `Authorization: Bearer` works too" },
         },
       },
-      tags: [
-        { name: 'auth', description: 'Signing in' },
-        { name: 'account', description: 'Your account, and keys for your own scripts' },
-        { name: 'routers', description: 'Routers and their keys' },
-        { name: 'devices', description: 'What is on the networks' },
-        { name: 'lists', description: 'Whitelist and blacklist of a router' },
-        { name: 'blocks', description: 'Blocks and pauses, active and past' },
-        { name: 'groups', description: 'Devices that are treated alike' },
-        { name: 'schedules', description: 'Recurring windows, and overrides' },
-        { name: 'settings', description: 'What frontends keep for a person or a router' },
-        { name: 'policy', description: 'What is decided for each device, and why' },
-        { name: 'admin', description: 'Accounts, for administrators; 404 for everybody else' },
-        { name: 'agent', description: 'For the software on a router' },
-        { name: 'health', description: 'For operators' },
-      ],
+      tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     },
+    transform: ({ schema = {}, url }) => ({ schema: wrapNamed(schema), url }),
     transformObject(documents) {
       const { openapiObject } = documents as { openapiObject: Described }
       complete(openapiObject, versioned)
@@ -118,16 +110,19 @@ function openApiDocument(app: FastifyInstance): Record<'json' | 'yaml', (request
 }
 
 type Header = { description: string; schema: { type: 'string' | 'integer' } }
-type Response = { description: string; headers?: Record<string, Header>; content?: unknown }
+type Media = { schema: Schema; example?: unknown; examples?: Record<string, unknown> }
+type Content = Record<string, Media>
+type Response = { description: string; headers?: Record<string, Header>; content?: Content }
 type Operation = {
   operationId?: string
   tags?: string[]
   security?: Record<string, string[]>[]
   parameters?: { in: string; name: string; required?: boolean; description?: string; schema: object }[]
-  requestBody?: unknown
+  requestBody?: { content: Content }
   responses: Record<string, Response>
 }
-type Described = { paths: Record<string, Record<string, Operation>> }
+type Components = { schemas: Record<string, Schema>; examples: Record<string, unknown> }
+type Described = { paths: Record<string, Record<string, Operation>>; components: Components }
 
 const SUCCESSES: Record<string, string> = {
   200: 'Done: the answer',
@@ -140,7 +135,7 @@ const SUCCESSES: Record<string, string> = {
   '4XX': 'Refused: see `code`',
   '5XX': 'The server failed, or is too busy: what may be repeated should be, later',
 }
-const FAILURE = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } }
+const PROBLEM = 'application/problem+json'
 const textHeader = (description: string): Header => ({ description, schema: { type: 'string' } })
 const HEADERS = {
   etag: textHeader('The version of what people edit of it: scans do not move it. Send it back as `If-Match`'),
@@ -149,21 +144,32 @@ const HEADERS = {
   challenge: textHeader('`error="invalid_token"` when a token was shown and is not, or no longer, good'),
 } as const
 
-/** What follows from the form of an operation, and so stands at no route: its common failures, its headers, and that anybody may enter. */
-function complete({ paths }: Described, versioned: Set<string>): void {
+/**
+ * The plugin refers to a schema with a name only where it is part of another, and copies it elsewhere. So it is made part of one here, which
+ * `complete` takes off again.
+ */
+function wrapNamed({ body, response, ...schema }: FastifySchema): FastifySchema {
+  const wrap = (each: unknown) => ((each as { $id?: string }).$id === undefined ? each : { allOf: [each] })
+  return {
+    ...schema,
+    ...(body !== undefined && { body: wrap(body) }),
+    ...(response !== undefined && {
+      response: Object.fromEntries(Object.entries(response as object).map(([status, each]) => [status, wrap(each)])),
+    }),
+  }
+}
+
+/** What follows from the form of an operation, and so stands at no route: common failures, headers, examples, and that anybody may enter. */
+function complete({ paths, components }: Described, versioned: Set<string>): void {
   for (const [path, methods] of Object.entries(paths))
     for (const [method, operation] of Object.entries(methods)) {
       const { operationId = '', responses } = operation
       operation.security ??= []
+      completeBodies(operation, components)
       const hasVersions = versioned.has(operationId)
       const isChange = ['put', 'patch', 'delete'].includes(method)
-      if (!operation.tags?.includes('health')) {
-        const common = failures(commonProblems(path, operation, hasVersions && isChange))
-        for (const [status, { description }] of Object.entries(common)) {
-          const known = responses[status]?.description
-          responses[status] = { content: FAILURE, description: known ? `${known}. ${description}` : description }
-        }
-      }
+      if (!operation.tags?.includes('health'))
+        completeFailures(responses, commonProblems(path, operation, hasVersions && isChange), components)
       for (const [status, response] of Object.entries(responses)) {
         if (response.description === 'Default Response') response.description = SUCCESSES[status] ?? 'The answer'
         response.headers = {
@@ -187,6 +193,32 @@ function complete({ paths }: Described, versioned: Set<string>): void {
           },
         ]
     }
+}
+
+/** Bodies are unwrapped, and each gets its example; that of a failure has one for each code. */
+function completeBodies({ requestBody, responses }: Operation, { schemas }: Components): void {
+  for (const { content = {} } of [{ content: requestBody?.content }, ...Object.values(responses)])
+    for (const media of Object.values(content)) {
+      media.schema = media.schema.allOf?.[0] ?? media.schema
+      if (!media.examples) media.example ??= exampleOf(media.schema, schemas)
+    }
+}
+
+/** The failures of the route and those that are common, by status; the example of each code stands among the components once. */
+function completeFailures(responses: Operation['responses'], common: KnownProblem[], { examples }: Components): void {
+  const codesOf = ({ content }: Response) => Object.keys(content?.[PROBLEM]?.examples ?? {}) as ProblemCode[]
+  const own = Object.entries(responses).flatMap(([status, response]) =>
+    status.endsWith('XX') ? [] : codesOf(response).map((code) => [code, Number(status)] as const),
+  )
+  Object.assign(responses, failures([...own, ...common]))
+  for (const [status, response] of Object.entries(responses)) {
+    const media = response.content?.[PROBLEM]
+    if (!media) continue
+    media.schema = { $ref: '#/components/schemas/Problem' }
+    const number = Number(status.replace('XX', '00'))
+    for (const code of codesOf(response))
+      examples[`${number}-${code}`] ??= { summary: PROBLEMS[code].title, value: problemExample(code, number) }
+  }
 }
 
 function commonProblems(path: string, { security = [], requestBody }: Operation, isConditional: boolean): KnownProblem[] {

@@ -107,16 +107,21 @@ export const ProblemDocument = Type.Object(
     title: Type.String(),
     status: Type.Integer(),
     detail: Type.Optional(Type.String()),
-    entryId: Type.Optional(Type.String({ description: 'With `on-other-list`: the entry there' })),
-    challenge: Type.Optional(Type.String({ description: 'With `second-factor-required`: what to answer, for five minutes' })),
+    entryId: Type.Optional(Type.String({ format: 'uuid', description: 'With `on-other-list`: the entry there' })),
+    challenge: Type.Optional(
+      Type.String({ description: 'With `second-factor-required`: what to answer, for five minutes', examples: ['npt_0F3K…'] }),
+    ),
     code: Type.String({ enum: Object.keys(PROBLEMS), description: 'Stable; write your client against it' }),
-    requestId: Type.String(),
+    requestId: Type.String({ examples: ['3d2f6f0e-5a52-4c55-9d3f-0a4f6f9b7a11'] }),
     errors: Type.Optional(
       Type.Array(
         Type.Object({
           path: Type.String({ description: 'A JSON pointer that begins with the part of the request', examples: ['/body/email'] }),
           message: Type.String({ description: 'What is wrong, to follow the name of the field', examples: ['is missing'] }),
-          code: Type.String({ enum: [...FIELD_CODES], description: 'Stable; of a refused password the rule that it breaks' }),
+          code: Type.String({
+            enum: [...FIELD_CODES],
+            description: 'Stable; of a refused password the rule that it breaks',
+          }),
         }),
         { description: 'The fields that are at fault, one entry for each' },
       ),

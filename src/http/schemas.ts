@@ -2,6 +2,23 @@
 import Type from 'typebox'
 import { PROBLEMS, type ProblemCode } from './problem.ts'
 
+/** The parts of the API, as its document groups the operations. */
+export const TAGS = {
+  auth: 'Signing in',
+  account: 'Your account, and keys for your own scripts',
+  routers: 'Routers and their keys',
+  devices: 'What is on the networks',
+  lists: 'Whitelist and blacklist of a router',
+  blocks: 'Blocks and pauses, active and past',
+  groups: 'Devices that are treated alike',
+  schedules: 'Recurring windows, and overrides',
+  settings: 'What frontends keep for a person or a router',
+  policy: 'What is decided for each device, and why',
+  admin: 'Accounts, for administrators; 404 for everybody else',
+  agent: 'For the software on a router',
+  health: 'For operators',
+} as const
+
 /** Any text but U+0000, which PostgreSQL cannot hold, and lone surrogates, which would silently become U+FFFD. */
 const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$'
 
@@ -22,16 +39,24 @@ export const Nullable = <T extends Type.TSchema & { type?: string; enum?: readon
 /** May be left out by the client and then has its default by the time a handler reads it. */
 const Defaulted = <T extends Type.TSchema>(schema: T) => Type.Optional(schema) as unknown as T
 
-export const Uuid = (description?: string) => Type.String({ format: 'uuid', ...(description && { description }) })
+/** Where an example is left out, the document has one for the format. */
+const told = (description?: string, example?: string | null) => ({
+  ...(description && { description }),
+  ...(example !== undefined && { examples: [example] }),
+})
+
+export const EXAMPLE_ID = '7e5f1c1e-0000-4000-8000-000000000000'
+
+export const Uuid = (description?: string, example?: string | null) => Type.String({ format: 'uuid', ...told(description, example) })
 
 /** RFC 3339 UTC on the wire; a `Date` in code. */
-export const Instant = (description?: string) =>
-  Type.Unsafe<Date>({ type: 'string', format: 'date-time', ...(description && { description }) })
-export const NullableInstant = (description?: string) =>
-  Type.Unsafe<Date | null>({ type: ['string', 'null'], format: 'date-time', ...(description && { description }) })
+export const Instant = (description?: string, example?: string) =>
+  Type.Unsafe<Date>({ type: 'string', format: 'date-time', ...told(description, example) })
+export const NullableInstant = (description?: string, example?: string | null) =>
+  Type.Unsafe<Date | null>({ type: ['string', 'null'], format: 'date-time', ...told(description, example) })
 
-export const OneOf = <const T extends string>(values: readonly T[], description?: string) =>
-  Type.Unsafe<T>({ type: 'string' as const, enum: values, ...(description && { description }) })
+export const OneOf = <const T extends string>(values: readonly T[], description?: string, example?: T) =>
+  Type.Unsafe<T>({ type: 'string' as const, enum: values, ...told(description, example) })
 
 /** A body or a query: what it does not name is refused. */
 export const Strict = <T extends Type.TProperties>(properties: T, options: Type.TObjectOptions = {}) =>
@@ -44,25 +69,60 @@ export const pageQuery = <const T extends string>(sortable: readonly T[]) => ({
   sort: Type.Optional(OneOf(sortable.flatMap((field) => [field, `-${field}` as const]))),
 })
 
-export const pageOf = <T extends Type.TSchema>(item: T) =>
-  Type.Object({ items: Type.Array(item), total: Type.Integer(), limit: Type.Integer(), offset: Type.Integer() })
+export const pageOf = <T extends Type.TSchema & { $id?: string }>(item: T) =>
+  Type.Object(
+    {
+      items: Type.Array(item),
+      total: Type.Integer({ examples: [1] }),
+      limit: Type.Integer({ examples: [50] }),
+      offset: Type.Integer({ examples: [0] }),
+    },
+    { $id: `${item.$id}Page` },
+  )
+
+/** What many changes in one call came to, one by one. */
+export const bulkAnswer = ($id: string, index: string, id: string) =>
+  Type.Object(
+    {
+      results: Type.Array(
+        Type.Object({
+          index: Type.Integer({ description: index, examples: [0] }),
+          status: Type.Integer({ description: 'What the single call would have answered', examples: [200] }),
+          id: Type.Optional(Uuid(id, EXAMPLE_ID)),
+          code: Type.Optional(OneOf(Object.keys(PROBLEMS) as ProblemCode[], 'Of the problem, where it failed')),
+        }),
+      ),
+    },
+    { $id },
+  )
 
 export const IdParams = Strict({ id: Uuid() })
-
-const FAILURE = { content: { 'application/problem+json': { schema: Type.Ref('Problem') } } }
 
 /** A code that an operation may answer with, and its status where that is not the code's own. */
 export type KnownProblem = ProblemCode | readonly [code: ProblemCode, status: number]
 
+/** The media type of every failure, with the examples of these codes (`openapi.ts` makes them). */
+const failure = (status: number, codes: ProblemCode[]) => ({
+  content: {
+    'application/problem+json': {
+      schema: Type.Ref('Problem'),
+      examples: Object.fromEntries(codes.map((code) => [code, { $ref: `#/components/examples/${status}-${code}` }])),
+    },
+  },
+})
+
 /** The failures with these codes, by status, in words. */
-export function failures(known: KnownProblem[]): Record<string, typeof FAILURE & { description: string }> {
+export function failures(known: KnownProblem[]): Record<string, ReturnType<typeof failure> & { description: string }> {
   const byStatus = Map.groupBy(
     known.map((each) => (typeof each === 'string' ? { code: each, status: PROBLEMS[each].status } : { code: each[0], status: each[1] })),
     ({ status }) => status,
   )
-  const describe = (codes: ProblemCode[]) => [...new Set(codes)].map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('. ')
   return Object.fromEntries(
-    [...byStatus].map(([status, all]) => [status, { ...FAILURE, description: describe(all.map(({ code }) => code)) }]),
+    [...byStatus].map(([status, all]) => {
+      const codes = [...new Set(all.map(({ code }) => code))]
+      const description = codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('. ')
+      return [status, { ...failure(status, codes), description }]
+    }),
   )
 }
 
@@ -71,4 +131,9 @@ export function failures(known: KnownProblem[]): Record<string, typeof FAILURE &
  * @param known codes that this route in particular may answer with; the document adds those that follow from its form
  */
 export const answers = <T extends Record<number, Type.TSchema>>(success: T, ...known: KnownProblem[]) =>
-  ({ ...success, ...failures(known), '4xx': FAILURE, '5xx': FAILURE }) as unknown as T
+  ({
+    ...success,
+    ...failures(known),
+    '4xx': failure(400, ['invalid-request']),
+    '5xx': failure(500, ['internal']),
+  }) as unknown as T

@@ -2,11 +2,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, it } from 'vitest'
-import { startVersion } from './postgresql.ts'
+import { OLDER_VERSIONS, startVersion } from '../support/postgresql.ts'
 
-const VERSIONS = ['17.10.0-beta.17', '16.14.0-beta.17', '15.18.0-beta.17']
-
-it.for(VERSIONS)('PostgreSQL %s isolates people from each other', async (version) => {
+it.for(OLDER_VERSIONS)('PostgreSQL %s isolates people from each other', async (version) => {
   const server = await startVersion(version)
   try {
     const run = spawn(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--config', 'vitest.isolation.config.ts'], {

@@ -39,8 +39,9 @@ export default async function openTestDatabase({ provide }: TestProject) {
 }
 
 /** @returns a database that is set up and migrated, and what removes it */
-export async function makeTestDatabase(): Promise<{ database: TestDatabase; hasOpenNeighbours: boolean; close(): Promise<void> }> {
-  const given = process.env.DATABASE_URL_TEST
+export async function makeTestDatabase(
+  given = process.env.DATABASE_URL_TEST,
+): Promise<{ database: TestDatabase; hasOpenNeighbours: boolean; close(): Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'netpilot-test-'))
   const embedded = given
     ? undefined

@@ -10,7 +10,7 @@ export const entryOf = (macs: string[], outcome: Outcome, upcoming: PolicyEntry[
   macs,
   ...outcome,
   until: upcoming[0]?.at ?? null,
-  reasons: [{ code: 'test', text: '"; flush ruleset #' }],
+  reasons: [{ code: 'manual-block', text: '"; flush ruleset #' }],
   upcoming,
 })
 

@@ -2,6 +2,7 @@
 import type { Answer, World } from './world.ts'
 
 export type Schema = {
+  $ref?: string
   type?: string | string[]
   properties?: Record<string, Schema>
   required?: string[]
@@ -48,7 +49,10 @@ type Documented = Omit<Operation, 'name' | 'method' | 'path' | 'door' | 'doors' 
   requestBody?: { content: Record<string, { schema: Schema }> }
 }
 
-export function operationsOf(openapi: { paths: Record<string, Record<string, Documented>> }): Operation[] {
+type Document = { paths: Record<string, Record<string, Documented>>; components: { schemas: Record<string, Schema> } }
+
+export function operationsOf(openapi: Document): Operation[] {
+  const resolve = (schema?: Schema) => (schema?.$ref ? openapi.components.schemas[schema.$ref.replace(/.*\//, '')] : schema)
   return Object.entries(openapi.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { operationId, summary, tags, parameters = [], responses, security = [], requestBody }]) => ({
       name: `${method.toUpperCase()} ${path}`,
@@ -59,7 +63,7 @@ export function operationsOf(openapi: { paths: Record<string, Record<string, Doc
       tags,
       door: (Object.keys(security[0] ?? {})[0] ?? 'anyone') as Operation['door'],
       doors: security.flatMap((way) => Object.keys(way)),
-      body: requestBody?.content['application/json']?.schema,
+      body: resolve(requestBody?.content['application/json']?.schema),
       parameters: parameters
         .filter(({ in: where }) => where !== ('header' as string))
         .map(({ example, schema, ...rest }) => ({

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { bulkAnswer, EXAMPLE_ID, Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
 
 export type ListName = 'whitelist' | 'blacklist'
 
@@ -17,7 +17,7 @@ export const ListEntries = Strict({
 })
 export type ListEntries = Type.Static<typeof ListEntries>
 
-const EntryName = Type.Optional(Nullable(Name({ max: 100 })))
+const EntryName = Type.Optional(Nullable(Name({ max: 100, examples: ['Tablet'] })))
 const Note = Type.Optional(Nullable(Text({ max: 500 })))
 
 /** The note under the name that the list has for it. TypeScript sees both names, so that one implementation serves both lists. */
@@ -43,17 +43,17 @@ export function entrySchemas(list: ListName) {
     ChangeEntry: Strict({ name: EntryName, ...noteOf(list, Note) }, { minProperties: 1 }),
     Bulk: Strict({
       add: Type.Optional(Type.Array(AddEntry, { maxItems: MAX_BULK })),
-      remove: Type.Optional(Type.Array(Uuid(), { maxItems: MAX_BULK, description: 'Ids of entries' })),
+      remove: Type.Optional(Type.Array(Uuid(), { maxItems: MAX_BULK, description: 'Ids of entries', examples: [[EXAMPLE_ID]] })),
     }),
     Entry: Type.Object(
       {
         id: Uuid(),
         routerId: Uuid(),
         deviceId: Nullable(Uuid('The device that the entry is about now, however it names it; null before it was ever seen')),
-        mac: Nullable(Type.String()),
-        ip: Nullable(Type.String()),
-        name: Nullable(Type.String()),
-        ...noteOf(list, Nullable(Type.String())),
+        mac: Nullable(Type.String({ examples: ['02:00:5e:10:00:01'] })),
+        ip: Nullable(Type.String({ examples: [null] })),
+        name: Nullable(Type.String({ examples: ['Tablet'] })),
+        ...noteOf(list, Nullable(Type.String({ examples: [list === 'whitelist' ? 'For school' : 'Nobody knows whose it is'] }))),
         createdAt: Instant(),
       },
       { $id: list === 'whitelist' ? 'WhitelistEntry' : 'BlacklistEntry' },
@@ -66,14 +66,9 @@ export type Entry = Type.Static<Schemas['Entry']>
 export type AddEntry = Type.Static<Schemas['AddEntry']>
 export type ChangeEntry = Type.Static<Schemas['ChangeEntry']>
 
-export const BulkAnswer = Type.Object({
-  results: Type.Array(
-    Type.Object({
-      index: Type.Integer({ description: 'Counts through `add` first, then on through `remove`' }),
-      status: Type.Integer({ description: 'What the single call would have answered' }),
-      id: Type.Optional(Uuid('Of the entry that was added or removed')),
-      code: Type.Optional(Type.String({ description: 'Of the problem, where it failed' })),
-    }),
-  ),
-})
+export const BulkAnswer = bulkAnswer(
+  'EntryOutcomes',
+  'Counts through `add` first, then on through `remove`',
+  'Of the entry that was added or removed',
+)
 export type BulkAnswer = Type.Static<typeof BulkAnswer>

@@ -1,7 +1,8 @@
 /** Accounts as an administrator sees them: static statements of the admin login, whose policies ask the sealed role. */
 import type { Static } from 'typebox'
 import type { Tx } from '../../rls/session.ts'
-import type { Account as AccountSchema, AnybodysSession, ChangeAccount, ListAccounts, ListSessions, Stats } from './schema.ts'
+import { clientNameOf } from '../users/client-name.ts'
+import type { Account as AccountSchema, AdminSession, ChangeAccount, ListAccounts, ListSessions, Stats } from './schema.ts'
 
 type Account = Static<typeof AccountSchema>
 type Page<Row> = { items: Row[]; total: number; limit: number; offset: number }
@@ -93,10 +94,10 @@ const LIVE = 'ended_at is null and idle_expires_at > now() and expires_at > now(
 export async function listSessions(
   tx: Tx,
   { userId, sort = '-lastUsedAt', limit, offset }: ListSessions,
-): Promise<Page<Static<typeof AnybodysSession>>> {
+): Promise<Page<Static<typeof AdminSession>>> {
   const where = `${LIVE} and ($1::uuid is null or user_id = $1)`
-  const [items, [counted]] = await Promise.all([
-    tx.query<Static<typeof AnybodysSession>>({
+  const [live, [counted]] = await Promise.all([
+    tx.query<Omit<Static<typeof AdminSession>, 'client'>>({
       name: `list sessions by ${sort}`,
       text: `select public_id as id, user_id as "userId", device, host(address) as address, created_at as "createdAt",
           last_used_at as "lastUsedAt", least(idle_expires_at, expires_at) as "expiresAt"
@@ -109,6 +110,7 @@ export async function listSessions(
       values: [userId ?? null],
     }),
   ])
+  const items = live.map((session) => ({ ...session, client: clientNameOf(session.device) }))
   return { items, total: counted?.total ?? 0, limit, offset }
 }
 

@@ -15,7 +15,7 @@ import {
   readStats,
   removeAccount,
 } from './repository.ts'
-import { Account, AnybodysSession, ChangeAccount, ListAccounts, ListSessions, SessionParams, Stats } from './schema.ts'
+import { Account, AdminSession, ChangeAccount, ListAccounts, ListSessions, SessionParams, Stats } from './schema.ts'
 
 export const adminRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; onlineMinutes: number }> = async (
   app,
@@ -147,7 +147,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; 
         operationId: 'listSessions',
         summary: 'List live login sessions of all accounts',
         querystring: ListSessions,
-        response: answers({ 200: pageOf(AnybodysSession) }),
+        response: answers({ 200: pageOf(AdminSession) }),
       },
     },
     (request) => withSession(request.identity, (tx) => listSessions(tx, request.query), { readOnly: true }),

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Nullable, OneOf, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Instant, Nullable, OneOf, Strict, TAGS, Text, Uuid } from '../../http/schemas.ts'
 
 const Moment = () => Type.String({ format: 'date-time', maxLength: 40 })
 
@@ -26,20 +26,28 @@ export const ListEverybodysActs = Strict({
 })
 export type ActFilters = Type.Static<typeof ListEverybodysActs>
 
+const TARGETS = [...(Object.keys(TAGS) as (keyof typeof TAGS)[]), 'users'] as const
 const act = {
-  sequence: Type.Integer({ description: 'Of the account, without gaps' }),
+  sequence: Type.Integer({ description: 'Of the account, without gaps', examples: [42] }),
   at: Instant(),
   actorKind: OneOf(['user', 'agent', 'admin', 'system']),
   actorId: Nullable(Uuid('Null when nobody had proven who they are')),
-  act: Type.String({ description: 'The operationId of what was done' }),
-  targetKind: Nullable(Type.String()),
+  act: Type.String({ description: 'The operationId of what was done', examples: ['changeDevice'] }),
+  targetKind: Nullable(OneOf<string>(TARGETS, 'The tag of the operation; of what an administrator did to an account, `users`', 'devices')),
   targetId: Nullable(Uuid()),
   outcome: OneOf(['success', 'failure']),
-  address: Nullable(Type.String()),
-  detail: Type.Unsafe<Record<string, unknown> | null>({ type: ['object', 'null'], additionalProperties: true }),
+  address: Nullable(Type.String({ examples: ['192.0.2.7'] })),
+  detail: Type.Unsafe<Record<string, unknown> | null>({
+    type: ['object', 'null'],
+    additionalProperties: true,
+    examples: [null],
+  }),
 }
-const listOf = <T extends Type.TSchema>(item: T) =>
-  Type.Object({ items: Type.Array(item), nextCursor: Nullable(Type.String({ description: 'Null on the last page' })) })
+const listOf = <T extends Type.TSchema & { $id?: string }>(item: T) =>
+  Type.Object(
+    { items: Type.Array(item), nextCursor: Nullable(Type.String({ description: 'Null on the last page', examples: [null] })) },
+    { $id: `${item.$id}Page` },
+  )
 
-export const Acts = listOf(Type.Object(act, { $id: 'Act' }))
-export const EverybodysActs = listOf(Type.Object({ userId: Uuid('Whose account it was about'), ...act }, { $id: 'ActOfAnybody' }))
+export const Acts = listOf(Type.Object(act, { $id: 'AuditEvent' }))
+export const EverybodysActs = listOf(Type.Object({ userId: Uuid('Whose account it was about'), ...act }, { $id: 'AdminAuditEvent' }))

@@ -7,19 +7,19 @@ export const Block = Type.Object(
     id: Uuid(),
     routerId: Uuid(),
     deviceId: Nullable(Uuid()),
-    groupId: Nullable(Uuid('Both null: the block is of the whole router')),
+    groupId: Nullable(Uuid('Both null: the block is of the whole router', null)),
     type: OneOf(['manual', 'pause']),
-    reason: Nullable(Type.String()),
+    reason: Nullable(Type.String({ examples: ['Homework first'] })),
     blockedAt: Instant(),
-    until: NullableInstant('When a pause ends by itself'),
-    unblockedAt: NullableInstant('When it ended, by itself or early; null while it is active'),
-    isActive: Type.Boolean(),
+    until: NullableInstant('When a pause ends by itself', null),
+    unblockedAt: NullableInstant('When it ended, by itself or early; null while it is active', null),
+    isActive: Type.Boolean({ examples: [true] }),
   },
   { $id: 'Block' },
 )
 
 const end = {
-  minutes: Type.Integer({ minimum: 1, maximum: 525_600, description: 'From now' }),
+  minutes: Type.Integer({ minimum: 1, maximum: 525_600, description: 'From now', examples: [30] }),
   until: Type.String({ format: 'date-time', maxLength: 40, description: 'In the future' }),
 }
 
@@ -55,4 +55,4 @@ export const ListBlocks = Strict({
 export type ListBlocks = Type.Static<typeof ListBlocks>
 
 export const ResetBlocks = Strict({ routerId: Uuid() })
-export const Ended = Type.Object({ ended: Type.Integer({ description: 'How many were active' }) })
+export const Ended = Type.Object({ ended: Type.Integer({ description: 'How many were active', examples: [2] }) }, { $id: 'Ended' })

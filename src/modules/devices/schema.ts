@@ -1,23 +1,25 @@
 import Type from 'typebox'
-import { Instant, Name, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { bulkAnswer, Instant, Name, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
 import { Rate } from '../routers/schema.ts'
 
 export const Device = Type.Object(
   {
     id: Uuid(),
     routerId: Uuid(),
-    name: Nullable(Type.String({ description: "The user's name for it, or else its host name" })),
-    hostname: Nullable(Type.String()),
-    type: Nullable(Type.String()),
-    manufacturer: Nullable(Type.String({ description: "The user's word, or else the organisation that its MAC is assigned to" })),
-    macs: Type.Array(Type.String()),
-    ips: Type.Array(Type.String()),
+    name: Nullable(Type.String({ description: "The user's name for it, or else its host name", examples: ['Kitchen laptop'] })),
+    hostname: Nullable(Type.String({ examples: ['thinkpad'] })),
+    type: Nullable(Type.String({ examples: ['laptop'] })),
+    manufacturer: Nullable(
+      Type.String({ description: "The user's word, or else the organisation that its MAC is assigned to", examples: ['Lenovo'] }),
+    ),
+    macs: Type.Array(Type.String({ examples: ['00:00:5e:00:53:01'] })),
+    ips: Type.Array(Type.String({ examples: ['192.168.1.20'] })),
     randomMac: Type.Boolean({ description: 'A hint: its newest MAC was not assigned by a manufacturer' }),
-    online: Type.Boolean(),
+    online: Type.Boolean({ examples: [true] }),
     groupId: Nullable(Uuid()),
     isInfrastructure: Type.Boolean(),
     mine: Type.Boolean(),
-    rate: Nullable(Type.Integer({ description: 'kbit/s; comes before the rate of its group and router' })),
+    rate: Nullable(Type.Integer({ description: 'kbit/s; comes before the rate of its group and router', examples: [50_000] })),
     approval: OneOf(['approved', 'held', 'dismissed']),
     firstSeen: Instant(),
     lastSeen: Instant(),
@@ -40,7 +42,7 @@ export type ListDevices = Type.Static<typeof ListDevices>
 
 export const ChangeDevice = Type.Partial(
   Strict({
-    name: Nullable(Name({ max: 100, description: 'null gives the field back to scans' })),
+    name: Nullable(Name({ max: 100, description: 'null gives the field back to scans', examples: ['Kitchen laptop'] })),
     type: Nullable(Name({ max: 50, examples: ['phone'] })),
     manufacturer: Nullable(Name({ max: 200 })),
     groupId: Nullable(Uuid()),
@@ -58,19 +60,7 @@ export const ChangeDevices = Strict({
   changes: Type.Array(Strict({ id: Uuid(), ...ChangeDevice.properties }, { minProperties: 2 }), { minItems: 1, maxItems: MAX_CHANGES }),
 })
 export type ChangeDevices = Type.Static<typeof ChangeDevices>
-export const DeviceOutcomes = Type.Object(
-  {
-    results: Type.Array(
-      Type.Object({
-        index: Type.Integer(),
-        status: Type.Integer({ description: 'What the single call would have answered' }),
-        id: Type.Optional(Uuid('Of the device that was changed')),
-        code: Type.Optional(Type.String({ description: 'Of the problem, where it failed' })),
-      }),
-    ),
-  },
-  { $id: 'DeviceOutcomes' },
-)
+export const DeviceOutcomes = bulkAnswer('DeviceOutcomes', 'Of the change', 'Of the device that was changed')
 
 export const HistoryQuery = Strict({
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
@@ -86,39 +76,50 @@ const DeviceEvent = Type.Object({
   at: Instant(),
   kind: OneOf(['first-seen', 'address', 'merged', 'merge-undone', 'blocked', 'paused', 'unblocked']),
   id: Uuid('Of the device, the merge or the block; of an address of nothing else'),
-  detail: Nullable(Type.String({ description: 'A host name, a MAC, the name of the device that was merged, or the reason of a block' })),
+  detail: Nullable(
+    Type.String({
+      description: 'A host name, a MAC, the name of the device that was merged, or the reason of a block',
+      examples: ['thinkpad'],
+    }),
+  ),
 })
 export type DeviceEvent = Type.Static<typeof DeviceEvent>
-export const DeviceHistory = Type.Object({ items: Type.Array(DeviceEvent), nextCursor: Nullable(Type.String()) }, { $id: 'DeviceHistory' })
+export const DeviceHistory = Type.Object(
+  { items: Type.Array(DeviceEvent), nextCursor: Nullable(Type.String({ description: 'Null on the last page', examples: [null] })) },
+  { $id: 'DeviceHistory' },
+)
 
 export const MacParams = Strict({ mac: Text({ max: 50, examples: ['02:00:5e:10:00:01'] }) })
 export const MacQuery = Strict({ routerId: Type.Optional(Uuid()) })
 export const ClearQuery = Strict({ routerId: Uuid() })
-export const Removed = Type.Object({ removed: Type.Integer() })
+export const Removed = Type.Object({ removed: Type.Integer({ examples: [3] }) }, { $id: 'Removed' })
 
 /** The devices that nobody has decided on yet. */
 const { search, limit, offset, sort } = ListDevices.properties
 export const ListInbox = Strict({ search, limit, offset, sort })
 
 export const Merge = Strict({ from: Type.Array(Uuid(), { minItems: 1, maxItems: 20, uniqueItems: true }) })
-export const Split = Strict({ macs: Type.Array(Text({ max: 50 }), { minItems: 1, maxItems: 20, uniqueItems: true }) })
+export const Split = Strict({
+  macs: Type.Array(Text({ max: 50, examples: ['00:00:5e:00:53:01'] }), { minItems: 1, maxItems: 20, uniqueItems: true }),
+})
 export const MergedDevice = Type.Object(
   { ...Device.properties, mergeIds: Type.Array(Uuid(), { description: 'For the undo of each' }) },
   { $id: 'MergedDevice' },
 )
 export const MergeRecord = Type.Object(
-  { id: Uuid(), deviceId: Uuid(), mergedDeviceId: Uuid(), mergedAt: Instant(), undoneAt: NullableInstant() },
+  { id: Uuid(), deviceId: Uuid(), mergedDeviceId: Uuid(), mergedAt: Instant(), undoneAt: NullableInstant('Null while it holds', null) },
   { $id: 'MergeRecord' },
 )
 export const Suggestion = Type.Object(
   {
     into: Uuid('The device that is there now'),
     from: Uuid('The device that vanished as the other appeared'),
-    hostname: Type.String(),
-    vanishedAt: Instant(),
+    hostname: Type.String({ examples: ['thinkpad'] }),
+    vanishedAt: Instant(undefined, '2026-01-31T19:58:00.000Z'),
     appearedAt: Instant(),
   },
   { $id: 'Suggestion' },
 )
 export const OfRouter = Strict({ routerId: Uuid() })
-export const itemsOf = <T extends Type.TSchema>(item: T) => Type.Object({ items: Type.Array(item), total: Type.Integer() })
+export const itemsOf = <T extends Type.TSchema & { $id?: string }>(item: T) =>
+  Type.Object({ items: Type.Array(item), total: Type.Integer({ examples: [1] }) }, { $id: `${item.$id}List` })

@@ -1,14 +1,14 @@
 import Type from 'typebox'
-import { Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { EXAMPLE_ID, Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
 import { AddRouter } from '../routers/schema.ts'
 
 export const Group = Type.Object(
   {
     id: Uuid(),
     routerId: Uuid(),
-    name: Type.String(),
-    rate: Nullable(Type.Integer({ description: 'kbit/s' })),
-    deviceCount: Type.Integer(),
+    name: Type.String({ examples: ['kids'] }),
+    rate: Nullable(Type.Integer({ description: 'kbit/s', examples: [20_000] })),
+    deviceCount: Type.Integer({ examples: [4] }),
     createdAt: Instant(),
   },
   { $id: 'Group' },
@@ -30,10 +30,13 @@ export const ListGroups = Strict({
 })
 export type ListGroups = Type.Static<typeof ListGroups>
 
-const Devices = Type.Optional(Type.Array(Uuid(), { maxItems: 1_000 }))
+const Devices = Type.Optional(Type.Array(Uuid(), { maxItems: 1_000, examples: [[EXAMPLE_ID]] }))
 export const MoveDevices = Strict({ add: Devices, remove: Devices }, { minProperties: 1 })
-export const Moved = Type.Object({
-  added: Type.Integer({ description: 'That were not in the group, perhaps in another' }),
-  removed: Type.Integer({ description: 'That were in the group and are now in none' }),
-})
+export const Moved = Type.Object(
+  {
+    added: Type.Integer({ description: 'That were not in the group, perhaps in another', examples: [2] }),
+    removed: Type.Integer({ description: 'That were in the group and are now in none', examples: [1] }),
+  },
+  { $id: 'Moved' },
+)
 export type Moved = Type.Static<typeof Moved>

@@ -10,24 +10,29 @@ export type HealthRoutesOptions = {
   isClosing: () => boolean
 }
 
-const Health = Type.Object({
-  status: OneOf(['ok', 'degraded']),
-  version: Type.Optional(Type.String()),
-  database: Type.Object({
-    status: OneOf(['up', 'down']),
-    latencyMs: Type.Optional(Type.Unsafe<number | null>({ type: ['number', 'null'] })),
-  }),
-})
-const Live = Type.Object({ status: OneOf(['ok']) })
-const Ready = Type.Object({
-  status: OneOf(['ready', 'not-ready']),
-  reason: Type.Optional(
-    OneOf(
+const healthOf = <const Status extends string>(status: Status, database: ('up' | 'down')[], latencyMs: number | null) =>
+  Type.Object({
+    status: OneOf([status]),
+    version: Type.Optional(Type.String({ examples: ['0.1.0'] })),
+    database: Type.Object({
+      status: OneOf(database),
+      latencyMs: Type.Optional(Type.Unsafe<number | null>({ type: ['number', 'null'], examples: [latencyMs] })),
+    }),
+  })
+const Health = { ...healthOf('ok', ['up'], 0.8), $id: 'Health' }
+const Degraded = { ...healthOf('degraded', ['down', 'up'], null), $id: 'Degraded' }
+const Live = Type.Object({ status: OneOf(['ok']) }, { $id: 'Live' })
+const Ready = Type.Object({ status: OneOf(['ready']) }, { $id: 'Ready' })
+const NotReady = Type.Object(
+  {
+    status: OneOf(['not-ready']),
+    reason: OneOf(
       ['unreachable', 'read-only', 'migrations-missing', 'migrations-edited', 'closing'],
       '`migrations-missing`: run `npm run migrate`. `migrations-edited`: another build migrated the database; `npm run migrate` says what to do',
     ),
-  ),
-})
+  },
+  { $id: 'NotReady' },
+)
 
 export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, { version, details, checkDatabase, isClosing }) => {
   const documented = { tags: ['health'] }
@@ -39,7 +44,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
         ...documented,
         operationId: 'getHealth',
         summary: 'State of the server and its database',
-        response: { 200: Health, 503: Health },
+        response: { 200: Health, 503: Degraded },
       },
     },
     async (_, reply) => {
@@ -64,7 +69,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
 
   app.get(
     '/ready',
-    { schema: { ...documented, operationId: 'getReadiness', summary: 'Requests will be served', response: { 200: Ready, 503: Ready } } },
+    { schema: { ...documented, operationId: 'getReadiness', summary: 'Requests will be served', response: { 200: Ready, 503: NotReady } } },
     async (_, reply) => {
       const reason = isClosing() ? 'closing' : (await checkDatabase()).fault
       if (!reason) return { status: 'ready' as const }

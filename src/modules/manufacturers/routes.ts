@@ -9,7 +9,9 @@ import { findManufacturer } from './repository.ts'
 
 const Manufacturer = Type.Object(
   {
-    manufacturer: Nullable(Type.String({ description: 'The organisation that the IEEE assigned the beginning of the MAC to' })),
+    manufacturer: Nullable(
+      Type.String({ description: 'The organisation that the IEEE assigned the beginning of the MAC to', examples: ['Lenovo'] }),
+    ),
     randomMac: Type.Boolean({ description: 'A hint: no manufacturer was ever asked for it' }),
   },
   { $id: 'Manufacturer' },

@@ -16,7 +16,7 @@ import type { PolicyDocument } from './document.ts'
 import { findPolicy } from './find-policy.ts'
 import { toNftScript } from './nft.ts'
 import { noteApplied } from './repository.ts'
-import { Applied, MAX_WAIT_SECONDS, PartQuery, Policy, WaitQuery } from './schema.ts'
+import { Applied, KnownRevision, MAX_WAIT_SECONDS, PartQuery, Policy, WaitQuery } from './schema.ts'
 import { toTextLines } from './text.ts'
 import type { PolicyWatch } from './watch.ts'
 
@@ -72,6 +72,7 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
 With \`If-None-Match\` (the ETag of the last answer) an unchanged policy is 304; with \`?wait=\` the answer is held back until it changes, by
 somebody's hand or by time, and is 304 when it does not.`,
         querystring: WaitQuery,
+        headers: KnownRevision,
         response: answers({ 200: Policy, 304: Type.Null() }),
       },
     },

@@ -5,7 +5,7 @@
  * overridden, a new device that is held, and last the router's lists and mode decide; the first that has a say wins. Rates: the device's, else
  * its group's, else the router's (`limitRate` for the limited, `fullRate` for the allowed).
  */
-import type { Decision, Outcome, Reason } from './document.ts'
+import type { Decision, Outcome, Reason, ReasonCode } from './document.ts'
 import type { DeviceFacts, RouterFacts, Scope } from './facts.ts'
 
 export type Verdict = Outcome & { reasons: Reason[] }
@@ -84,8 +84,8 @@ const schedule: Rule = (device, _router, at) => {
   // Several times of "only then" are alternatives: one that runs is enough.
   const outside = allowing.some(runs) ? [] : allowing
   return block([
-    ...blocking.map(({ id, scope }) => ({ code: 'schedule', text: `${WHOSE[scope]} is blocked at this time`, id })),
-    ...outside.map(({ id, scope }) => ({ code: 'outside-schedule', text: `${WHOSE[scope]} is allowed at other times only`, id })),
+    ...blocking.map(({ id, scope }): Reason => ({ code: 'schedule', text: `${WHOSE[scope]} is blocked at this time`, id })),
+    ...outside.map(({ id, scope }): Reason => ({ code: 'outside-schedule', text: `${WHOSE[scope]} is allowed at other times only`, id })),
   ])
 }
 
@@ -93,7 +93,7 @@ const held: Rule = ({ approval }, { newDevices }) =>
   block(newDevices === 'hold' && approval !== 'approved' ? [{ code: 'held', text: 'A new device that nobody has approved yet' }] : [])
 
 const listAndMode: Rule = ({ whitelistEntries, blacklistEntries }, { mode, action }) => {
-  const named = (code: string, text: string, ids: string[]) => ids.map((id) => ({ code, text, id }))
+  const named = (code: ReasonCode, text: string, ids: string[]) => ids.map((id) => ({ code, text, id }))
   if (mode === 'none') return { decision: 'allow', reasons: [{ code: 'mode-none', text: 'The router restricts nobody' }] }
   if (mode === 'blacklist') {
     if (blacklistEntries.length > 0) return { decision: action, reasons: named('blacklisted', 'On the blacklist', blacklistEntries) }

@@ -1,8 +1,14 @@
 /** What an agent must enforce: one decision for each device, at a revision. Shapes as in the API. */
 export type Decision = 'allow' | 'limit' | 'block'
 
+export const REASON_CODES = [
+  ...['router', 'infrastructure', 'manual-block', 'pause', 'override', 'schedule', 'outside-schedule', 'held'],
+  ...['mode-none', 'blacklisted', 'not-blacklisted', 'whitelisted', 'not-whitelisted'],
+] as const
+export type ReasonCode = (typeof REASON_CODES)[number]
+
 /** Why: a stable `code`, a sentence for people, and the id of the row that says so, where there is one. */
-export type Reason = { code: string; text: string; id?: string }
+export type Reason = { code: ReasonCode; text: string; id?: string }
 
 /** What becomes of a device at a moment: `rate` is kbit/s, null for none. */
 export type Outcome = { decision: Decision; rate: number | null }

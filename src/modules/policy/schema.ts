@@ -1,27 +1,31 @@
 import Type from 'typebox'
 import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
-import { ChangeRouter } from '../routers/schema.ts'
+import { ChangeRouter, REVISION } from '../routers/schema.ts'
+import { REASON_CODES } from './document.ts'
 
-const Rate = Nullable(Type.Integer({ description: 'kbit/s' }))
+const Rate = Nullable(Type.Integer({ description: 'kbit/s; null for none', examples: [null] }))
 const Decision = OneOf(['allow', 'limit', 'block'])
+const Macs = Type.Array(Type.String({ examples: ['00:00:5e:00:53:01'] }))
 
+const Reason = Type.Object(
+  {
+    code: OneOf(REASON_CODES, 'Stable', 'mode-none'),
+    text: Type.String({ examples: ['The router restricts nobody'] }),
+    id: Type.Optional(Uuid('Of the block, schedule, override or entry that says so')),
+  },
+  { $id: 'Reason' },
+)
 const outcome = {
   decision: Decision,
   rate: Rate,
-  until: NullableInstant('When time alone changes this outcome'),
-  reasons: Type.Array(
-    Type.Object({
-      code: Type.String({ description: 'Stable' }),
-      text: Type.String(),
-      id: Type.Optional(Uuid('Of the block, schedule, override or entry that says so')),
-    }),
-  ),
+  until: NullableInstant('When time alone changes this outcome', null),
+  reasons: Type.Array(Reason),
 }
 
 export const Entry = Type.Object(
   {
     deviceId: Nullable(Uuid('Null for a list entry whose MAC was never seen')),
-    macs: Type.Array(Type.String()),
+    macs: Macs,
     ...outcome,
     upcoming: Type.Array(Type.Object({ at: Instant(), decision: Decision, rate: Rate }), {
       description: 'What it changes to within two days, for an agent that cannot ask',
@@ -32,7 +36,7 @@ export const Entry = Type.Object(
 
 export const Policy = Type.Object(
   {
-    revision: Type.String({ description: 'Opaque: compare for equality only. It changes when the outcome does' }),
+    revision: Type.String({ description: 'Opaque: compare for equality only. It changes when the outcome does', examples: [REVISION] }),
     routerId: Uuid(),
     mode: OneOf(['none', 'whitelist', 'blacklist']),
     generatedAt: Instant('The moment that the decisions are for'),
@@ -52,10 +56,13 @@ export const WaitQuery = Strict({
     Type.Integer({ minimum: 0, maximum: MAX_WAIT_SECONDS, description: 'Seconds to wait for a revision other than that of If-None-Match' }),
   ),
 })
+export const KnownRevision = Type.Object({
+  'If-None-Match': Type.Optional(Type.String({ description: 'The `ETag` of the last answer', examples: [`"${REVISION}"`] })),
+})
 const { limit, offset } = pageQuery([])
 export const PartQuery = Strict({ limit, offset })
 export const Applied = Strict({
-  revision: Text({ max: 100 }),
+  revision: Text({ max: 100, examples: [REVISION] }),
   error: Type.Optional(Nullable(Text({ max: 1_000, description: 'Why it could not be applied' }))),
 })
 
@@ -74,7 +81,7 @@ const ListChange = Strict({
 const { mode, action, limitRate, fullRate, newDevices } = ChangeRouter.properties
 
 export const Change = Strict({
-  router: Type.Optional(Strict({ mode, action, limitRate, fullRate, newDevices })),
+  router: Type.Optional(Strict({ mode, action, limitRate, fullRate, newDevices }, { examples: [{ mode: 'whitelist' }] })),
   whitelist: Type.Optional(ListChange),
   blacklist: Type.Optional(ListChange),
   blocks: Type.Optional(
@@ -95,10 +102,12 @@ export const Change = Strict({
   ),
 })
 export const PreviewRequest = Strict({ change: Change })
-export const PreviewedOutcome = Type.Object(outcome)
-export const PreviewAnswer = Type.Object({
-  affected: Type.Array(
-    Type.Object({ deviceId: Nullable(Uuid()), macs: Type.Array(Type.String()), before: PreviewedOutcome, after: PreviewedOutcome }),
-    { description: 'Devices that would be decided otherwise, at another rate, or until another time' },
-  ),
-})
+export const PreviewedOutcome = Type.Object(outcome, { $id: 'PreviewedOutcome' })
+export const PreviewAnswer = Type.Object(
+  {
+    affected: Type.Array(Type.Object({ deviceId: Nullable(Uuid()), macs: Macs, before: PreviewedOutcome, after: PreviewedOutcome }), {
+      description: 'Devices that would be decided otherwise, at another rate, or until another time',
+    }),
+  },
+  { $id: 'Preview' },
+)

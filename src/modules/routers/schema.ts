@@ -17,11 +17,14 @@ const Address = Type.Unsafe<string | null>({
   anyOf: [{ type: 'string', format: 'ipv4' }, { type: 'string', format: 'ipv6', maxLength: 45 }, { type: 'null' }],
 })
 
+/** What a revision of a policy looks like. */
+export const REVISION = 'foNBEZtqxJeNsIfzVrZP7O'
+
 const writable = {
   name: Name({ max: 100, examples: ['Home'] }),
   ip: Address,
-  tunnelPort: Nullable(Type.Integer({ minimum: 1, maximum: 65_535 })),
-  isActive: Type.Boolean(),
+  tunnelPort: Nullable(Type.Integer({ minimum: 1, maximum: 65_535, examples: [51_820] })),
+  isActive: Type.Boolean({ examples: [true] }),
   timeZone: Text({ max: 64, description: 'IANA name', examples: ['Europe/Berlin'] }),
   mode: OneOf(['none', 'whitelist', 'blacklist']),
   action: OneOf(['block', 'limit']),
@@ -34,16 +37,16 @@ export const Router = Type.Object(
   {
     id: Uuid(),
     ...writable,
-    ip: Nullable(Type.String()),
-    limitRate: Nullable(Type.Integer({ description: 'kbit/s' })),
-    fullRate: Nullable(Type.Integer({ description: 'kbit/s' })),
-    status: OneOf(['never-seen', 'online', 'offline']),
+    ip: Nullable(Type.String({ examples: ['192.168.1.1'] })),
+    limitRate: Nullable(Type.Integer({ description: 'kbit/s', examples: [10_000] })),
+    fullRate: Nullable(Type.Integer({ description: 'kbit/s', examples: [null] })),
+    status: OneOf(['never-seen', 'online', 'offline'], undefined, 'online'),
     lastSeen: NullableInstant('When its agent last reported'),
     createdAt: Instant(),
-    desiredRevision: Type.String({ description: 'Of the policy as it stands' }),
-    appliedRevision: Nullable(Type.String({ description: 'Of the policy that its agent says it enforces' })),
+    desiredRevision: Type.String({ description: 'Of the policy as it stands', examples: [REVISION] }),
+    appliedRevision: Nullable(Type.String({ description: 'Of the policy that its agent says it enforces', examples: [REVISION] })),
     drift: Type.Boolean({ description: 'The agent does not enforce the policy as it stands' }),
-    agentError: Nullable(Type.String({ description: 'Why the agent could not apply it' })),
+    agentError: Nullable(Type.String({ description: 'Why the agent could not apply it', examples: [null] })),
   },
   { $id: 'Router' },
 )

@@ -1,5 +1,6 @@
 import Type from 'typebox'
-import { Nullable, OneOf, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Instant, Nullable, OneOf, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { REVISION } from '../routers/schema.ts'
 import { FORMAT_NAMES } from './parsers/formats.ts'
 
 const ScanId = Text({
@@ -11,10 +12,10 @@ const TakenAt = Type.String({ format: 'date-time', maxLength: 40, description: '
 
 /** An entry is taken as far as it makes sense: a malformed MAC skips it, wrong JSON types refuse the whole body. */
 const Entry = Strict({
-  mac: Type.Optional(Nullable(Type.String())),
-  ip: Type.Optional(Nullable(Type.String())),
+  mac: Type.Optional(Nullable(Type.String({ examples: ['00:00:5e:00:53:01'] }))),
+  ip: Type.Optional(Nullable(Type.String({ examples: ['192.168.1.20'] }))),
   ips: Type.Optional(Type.Array(Type.String(), { maxItems: 1_000 })),
-  hostname: Type.Optional(Nullable(Type.String())),
+  hostname: Type.Optional(Nullable(Type.String({ examples: ['thinkpad'] }))),
 })
 export type Entry = Type.Static<typeof Entry>
 
@@ -35,7 +36,10 @@ export const Scan = Strict(
 export type Scan = Type.Static<typeof Scan>
 
 /** A body that is what the router printed. */
-export const RawScan = Type.String({ description: 'What the router printed, verbatim' })
+export const RawScan = Type.String({
+  description: 'What the router printed, verbatim',
+  examples: ['1785500000 00:00:5e:00:53:01 192.168.1.20 thinkpad *\n'],
+})
 
 export const RawScanQuery = Strict({
   format: Type.Optional(OneOf(FORMAT_NAMES)),
@@ -43,34 +47,36 @@ export const RawScanQuery = Strict({
   takenAt: Type.Optional(TakenAt),
 })
 
+const PolicyRevision = Type.String({ description: 'Of the policy as it stands', examples: [REVISION] })
+
 export const ScanAnswer = Type.Object(
   {
-    created: Type.Integer(),
-    updated: Type.Integer({ description: 'An address, a MAC or the host name changed' }),
-    unchanged: Type.Integer(),
-    skipped: Type.Integer(),
-    total: Type.Integer({ description: 'Distinct devices: created, updated and unchanged together' }),
+    created: Type.Integer({ examples: [1] }),
+    updated: Type.Integer({ description: 'An address, a MAC or the host name changed', examples: [2] }),
+    unchanged: Type.Integer({ examples: [20] }),
+    skipped: Type.Integer({ examples: [1] }),
+    total: Type.Integer({ description: 'Distinct devices: created, updated and unchanged together', examples: [23] }),
     errors: Type.Array(
       Type.Object({
-        source: Type.Integer({ description: 'Index of the source, from 0' }),
-        line: Nullable(Type.Integer({ description: 'From 1; null for JSON' })),
-        reason: Type.String(),
+        source: Type.Integer({ description: 'Index of the source, from 0', examples: [0] }),
+        line: Nullable(Type.Integer({ description: 'From 1; null for JSON', examples: [7] })),
+        reason: Type.String({ examples: ['malformed'] }),
       }),
     ),
-    policyRevision: Type.String(),
+    policyRevision: PolicyRevision,
   },
   { $id: 'ScanAnswer' },
 )
 export type ScanAnswer = Type.Static<typeof ScanAnswer>
 
 export const Heartbeat = Strict({})
-export const HeartbeatAnswer = Type.Object({
-  serverTime: Type.Unsafe<Date>({ type: 'string', format: 'date-time' }),
-  policyRevision: Type.String(),
-})
-export const VerifyAnswer = Type.Object({
-  routerId: Uuid(),
-  routerName: Type.String(),
-  scopes: Type.Array(Type.String()),
-  serverTime: Type.Unsafe<Date>({ type: 'string', format: 'date-time' }),
-})
+export const HeartbeatAnswer = Type.Object({ serverTime: Instant(), policyRevision: PolicyRevision }, { $id: 'HeartbeatAnswer' })
+export const VerifyAnswer = Type.Object(
+  {
+    routerId: Uuid(),
+    routerName: Type.String({ examples: ['Home'] }),
+    scopes: Type.Array(Type.String({ examples: ['scans:write'] })),
+    serverTime: Instant(),
+  },
+  { $id: 'VerifyAnswer' },
+)

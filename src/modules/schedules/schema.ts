@@ -11,14 +11,14 @@ const recurrence = {
   start: Time("In the router's time zone", '21:00'),
   end: Time('Not after `start`: on the next day; the same: 24 hours later', '07:00'),
 }
-const Enabled = Type.Boolean()
+const Enabled = Type.Boolean({ examples: [true] })
 
 export const Schedule = Type.Object(
   {
     id: Uuid(),
     routerId: Uuid(),
     deviceId: Nullable(Uuid()),
-    groupId: Nullable(Uuid()),
+    groupId: Nullable(Uuid('One of the two is null', null)),
     ...recurrence,
     enabled: Enabled,
     createdAt: Instant(),

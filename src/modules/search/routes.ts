@@ -16,11 +16,13 @@ const Found = Type.Object({
   kind: OneOf(KINDS, 'Of a list: an entry of it'),
   id: Uuid(),
   routerId: Uuid('The router that it is on; of a router its own id'),
-  name: Type.String(),
-  detail: Nullable(Type.String({ description: 'What tells it from others of its name: an address, a note, how many devices' })),
+  name: Type.String({ examples: ['Home'] }),
+  detail: Nullable(
+    Type.String({ description: 'What tells it from others of its name: an address, a note, how many devices', examples: ['192.168.1.1'] }),
+  ),
 })
 const SearchAnswer = Type.Object(
-  { items: Type.Array(Found), total: Type.Integer({ description: 'How many there are, shown here or not' }) },
+  { items: Type.Array(Found), total: Type.Integer({ description: 'How many there are, shown here or not', examples: [1] }) },
   { $id: 'SearchAnswer' },
 )
 type Answer = Type.Static<typeof SearchAnswer>

@@ -7,7 +7,7 @@ export const MAX_VALUE_BYTES = 16_384
 export const MAX_KEYS = 100
 
 export const Setting = Type.Object(
-  { key: Type.String(), value: Type.Unknown({ description: 'Any JSON' }), updatedAt: Instant() },
+  { key: Type.String({ examples: ['theme'] }), value: Type.Unknown({ description: 'Any JSON', examples: ['dark'] }), updatedAt: Instant() },
   { $id: 'Setting' },
 )
 export type Setting = { key: string; value: unknown; updatedAt: Date }

@@ -4,13 +4,30 @@ import { Instant, Nullable, OneOf, Uuid } from '../../http/schemas.ts'
 export const User = Type.Object(
   {
     id: Uuid(),
-    email: Type.String(),
-    fullName: Nullable(Type.String()),
+    email: Type.String({ examples: ['ada@example.com'] }),
+    fullName: Nullable(Type.String({ examples: ['Ada Lovelace'] })),
     role: OneOf(['user', 'admin']),
-    emailVerified: Type.Boolean(),
-    hasPassword: Type.Boolean(),
+    emailVerified: Type.Boolean({ examples: [true] }),
+    hasPassword: Type.Boolean({ examples: [true] }),
     createdAt: Instant(),
   },
   { $id: 'User' },
 )
 export type User = Type.Static<typeof User>
+
+/** What a login session was begun with, and from where. */
+export const visitor = {
+  client: Nullable(
+    Type.String({
+      description: 'A name for people, guessed from `device`; null when no browser is known by it',
+      examples: ['Firefox on Windows'],
+    }),
+  ),
+  device: Nullable(
+    Type.String({
+      description: "The browser's or app's own words for itself: they may be anything",
+      examples: ['Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0'],
+    }),
+  ),
+  address: Nullable(Type.String({ examples: ['192.0.2.7'] })),
+}

@@ -11,6 +11,9 @@ import { ENVIRONMENT, LOCALE } from '../../src/database/embedded/binaries.ts'
 import { serviceAccount } from '../../src/database/embedded/home.ts'
 import { freePort } from '../../src/database/embedded/server.ts'
 
+/** The newest of each major version before that of the embedded server. */
+export const OLDER_VERSIONS = ['17.10.0-beta.17', '16.14.0-beta.17', '15.18.0-beta.17']
+
 const run = promisify(execFile)
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
