@@ -5,7 +5,7 @@ const paths = (names: string[]) => names.map((name) => `test/${name}.test.ts`)
 /** What starts processes and waits for them, or goes over every message or migration: `npm run test:slow`, in `.ci/run` too. */
 export const slowTests = paths([
   ...['connections', 'create-admin', 'doctor', 'embedded', 'first-start', 'lockout-failures', 'outage', 'overload', 'policy-waiters'],
-  ...['process', 'readme', 'refusals', 'setup', 'way-back'],
+  ...['plans', 'process', 'readme', 'refusals', 'setup', 'way-back'],
 ])
 /** What attacks the database with many thousand statements, and what attacks the attacks: `npm run verify:isolation`, in `.ci/run` too. */
 export const attackTests = paths(['attacks', 'oracles', 'planted-faults', 'planted-holes'])

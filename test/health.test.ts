@@ -48,6 +48,7 @@ describe('health', () => {
 
   it('is not ready while migrations are missing, or are another build’s, and ready once they are there, without a restart', async () => {
     const database = await separateDatabase(inject('database'), 'health')
+    await asAdmin(database.adminUrl, (client) => client.query(`grant connect on database ${database.rolePrefix}health to public`))
     const { app } = await serve({}, database)
     const missing = { state: [503, '1', stateOf('degraded', true)], live: alive, ready: notReady('migrations-missing') }
     expect(await health(app)).toEqual(missing)

@@ -105,7 +105,7 @@ export async function addSomebody(admin: pg.ClientBase): Promise<Somebody> {
         act: 'sign-in',
         outcome: 'success',
         address: '192.0.2.1',
-        detail: { device: 'phone' },
+        detail: { device: `phone-${randomUUID()}` },
         salt: randomBytes(16),
         hash: randomBytes(32),
       },

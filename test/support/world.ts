@@ -150,7 +150,7 @@ export function worldOf({ app, mails }: Pick<TestServer, 'app' | 'mails'>) {
       accessToken,
       refreshToken,
       call: (method, url, options = {}) =>
-        send(method, url, { ...options, headers: { authorization: `Bearer ${accessToken}`, ...options.headers } }),
+        send(method, url, { ...options, headers: { authorization: `Bearer ${somebody.accessToken}`, ...options.headers } }),
       router: async (routerFields = {}) => {
         const router = (await somebody.call('POST', '/api/routers', { body: { name: 'Home', ...routerFields } })).json()
         const { key, id: keyId } = (await somebody.call('POST', `/api/routers/${router.id}/keys`, { body: {} })).json()

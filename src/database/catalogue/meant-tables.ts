@@ -110,7 +110,7 @@ export const KEYS: Record<string, Record<string, string>> = {
   user_login_sessions: { pkey: ID, public_id_key: 'UNIQUE (user_id, public_id)', user_id_users_id_fk: USER },
   user_recovery_codes: { pkey: ID, sha256_key: 'UNIQUE (user_id, code_sha256)', user_id_users_id_fk: USER },
   user_routers: { pkey: ID, user_id_users_id_fk: USER },
-  user_scans: { pkey: 'PRIMARY KEY (user_id, router_id, scan_id)', router_fk: ROUTER },
+  user_scans: { pkey: 'PRIMARY KEY (user_id, router_id, scan_key)', router_fk: ROUTER },
   user_schedule_overrides: { pkey: ID, device_fk: DEVICE },
   user_schedules: { pkey: ID, device_fk: DEVICE, group_fk: `${GROUP} ON DELETE CASCADE` },
   user_settings: {

@@ -42,6 +42,7 @@ export const TABLES = {
       [
         ...Object.keys(GRANTS).map((table) => `table ${table} of owner with row security, forced`),
         'table drizzle.migrations of owner',
+        'table ctx.acts of context with row security',
         'table ctx.seal_key of context with row security',
         'schema ctx of context',
         'schema drizzle of owner',

@@ -50,4 +50,6 @@ const listOf = <T extends Type.TSchema & { $id?: string }>(item: T) =>
   )
 
 export const Acts = listOf(Type.Object(act, { $id: 'AuditEvent' }))
-export const EverybodysActs = listOf(Type.Object({ userId: Uuid('Whose account it was about'), ...act }, { $id: 'AdminAuditEvent' }))
+const AdminAuditEvent = Type.Object({ userId: Uuid('Whose account it was about'), ...act }, { $id: 'AdminAuditEvent' })
+export type AdminAuditEvent = Type.Static<typeof AdminAuditEvent>
+export const EverybodysActs = listOf(AdminAuditEvent)

@@ -20,17 +20,17 @@ export async function listHistory(tx: Tx, id: string, limit: number, after: Posi
   if (!(await findRouterOf(tx, id))) return undefined
   const found = await tx.query<DeviceEvent & { micros: string }>({
     name: 'list history of a device',
-    text: `with recursive line (id) as (
-        select d.id from user_devices d where d.user_id = $1 and d.id = $2
-        union select d.id from line l join user_devices d on d.user_id = $1 and d.merged_into = l.id
+    text: `with recursive line (id, router_id) as (
+        select d.id, d.router_id from user_devices d where d.user_id = $1 and d.id = $2
+        union select d.id, d.router_id from line l join user_devices d on d.user_id = $1 and d.router_id = l.router_id and d.merged_into = l.id
       ), events (at, kind, id, detail) as (
         select d.first_seen, 'first-seen', d.id, d.hostname from user_devices d join line l on l.id = d.id where d.user_id = $1
         union all select i.first_seen, 'address', i.id, coalesce(i.mac::text, host(i.ips[1]))
           from user_device_interfaces i join line l on l.id = i.device_id where i.user_id = $1
-        union all select e.at, e.kind, m.id, coalesce(p.device_name, p.hostname) from user_device_merges m join line l on l.id = m.device_id
+        union all select e.at, e.kind, m.id, coalesce(p.device_name, p.hostname) from user_device_merges m join line l on (l.router_id, l.id) = (m.router_id, m.device_id)
           join user_devices p on p.user_id = $1 and p.id = m.merged_device_id,
           lateral (values (m.merged_at, 'merged'), (m.undone_at, 'merge-undone')) e (at, kind) where m.user_id = $1
-        union all select e.at, e.kind, b.id, b.reason from user_blocked_devices b join line l on l.id = b.device_id,
+        union all select e.at, e.kind, b.id, b.reason from user_blocked_devices b join line l on (l.router_id, l.id) = (b.router_id, b.device_id),
           lateral (values (b.blocked_at, case b.block_type when 'pause' then 'paused' else 'blocked' end),
             (least(b.unblocked_at, b.until), 'unblocked')) e (at, kind) where b.user_id = $1
       )

@@ -38,6 +38,9 @@ export async function touchRouter(tx: Tx, routerId: string): Promise<ReportingRo
   return router
 }
 
+/** What the ledger finds a scan by: half of the SHA-256 of its id (`$3`). */
+const SCAN_KEY = `encode(substring(sha256(convert_to($3, 'UTF8')) from 1 for 16), 'hex')::uuid`
+
 /** Enters a scan in the ledger. @returns the entry that is there already, or undefined when this one is new */
 export async function addScan(
   tx: Tx,
@@ -46,14 +49,14 @@ export async function addScan(
   const values = [ownerOf(tx), routerId, scanId]
   const added = await tx.query({
     name: 'add scan',
-    text: `insert into user_scans (user_id, router_id, scan_id, body_sha256, taken_at) values ($1, $2, $3, $4, $5)
-      on conflict do nothing returning scan_id`,
+    text: `insert into user_scans (user_id, router_id, scan_key, scan_id, body_sha256, taken_at) values ($1, $2, ${SCAN_KEY}, $3, $4, $5)
+      on conflict do nothing returning scan_key`,
     values: [...values, bodySha256, takenAt],
   })
   if (added.length > 0) return undefined
   const [entry] = await tx.query<LedgerEntry>({
     name: 'find scan',
-    text: 'select body_sha256 as "bodySha256", answer from user_scans where user_id = $1 and router_id = $2 and scan_id = $3',
+    text: `select body_sha256 as "bodySha256", answer from user_scans where user_id = $1 and router_id = $2 and scan_key = ${SCAN_KEY}`,
     values,
   })
   return entry
@@ -63,7 +66,7 @@ export async function addScan(
 export async function answerScan(tx: Tx, routerId: string, scanId: string, answer: ScanAnswer): Promise<void> {
   await tx.query({
     name: 'answer scan',
-    text: 'update user_scans set answer = $4 where user_id = $1 and router_id = $2 and scan_id = $3',
+    text: `update user_scans set answer = $4 where user_id = $1 and router_id = $2 and scan_key = ${SCAN_KEY}`,
     values: [ownerOf(tx), routerId, scanId, answer],
   })
 }

@@ -8,14 +8,18 @@ import type { Recurrence } from './windows.ts'
 
 type NewOverride = { routerId: string; deviceId: string; decision: 'allow' | 'block'; until: Date }
 
-const OVERRIDES = `select o.id, survivor.id as "deviceId", o.decision, o.until, o.created_at as "createdAt"
-  from user_schedule_overrides o join ${survivorOf('o.device_id')} on true where o.user_id = $1 and survivor.id = $2`
+/** Those of a device and of what was merged into it, found from the device: its router may have many. */
+const OVERRIDES = `with recursive line (id, router_id) as (
+    select d.id, d.router_id from user_devices d where d.user_id = $1 and d.id = $2 and d.merged_into is null
+    union select d.id, d.router_id from line l join user_devices d on d.user_id = $1 and d.router_id = l.router_id and d.merged_into = l.id
+  ) select o.id, $2::uuid as "deviceId", o.decision, o.until, o.created_at as "createdAt"
+  from line l join user_schedule_overrides o on o.user_id = $1 and o.router_id = l.router_id and o.device_id = l.id`
 
 /** The one in force: of several (their devices were merged) that which lasts longest. */
 export async function findOverride(tx: Tx, deviceId: string): Promise<Override | undefined> {
   const [override] = await tx.query<Override>({
     name: 'find override',
-    text: `${OVERRIDES} and o.until > now() order by o.until desc, o.decision limit 1`,
+    text: `${OVERRIDES} where o.until > now() order by o.until desc, o.decision limit 1`,
     values: [ownerOf(tx), deviceId],
   })
   return override

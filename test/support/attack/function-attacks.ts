@@ -7,7 +7,7 @@ import type { Ground } from './ground.ts'
 import { type AttackRole, STANCES, takeStance } from './stance.ts'
 import { everythingOf, readTargets, valuesOf } from './targets.ts'
 
-type Signature = { name: string; signature: string; isProcedure: boolean; types: string[]; roles: AttackRole[] }
+type Signature = { name: string; signature: string; isProcedure: boolean; types: string[]; names: string[]; roles: AttackRole[] }
 
 /** More combinations of arguments than this say nothing new. */
 const CALLS_AT_MOST = 96
@@ -26,11 +26,11 @@ export async function attackFunctions(ground: Ground, isAttacked: (each: Signatu
   for (const stance of STANCES.filter(({ identity }) => identity !== 'nobody')) {
     const attacker = await takeStance(ground, stance)
     for (const each of signatures.filter(({ roles }) => roles.includes(stance.role))) {
-      const { name, signature, isProcedure, types } = each
+      const { name, signature, isProcedure } = each
       const trial = { matrix: 'functions, called with ids of somebody else', row: signature, column: stance.role }
       const power = `${stance.role} EXECUTE ${name}`
       const secrets = [...valuesOf(before), digest]
-      for (const list of argumentsOf(types, ground.bob)) {
+      for (const list of argumentsOf(each, ground.bob)) {
         const call = `${name}(${list.join(', ')})`
         await attacker.begin()
         const { code, answer } = await attacker.attempt(isProcedure ? `call ${call}` : `select * from ${call}`, Number.POSITIVE_INFINITY)
@@ -68,6 +68,7 @@ async function readFunctions({ superuser, roles }: Ground): Promise<Signature[]>
   const { rows } = await superuser.query<Signature>(
     `select format('%I.%I', n.nspname, p.proname) as name, p.oid::regprocedure::text as signature, p.prokind = 'p' as "isProcedure",
         array(select format_type(t, null) from unnest(p.proargtypes) with ordinality a (t, nth) order by nth) as types,
+        coalesce(p.proargnames, '{}') as names,
         array(select role from unnest($1::text[], $2::text[]) r (role, rolname)
           where has_function_privilege(rolname, p.oid, 'execute') and has_schema_privilege(rolname, n.oid, 'usage')) as roles
       from pg_proc p join pg_namespace n on n.oid = p.pronamespace
@@ -79,8 +80,19 @@ async function readFunctions({ superuser, roles }: Ground): Promise<Signature[]>
   return rows
 }
 
+/** What a parameter of this name takes: without it, what is asked for would be refused or not found whoever asks. */
+const NAMED: Record<string, string[]> = {
+  p_act: ["'login'", "'changeAccount'", 'null'],
+  p_actor_kind: ["'user'", 'null'],
+  p_outcome: ["'success'", 'null'],
+  p_from: ['null'],
+  p_to: ['null'],
+  p_before: ['null'],
+  p_before_sequence: ['null'],
+}
+
 /** Literals for each parameter, in every combination. What only its owner can know, the attacker does not. */
-function argumentsOf(types: string[], victim: Somebody): string[][] {
+function argumentsOf({ types, names }: Signature, victim: Somebody): string[][] {
   const known: Record<string, string[]> = {
     uuid: [victim.userId, victim.routerId, victim.deviceId],
     text: ['success', 'user', victim.keyId],
@@ -98,7 +110,7 @@ function argumentsOf(types: string[], victim: Somebody): string[][] {
     return (known[type] ?? []).map((value) => `${pg.escapeLiteral(value)}::${type}`).concat(known[type] ? [] : [`null::${type}`])
   }
   const all = types
-    .map(literalsOf)
+    .map((type, index) => NAMED[names[index] ?? ''] ?? literalsOf(type))
     .reduce<string[][]>((lists, values) => lists.flatMap((list) => values.map((value) => [...list, value])), [[]])
   return all.slice(0, CALLS_AT_MOST)
 }

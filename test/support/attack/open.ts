@@ -35,6 +35,7 @@ const FUNCTIONS: Record<string, string> = {
   'auth EXECUTE ctx.purge': 'housekeeping: what has had its time; of the audit log nothing of the last 30 days',
   'auth EXECUTE ctx.purge_scans': 'housekeeping: scans that nobody will post again; none of the last day',
   'admin EXECUTE ctx.record_admin_act': `${ADMINISTRATION}; the log of an account says what was done to it. It appends, and changes nothing`,
+  'admin EXECUTE ctx.page_of_acts': `${ADMINISTRATION}; the audit log of an account`,
   'admin EXECUTE ctx.erase_acts': `${ADMINISTRATION}; deleting an account takes what is personal in its log`,
 }
 
