@@ -58,12 +58,12 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       const { avatarUrl } = request.body
       if (typeof avatarUrl === 'string' && !(URL.canParse(avatarUrl) && new URL(avatarUrl).protocol === 'https:'))
         throw problem('invalid-request', { errors: [{ path: '/body/avatarUrl', code: 'wrong-format', message: 'must be an https URL' }] })
-      const profile = await withSession(request.identity, async (tx) => {
+      return withSession(request.identity, async (tx) => {
         await requireVersion(request, () => holdProfile(tx))
-        return changeProfile(tx, request.body)
+        const profile = await changeProfile(tx, request.body)
+        if (!profile) throw gone()
+        return profile
       })
-      if (!profile) throw gone()
-      return profile
     },
   )
 
@@ -125,9 +125,9 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       const identity = asAuth(request.identity)
       const mailbox = await withSession(identity, async (tx) => {
         await deactivateAccount(tx, identity.userId)
-        return (await findMailbox(tx, identity.userId)) ?? true
+        return findMailbox(tx, identity.userId)
       })
-      if (mailbox !== true) ownerMail.tell(mailbox.email, accountDeactivated, request)
+      if (mailbox) ownerMail.tell(mailbox.email, accountDeactivated, request)
       if (refreshCookie.isWanted(request)) refreshCookie.clear(reply)
       return reply.code(204).send(null)
     },

@@ -36,8 +36,10 @@ export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions
       const { idToken, nonce, password } = request.body
       const claims = await claimsOf(google, idToken, { nonce })
       await proveOwner(request, { password })
-      if (!(await withSession(self, (tx) => linkGoogle(tx, self.userId, claims))))
-        throw problem('conflict', { detail: 'Your account is linked to another Google account: unlink that first' })
+      await withSession(self, async (tx) => {
+        if (!(await linkGoogle(tx, self.userId, claims)))
+          throw problem('conflict', { detail: 'Your account is linked to another Google account: unlink that first' })
+      })
       return reply.code(204).send(null)
     },
   )
@@ -62,7 +64,7 @@ export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions
         const proofs = await findProofs(tx, self.userId)
         if (!proofs?.googleId) throw problem('not-found')
         if (proofs.passwordHash === null) throw problem('conflict', { detail: 'You would have no way to sign in: set a password first' })
-        return unlinkGoogle(tx, self.userId)
+        await unlinkGoogle(tx, self.userId)
       })
       return reply.code(204).send(null)
     },

@@ -34,7 +34,7 @@ export type AdminIdentity = { kind: 'admin'; userId: string; sessionId: string; 
 
 /**
  * What a request that changes something is about, for the audit log: the session records it in the transaction of the change. `operation` is
- * its operationId; the target is what the path names, or else what the session answers with.
+ * its operationId; the target is what the path names, unless the route names another (`tx.audit`).
  */
 export type Act = { operation: string; targetKind: string | null; targetId: string | null; address: string | null }
 

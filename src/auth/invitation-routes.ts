@@ -1,6 +1,6 @@
 /** What an administrator has sent to people: an invitation, or a mail to choose a new password. Nobody but the owner chooses one. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { problem } from '../http/problem.ts'
+import { orNotFound, problem } from '../http/problem.ts'
 import { answers, IdParams } from '../http/schemas.ts'
 import { invitation, resetPassword } from '../mail/texts.ts'
 import { addAccount, findAccount } from '../modules/admin/repository.ts'
@@ -35,9 +35,8 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSess
         const added = await addAccount(tx, { ...request.body, email })
         if (!added) throw problem('email-taken')
         const issued = await addToken(tx, added.id, { purpose: 'invitation', minutes: MINUTES.invitation })
-        const found = await findAccount(tx, added.id)
-        if (!found) throw problem('not-found')
-        return { id: added.id, account: found, token: issued }
+        tx.audit({ targetId: added.id })
+        return { account: orNotFound(await findAccount(tx, added.id)), token: issued }
       })
       ownerMail.bring(email, invitation, { token, minutes: MINUTES.invitation })
       return reply.code(201).send(account)
@@ -57,8 +56,7 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSess
     },
     async (request, reply) => {
       const { email, token } = await withSession(request.identity, async (tx) => {
-        const account = await findAccount(tx, request.params.id)
-        if (!account) throw problem('not-found')
+        const account = orNotFound(await findAccount(tx, request.params.id))
         const issued = await addToken(tx, account.id, { purpose: 'reset-password', minutes: MINUTES['reset-password'] })
         return { email: account.email, token: issued }
       })

@@ -6,7 +6,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
-import { problem } from '../http/problem.ts'
+import { orNotFound, problem } from '../http/problem.ts'
 import { answers, Nullable, pageOf } from '../http/schemas.ts'
 import { keyAdded } from '../mail/texts.ts'
 import { wakeRouter } from '../modules/routers/wake.ts'
@@ -70,6 +70,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       const { replaces = false, ...plan } = await prepare(tx)
       const added = await addKey(tx, { ...plan, routerId, keyId, prefix, secretSha256 })
       if (!added) throw problem('key-limit', { detail: 'Revoke a key first' })
+      tx.audit({ targetId: added.id })
       return { ...added, key, replaces, owner: holder === 'person' ? await findMailbox(tx, userId) : undefined }
     })
     const { scopes, expiresAt } = made
@@ -137,7 +138,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
     },
     async (request, reply) => {
       const [routerId, keyId] = [holderIn(request.params), keyIn(request.params)]
-      if (!(await withSession(asAuth(request.identity), (tx) => endKey(tx, routerId, keyId)))) throw problem('not-found')
+      await withSession(asAuth(request.identity), async (tx) => orNotFound(await endKey(tx, routerId, keyId)))
       return reply.code(204).send(null)
     },
   )
@@ -164,8 +165,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       if (given === 1) await proveOwner(request, proof)
       else if (holder === 'person' && overlapMinutes === 0) throw proofRequired()
       const rotated = await makeKey(request, async (tx) => {
-        const old = await holdKey(tx, routerId, keyId)
-        if (!old) throw problem('not-found')
+        const old = orNotFound(await holdKey(tx, routerId, keyId))
         if (overlapMinutes === 0) await endKey(tx, routerId, keyId)
         else await retireKey(tx, routerId, keyId, overlapMinutes)
         return { name: old.name, scopes: old.scopes, expiresAt: old.inherits, replaces: true }

@@ -148,13 +148,12 @@ export async function findLiveSession(tx: Tx, userId: string, sessionId: string)
 }
 
 /** Ends a login session; its access tokens end with it, since every request looks the session up. */
-export async function endLoginSession(tx: Tx, userId: string, sessionId: string, reason: 'logout' | 'reuse'): Promise<true> {
+export async function endLoginSession(tx: Tx, userId: string, sessionId: string, reason: 'logout' | 'reuse'): Promise<void> {
   await tx.query({
     name: 'end login session',
     text: 'update user_login_sessions set ended_at = now(), end_reason = $3 where user_id = $1 and id = $2 and ended_at is null',
     values: [userId, sessionId, reason],
   })
-  return true
 }
 
 /** The account behind a session or a token; undefined when it is not active. */

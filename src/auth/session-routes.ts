@@ -2,7 +2,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import { problem } from '../http/problem.ts'
+import { orNotFound, problem } from '../http/problem.ts'
 import { answers, IdParams, Nullable, pageOf } from '../http/schemas.ts'
 import { findMe } from '../modules/users/repository.ts'
 import { User } from '../modules/users/schema.ts'
@@ -171,7 +171,10 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
     async (request, reply) => {
       const identity = asAuth(request.identity)
       const { keepCurrent = false } = request.query
-      await withSession(identity, (tx) => endLoginSessions(tx, identity.userId, 'revoked', keepCurrent ? identity.sessionId : null))
+      await withSession(identity, async (tx) => {
+        const ended = await endLoginSessions(tx, identity.userId, 'revoked', keepCurrent ? identity.sessionId : null)
+        tx.audit({ detail: { ended }, changedNothing: ended === 0 })
+      })
       if (!keepCurrent && refreshCookie.isWanted(request)) refreshCookie.clear(reply)
       return reply.code(204).send(null)
     },
@@ -190,8 +193,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
     },
     async (request, reply) => {
       const identity = asAuth(request.identity)
-      if (!(await withSession(identity, (tx) => endLoginSessionByPublicId(tx, identity.userId, request.params.id))))
-        throw problem('not-found')
+      await withSession(identity, async (tx) => orNotFound(await endLoginSessionByPublicId(tx, identity.userId, request.params.id)))
       return reply.code(204).send(null)
     },
   )

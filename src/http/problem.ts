@@ -84,6 +84,12 @@ export const isRefusal = (error: unknown): boolean => error instanceof Problem &
 export const notFound = (path: string, message = 'names nothing that exists for you'): Problem =>
   problem('not-found', { errors: [{ path, code: 'not-found', message }] })
 
+/** @throws Problem `not-found` where there is nothing: thrown in a transaction, the refusal leaves nothing behind, not even in the audit log */
+export function orNotFound<T>(found: T | undefined | false): T {
+  if (found === undefined || found === false) throw problem('not-found')
+  return found
+}
+
 /**
  * The one field of a request that can have named what does not exist, as a pointer: an id in the query or the body, or else the end of the
  * path. Undefined when it may have been several.

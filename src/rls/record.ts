@@ -2,21 +2,30 @@
 import type pg from 'pg'
 import type { Identity } from '../auth/identity.ts'
 
-/**
- * The statement that records the act of a session that changed something: none when the work answers that it found nothing (undefined, null
- * or false), and none for agents, whose scans are their record. What was made (`result.id`) is the target where the path names none. An administrator's act stands in the log of the account that it is about.
- */
-export function recordOf(identity: Identity, result: unknown, readOnly: boolean): pg.QueryConfig[] {
-  if (readOnly || result === undefined || result === null || result === false) return []
-  if (identity.kind === 'agent' || !identity.act) return []
-  const { operation, targetKind, targetId, address } = identity.act
-  const target = targetId ?? idOf(result)
-  return identity.kind === 'admin'
-    ? [{ text: `select ctx.record_admin_act($1, $2, 'success', $3, null)`, values: [target ?? identity.userId, operation, address] }]
-    : [{ text: `select ctx.record_act($1, $2, $3, 'success', $4, null)`, values: [operation, targetKind, target, address] }]
+/** What a route says of its act beyond what the request tells: `tx.audit`. */
+export type AuditNote = {
+  /** What it is about, where the path does not name it: the id of what was made. */
+  targetId?: string
+  /** What a call about many did: counts. Shown to the owner of the log. */
+  detail?: Record<string, number>
+  /** The call succeeded and found nothing to do: no line. */
+  changedNothing?: boolean
 }
 
-function idOf(result: unknown): string | null {
-  const { id } = result as { id?: unknown }
-  return typeof id === 'string' ? id : null
+/**
+ * The statement that records the act of a session that can write, unless its route said that nothing changed. Agents leave no lines: their scans
+ * are their record. An administrator's act stands in the log of the account that it is about.
+ */
+export function recordOf(identity: Identity, { targetId, detail, changedNothing = false }: AuditNote): pg.QueryConfig[] {
+  if (changedNothing || identity.kind === 'agent' || !identity.act) return []
+  const { operation, targetKind, targetId: named, address } = identity.act
+  const target = targetId ?? named
+  return identity.kind === 'admin'
+    ? [
+        {
+          text: `select ctx.record_admin_act($1, $2, 'success', $3, $4)`,
+          values: [target ?? identity.userId, operation, address, detail ?? null],
+        },
+      ]
+    : [{ text: `select ctx.record_act($1, $2, $3, 'success', $4, $5)`, values: [operation, targetKind, target, address, detail ?? null] }]
 }

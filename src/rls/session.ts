@@ -10,7 +10,7 @@ import { DrizzleQueryError, drizzle } from '../database/drizzle.ts'
 import type { RoleName } from '../database/role-names.ts'
 import { type ProblemCode, problem } from '../http/problem.ts'
 import { openFacade, type StaticQuery } from './facade.ts'
-import { recordOf } from './record.ts'
+import { type AuditNote, recordOf } from './record.ts'
 
 /** The query builder of the open session. A nested `transaction` would commit the outer one, so it is not there. */
 export type Tx = Omit<NodePgDatabase, 'transaction' | '$client'> & {
@@ -18,6 +18,8 @@ export type Tx = Omit<NodePgDatabase, 'transaction' | '$client'> & {
   readonly userId: string | undefined
   /** Runs a static statement, named on the connection so that it is parsed and planned once. The text holds parameters, never values. */
   query<Row>(query: StaticQuery): Promise<Row[]>
+  /** What the audit log is to say of this act, which the session records unless the work throws. */
+  audit(note: AuditNote): void
   /** What the database answered about the identity; waiting for it costs a round trip. */
   opened(): Promise<Opened>
 }
@@ -95,13 +97,15 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
     begun[0]?.catch(condemn)
     const facade = openFacade(client, { prefix: identity.kind === 'key' ? 'user' : identity.kind, namedStatements, condemn })
     const opened = async () => (await begun[1])?.rows[0] as Opened
-    const tx: Tx = Object.assign(drizzle({ client: facade.client }), { userId: identity.userId, query: facade.query, opened })
+    const note: AuditNote = {}
+    const audit = (said: AuditNote) => void Object.assign(note, said)
+    const tx: Tx = Object.assign(drizzle({ client: facade.client }), { userId: identity.userId, query: facade.query, audit, opened })
     try {
       const working = startWork(work, tx)
       await openingOutcome(begun, condemn)
       const result = await working
       facade.close()
-      const last = [...recordOf(identity, result, readOnly), COMMIT].map((query) => client.query(query))
+      const last = [...(readOnly ? [] : recordOf(identity, note)), COMMIT].map((query) => client.query(query))
       const command = (await Promise.all(last)).at(-1)?.command
       // COMMIT of an aborted transaction answers ROLLBACK and no error: somebody swallowed one, and nothing was stored.
       if (command !== 'COMMIT') throw new Error(`commit answered ${command}: a failed statement was ignored`)

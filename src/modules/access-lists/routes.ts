@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
-import { type FieldError, notFound, PROBLEMS, type ProblemCode, problem } from '../../http/problem.ts'
+import { type FieldError, notFound, orNotFound, PROBLEMS, type ProblemCode, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
 import type { WithSession } from '../../rls/session.ts'
@@ -60,9 +60,9 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
         const outcome = (await changeEntries(tx, list, { add: [entry] })).added.get(entry) ?? { code: 'not-found' }
         if ('code' in outcome && outcome.code === 'not-found') throw notFound(entry.deviceId ? '/body/deviceId' : '/body/routerId')
         if ('code' in outcome) throw problem(outcome.code, 'entryId' in outcome ? { entryId: outcome.entryId } : {})
-        return findEntry(tx, list, outcome.id)
+        tx.audit({ targetId: outcome.id })
+        return orNotFound(await findEntry(tx, list, outcome.id))
       })
-      if (!stored) throw problem('not-found')
       return reply.code(201).send(stored)
     },
   )
@@ -101,12 +101,11 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
     },
     async (request) => {
       const { id } = request.params
-      const entry = await withSession(request.identity, async (tx) => {
+      return withSession(request.identity, async (tx) => {
         await requireVersion(request, () => holdEntry(tx, list, id))
-        return (await changeEntry(tx, list, id, request.body)) ? findEntry(tx, list, id) : undefined
+        orNotFound(await changeEntry(tx, list, id, request.body))
+        return orNotFound(await findEntry(tx, list, id))
       })
-      if (!entry) throw problem('not-found')
-      return entry
     },
   )
 
@@ -126,8 +125,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
       await withSession(request.identity, async (tx) => {
         await requireVersion(request, () => holdEntry(tx, list, request.params.id))
         const { removed } = await changeEntries(tx, list, { remove: [request.params.id] })
-        if (removed.size === 0) throw problem('not-found')
-        return true
+        orNotFound(removed.size > 0)
       })
       return reply.code(204).send(null)
     },
@@ -145,9 +143,11 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
       },
     },
     async (request) => {
-      const removed = await withSession(request.identity, (tx) => clearEntries(tx, list, request.query.routerId))
-      if (removed === undefined) throw problem('not-found')
-      return { removed }
+      return withSession(request.identity, async (tx) => {
+        const removed = orNotFound(await clearEntries(tx, list, request.query.routerId))
+        tx.audit({ targetId: request.query.routerId, detail: { removed }, changedNothing: removed === 0 })
+        return { removed }
+      })
     },
   )
 
@@ -172,7 +172,13 @@ leaves the others be; only a body of the wrong form is refused as a whole.`,
         const add = (request.body.add ?? []).map((entry) => readEntry(list, entry))
         const remove = (request.body.remove ?? []).map((id) => id.toLowerCase())
         const readable = add.flatMap((entry) => ('path' in entry ? [] : entry))
-        const { added, removed } = await withSession(request.identity, (tx) => changeEntries(tx, list, { add: readable, remove }))
+        const { added, removed } = await withSession(request.identity, async (tx) => {
+          const changes = await changeEntries(tx, list, { add: readable, remove })
+          const counts = { added: [...changes.added.values()].filter((outcome) => 'id' in outcome).length, removed: changes.removed.size }
+          const failed = add.length + remove.length - counts.added - counts.removed
+          tx.audit({ detail: { ...counts, failed }, changedNothing: counts.added + counts.removed === 0 })
+          return changes
+        })
         const outcomes = [
           ...add.map((entry) => ('path' in entry ? failure('invalid-request') : outcomeOf(added.get(entry)))),
           // The second time it is not there any more.

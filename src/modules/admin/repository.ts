@@ -80,13 +80,14 @@ export async function removeAccount(tx: Tx, id: string): Promise<boolean> {
   return (await tx.query({ name: 'remove account', text: 'delete from users where id = $1 returning id', values: [id] })).length > 0
 }
 
-export async function endSessionsOf(tx: Tx, userId: string, reason: 'revoked' | 'deactivated'): Promise<true> {
-  await tx.query({
+/** @returns how many it ended */
+export async function endSessionsOf(tx: Tx, userId: string, reason: 'revoked' | 'deactivated'): Promise<number> {
+  const ended = await tx.query({
     name: 'end sessions of',
-    text: 'update user_login_sessions set ended_at = now(), end_reason = $2 where user_id = $1 and ended_at is null',
+    text: 'update user_login_sessions set ended_at = now(), end_reason = $2 where user_id = $1 and ended_at is null returning public_id',
     values: [userId, reason],
   })
-  return true
+  return ended.length
 }
 
 const LIVE = 'ended_at is null and idle_expires_at > now() and expires_at > now()'

@@ -1,7 +1,7 @@
 /** Administration of accounts: the only routes through which somebody reads what is not theirs. To everybody else they are 404. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { problem } from '../../http/problem.ts'
+import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import { ownerOf } from '../../rls/mine.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
@@ -70,7 +70,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; 
       const { id } = request.params
       return withSession(request.identity, async (tx) => {
         refuseOneself(tx, id)
-        if (!(await changeAccount(tx, id, request.body))) throw problem('not-found')
+        orNotFound(await changeAccount(tx, id, request.body))
         return accountOr404(tx, id)
       })
     },
@@ -92,8 +92,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; 
       const { id } = request.params
       await withSession(request.identity, async (tx) => {
         refuseOneself(tx, id)
-        if (!(await removeAccount(tx, id))) throw problem('not-found')
-        return true
+        orNotFound(await removeAccount(tx, id))
       })
       return reply.code(204).send(null)
     },
@@ -114,7 +113,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; 
       const { id } = request.params
       await withSession(request.identity, async (tx) => {
         await accountOr404(tx, id)
-        return endSessionsOf(tx, id, 'revoked')
+        tx.audit({ changedNothing: (await endSessionsOf(tx, id, 'revoked')) === 0 })
       })
       return reply.code(204).send(null)
     },
@@ -133,8 +132,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; 
     },
     async (request, reply) => {
       const { id, sessionId } = request.params
-      const ended = await withSession(request.identity, (tx) => endSessionOf(tx, id, sessionId))
-      if (!ended) throw problem('not-found')
+      await withSession(request.identity, async (tx) => orNotFound(await endSessionOf(tx, id, sessionId)))
       return reply.code(204).send(null)
     },
   )
@@ -168,9 +166,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; 
 }
 
 async function accountOr404(tx: Tx, id: string) {
-  const account = await findAccount(tx, id)
-  if (!account) throw problem('not-found')
-  return account
+  return orNotFound(await findAccount(tx, id))
 }
 
 /** So that one administrator is always left: the one who asks. */

@@ -142,14 +142,15 @@ export async function extendPause(tx: Tx, id: string, end: End) {
   return pause
 }
 
-/** Ends a block whose router is held; one that has ended stays as it ended. */
-export async function endBlock(tx: Tx, id: string): Promise<void> {
+/** Ends a block whose router is held; one that has ended stays as it ended. @returns whether it ended now */
+export async function endBlock(tx: Tx, id: string): Promise<boolean> {
   const [ended] = await tx
     .update(blocks)
     .set({ unblockedAt: sql`now()` })
     .where(and(mine(tx, blocks), eq(blocks.id, id), isActive))
     .returning({ routerId: blocks.routerId })
   if (ended) await wakeRouter(tx, ended.routerId)
+  return ended !== undefined
 }
 
 /** Ends every active block of a router. @returns how many, or undefined when there is no such router */

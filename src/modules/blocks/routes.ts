@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { type FieldError, problem } from '../../http/problem.ts'
+import { type FieldError, orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import {
@@ -59,6 +59,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         if (deviceId) await refuseProtected(tx, deviceId, force)
         const added = await addBlock(tx, { routerId, deviceId, groupId, type, reason, end })
         if (!added) throw problem('conflict')
+        tx.audit({ targetId: added.id })
         return orRefusePast(added)
       })
       return reply.code(201).send(block)
@@ -92,7 +93,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
       const { id } = request.params
       const end = readEnd(request.body)
       return withSession(request.identity, async (tx) => {
-        if (!(await holdBlock(tx, id))) throw problem('not-found')
+        orNotFound(await holdBlock(tx, id))
         const pause = await extendPause(tx, id, end)
         if (!pause) throw problem('conflict', { detail: 'Only a pause that is still active can be extended' })
         return orRefusePast(pause)
@@ -115,9 +116,8 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
     async (request, reply) => {
       const { id } = request.params
       await withSession(request.identity, async (tx) => {
-        if (!(await holdBlock(tx, id))) throw problem('not-found')
-        await endBlock(tx, id)
-        return true
+        orNotFound(await holdBlock(tx, id))
+        tx.audit({ changedNothing: !(await endBlock(tx, id)) })
       })
       return reply.code(204).send(null)
     },
@@ -135,9 +135,12 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
       },
     },
     async (request) => {
-      const ended = await withSession(request.identity, (tx) => endBlocks(tx, request.body.routerId))
-      if (ended === undefined) throw problem('not-found')
-      return { ended }
+      const { routerId } = request.body
+      return withSession(request.identity, async (tx) => {
+        const ended = orNotFound(await endBlocks(tx, routerId))
+        tx.audit({ targetId: routerId, detail: { ended }, changedNothing: ended === 0 })
+        return { ended }
+      })
     },
   )
 }

@@ -33,7 +33,12 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
       async (request) => {
         const changes = request.body.changes.map(readChange)
         const readable = changes.flatMap((change) => change ?? [])
-        const changed = await withSession(request.identity, (tx) => changeDevices(tx, readable))
+        const changed = await withSession(request.identity, async (tx) => {
+          const outcomes = await changeDevices(tx, readable)
+          const count = outcomes.filter((isChanged) => isChanged).length
+          tx.audit({ detail: { changed: count, failed: changes.length - count }, changedNothing: count === 0 })
+          return outcomes
+        })
         const isChanged = new Map(readable.map((change, index) => [change, changed[index]]))
         const results = changes.map((change, index) => {
           if (!change) return { index, ...failure('invalid-request') }

@@ -1,6 +1,6 @@
 /** New devices that wait for a decision, on routers that hold them (`newDevices: "hold"`). */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { problem } from '../../http/problem.ts'
+import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
 import { findRouter } from '../routers/repository.ts'
@@ -49,9 +49,7 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
           const { id } = request.params
           const routerId = await changeDevice(tx, id, { approval })
           if (routerId) await wakeRouter(tx, routerId)
-          const device = await findDevice(tx, id, onlineMinutes)
-          if (!device) throw problem('not-found')
-          return device
+          return orNotFound(await findDevice(tx, id, onlineMinutes))
         }),
     )
   }

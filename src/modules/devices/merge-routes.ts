@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { notFound, problem } from '../../http/problem.ts'
+import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { gatherDevices } from '../policy/gather.ts'
@@ -16,9 +16,7 @@ export type MergeRoutesOptions = { withSession: WithSession; onlineMinutes: numb
 export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
   const documented = { tags: ['devices'], security: [{ person: [] }] }
   const findOr404 = async (tx: Tx, id: string) => {
-    const device = await findDevice(tx, id, onlineMinutes)
-    if (!device) throw problem('not-found')
-    return device
+    return orNotFound(await findDevice(tx, id, onlineMinutes))
   }
 
   app.post(

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
-import { notFound, problem } from '../../http/problem.ts'
+import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
 import { wakeRouter } from '../routers/wake.ts'
@@ -97,15 +97,13 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
     async (request) => {
       const { id } = request.params
       const values = storable(request.body)
-      const device = await withSession(request.identity, async (tx) => {
+      return withSession(request.identity, async (tx) => {
         await requireVersion(request, () => holdDevice(tx, id, onlineMinutes))
         const routerId = await changeDevice(tx, id, values)
         if (!routerId) throw notFound('/params/id')
         await wakeRouter(tx, routerId)
-        return findDevice(tx, id, onlineMinutes)
+        return orNotFound(await findDevice(tx, id, onlineMinutes))
       })
-      if (!device) throw problem('not-found')
-      return device
     },
   )
 
@@ -124,10 +122,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
     async (request, reply) => {
       await withSession(request.identity, async (tx) => {
         await requireVersion(request, () => holdDevice(tx, request.params.id, onlineMinutes))
-        const routerId = await removeDevice(tx, request.params.id)
-        if (!routerId) throw problem('not-found')
-        await wakeRouter(tx, routerId)
-        return true
+        await wakeRouter(tx, orNotFound(await removeDevice(tx, request.params.id)))
       })
       return reply.code(204).send(null)
     },
@@ -147,8 +142,8 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
     async (request) => {
       const { routerId } = request.query
       return withSession(request.identity, async (tx) => {
-        const removed = await clearDevices(tx, routerId)
-        if (removed === undefined) throw problem('not-found')
+        const removed = orNotFound(await clearDevices(tx, routerId))
+        tx.audit({ targetId: routerId, detail: { removed }, changedNothing: removed === 0 })
         await wakeRouter(tx, routerId)
         return { removed }
       })

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
-import { notFound, problem } from '../../http/problem.ts'
+import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { parseRate } from '../routers/rate.ts'
@@ -44,8 +44,11 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
     async (request, reply) => {
       const { routerId, name } = request.body
       const values = { ...storable(request.body), routerId, name }
-      const group = await withSession(request.identity, (tx) => addGroup(tx, values))
-      if (!group) throw problem('not-found')
+      const group = await withSession(request.identity, async (tx) => {
+        const added = orNotFound(await addGroup(tx, values))
+        tx.audit({ targetId: added.id })
+        return added
+      })
       return reply.code(201).send(group)
     },
   )
@@ -79,12 +82,10 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
     async (request) => {
       const values = storable(request.body)
       const { id } = request.params
-      const group = await withSession(request.identity, async (tx) => {
+      return withSession(request.identity, async (tx) => {
         await requireVersion(request, () => hold(tx, id))
-        return changeGroup(tx, id, values)
+        return orNotFound(await changeGroup(tx, id, values))
       })
-      if (!group) throw problem('not-found')
-      return group
     },
   )
 
@@ -103,11 +104,10 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
     },
     async (request, reply) => {
       const { id } = request.params
-      const isRemoved = await withSession(request.identity, async (tx) => {
+      await withSession(request.identity, async (tx) => {
         await requireVersion(request, () => hold(tx, id))
-        return removeGroup(tx, id)
+        orNotFound(await removeGroup(tx, id))
       })
-      if (!isRemoved) throw problem('not-found')
       return reply.code(204).send(null)
     },
   )
@@ -132,13 +132,13 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
         throw problem('invalid-request', {
           errors: [{ path: '/body/remove', code: 'contradiction', message: 'names a device that is also to be added' }],
         })
-      const moved = await withSession(request.identity, async (tx) => {
+      return withSession(request.identity, async (tx) => {
         const outcome = await moveDevices(tx, request.params.id, { add, remove })
         if (!outcome) throw notFound('/params/id')
         if ('stranger' in outcome) throw notFound(added.has(outcome.stranger) ? '/body/add' : '/body/remove')
+        tx.audit({ detail: { ...outcome }, changedNothing: outcome.added + outcome.removed === 0 })
         return outcome
       })
-      return moved
     },
   )
 }

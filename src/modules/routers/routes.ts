@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
-import { problem } from '../../http/problem.ts'
+import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { findPolicy } from '../policy/find-policy.ts'
@@ -53,9 +53,11 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
     },
     async (request, reply) => {
       const values = { ...storable(request.body), name: request.body.name }
-      const router = await withSession(request.identity, async (tx) =>
-        withRevision(tx, limitable(await addRouter(tx, values, onlineMinutes))),
-      )
+      const router = await withSession(request.identity, async (tx) => {
+        const added = limitable(await addRouter(tx, values, onlineMinutes))
+        tx.audit({ targetId: added.id })
+        return withRevision(tx, added)
+      })
       return reply.code(201).send(router)
     },
   )
@@ -97,8 +99,7 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
       const values = storable(request.body)
       return withSession(request.identity, async (tx) => {
         await requireVersion(request, () => hold(tx, request.params.id))
-        const changed = await changeRouter(tx, request.params.id, values, onlineMinutes)
-        if (!changed) throw problem('not-found')
+        const changed = orNotFound(await changeRouter(tx, request.params.id, values, onlineMinutes))
         await wakeRouter(tx, changed.id)
         return withRevision(tx, limitable(changed))
       })
@@ -119,11 +120,10 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
     },
     async (request, reply) => {
       const { id } = request.params
-      const isRemoved = await withSession(request.identity, async (tx) => {
+      await withSession(request.identity, async (tx) => {
         await requireVersion(request, () => hold(tx, id))
-        return removeRouter(tx, id)
+        orNotFound(await removeRouter(tx, id))
       })
-      if (!isRemoved) throw problem('not-found')
       return reply.code(204).send(null)
     },
   )

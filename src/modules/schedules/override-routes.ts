@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { notFound, problem } from '../../http/problem.ts'
+import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
 import { clearOverrides, findOverride, findRecurrences, replaceOverride } from './override-repository.ts'
@@ -41,9 +41,8 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
         if (!end) throw refused(`no schedule of the device or its group starts or ends within ${NEXT_CHANGE_DAYS} days: say a time`)
         // Also false for what JavaScript has no time for, such as a leap second.
         if (!(end > now)) throw refused('is not a time in the future')
-        return replaceOverride(tx, { routerId, deviceId, decision, until: end })
+        return orNotFound(await replaceOverride(tx, { routerId, deviceId, decision, until: end }))
       })
-      if (!override) throw problem('not-found')
       return reply.code(201).header('location', request.url).send(override)
     },
   )
@@ -83,7 +82,6 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
         const routerId = await holdRouterOf(tx, { deviceId })
         if (!routerId || !(await findOverride(tx, deviceId))) throw noOverride()
         await clearOverrides(tx, { routerId, deviceId })
-        return true
       })
       return reply.code(204).send(null)
     },

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
-import { problem } from '../../http/problem.ts'
+import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
 import { addSchedule, changeSchedule, findSchedule, holdSchedule, listSchedules, MAX_SCHEDULES, removeSchedule } from './repository.ts'
@@ -41,9 +41,12 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
       },
     },
     async (request, reply) => {
-      const schedule = await withSession(request.identity, (tx) => addSchedule(tx, request.body))
-      if (schedule === 'full') throw problem('conflict', { detail: `There are ${MAX_SCHEDULES} schedules already` })
-      if (!schedule) throw problem('not-found')
+      const schedule = await withSession(request.identity, async (tx) => {
+        const added = orNotFound(await addSchedule(tx, request.body))
+        if (added === 'full') throw problem('conflict', { detail: `There are ${MAX_SCHEDULES} schedules already` })
+        tx.audit({ targetId: added.id })
+        return added
+      })
       return reply.code(201).send(schedule)
     },
   )
@@ -82,12 +85,10 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
     },
     async (request) => {
       const { id } = request.params
-      const schedule = await withSession(request.identity, async (tx) => {
+      return withSession(request.identity, async (tx) => {
         await requireVersion(request, () => holdSchedule(tx, id))
-        return changeSchedule(tx, id, request.body)
+        return orNotFound(await changeSchedule(tx, id, request.body))
       })
-      if (!schedule) throw problem('not-found')
-      return schedule
     },
   )
 
@@ -105,11 +106,10 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
     },
     async (request, reply) => {
       const { id } = request.params
-      const isRemoved = await withSession(request.identity, async (tx) => {
+      await withSession(request.identity, async (tx) => {
         await requireVersion(request, () => holdSchedule(tx, id))
-        return removeSchedule(tx, id)
+        orNotFound(await removeSchedule(tx, id))
       })
-      if (!isRemoved) throw problem('not-found')
       return reply.code(204).send(null)
     },
   )

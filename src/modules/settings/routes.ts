@@ -105,7 +105,6 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
         if (!(await holdScope(tx, request.query))) throw notFound('/querystring/routerId')
         await requireVersion(request, () => findSetting(tx, request.query, key))
         if (!(await removeSetting(tx, request.query, key))) throw notFound('/params/key')
-        return true
       })
       return reply.code(204).send(null)
     },
