@@ -1,8 +1,8 @@
 /** Routers: every field, lists, and that they are their owner's alone. */
 import { randomUUID } from 'node:crypto'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { comparable, expectProblem } from './support/problems.ts'
-import { newMac, type Person, rowsOf, sharedWorld, type World } from './support/world.ts'
+import { newMac, openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
 
 let world: World
 let ada: Person
@@ -217,5 +217,41 @@ describe('the list of routers', () => {
       const { errors = [] } = expectProblem(await eve.call('GET', '/api/routers', { query: { [name]: value } }), 400, 'invalid-request')
       expect(new Set(errors.map(({ path }) => path)), value).toEqual(new Set([`/querystring/${name}`]))
     }
+  })
+
+  it('takes as many statements for a hundred routers as for one, and tells of each what it tells of it alone', {
+    timeout: 60_000,
+  }, async () => {
+    const server = await openServer({ DATABASE_POOL_SIZE: '1' })
+    onTestFinished(server.close)
+    let statements = 0
+    server.pools.server.on('connect', (client) => {
+      const { query } = client
+      client.query = (...args: unknown[]) => {
+        statements += 1
+        return Reflect.apply(query, client, args)
+      }
+    })
+    const bob = await worldOf(server).person()
+    const home = await bob.router()
+    await home.scan([newMac(), newMac()])
+    const list = async () => {
+      statements = 0
+      const { items } = (await bob.call('GET', '/api/routers', { query: { limit: '200' } })).json()
+      return { items: items as { id: string; desiredRevision: string }[], statements }
+    }
+    const one = await list()
+    await rowsOf(
+      `with added as (insert into user_routers (user_id, router_name, mode) select $1, 'R ' || n, case n % 2 when 0 then 'whitelist' else 'none' end
+          from generate_series(1, 99) n returning id)
+        insert into user_devices (user_id, router_id, hostname) select $1, added.id, 'd ' || n from added, generate_series(1, 3) n`,
+      [bob.id],
+    )
+    const hundred = await list()
+    expect(hundred.items).toHaveLength(100)
+    expect(hundred.statements).toBe(one.statements)
+    for (const router of hundred.items.filter((_, index) => index % 20 === 0))
+      expect((await bob.call('GET', `/api/routers/${router.id}`)).json()).toEqual(router)
+    expect(new Set(hundred.items.map(({ desiredRevision }) => desiredRevision)).size).toBeGreaterThan(2)
   })
 })

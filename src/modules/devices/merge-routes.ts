@@ -146,7 +146,7 @@ async function holdRouter(tx: Tx, routerId: string | undefined): Promise<string>
 
 /** Two devices on opposite lists cannot become one that is on both. @throws Problem, which takes the merge back */
 async function refuseBothLists(tx: Tx, routerId: string, id: string): Promise<void> {
-  const rows = await findPolicyRows(tx, routerId)
+  const rows = (await findPolicyRows(tx, [routerId])).get(routerId)
   const merged = rows && gatherDevices(rows, rows.router.now).find((device) => device.id === id)
   const [entryId] = merged?.blacklistEntries ?? []
   if (entryId && merged?.whitelistEntries.length) throw problem('on-other-list', { entryId, detail: 'The devices are on opposite lists' })

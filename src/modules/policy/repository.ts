@@ -39,10 +39,12 @@ type ScheduleRow = {
   end: string
 }
 
-/** Everything about one router, in one flight. @returns undefined when there is no such router */
-export async function findPolicyRows(tx: Tx, routerId: string): Promise<PolicyRows | undefined> {
-  const list = <Row>(name: string, text: string) =>
-    tx.query<Row>({ name: `policy ${name}`, planAnew: true, text, values: [ownerOf(tx), routerId] })
+/** Everything about some routers, in one flight of as many statements as about one. @returns by the router's id; nothing for what is no router */
+export async function findPolicyRows(tx: Tx, routerIds: string[]): Promise<Map<string, PolicyRows>> {
+  const list = async <Row>(name: string, text: string) => {
+    const query = { name: `policy ${name}`, planAnew: true, text, values: [ownerOf(tx), routerIds] }
+    return Map.groupBy(await tx.query<Row & { routerId: string }>(query), ({ routerId }) => routerId)
+  }
   const [routers, devices, interfaces, merged, entries, blocks, schedules, overrides] = await Promise.all([
     list<PolicyRows['router']>('router', ROUTER),
     list<DeviceRow>('devices', DEVICES),
@@ -53,7 +55,17 @@ export async function findPolicyRows(tx: Tx, routerId: string): Promise<PolicyRo
     list<ScheduleRow>('schedules', SCHEDULES),
     list<PolicyRows['overrides'][number]>('overrides', OVERRIDES),
   ])
-  return routers[0] && { router: routers[0], devices, interfaces, merged, entries, blocks, schedules, overrides }
+  const rowsOf = (id: string, router: PolicyRows['router']): PolicyRows => ({
+    router,
+    devices: devices.get(id) ?? [],
+    interfaces: interfaces.get(id) ?? [],
+    merged: merged.get(id) ?? [],
+    entries: entries.get(id) ?? [],
+    blocks: blocks.get(id) ?? [],
+    schedules: schedules.get(id) ?? [],
+    overrides: overrides.get(id) ?? [],
+  })
+  return new Map([...routers].flatMap(([id, [router]]) => (router ? [[id, rowsOf(id, router)]] : [])))
 }
 
 /** What the agent says it enforces, or why it cannot. */
@@ -65,26 +77,26 @@ export async function noteApplied(tx: Tx, routerId: string, revision: string, er
   })
 }
 
-const ROUTER = `select id, host(ip) as ip, mode, action, limit_rate as "limitRate", full_rate as "fullRate", new_devices as "newDevices",
-  time_zone as "timeZone", now() as now from user_routers where user_id = $1 and id = $2`
+const ROUTER = `select id, id as "routerId", host(ip) as ip, mode, action, limit_rate as "limitRate", full_rate as "fullRate", new_devices as "newDevices",
+  time_zone as "timeZone", now() as now from user_routers where user_id = $1 and id = any($2::uuid[])`
 
-const DEVICES = `select d.id, d.group_id as "groupId", g.rate as "groupRate", d.rate, d.is_infrastructure as "isInfrastructure", d.approval
+const DEVICES = `select d.router_id as "routerId", d.id, d.group_id as "groupId", g.rate as "groupRate", d.rate, d.is_infrastructure as "isInfrastructure", d.approval
   from user_devices d left join user_device_groups g on g.user_id = $1 and g.id = d.group_id
-  where d.user_id = $1 and d.router_id = $2 and d.merged_into is null`
+  where d.user_id = $1 and d.router_id = any($2::uuid[]) and d.merged_into is null`
 
 // On their own and not joined to their devices: thousands of rows that statistics do not know yet are no case for the planner.
-const INTERFACES = `select device_id as "deviceId", mac::text as mac, array(select host(ip) from unnest(ips) as ip) as ips
-  from user_device_interfaces where user_id = $1 and router_id = $2`
+const INTERFACES = `select router_id as "routerId", device_id as "deviceId", mac::text as mac, array(select host(ip) from unnest(ips) as ip) as ips
+  from user_device_interfaces where user_id = $1 and router_id = any($2::uuid[])`
 
-const MERGED = 'select id, merged_into as into from user_devices where user_id = $1 and router_id = $2 and merged_into is not null'
+const MERGED = `select router_id as "routerId", id, merged_into as into from user_devices where user_id = $1 and router_id = any($2::uuid[]) and merged_into is not null`
 
-const ENTRIES = `select id, 'whitelist' as list, device_id as "deviceId", mac::text as mac, host(ip) as ip from user_whitelists where user_id = $1 and router_id = $2
-  union all select id, 'blacklist', device_id, mac::text, host(ip) from user_blacklists where user_id = $1 and router_id = $2`
+const ENTRIES = `select router_id as "routerId", id, 'whitelist' as list, device_id as "deviceId", mac::text as mac, host(ip) as ip from user_whitelists where user_id = $1 and router_id = any($2::uuid[])
+  union all select router_id, id, 'blacklist', device_id, mac::text, host(ip) from user_blacklists where user_id = $1 and router_id = any($2::uuid[])`
 
-const BLOCKS = `select id, block_type as type, device_id as "deviceId", group_id as "groupId", until, reason from user_blocked_devices
-  where user_id = $1 and router_id = $2 and unblocked_at is null and (until is null or until > now())`
+const BLOCKS = `select router_id as "routerId", id, block_type as type, device_id as "deviceId", group_id as "groupId", until, reason from user_blocked_devices
+  where user_id = $1 and router_id = any($2::uuid[]) and unblocked_at is null and (until is null or until > now())`
 
-const SCHEDULES = `select id, device_id as "deviceId", group_id as "groupId", schedule_kind as kind, days, to_char(start_time, 'HH24:MI') as start,
-  to_char(end_time, 'HH24:MI') as end from user_schedules where user_id = $1 and router_id = $2 and enabled`
+const SCHEDULES = `select router_id as "routerId", id, device_id as "deviceId", group_id as "groupId", schedule_kind as kind, days, to_char(start_time, 'HH24:MI') as start,
+  to_char(end_time, 'HH24:MI') as end from user_schedules where user_id = $1 and router_id = any($2::uuid[]) and enabled`
 
-const OVERRIDES = `select id, device_id as "deviceId", decision, until from user_schedule_overrides where user_id = $1 and router_id = $2 and until > now()`
+const OVERRIDES = `select router_id as "routerId", id, device_id as "deviceId", decision, until from user_schedule_overrides where user_id = $1 and router_id = any($2::uuid[]) and until > now()`

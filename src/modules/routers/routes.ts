@@ -4,7 +4,7 @@ import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
-import { findPolicy } from '../policy/find-policy.ts'
+import { findPolicies, findPolicy } from '../policy/find-policy.ts'
 import { addRouter, changeRouter, findRouter, listRouters, lockRouter, removeRouter } from './repository.ts'
 import { AddRouter, ChangeRouter, ListRouters, Router } from './schema.ts'
 import { limitable, storable } from './storable.ts'
@@ -33,7 +33,7 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
         request.identity,
         async (tx) => {
           const page = await listRouters(tx, request.query, onlineMinutes)
-          return { ...page, items: await Promise.all(page.items.map((router) => withRevision(tx, router))) }
+          return { ...page, items: await withRevisions(tx, page.items) }
         },
         { readOnly: true },
       ),
@@ -129,8 +129,19 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
   )
 }
 
-/** What the router should enforce, beside what its agent says it does. */
-async function withRevision<T extends { id: string; appliedRevision: string | null }>(tx: Tx, router: T) {
-  const desiredRevision = (await findPolicy(tx, router.id))?.revision ?? ''
-  return { ...router, desiredRevision, drift: router.appliedRevision !== desiredRevision }
+type Applied = { id: string; appliedRevision: string | null }
+
+/** What routers should enforce, beside what their agents say they do. */
+async function withRevisions<T extends Applied>(tx: Tx, routers: T[]) {
+  const policies = await findPolicies(
+    tx,
+    routers.map(({ id }) => id),
+  )
+  return routers.map((router) => revised(router, policies.get(router.id)?.revision ?? ''))
 }
+const withRevision = async <T extends Applied>(tx: Tx, router: T) => revised(router, (await findPolicy(tx, router.id))?.revision ?? '')
+const revised = <T extends Applied>(router: T, desiredRevision: string) => ({
+  ...router,
+  desiredRevision,
+  drift: router.appliedRevision !== desiredRevision,
+})
