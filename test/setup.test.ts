@@ -32,7 +32,9 @@ it('takes back what a login set, and what it gave in advance', async () => {
 })
 
 it('gives each login its limits back in the transaction that takes its settings away: it never has none', async () => {
-  const database = await separateDatabase(inject('database'), 'limits')
+  const main = inject('database')
+  // Roles of its own: other tests set what logins can.
+  const database = { ...(await separateDatabase(main, 'limits')), rolePrefix: `${main.rolePrefix}limits_` }
   await prepare(database)
   await prepare(database)
   await asAdmin(database.adminUrl, async (client) => {
