@@ -290,6 +290,15 @@ describe('every decision', () => {
       )
     }))
 
+  it('rests on the same one of two overrides that are equal, whatever their order', () => {
+    const [one, other] = ['a', 'b'].map((name) => ({ id: name, decision: 'block' as const, until: minutes(10) })) as [
+      OverrideFact,
+      OverrideFact,
+    ]
+    const reasonsOf = (overrides: OverrideFact[]) => decide({ ...plainDevice, overrides }, plainRouter, at).reasons
+    expect(reasonsOf([other, one])).toEqual(reasonsOf([one, other]))
+  })
+
   it('has at least one reason', () =>
     check((device, router) => {
       expect(decide(device, router, at).reasons.length).toBeGreaterThan(0)

@@ -113,10 +113,10 @@ const block = (reasons: Reason[]): Ruling =>
 const compare = (a: string, b: string) => Number(a > b) - Number(a < b)
 const isAhead = (until: Date | null, at: Date) => until !== null && until > at
 
-/** Of several the one that lasts longest; of equals, the one that allows. */
+/** Of several the one that lasts longest; of equals, the one that allows; of these, always the same one. */
 function activeOverride({ overrides }: DeviceFacts, at: Date) {
   const active = overrides.filter(({ until }) => until > at)
-  return active.sort((a, b) => b.until.getTime() - a.until.getTime() || compare(a.decision, b.decision))[0]
+  return active.sort((a, b) => b.until.getTime() - a.until.getTime() || compare(a.decision, b.decision) || compare(a.id, b.id))[0]
 }
 
 /** An override that lifts schedules is worth telling, whatever else decides. */

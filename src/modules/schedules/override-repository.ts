@@ -19,7 +19,7 @@ const OVERRIDES = `with recursive line (id, router_id) as (
 export async function findOverride(tx: Tx, deviceId: string): Promise<Override | undefined> {
   const [override] = await tx.query<Override>({
     name: 'find override',
-    text: `${OVERRIDES} where o.until > now() order by o.until desc, o.decision limit 1`,
+    text: `${OVERRIDES} where o.until > now() order by o.until desc, o.decision, o.id limit 1`,
     values: [ownerOf(tx), deviceId],
   })
   return override
