@@ -132,7 +132,7 @@ export async function buildApp({
   const secondFactor = openSecondFactor({ lockout, pepper: secrets.pepper })
   const google = config.google && (await openGoogle({ ...config.google, keyring }))
   const verifyGoogle = google?.verifyFresh
-  const later = givenLater ?? openLater((err) => app.log.warn({ err }, 'what an answer did not wait for has failed'))
+  const later = givenLater ?? openLater((err) => app.log.warn({ err }, 'background task failed'))
   const mailer =
     givenMailer ?? openMailer({ ...config.mail, outbox: join(config.dataDir, 'outbox'), log: app.log, closeMs: config.shutdown.drainMs })
   const ownerMail = openOwnerMail({
@@ -148,9 +148,9 @@ export async function buildApp({
     auditDays: config.auditRetentionDays,
     scanDays: config.scans.retentionDays,
     firstAfterMs: housekeepingAfterMs,
-    onError: (err) => app.log.warn({ err }, 'what has had its time was not removed'),
+    onError: (err) => app.log.warn({ err }, 'purge failed'),
   })
-  const lastUse = collectLastUse({ withSession, onError: (err) => app.log.warn({ err }, 'last use of keys was not written') })
+  const lastUse = collectLastUse({ withSession, onError: (err) => app.log.warn({ err }, 'writing the last use of keys failed') })
   const asAgent = agentSessions(withSession, lastUse.note)
   const policyWatch = openPolicyWatch(closing)
   const notifications = listen?.(policyWatch.wake)

@@ -51,7 +51,7 @@ async function start(): Promise<void> {
       channel: 'netpilot_policy',
       onNotification: wake,
       onGap: () => wake(),
-      onError: (err) => app?.log.warn({ err }, 'wake-ups are interrupted'),
+      onError: (err) => app?.log.warn({ err }, 'the LISTEN connection was lost: agents hear of changes late until it is back'),
     })
 
   const close = async () => {
@@ -74,7 +74,7 @@ async function start(): Promise<void> {
 
   const { log } = app
   // A promise that nobody awaited has failed: its request was answered correctly (nothing was stored), but the code is wrong.
-  process.on('unhandledRejection', (err) => log.error({ err }, 'a promise was rejected and nobody was waiting for it'))
+  process.on('unhandledRejection', (err) => log.error({ err }, 'unhandled rejection'))
   void database.lost.then(() => {
     if (!closing.signal.aborted) fail('The database is gone: it stopped, or the process that ran it did. Start NetPilot again.')
   })
@@ -90,7 +90,10 @@ async function start(): Promise<void> {
   })
   const warnings = checked.filter(({ findings }) => findings.length > 0)
   for (const { name, promise, remedy, findings } of warnings)
-    log.warn({ check: name, found: findings.map(({ what }) => what), remedy }, `it does not hold that the database ${promise}`)
+    log.warn(
+      { check: name, found: findings.map(({ what }) => what), remedy },
+      `database self-check failed. Expected: the database ${promise}`,
+    )
   printStart({ config, version, address: app.server.address(), embedded: database.embedded, warnings: warnings.map(({ name }) => name) })
 }
 

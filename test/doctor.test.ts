@@ -15,7 +15,7 @@ const main = inject('database')
 const secrets = { JWT_SECRET: 'j'.repeat(48), PASSWORD_PEPPER: 'p'.repeat(48) }
 /** What the doctor finds where nothing is wrong. */
 const IN_ORDER = inject('hasOpenNeighbours')
-  ? { code: 2, said: 'otherDatabases: it does not hold that .*\\n( {2}- .* may connect to the database .*\\n)+ {2}.*' }
+  ? { code: 2, said: 'otherDatabases: check failed\\. Expected: .*\\n( {2}- .* may connect to the database .*\\n)+ {2}.*' }
   : { code: 0, said: 'Nothing found\\.' }
 const running = new Set<ChildProcess>()
 afterAll(() => {
@@ -68,14 +68,14 @@ const FAULTS: [fault: string, planted: string, takenBack: string, ...named: stri
     'a policy that is true',
     'alter policy user_devices_user on user_devices using (true)',
     `alter policy user_devices_user on user_devices using (${conditionOf('own')})`,
-    'policies: it does not hold that the database has the policies that are meant',
+    'policies: check failed. Expected: the database has the policies that are meant',
     'not meant: policy user_devices_user on user_devices for ALL to user using true',
   ],
   [
     'row security that does not bind the owner',
     'alter table user_devices no force row level security',
     'alter table user_devices force row level security',
-    'relations: it does not hold that the database has tables of the owner only, each with row security enabled and forced',
+    'relations: check failed. Expected: the database has tables of the owner only, each with row security enabled and forced',
     'missing: table user_devices of owner with row security, forced',
     'FORCE ROW LEVEL SECURITY',
   ],
@@ -90,7 +90,7 @@ const FAULTS: [fault: string, planted: string, takenBack: string, ...named: stri
     'a function that is IMMUTABLE',
     'alter function ctx.uid() immutable',
     'alter function ctx.uid() stable',
-    'functions: it does not hold that the database has identity functions that are definers with a fixed path, never IMMUTABLE',
+    'functions: check failed. Expected: the database has identity functions that are definers with a fixed path, never IMMUTABLE',
     'not meant: function ctx.uid() IMMUTABLE',
   ],
   [
@@ -106,7 +106,7 @@ const FAULTS: [fault: string, planted: string, takenBack: string, ...named: stri
     'truncate ctx.seal_key',
     `insert into ctx.seal_key (inner_key, outer_key) select string_agg(uuid_send(gen_random_uuid()), ''), string_agg(uuid_send(gen_random_uuid()), '')
       from generate_series(1, 4)`,
-    'seal: it does not hold that the database refuses an identity that was forged',
+    'seal: check failed. Expected: the database refuses an identity that was forged',
     'insert a new one as drizzle/0003_seal.sql does',
   ],
 ]
@@ -200,7 +200,7 @@ describe('a database with a fault', () => {
     await plant(`delete from user_audit_log where user_id = '${somebody}' and sequence = 2`)
     const { code, output } = await doctor(environment(database))
     expect(code).toBe(1)
-    expect(output).toMatch(/audit +2 {2}1 to mend/)
+    expect(output).toMatch(/audit +2 {2}1 error/)
     expect(output).toContain(`the log of the user ${somebody} is broken at entry 3`)
     await plant(`delete from user_audit_log where user_id = '${somebody}'; delete from user_audit_heads where user_id = '${somebody}'`)
   })
@@ -211,7 +211,7 @@ describe('a database with a fault', () => {
     await plant(`${act.repeat(3)} update user_audit_heads set hash = null where user_id = '${somebody}'; ${act}`)
     const { code, output } = await doctor(environment(database))
     expect(code).toBe(2)
-    expect(output).toMatch(/audit +4 {2}1 to know of/)
+    expect(output).toMatch(/audit +4 {2}1 warning/)
     expect(output).toMatch(new RegExp(`the log of the user ${somebody} begins anew at entry 4, of \\d{4}-.*Z: .*\\(entries: 3\\)`))
     await plant(`delete from user_audit_log where user_id = '${somebody}'; delete from user_audit_heads where user_id = '${somebody}'`)
   })
@@ -226,7 +226,7 @@ describe('a database with a fault', () => {
       DATABASE_AUTH_URL: wrong.href,
     })
     expect(code).toBe(1)
-    expect(output).toMatch(/configuration +5 {2}2 to mend\nlogins +4 {2}2 to mend/)
+    expect(output).toMatch(/configuration +5 {2}2 errors\nlogins +4 {2}2 errors/)
     for (const words of [
       'JWT_SECRET is missing',
       'DATABASE_ADMIN_URL is missing',
@@ -268,7 +268,7 @@ describe('a database of a host that has no superuser to give', () => {
     const [started, examined] = await Promise.all([start(environment(hosted)), doctor(environment(hosted))])
     expect([started.code, examined.code]).toEqual([0, 2])
     for (const { output } of [started, examined]) {
-      expect(output).toContain('it does not hold that the database keeps everybody from setting a setting')
+      expect(output).toContain('Expected: the database keeps everybody from setting a setting')
       for (const open of ['set_config(text,text,boolean)', 'pg_advisory_lock(bigint)', 'pg_sleep(double precision)', 'plpgsql'])
         expect(output).toContain(`not meant: fence: PUBLIC ${open}`)
       expect(output).not.toContain('missing: fence')

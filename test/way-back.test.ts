@@ -56,7 +56,7 @@ async function whileServing<T>(database: TestDatabase, work: (world: World, serv
   }
 }
 
-/** What the doctor finds to mend, and what it tells of the audit log. */
+/** The errors that the doctor finds, and what it tells of the audit log. */
 async function examine(database: TestDatabase, { pools }: TestServer) {
   const roles = roleNames(database.rolePrefix)
   const migrator = new pg.Client({ connectionString: loginUrl(database, 'migrator') })

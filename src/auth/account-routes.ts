@@ -73,7 +73,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       schema: {
         ...documented,
         operationId: 'getAccountStatus',
-        summary: 'State of your account',
+        summary: 'Get the status of your account',
         response: answers({ 200: AccountStatus }),
       },
     },
@@ -91,7 +91,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       schema: {
         ...documented,
         operationId: 'exportAccount',
-        summary: 'Everything of yours as one file',
+        summary: 'Export your data',
         description: 'Every table by its name, as it is stored, without what opens anything (passwords, keys, sessions).',
         response: answers({ 200: Export }),
       },
@@ -114,7 +114,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       schema: {
         ...documented,
         operationId: 'deactivate',
-        summary: 'Leave for a while',
+        summary: 'Deactivate your account',
         description: 'Ends every login session and stops every key, of scripts and of routers. Nothing is deleted; `reactivate` undoes it.',
         body: OwnerProof,
         response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
@@ -139,7 +139,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       schema: {
         ...documented,
         operationId: 'deleteAccount',
-        summary: 'Leave for good',
+        summary: 'Delete your account',
         description: 'Deletes everything that the account owns. The audit log stays for its time, without personal data.',
         body: OwnerProof,
         response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
@@ -180,7 +180,7 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
       schema: {
         tags: ['account'],
         operationId: 'reactivate',
-        summary: 'Come back to an account that you deactivated',
+        summary: 'Reactivate your account',
         description: 'With the same credentials as before. An account that an administrator deactivated is 401 like a wrong password.',
         body: Reactivate,
         headers: TokenTransport,

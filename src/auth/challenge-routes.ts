@@ -26,7 +26,7 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
       schema: {
         tags: ['auth'],
         operationId: 'answerChallenge',
-        summary: 'Sign in with the second factor',
+        summary: 'Answer a second-factor challenge',
         description:
           'Answers the challenge of `second-factor-required`, which is good for five minutes and one sign-in. After five wrong codes, none is taken for five minutes (429 `locked-out`). A wrong code is 401 `wrong-code`: the challenge is still good; when it is not, it is 401 `challenge-ended`.',
         body: AnswerChallenge,

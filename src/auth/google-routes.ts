@@ -47,7 +47,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
       schema: {
         ...documented,
         operationId: 'signInWithGoogle',
-        summary: 'Sign in with an ID token of Google, or make an account by it',
+        summary: 'Sign in or register with a Google ID token',
         description:
           'Where there is an account with the same address that is not linked, and Google does not itself give out that address: 409 `conflict`. Sign in with the password then, and link.',
         body: GoogleSignIn,
@@ -78,7 +78,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
       schema: {
         ...documented,
         operationId: 'startGoogleFlow',
-        summary: 'Send the browser to Google, to sign in there',
+        summary: 'Start the Google sign-in flow',
         querystring: GoogleStart,
         response: answers({ 302: Type.Null() }, 'not-found'),
       },
@@ -101,7 +101,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
       schema: {
         ...documented,
         operationId: 'finishGoogleFlow',
-        summary: 'Where Google sends the browser back to',
+        summary: 'Finish the Google sign-in flow',
         description: 'Ends the flow that this browser began, and sends it on to `returnTo`.',
         querystring: GoogleCallback,
         response: answers({ 302: Type.Null() }, 'not-found'),
@@ -127,7 +127,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
       schema: {
         ...documented,
         operationId: 'exchangeCode',
-        summary: 'Exchange the code of a finished flow for tokens',
+        summary: 'Exchange a one-time code for tokens',
         description: 'Once, and within a minute.',
         body: Exchange,
         headers: TokenTransport,

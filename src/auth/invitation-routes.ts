@@ -23,7 +23,7 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSess
       schema: {
         ...documented,
         operationId: 'inviteUser',
-        summary: 'Make an account for somebody and invite them by mail',
+        summary: 'Invite a user by e-mail',
         description: 'They choose the password themselves (`reset-password` with the token of the mail), within a week.',
         body: Invite,
         response: answers({ 201: Account }, 'email-taken'),
@@ -49,7 +49,7 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSess
       schema: {
         ...documented,
         operationId: 'startPasswordReset',
-        summary: 'Have a mail sent to somebody to choose a new password',
+        summary: 'Send a password reset to a user',
         params: IdParams,
         response: answers({ 202: EmailSent }),
       },

@@ -87,7 +87,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       schema: {
         ...documented,
         operationId: `add${Kind}Key`,
-        summary: `Make ${words.key}`,
+        summary: `Create ${words.key}`,
         description: `The key is shown once. ${words.limit}`,
         params: Keys,
         body: holder === 'router' ? Nullable(AddRouterKey) : AddPersonalKey,

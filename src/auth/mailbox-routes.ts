@@ -56,7 +56,7 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
       schema: {
         ...documented,
         operationId: 'forgotPassword',
-        summary: 'Have a mail sent to choose a new password',
+        summary: 'Request a password reset by e-mail',
         description: `${nothingTold} An account that signs in with Google alone gets its first password this way.`,
         body: AddressOnly,
         response: answers({ 202: EmailSent }),
@@ -83,7 +83,7 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
       schema: {
         ...documented,
         operationId: 'resendVerification',
-        summary: 'Have the mail sent again that verifies an address',
+        summary: 'Resend the verification e-mail',
         description: nothingTold,
         body: AddressOnly,
         response: answers({ 202: EmailSent }),
@@ -109,7 +109,7 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
       schema: {
         ...documented,
         operationId: 'resetPassword',
-        summary: 'Choose a new password, with the token of a mail',
+        summary: 'Reset the password with an e-mailed token',
         description:
           'Of a mail for a lost password, or of an invitation. Ends every login session, every personal key (unless `keepKeys`), and any lockout of the old password, and signs nobody in; a second factor is asked for as before. Other tokens that were sent are void. Where nobody had confirmed the address, it also takes away the link to Google and, in any case, every personal key; what was taken is told by mail. A token is good once.',
         body: ResetPassword,
@@ -159,7 +159,7 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
       schema: {
         ...documented,
         operationId: 'verifyEmail',
-        summary: 'Confirm an address, with the token of a mail',
+        summary: 'Verify an e-mail address with an e-mailed token',
         description:
           'The address of a new account, or the new address of an account (409 `email-taken` when another account has it by now).',
         body: MailedTokenBody,
@@ -202,7 +202,7 @@ export const changeEmailRoutes: FastifyPluginAsyncTypebox<ChangeEmailRoutesOptio
         tags: ['account'],
         security: [{ person: [] }],
         operationId: 'changeEmail',
-        summary: 'Use another address',
+        summary: 'Change your e-mail address',
         description:
           'It changes when the mail to the new address is answered (`verify-email`); the old address is told now and then. The answer does not say whether somebody else has that address.',
         body: ChangeEmail,

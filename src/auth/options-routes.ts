@@ -34,7 +34,7 @@ export const authOptionsRoutes: FastifyPluginAsyncTypebox<{ authOptions: AuthOpt
       schema: {
         tags: ['auth'],
         operationId: 'getAuthOptions',
-        summary: 'Ways to sign in here, and what they ask for',
+        summary: 'Get the sign-in options',
         description: 'For the page that people sign in on. What is off here answers 404.',
         response: answers({ 200: AuthOptions }),
       },

@@ -24,7 +24,7 @@ export const passwordRequirementRoutes: FastifyPluginAsyncTypebox<{ passwordRule
       schema: {
         tags: ['auth'],
         operationId: 'getPasswordRequirements',
-        summary: 'What a password must be',
+        summary: 'Get the password requirements',
         description:
           'For a form. Any mix of characters will do. A password that breaks a rule is 400 `invalid-request`, and `errors` names the rule.',
         response: answers({ 200: PasswordRequirements }),

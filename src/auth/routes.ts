@@ -37,7 +37,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
       schema: {
         ...documented,
         operationId: 'register',
-        summary: 'Make an account',
+        summary: 'Register',
         description: emailVerification
           ? 'Signs nobody in: the address has to be confirmed first. The answer is the same whether or not there is an account with that address.'
           : 'A mail asks to confirm the address; nothing waits for that.',

@@ -73,7 +73,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
       schema: {
         ...documented,
         operationId: 'getSecondFactor',
-        summary: 'Is the second factor on',
+        summary: 'Get the status of the second factor',
         response: answers({ 200: FactorStatus }),
       },
     },
@@ -90,7 +90,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
       schema: {
         ...documented,
         operationId: 'setUpSecondFactor',
-        summary: 'Get a secret for an authenticator app',
+        summary: 'Set up the second factor',
         description:
           'Not before the address of the account is confirmed: 403 `email-unverified`. Nothing is asked for until a code confirms that the app has it; until then, asking again replaces it. Afterwards it is 409 `conflict`: to change apps, switch the factor off.',
         body: OwnerProof,
@@ -110,7 +110,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
       schema: {
         ...documented,
         operationId: 'confirmSecondFactor',
-        summary: 'Switch the second factor on',
+        summary: 'Confirm the second factor',
         description:
           'From now on it is asked for at every sign-in, also after a lost password was replaced by mail. Who is signed in stays so.',
         body: ConfirmFactor,
@@ -145,7 +145,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
       schema: {
         ...documented,
         operationId: 'disableSecondFactor',
-        summary: 'Switch the second factor off',
+        summary: 'Disable the second factor',
         body: SwitchOffFactor,
         response: answers({ 204: Type.Null() }, 'wrong-password', 'wrong-code', 'conflict', 'locked-out'),
       },

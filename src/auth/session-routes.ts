@@ -90,7 +90,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
 
   app.get(
     '/me',
-    { schema: { ...documented, operationId: 'getMe', summary: 'Who am I', response: answers({ 200: User }) } },
+    { schema: { ...documented, operationId: 'getMe', summary: 'Get the signed-in user', response: answers({ 200: User }) } },
     async (request) => {
       const me = await withSession(request.identity, findMe, { readOnly: true })
       if (!me) throw problem('unauthenticated')
@@ -104,7 +104,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
       schema: {
         ...documented,
         operationId: 'reauthenticate',
-        summary: 'Prove again that you are the owner of the account',
+        summary: 'Re-authenticate',
         description:
           'What a login session alone is not enough for takes a recent proof, at most 15 minutes old: 403 `proof-required`. Signing in is one, and so is any proof in the body of another operation.',
         body: Reauthenticate,
@@ -124,7 +124,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
       schema: {
         ...documented,
         operationId: 'logout',
-        summary: 'End this login session and every token of it',
+        summary: 'Sign out',
         description: 'Clears the refresh cookie that comes with the request.',
         response: answers({ 204: Type.Null() }),
       },
@@ -143,7 +143,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
       schema: {
         ...documented,
         operationId: 'listLoginSessions',
-        summary: 'Where you are signed in',
+        summary: 'List your login sessions',
         description: `At most ${MAX_LOGIN_SESSIONS} places: one more sign-in ends the session that was used least lately.`,
         querystring: ListLoginSessions,
         response: answers({ 200: pageOf(LoginSession) }),
@@ -186,7 +186,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
       schema: {
         ...documented,
         operationId: 'endLoginSession',
-        summary: 'End one of your login sessions, and every token of it',
+        summary: 'End one of your login sessions',
         params: IdParams,
         response: answers({ 204: Type.Null() }),
       },

@@ -88,6 +88,8 @@ async function examine({ database }: Config, local: LocalDatabase | undefined): 
   }
 }
 
+const counted = (count: number, word: string): string[] => (count > 0 ? [`${count} ${word}${count > 1 ? 's' : ''}`] : [])
+
 /** A line for each check, under a heading. */
 function table(sections: Section[]): string[] {
   const width = Math.max(...sections.map(({ name }) => name.length))
@@ -96,10 +98,7 @@ function table(sections: Section[]): string[] {
     line('check', 'looked at', 'found'),
     ...sections.map(({ name, lookedAt, findings }) => {
       const warnings = findings.filter(({ isWarning }) => isWarning).length
-      const words = [
-        ...(findings.length > warnings ? [`${findings.length - warnings} to mend`] : []),
-        ...(warnings > 0 ? [`${warnings} to know of`] : []),
-      ]
+      const words = [...counted(findings.length - warnings, 'error'), ...counted(warnings, 'warning')]
       return line(name, String(lookedAt), words.join(', ') || '-')
     }),
   ]

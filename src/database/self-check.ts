@@ -179,6 +179,6 @@ export function explain(sections: Section[], isTold: (finding: Finding) => boole
     const told = findings.filter(isTold)
     return told.length === 0
       ? []
-      : [`${name}: it does not hold that the database ${promise}:`, ...told.map(({ what }) => `  - ${what}`), `  ${remedy}`]
+      : [`${name}: check failed. Expected: the database ${promise}. Found:`, ...told.map(({ what }) => `  - ${what}`), `  ${remedy}`]
   })
 }

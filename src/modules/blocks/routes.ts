@@ -82,7 +82,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
       schema: {
         ...documented,
         operationId: 'changeBlock',
-        summary: 'Move the end of a pause',
+        summary: 'Extend or shorten a pause',
         description: '`minutes` count from now. Only a pause that is still active can be extended (409 `conflict`).',
         params: IdParams,
         body: ExtendPause,

@@ -55,7 +55,7 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
       schema: {
         ...documented,
         operationId: 'listDeviceHistory',
-        summary: 'What happened to a device, the newest first',
+        summary: 'List the history of a device',
         description:
           'When it and each of its MACs were first seen, merges, and its own blocks and pauses. Names and addresses from before are not kept; what people changed stands in `GET /api/users/audit-logs`.',
         params: IdParams,

@@ -19,7 +19,7 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
       schema: {
         ...documented,
         operationId: 'listInbox',
-        summary: 'New devices that nobody has decided on',
+        summary: 'List new devices that await approval',
         params: IdParams,
         querystring: ListInbox,
         response: answers({ 200: pageOf(Device) }),
@@ -38,8 +38,8 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
   )
 
   for (const [verb, approval, summary] of [
-    ['approve', 'approved', 'Let a new device in'],
-    ['dismiss', 'dismissed', 'Take a new device off the inbox; it stays out until it is approved'],
+    ['approve', 'approved', 'Approve a new device'],
+    ['dismiss', 'dismissed', 'Dismiss a new device'],
   ] as const) {
     app.post(
       `/devices/:id/${verb}`,

@@ -25,7 +25,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
       schema: {
         ...documented,
         operationId: 'mergeDevices',
-        summary: 'Make one device of several',
+        summary: 'Merge devices',
         description:
           'MACs, addresses, entries, blocks and schedules follow; names too, where the device has none. Each merge can be undone.',
         params: IdParams,
@@ -58,7 +58,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
       schema: {
         ...documented,
         operationId: 'splitDevice',
-        summary: 'Make a device of its own out of some MACs of another',
+        summary: 'Split MAC addresses off into a device of their own',
         params: IdParams,
         body: Split,
         response: answers({ 201: Device }, 'conflict'),
@@ -91,7 +91,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
       schema: {
         ...documented,
         operationId: 'listMergeSuggestions',
-        summary: 'Devices that may be one',
+        summary: 'List merge suggestions',
         description: 'The same host name, and one vanished as the other appeared. Nothing is ever merged by itself.',
         querystring: OfRouter,
         response: answers({ 200: itemsOf(Suggestion) }),
@@ -107,7 +107,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
       schema: {
         ...documented,
         operationId: 'listMerges',
-        summary: 'Merges of a router, the newest first',
+        summary: 'List merges of a router',
         querystring: OfRouter,
         response: answers({ 200: itemsOf(MergeRecord) }),
       },

@@ -114,7 +114,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
       schema: {
         ...documented,
         operationId: 'removeDevice',
-        summary: 'Forget a device',
+        summary: 'Delete a device',
         params: IdParams,
         response: answers({ 204: Type.Null() }),
       },
@@ -134,7 +134,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
       schema: {
         ...documented,
         operationId: 'clearDevices',
-        summary: 'Forget every device of a router',
+        summary: 'Delete all devices of a router',
         querystring: ClearQuery,
         response: answers({ 200: Removed }, 'not-found'),
       },

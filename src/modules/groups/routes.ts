@@ -36,7 +36,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
       schema: {
         ...documented,
         operationId: 'addGroup',
-        summary: 'Make a group',
+        summary: 'Create a group',
         body: AddGroup,
         response: answers({ 201: Group }, 'not-found', 'conflict'),
       },

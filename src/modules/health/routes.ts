@@ -43,7 +43,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
       schema: {
         ...documented,
         operationId: 'getHealth',
-        summary: 'State of the server and its database',
+        summary: 'Get the health of the server and its database',
         response: { 200: Health, 503: Degraded },
       },
     },
@@ -61,7 +61,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
 
   app.get(
     '/live',
-    { schema: { ...documented, operationId: 'getLiveness', summary: 'The process answers', response: { 200: Live } } },
+    { schema: { ...documented, operationId: 'getLiveness', summary: 'Check liveness', response: { 200: Live } } },
     async () => ({
       status: 'ok' as const,
     }),
@@ -69,7 +69,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
 
   app.get(
     '/ready',
-    { schema: { ...documented, operationId: 'getReadiness', summary: 'Requests will be served', response: { 200: Ready, 503: NotReady } } },
+    { schema: { ...documented, operationId: 'getReadiness', summary: 'Check readiness', response: { 200: Ready, 503: NotReady } } },
     async (_, reply) => {
       const reason = isClosing() ? 'closing' : (await checkDatabase()).fault
       if (!reason) return { status: 'ready' as const }

@@ -25,7 +25,7 @@ export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
         tags: ['devices'],
         security: [{ person: [] }],
         operationId: 'getManufacturer',
-        summary: 'Who made what has a MAC',
+        summary: 'Get the manufacturer of a MAC address',
         description: 'Of any MAC, seen or not. `manufacturer` is null when the prefix is nobody’s, and always for random MACs.',
         params: MacParams,
         response: answers({ 200: Manufacturer }),

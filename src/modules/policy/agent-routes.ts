@@ -67,7 +67,7 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
       schema: {
         ...documented,
         operationId: 'fetchAgentPolicy',
-        summary: 'What to enforce',
+        summary: 'Fetch the policy to enforce',
         description: `As JSON, as an nft script (\`Accept: text/x-nftables\`) that replaces a table of its own in one step, or as a line a MAC (\`Accept: text/plain\`).
 With \`If-None-Match\` (the ETag of the last answer) an unchanged policy is 304; with \`?wait=\` the answer is held back until it changes, by
 somebody's hand or by time, and is 304 when it does not.`,
@@ -132,7 +132,7 @@ somebody's hand or by time, and is 304 when it does not.`,
       schema: {
         ...documented,
         operationId: 'listAgentDevices',
-        summary: 'The devices of the router',
+        summary: 'List the devices of the router',
         querystring: PartQuery,
         response: answers({ 200: pageOf(Device) }),
       },
@@ -146,7 +146,7 @@ somebody's hand or by time, and is 304 when it does not.`,
         schema: {
           ...documented,
           operationId: `listAgent${list === 'whitelist' ? 'Whitelist' : 'Blacklist'}`,
-          summary: `The ${list} of the router`,
+          summary: `List the ${list} of the router`,
           querystring: PartQuery,
           response: answers({ 200: pageOf(entrySchemas(list).Entry) }),
         },
@@ -161,7 +161,7 @@ somebody's hand or by time, and is 304 when it does not.`,
       schema: {
         ...documented,
         operationId: 'reportAppliedPolicy',
-        summary: 'What is enforced now, or why it is not',
+        summary: 'Report the applied policy',
         body: Applied,
         response: answers({ 204: Type.Null() }),
       },

@@ -25,7 +25,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
       schema: {
         ...documented,
         operationId: 'getRouterPolicy',
-        summary: 'What the router must enforce, and why',
+        summary: 'Get the policy of a router, with reasons',
         description: '`?at=` asks for another moment: would the tablet have internet on Friday at half past nine?',
         params: IdParams,
         querystring: PolicyQuery,
@@ -46,7 +46,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
       schema: {
         ...documented,
         operationId: 'previewPolicy',
-        summary: 'What a change would do; nothing is saved',
+        summary: 'Preview the effect of a change',
         params: IdParams,
         body: PreviewRequest,
         response: answers({ 200: PreviewAnswer }),
@@ -64,7 +64,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
       schema: {
         ...documented,
         operationId: 'getDevicePolicy',
-        summary: 'What becomes of a device, and why',
+        summary: 'Get the decision for a device, with reasons',
         params: IdParams,
         querystring: PolicyQuery,
         response: answers({ 200: Entry }),

@@ -33,7 +33,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
       schema: {
         ...documented,
         operationId: 'verifyKey',
-        summary: 'Whose key is this',
+        summary: 'Verify an API key',
         querystring: Strict({}),
         response: answers({ 200: VerifyAnswer }),
       },
@@ -57,7 +57,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
       schema: {
         ...documented,
         operationId: 'heartbeat',
-        summary: 'Still here',
+        summary: 'Send a heartbeat',
         querystring: Strict({}),
         body: Heartbeat,
         response: answers({ 200: HeartbeatAnswer }),
@@ -81,7 +81,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
     const scanRoute = {
       ...documented,
       operationId: 'postScan',
-      summary: 'Report what the router sees',
+      summary: 'Post a scan of the network',
       description: `Three forms: devices; sources, each what a router printed; or one such source raw as \`text/plain\`, with \`?format=\`.
 Posting the same scan again has no effect and gets the same answer. 4xx: drop the scan. 5xx and 429: keep it and try again.`,
       querystring: RawScanQuery,

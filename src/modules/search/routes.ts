@@ -108,7 +108,7 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
         // No one scope: see the description.
         security: [{ person: [] }, { script: [] }],
         operationId: 'search',
-        summary: 'Find routers, devices, groups and entries of lists',
+        summary: 'Search routers, devices, groups and list entries',
         description:
           'Of each kind the first by its usual order. A personal key finds the kinds whose area it may read: `routers:read`, `devices:read`, `groups:read`, `lists:read`; with none of them it is 403.',
         querystring: SearchQuery,

@@ -61,7 +61,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       schema: {
         ...documented,
         operationId: 'keepSetting',
-        summary: 'Keep a setting',
+        summary: 'Set a setting',
         description: `\`timeZone\`, \`locale\` and \`notifications\` are checked; every other key is yours to use. A value is up to 16 KiB of JSON (413); there are up to ${MAX_KEYS} keys (409 \`conflict\`), and as many for each router.`,
         params: SettingParams,
         querystring: ScopeQuery,

@@ -54,7 +54,7 @@ describe('the server process behind the pooler', () => {
     child.kill('SIGTERM')
     expect(await exited).toEqual([0, null])
     expect(output.join('\n')).toContain('closed')
-    expect(output.join('\n')).not.toContain('wake-ups are interrupted')
+    expect(output.join('\n')).not.toContain('the LISTEN connection was lost')
     await elsewhere.close()
   })
 })
