@@ -142,6 +142,12 @@ describe('the repository', () => {
     expect(output).toContain('No schema changes')
   })
 
+  it('tells editors and version managers what biome and npm are told', () => {
+    const { indentStyle, indentWidth, lineWidth } = JSON.parse(read('biome.json')).formatter
+    expect(read('.editorconfig')).toContain(`indent_style = ${indentStyle}\nindent_size = ${indentWidth}\nmax_line_length = ${lineWidth}\n`)
+    expect(manifest.engines?.node).toBe(`>=${read('.nvmrc').trim()}`)
+  })
+
   it('has a compose file whose services say how they are healthy, and only variables that exist', () => {
     const compose = parse(read('docker-compose.yml')) as {
       services: Record<string, { environment?: Record<string, string>; image?: string }>

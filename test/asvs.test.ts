@@ -55,11 +55,14 @@ describe('the table of ASVS', () => {
 })
 
 describe('the pages beside it', () => {
-  it.each(['docs/asvs.md', 'docs/security.md', 'docs/decisions/0018-where-asvs-asks-for-more.md'])('link to what exists: %s', (page) => {
+  it.each([
+    ...['docs/asvs.md', 'docs/security.md', 'docs/isolation.md', 'docs/threats.md', 'docs/decisions/0018-where-asvs-asks-for-more.md'],
+    ...['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'],
+  ])('link to what exists: %s', (page) => {
     const links = [...read(page).matchAll(/\]\(([^)#]+)[^)]*\)/g)].map(([, link = '']) => link)
     const ours = links.filter((link) => !link.startsWith('https:'))
     expect(ours.filter((link) => !existsSync(join(root, dirname(page), link)))).toEqual([])
-    const named = [...read(page).matchAll(/`(src\/[^`*]+)`/g)].map(([, path = '']) => path)
+    const named = [...read(page).matchAll(/`((?:src|test|drizzle|docs|scripts)\/[^`*<]+)`/g)].map(([, path = '']) => path)
     expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([])
   })
 })

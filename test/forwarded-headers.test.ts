@@ -72,7 +72,7 @@ describe('a forwarded host', () => {
   }
   const FORWARDED = { 'x-forwarded-host': 'home.example', 'x-forwarded-proto': 'https' }
 
-  it('makes no page the own one, unless the proxy says so, T26 T41', async () => {
+  it('makes no page the own one, unless the proxy says so, T27 T41', async () => {
     for (const world of [worlds.wary, worlds.behindAnother])
       expectProblem(await refreshFrom(world, 'https://home.example', FORWARDED), 403, 'cross-site')
     expect((await refreshFrom(worlds.behindProxy, 'https://home.example', FORWARDED)).statusCode).toBe(200)

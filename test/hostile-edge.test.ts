@@ -311,7 +311,7 @@ describe('a forged credential', () => {
     }
   })
 
-  it('opens no door that asks for an agent, T8', async () => {
+  it('opens no door that asks for an agent, T26', async () => {
     const { key } = router
     const flipped = key.slice(0, -1) + (key.endsWith('0') ? '1' : '0')
     const spelled = [

@@ -1,4 +1,4 @@
-/** How often anybody may ask: by address before somebody is known, by person, script and router afterwards. D9, T41, T42. */
+/** How often anybody may ask: by address before somebody is known, by person, script and router afterwards. T41, T42. */
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openBuckets } from '../src/http/rate-limit.ts'
