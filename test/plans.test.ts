@@ -48,7 +48,9 @@ const statements: Statement[] = []
 
 beforeAll(async () => {
   const main = inject('database')
-  database = { ...(await separateDatabase(main, 'plans')), rolePrefix: `${main.rolePrefix}plans_` }
+  const { adminUrl, password } = await separateDatabase(main, 'plans')
+  // Reached directly: how a statement is planned belongs to the connection.
+  database = { adminUrl, password, rolePrefix: `${main.rolePrefix}plans_` }
   await prepare(database)
   server = await openServer({ LOCKOUT_FAILURES: '1000' }, database)
   world = worldOf(server)

@@ -19,13 +19,7 @@ export const APART: Record<string, string[]> = {
     'windows.test.ts',
   ],
   'the sources': ['architecture.test.ts'],
-  'PostgreSQL itself, asked in SQL': [
-    'migrations.test.ts',
-    'notifications.test.ts',
-    'plans.test.ts',
-    'planted-faults.test.ts',
-    'row-security.test.ts',
-  ],
+  'PostgreSQL itself, asked in SQL': ['migrations.test.ts', 'notifications.test.ts', 'planted-faults.test.ts', 'row-security.test.ts'],
   'the inside of the pool, and named statements; isolation.test.ts asks about the outside': ['session.test.ts'],
   'the embedded server, which nobody puts a pooler in front of; process.test.ts here starts the server behind one': [
     'embedded.test.ts',
