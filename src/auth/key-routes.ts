@@ -70,7 +70,8 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       const { replaces = false, ...plan } = await prepare(tx)
       const added = await addKey(tx, { ...plan, routerId, keyId, prefix, secretSha256 })
       if (!added) throw problem('key-limit', { detail: 'Revoke a key first' })
-      tx.audit({ targetId: added.id })
+      // Of a router's key the router is the target, which the path names.
+      if (routerId === null) tx.audit({ targetId: added.id })
       return { ...added, key, replaces, owner: holder === 'person' ? await findMailbox(tx, userId) : undefined }
     })
     const { scopes, expiresAt } = made
