@@ -18,6 +18,10 @@ function readLockFile() {
   return fs.readFileSync(path.join(root, 'package-lock.json'), 'utf8')
 }
 
+function lockedPackages() {
+  return JSON.parse(readLockFile()).packages
+}
+
 function wanted() {
   return crypto
     .createHash('sha256')
@@ -153,7 +157,7 @@ function fits(allowed, mine) {
 }
 
 function lacksRequired() {
-  var packages = JSON.parse(readLockFile()).packages
+  var packages = lockedPackages()
   return Object.keys(packages).some(function (name) {
     return name !== '' && !packages[name].optional && !fs.existsSync(path.join(root, name, 'package.json'))
   })
@@ -161,7 +165,7 @@ function lacksRequired() {
 
 // npm leaves out optional packages that do not support the Node it runs on, also those that the Node just installed needs.
 function isIncomplete() {
-  var packages = JSON.parse(readLockFile()).packages
+  var packages = lockedPackages()
   var libc = process.platform === 'linux' && (process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl')
   return Object.keys(packages).some(function (name) {
     var entry = packages[name]

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { comparable, expectProblem } from './support/problems.ts'
+import { recordStatements } from './support/statements.ts'
 import { newMac, openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
 
 let world: World
@@ -224,21 +225,14 @@ describe('the list of routers', () => {
   }, async () => {
     const server = await openServer({ DATABASE_POOL_SIZE: '1' })
     onTestFinished(server.close)
-    let statements = 0
-    server.pools.server.on('connect', (client) => {
-      const { query } = client
-      client.query = (...args: unknown[]) => {
-        statements += 1
-        return Reflect.apply(query, client, args)
-      }
-    })
+    const sent = recordStatements(server.pools.server)
     const bob = await worldOf(server).person()
     const home = await bob.router()
     await home.scan([newMac(), newMac()])
     const list = async () => {
-      statements = 0
+      sent.length = 0
       const { items } = (await bob.call('GET', '/api/routers', { query: { limit: '200' } })).json()
-      return { items: items as { id: string; desiredRevision: string }[], statements }
+      return { items: items as { id: string; desiredRevision: string }[], statements: sent.length }
     }
     const one = await list()
     await rowsOf(

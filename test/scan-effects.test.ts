@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { expectProblem } from './support/problems.ts'
 import { counts, countsOf, minutesAgo, onlyDevice, postScan, seenBy } from './support/scans.ts'
+import { recordStatements } from './support/statements.ts'
 import { type Answer, newMac, openServer, type Person, type Router, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
 
 let world: World
@@ -259,14 +260,7 @@ describe('a scan of five thousand devices', () => {
   it('takes as many statements as one of five', async () => {
     const server = await openServer({ DATABASE_POOL_SIZE: '1' })
     onTestFinished(server.close)
-    let statements = 0
-    server.pools.server.on('connect', (client) => {
-      const { query } = client
-      client.query = (...args: unknown[]) => {
-        statements += 1
-        return Reflect.apply(query, client, args)
-      }
-    })
+    const sent = recordStatements(server.pools.server)
     const router = await (await worldOf(server).person()).router()
     const rest = (index: number) => [index >> 8, index & 255]
     const entries = (length: number) =>
@@ -277,9 +271,9 @@ describe('a scan of five thousand devices', () => {
         ips: [`10.0.${rest(index).join('.')}`, `fd00::${(index + 1).toString(16)}`],
       }))
     const cost = async (length: number, offset = 0) => {
-      statements = 0
+      sent.length = 0
       const answer = await router.scan(entries(length + offset).slice(offset))
-      return { statements, ...countsOf(answer) }
+      return { statements: sent.length, ...countsOf(answer) }
     }
     const [few, fewAgain] = [await cost(5), await cost(5)]
     expect(few.statements).toBeLessThanOrEqual(24)

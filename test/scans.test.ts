@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { makeApiKey } from '../src/auth/api-keys.ts'
 import { expectProblem } from './support/problems.ts'
 import { counts, countsOf, minutesAgo, onlyDevice, postRaw, postScan, postSources, seenBy } from './support/scans.ts'
+import { recordStatements } from './support/statements.ts'
 import { openServer, type Person, type Router, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
 
 let world: World
@@ -180,14 +181,7 @@ describe('a raw scan', () => {
   it('leaves no row in the ledger without an id, and costs none of its statements', async () => {
     const server = await openServer()
     onTestFinished(server.close)
-    const statements: string[] = []
-    server.pools.server.on('connect', (client) => {
-      const query = client.query
-      client.query = ((...args: [{ text: string }]) => {
-        statements.push(args[0].text)
-        return query.apply(client, args as never)
-      }) as never
-    })
+    const statements = recordStatements(server.pools.server)
     const router = await (await worldOf(server).person()).router()
     const about = async (query: Record<string, string>) => {
       statements.length = 0

@@ -57,10 +57,13 @@ function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection
   const behind: Connection[] = []
   let isScheduled = false
 
-  const schedule = (queue: Connection[], connection: Connection) => {
-    queue.push(connection)
+  const schedule = () => {
     if (!isScheduled) setImmediate(serveQueues)
     isScheduled = true
+  }
+  const enqueue = (queue: Connection[], connection: Connection) => {
+    queue.push(connection)
+    schedule()
   }
   const serve = (connection: Connection) => {
     const exchange = connection.waiting.shift()
@@ -71,7 +74,7 @@ function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection
       if (connection.waiting.length === 0) return
       // Told to come back later, and not waiting to hear it.
       if (TURNED_AWAY.has(exchange.response.statusCode)) exchange.request.socket.destroySoon()
-      else schedule(behind, connection)
+      else enqueue(behind, connection)
     })
     handle(exchange.request, exchange.response)
   }
@@ -82,8 +85,7 @@ function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection
       else serve(connection)
     const end = performance.now() + SLICE_MS
     while (behind.length > 0 && performance.now() < end) serve(behind.shift() as Connection)
-    if (behind.length > 0 && !isScheduled) setImmediate(serveQueues)
-    isScheduled ||= behind.length > 0
+    if (behind.length > 0) schedule()
   }
 
   return (request, response) => {
@@ -96,7 +98,7 @@ function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection
     }
     const ahead = connection.waiting.push({ request, response }) - (connection.current ? 0 : 1)
     if (ahead > MAX_AHEAD) socket.destroy()
-    else if (ahead === 0) schedule(fresh, connection)
+    else if (ahead === 0) enqueue(fresh, connection)
   }
 }
 

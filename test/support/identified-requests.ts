@@ -82,11 +82,12 @@ export const BODIES: Record<string, (ids: Ids) => object> = {
 /** Operations are compared under their names without the slash that may end a path. */
 export const nameOf = ({ name }: Operation) => name.replace(/\/$/, '')
 
-/** Asks for an operation about these ids. `call`: as whoever. */
-export function ask(call: Person['call'], operation: Operation, ids: Ids): Promise<Answer> {
+/** Asks for an operation about these ids. `call`: as whoever. `fields` are in its body instead of, or beside, what is made for it. */
+export function ask(call: Person['call'], operation: Operation, ids: Ids, fields?: object): Promise<Answer> {
   const given = operation.parameters.filter(({ in: part, name }) => part === 'query' && name === 'routerId')
   const query = Object.fromEntries(given.map(({ name }) => [name, ids.routerId]))
-  const body = BODIES[nameOf(operation)]?.(ids) ?? (operation.body && sampleOf(operation.body, { lean: true }))
+  const made = BODIES[nameOf(operation)]?.(ids) ?? (operation.body && sampleOf(operation.body, { lean: true }))
+  const body = fields && made !== undefined ? { ...(made as object), ...fields } : made
   return call(operation.method, urlOf(operation, ids), { query, ...(body !== undefined && { body }) })
 }
 

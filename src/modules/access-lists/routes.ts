@@ -80,9 +80,7 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
       },
     },
     async (request) => {
-      const entry = await withSession(request.identity, (tx) => findEntry(tx, list, request.params.id), { readOnly: true })
-      if (!entry) throw problem('not-found')
-      return entry
+      return orNotFound(await withSession(request.identity, (tx) => findEntry(tx, list, request.params.id), { readOnly: true }))
     },
   )
 

@@ -70,9 +70,7 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
     '/:id',
     { schema: { ...documented, operationId: 'getBlock', summary: 'Get a block', params: IdParams, response: answers({ 200: Block }) } },
     async (request) => {
-      const block = await withSession(request.identity, (tx) => findBlock(tx, request.params.id), { readOnly: true })
-      if (!block) throw problem('not-found')
-      return block
+      return orNotFound(await withSession(request.identity, (tx) => findBlock(tx, request.params.id), { readOnly: true }))
     },
   )
 

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { PROBLEMS, Problem, type ProblemCode, problem } from '../../http/problem.ts'
+import { orNotFound, PROBLEMS, Problem, type ProblemCode, problem } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
 import type { WithSession } from '../../rls/session.ts'
@@ -70,9 +70,7 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
         throw problem('invalid-request', {
           errors: [{ path: '/querystring/cursor', code: 'wrong-format', message: 'is no cursor of this list' }],
         })
-      const page = await withSession(request.identity, (tx) => listHistory(tx, request.params.id, limit, after), { readOnly: true })
-      if (!page) throw problem('not-found')
-      return page
+      return orNotFound(await withSession(request.identity, (tx) => listHistory(tx, request.params.id, limit, after), { readOnly: true }))
     },
   )
 }

@@ -46,9 +46,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
       schema: { ...documented, operationId: 'getDevice', summary: 'Get a device', params: IdParams, response: answers({ 200: Device }) },
     },
     async (request) => {
-      const device = await withSession(request.identity, (tx) => findDevice(tx, request.params.id, onlineMinutes), { readOnly: true })
-      if (!device) throw problem('not-found')
-      return device
+      return orNotFound(await withSession(request.identity, (tx) => findDevice(tx, request.params.id, onlineMinutes), { readOnly: true }))
     },
   )
 

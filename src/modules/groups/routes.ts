@@ -60,9 +60,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
       schema: { ...documented, operationId: 'getGroup', summary: 'Get a group', params: IdParams, response: answers({ 200: Group }) },
     },
     async (request) => {
-      const group = await withSession(request.identity, (tx) => findGroup(tx, request.params.id), { readOnly: true })
-      if (!group) throw problem('not-found')
-      return group
+      return orNotFound(await withSession(request.identity, (tx) => findGroup(tx, request.params.id), { readOnly: true }))
     },
   )
 

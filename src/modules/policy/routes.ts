@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { problem } from '../../http/problem.ts'
+import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
 import { findRouterOf } from '../devices/repository.ts'
@@ -34,9 +34,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
     },
     async (request) => {
       const moment = momentOf(request.query.at)
-      const policy = await withSession(request.identity, (tx) => findPolicy(tx, request.params.id, moment), { readOnly: true })
-      if (!policy) throw problem('not-found')
-      return policy
+      return orNotFound(await withSession(request.identity, (tx) => findPolicy(tx, request.params.id, moment), { readOnly: true }))
     },
   )
 
@@ -73,17 +71,14 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
     async (request) => {
       const moment = momentOf(request.query.at)
       const { id } = request.params
-      const entry = await withSession(
+      return withSession(
         request.identity,
         async (tx) => {
-          const routerId = await findRouterOf(tx, id)
-          const policy = routerId && (await findPolicy(tx, routerId, moment))
-          return policy ? policy.devices.find(({ deviceId }) => deviceId === id) : undefined
+          const policy = await findPolicy(tx, orNotFound(await findRouterOf(tx, id)), moment)
+          return orNotFound(policy?.devices.find(({ deviceId }) => deviceId === id))
         },
         { readOnly: true },
       )
-      if (!entry) throw problem('not-found')
-      return entry
     },
   )
 }

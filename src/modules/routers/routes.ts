@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
-import { orNotFound, problem } from '../../http/problem.ts'
+import { orNotFound } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { findPolicies, findPolicy } from '../policy/find-policy.ts'
@@ -69,16 +69,11 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
       schema: { ...documented, operationId: 'getRouter', summary: 'Get a router', params: IdParams, response: answers({ 200: Router }) },
     },
     async (request) => {
-      const router = await withSession(
+      return withSession(
         request.identity,
-        async (tx) => {
-          const found = await findRouter(tx, request.params.id, onlineMinutes)
-          return found && withRevision(tx, found)
-        },
+        async (tx) => withRevision(tx, orNotFound(await findRouter(tx, request.params.id, onlineMinutes))),
         { readOnly: true },
       )
-      if (!router) throw problem('not-found')
-      return router
     },
   )
 

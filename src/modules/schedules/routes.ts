@@ -64,9 +64,7 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
       },
     },
     async (request) => {
-      const schedule = await withSession(request.identity, (tx) => findSchedule(tx, request.params.id), { readOnly: true })
-      if (!schedule) throw problem('not-found')
-      return schedule
+      return orNotFound(await withSession(request.identity, (tx) => findSchedule(tx, request.params.id), { readOnly: true }))
     },
   )
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
-import { notFound, problem } from '../../http/problem.ts'
+import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { faultOf } from './known-settings.ts'
@@ -26,9 +26,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       },
     },
     async (request) => {
-      const page = await withSession(request.identity, (tx) => listSettings(tx, request.query), { readOnly: true })
-      if (!page) throw problem('not-found')
-      return page
+      return orNotFound(await withSession(request.identity, (tx) => listSettings(tx, request.query), { readOnly: true }))
     },
   )
 
