@@ -214,10 +214,16 @@ describe('an address where it cannot listen', () => {
 })
 
 describe('packages that cannot be installed', () => {
-  it('because their folder cannot be written are told with what to do', async () => {
+  /** A folder with what installs them. */
+  const withoutPackages = async () => {
     const folder = await newFolder(0o755)
     for (const file of ['package.json', 'package-lock.json', 'scripts/install-dependencies.cjs'])
       await cp(join(root, file), join(folder, file))
+    return folder
+  }
+
+  it('because their folder cannot be written are told with what to do', async () => {
+    const folder = await withoutPackages()
     await chmod(folder, 0o555)
     const ended = await run(
       [process.execPath, join(folder, 'scripts/install-dependencies.cjs')],
@@ -234,9 +240,7 @@ describe('packages that cannot be installed', () => {
     const { port } = silent.address() as AddressInfo
     onTestFinished(() => void silent.close())
     const install = async (registry: string) => {
-      const folder = await newFolder(0o755)
-      for (const file of ['package.json', 'package-lock.json', 'scripts/install-dependencies.cjs'])
-        await cp(join(root, file), join(folder, file))
+      const folder = await withoutPackages()
       const began = performance.now()
       let toldMs = Number.POSITIVE_INFINITY
       const env = { PATH: process.env.PATH, HOME: folder, npm_config_registry: registry }
@@ -259,9 +263,7 @@ describe('packages that cannot be installed', () => {
   })
 
   it('because npm ends well and has not installed them, are told so, and tried again by the next command', async () => {
-    const folder = await newFolder(0o755)
-    for (const file of ['package.json', 'package-lock.json', 'scripts/install-dependencies.cjs'])
-      await cp(join(root, file), join(folder, file))
+    const folder = await withoutPackages()
     await writeFile(join(folder, 'npm'), '#!/bin/sh\nexit 0\n', { mode: 0o755 })
     for (const _ of ['the first', 'the next']) {
       const child = spawn(process.execPath, [join(folder, 'scripts/install-dependencies.cjs')], {

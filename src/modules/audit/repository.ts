@@ -1,5 +1,6 @@
 import { and, desc, eq, sql } from '../../database/drizzle.ts'
 import type { Tx } from '../../rls/session.ts'
+import { pageAfter } from '../paging/cursor.ts'
 import type { ActFilters, AdminAuditEvent } from './schema.ts'
 import { auditLog } from './table.ts'
 
@@ -20,14 +21,9 @@ const columns = {
 type Filters = Omit<ActFilters, 'cursor' | 'limit'>
 type Found = AdminAuditEvent & { micros: string }
 
-/** Where a page ended: microseconds since 1970, account, number. A page begins after it, so that acts that come meanwhile shift nothing. */
-type Position = { micros: string; userId: string; sequence: string }
-const POSITION = /^(?<micros>\d{1,17})\.(?<userId>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})\.(?<sequence>\d{1,15})$/
-
-/** @returns undefined for a text that is no cursor of ours; a made-up one only names another place in the same list */
-export function readCursor(cursor: string): Position | undefined {
-  return POSITION.exec(Buffer.from(cursor, 'base64url').toString('latin1'))?.groups as Position | undefined
-}
+/** Where a page ended: microseconds since 1970, account, number. */
+export type Position = { micros: string; userId: string; sequence: string }
+export const POSITION = /^(?<micros>\d{1,17})\.(?<userId>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})\.(?<sequence>\d{1,15})$/
 
 /** Acts of one account, or (an administrator's session) of all, the newest first. */
 export async function listActs(tx: Tx, filters: Omit<ActFilters, 'cursor'>, after: Position | undefined) {
@@ -35,9 +31,8 @@ export async function listActs(tx: Tx, filters: Omit<ActFilters, 'cursor'>, afte
   const found = await (filters.userId === undefined
     ? listEverybodys(tx, filters, after, limit + 1)
     : listOnes(tx, filters, after, limit + 1))
-  const items = found.slice(0, limit).map(({ micros, ...act }) => act)
-  const last = found.length > limit && found[limit - 1]
-  return { items, nextCursor: last ? Buffer.from(`${last.micros}.${last.userId}.${last.sequence}`).toString('base64url') : null }
+  const { items, nextCursor } = pageAfter(found, limit, ({ micros, userId, sequence }) => [micros, userId, sequence])
+  return { items: items.map(({ micros, ...act }) => act), nextCursor }
 }
 
 /** A function asks: an account's log grows without bound, and a range goes into no index under row security. */

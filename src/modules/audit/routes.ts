@@ -1,20 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { problem } from '../../http/problem.ts'
 import { answers } from '../../http/schemas.ts'
 import { ownerOf } from '../../rls/mine.ts'
 import type { WithSession } from '../../rls/session.ts'
-import { listActs, readCursor } from './repository.ts'
+import { readCursor } from '../paging/cursor.ts'
+import { listActs, POSITION, type Position } from './repository.ts'
 import { Acts, EverybodysActs, ListActs, ListEverybodysActs } from './schema.ts'
-
-/** @throws Problem `invalid-request` */
-function positionOf(cursor: string | undefined) {
-  const position = cursor === undefined ? undefined : readCursor(cursor)
-  if (cursor !== undefined && !position)
-    throw problem('invalid-request', {
-      errors: [{ path: '/querystring/cursor', code: 'wrong-format', message: 'is no cursor of this list' }],
-    })
-  return position
-}
 
 /** What happened to one's own account. */
 export const ownAuditRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (app, { withSession }) => {
@@ -32,7 +22,7 @@ export const ownAuditRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSessio
     },
     async (request) => {
       const { cursor, ...filters } = request.query
-      const after = positionOf(cursor)
+      const after = readCursor<Position>(cursor, POSITION)
       return withSession(request.identity, (tx) => listActs(tx, { ...filters, userId: ownerOf(tx) }, after), { readOnly: true })
     },
   )
@@ -54,7 +44,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }
     },
     async (request) => {
       const { cursor, ...filters } = request.query
-      const after = positionOf(cursor)
+      const after = readCursor<Position>(cursor, POSITION)
       return withSession(request.identity, (tx) => listActs(tx, filters, after), { readOnly: true })
     },
   )

@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { Instant, Nullable, OneOf, Strict, TAGS, Text, Uuid } from '../../http/schemas.ts'
+import { cursorFields, NextCursor } from '../paging/cursor.ts'
 
 const Moment = () => Type.String({ format: 'date-time', maxLength: 40 })
 
@@ -9,14 +10,7 @@ const filters = {
   outcome: Type.Optional(OneOf(['success', 'failure'])),
   from: Type.Optional(Moment()),
   to: Type.Optional(Moment()),
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-  cursor: Type.Optional(
-    Type.String({
-      pattern: '^[A-Za-z0-9_-]{1,200}$',
-      'x-expects': 'a cursor of this list',
-      description: '`nextCursor` of the page before',
-    }),
-  ),
+  ...cursorFields,
 }
 export const ListActs = Strict(filters)
 export const ListEverybodysActs = Strict({
@@ -44,10 +38,7 @@ const act = {
   }),
 }
 const listOf = <T extends Type.TSchema & { $id?: string }>(item: T) =>
-  Type.Object(
-    { items: Type.Array(item), nextCursor: Nullable(Type.String({ description: 'Null on the last page', examples: [null] })) },
-    { $id: `${item.$id}Page` },
-  )
+  Type.Object({ items: Type.Array(item), nextCursor: NextCursor }, { $id: `${item.$id}Page` })
 
 export const Acts = listOf(Type.Object(act, { $id: 'AuditEvent' }))
 const AdminAuditEvent = Type.Object({ userId: Uuid('Whose account it was about'), ...act }, { $id: 'AdminAuditEvent' })

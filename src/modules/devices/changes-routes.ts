@@ -1,10 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { orNotFound, PROBLEMS, Problem, type ProblemCode, problem } from '../../http/problem.ts'
+import { orNotFound, PROBLEMS, Problem, type ProblemCode } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
 import type { WithSession } from '../../rls/session.ts'
+import { readCursor } from '../paging/cursor.ts'
 import { changeDevices, type DeviceChange } from './changes-repository.ts'
-import { listHistory, readHistoryCursor } from './history-repository.ts'
+import { listHistory, POSITION, type Position } from './history-repository.ts'
 import { ChangeDevices, DeviceHistory, DeviceOutcomes, HistoryQuery, MAX_CHANGES } from './schema.ts'
 import { storable } from './storable.ts'
 
@@ -65,11 +66,7 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
     },
     async (request) => {
       const { cursor, limit = 50 } = request.query
-      const after = cursor === undefined ? undefined : readHistoryCursor(cursor)
-      if (cursor !== undefined && !after)
-        throw problem('invalid-request', {
-          errors: [{ path: '/querystring/cursor', code: 'wrong-format', message: 'is no cursor of this list' }],
-        })
+      const after = readCursor<Position>(cursor, POSITION)
       return orNotFound(await withSession(request.identity, (tx) => listHistory(tx, request.params.id, limit, after), { readOnly: true }))
     },
   )

@@ -1,16 +1,12 @@
 import { ownerOf } from '../../rls/mine.ts'
 import type { Tx } from '../../rls/session.ts'
+import { pageAfter } from '../paging/cursor.ts'
 import { findRouterOf } from './repository.ts'
 import type { DeviceEvent } from './schema.ts'
 
-/** Where a page ended. A page begins after it, so that what comes meanwhile shifts nothing. */
-type Position = { micros: string; kind: string; id: string }
-const POSITION = /^(?<micros>-?\d{1,17})\.(?<kind>[a-z-]{1,20})\.(?<id>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})$/
-
-/** @returns undefined for a text that is no cursor of ours; a made-up one only names another place in the same history */
-export function readHistoryCursor(cursor: string): Position | undefined {
-  return POSITION.exec(Buffer.from(cursor, 'base64url').toString('latin1'))?.groups as Position | undefined
-}
+/** Where a page ended: microseconds since 1970, kind of event, id. */
+export type Position = { micros: string; kind: string; id: string }
+export const POSITION = /^(?<micros>-?\d{1,17})\.(?<kind>[a-z-]{1,20})\.(?<id>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})$/
 
 /**
  * What the tables still know of a device and of those that were merged into it, the newest first.
@@ -41,8 +37,5 @@ export async function listHistory(tx: Tx, id: string, limit: number, after: Posi
       order by e.micros desc, e.kind desc, e.id desc limit $6`,
     values: [ownerOf(tx), id, after?.micros ?? null, after?.kind ?? null, after?.id ?? null, limit + 1],
   })
-  const items = found.slice(0, limit)
-  const last = items.at(-1)
-  const isMore = found.length > limit && last
-  return { items, nextCursor: isMore ? Buffer.from(`${last.micros}.${last.kind}.${last.id}`).toString('base64url') : null }
+  return pageAfter(found, limit, ({ micros, kind, id }) => [micros, kind, id])
 }

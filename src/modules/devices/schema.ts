@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { bulkAnswer, Instant, Name, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { cursorFields, NextCursor } from '../paging/cursor.ts'
 import { Rate } from '../routers/schema.ts'
 
 export const Device = Type.Object(
@@ -62,16 +63,7 @@ export const ChangeDevices = Strict({
 export type ChangeDevices = Type.Static<typeof ChangeDevices>
 export const DeviceOutcomes = bulkAnswer('DeviceOutcomes', 'Of the change', 'Of the device that was changed')
 
-export const HistoryQuery = Strict({
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-  cursor: Type.Optional(
-    Type.String({
-      pattern: '^[A-Za-z0-9_-]{1,200}$',
-      'x-expects': 'a cursor of this list',
-      description: '`nextCursor` of the page before',
-    }),
-  ),
-})
+export const HistoryQuery = Strict(cursorFields)
 const DeviceEvent = Type.Object({
   at: Instant(),
   kind: OneOf(['first-seen', 'address', 'merged', 'merge-undone', 'blocked', 'paused', 'unblocked']),
@@ -84,10 +76,7 @@ const DeviceEvent = Type.Object({
   ),
 })
 export type DeviceEvent = Type.Static<typeof DeviceEvent>
-export const DeviceHistory = Type.Object(
-  { items: Type.Array(DeviceEvent), nextCursor: Nullable(Type.String({ description: 'Null on the last page', examples: [null] })) },
-  { $id: 'DeviceHistory' },
-)
+export const DeviceHistory = Type.Object({ items: Type.Array(DeviceEvent), nextCursor: NextCursor }, { $id: 'DeviceHistory' })
 
 export const MacParams = Strict({ mac: Text({ max: 50, examples: ['02:00:5e:10:00:01'] }) })
 export const MacQuery = Strict({ routerId: Type.Optional(Uuid()) })
