@@ -51,20 +51,20 @@ export function liftIdleTimeout(app: FastifyInstance): void {
   app.addHook('preValidation', async ({ raw }) => void raw.socket.setTimeout?.(0))
 }
 
-/** Requests are served once the turn has read what came: by then it shows who sent ahead, and those wait for everybody else. */
+/** A request is served once all is read that came with it: by then it shows who sent ahead, and those wait for everybody else. */
 function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection>): RequestListener {
-  const fresh: Connection[] = []
   const behind: Connection[] = []
   let isScheduled = false
 
-  const schedule = () => {
-    if (!isScheduled) setImmediate(serveQueues)
-    isScheduled = true
-  }
-  const enqueue = (queue: Connection[], connection: Connection) => {
-    queue.push(connection)
+  const wait = (connection: Connection) => {
+    behind.push(connection)
     schedule()
   }
+  const schedule = () => {
+    if (!isScheduled) setImmediate(serveBehind)
+    isScheduled = true
+  }
+  const begin = (connection: Connection) => (connection.waiting.length > 1 ? wait(connection) : serve(connection))
   const serve = (connection: Connection) => {
     const exchange = connection.waiting.shift()
     if (!exchange || exchange.request.socket.destroyed) return
@@ -74,15 +74,12 @@ function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection
       if (connection.waiting.length === 0) return
       // Told to come back later, and not waiting to hear it.
       if (TURNED_AWAY.has(exchange.response.statusCode)) exchange.request.socket.destroySoon()
-      else enqueue(behind, connection)
+      else wait(connection)
     })
     handle(exchange.request, exchange.response)
   }
-  const serveQueues = () => {
+  const serveBehind = () => {
     isScheduled = false
-    for (const connection of fresh.splice(0))
-      if (connection.waiting.length > 1) behind.push(connection)
-      else serve(connection)
     const end = performance.now() + SLICE_MS
     while (behind.length > 0 && performance.now() < end) serve(behind.shift() as Connection)
     if (behind.length > 0) schedule()
@@ -98,7 +95,7 @@ function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection
     }
     const ahead = connection.waiting.push({ request, response }) - (connection.current ? 0 : 1)
     if (ahead > MAX_AHEAD) socket.destroy()
-    else if (ahead === 0) enqueue(fresh, connection)
+    else if (ahead === 0) process.nextTick(begin, connection)
   }
 }
 
