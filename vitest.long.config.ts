@@ -1,8 +1,17 @@
 import { defineConfig } from 'vitest/config'
 import common from './vitest.config.ts'
 
-/** `npm run test:long`: what takes minutes, and the network: the older versions of PostgreSQL that NetPilot takes, which npm has. */
+/**
+ * `npm run test:long`: what takes minutes, and the network: the older versions of PostgreSQL that NetPilot
+ * takes, which npm has.
+ */
 export default defineConfig({
   // One at a time: a version of PostgreSQL has all of `npm run verify:isolation`.
-  test: { ...common.test, include: ['test/long/*.test.ts'], exclude: [], maxWorkers: 1, testTimeout: 30 * 60_000 },
+  test: {
+    ...common.test,
+    include: ['test/long/*.test.ts'],
+    exclude: [],
+    maxWorkers: 1,
+    testTimeout: 30 * 60_000,
+  },
 })

@@ -1,5 +1,6 @@
 /**
- * A client that costs little beside what it measures: it sends the same request again and again, one at a time, on a connection that it
+ * A client that costs little beside what it measures: it sends the same request again and again, one at a
+ * time, on a connection that it
  * keeps for as long as the server does, and of each answer looks at the status and the length.
  */
 import { once } from 'node:events'
@@ -26,7 +27,8 @@ export async function openConnection(url: URL, accessToken: string): Promise<Con
       if (end === -1) return
       const head = received.toString('latin1', 0, end)
       const [, length] = /\r\ncontent-length: (\d+)/i.exec(head) ?? []
-      if (length === undefined) return void socket.destroy(new Error(`an answer does not say how long it is:\n${head}`))
+      if (length === undefined)
+        return void socket.destroy(new Error(`an answer does not say how long it is:\n${head}`))
       if (received.length < end + '\r\n\r\n'.length + Number(length)) return
       received = Buffer.alloc(0)
       answer?.resolve(head)
@@ -43,7 +45,8 @@ export async function openConnection(url: URL, accessToken: string): Promise<Con
       answer = Promise.withResolvers()
       socket.write(request)
       const head = await answer.promise
-      // A server ends a connection after so many requests (`maxRequestsPerSocket`), and says so with the last answer.
+      // A server ends a connection after so many requests (`maxRequestsPerSocket`), and says so with the last
+      // answer.
       if (/\r\nconnection: close/i.test(head)) socket.destroy()
       return Number(head.slice('HTTP/1.1 '.length, 'HTTP/1.1 200'.length))
     },

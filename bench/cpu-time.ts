@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs'
 const TICKS_PER_SECOND = 100
 
 /**
- * Begins to count. @returns what tells the seconds of CPU time that these processes have used since; one that has ended counts no more.
+ * Begins to count. @returns what tells the seconds of CPU time that these processes have used since; one that
+ * has ended counts no more.
  * NaN where there is no /proc.
  */
 export function countCpu(pids: number[]): () => number {

@@ -1,7 +1,10 @@
 /**
- * What becomes of requests beyond capacity: `node bench/overload.ts`, two minutes. A real server as a process of its own, on a throw-away
- * embedded PostgreSQL; this script is its clients, on the same machine. Its capacity is what clients get out of it who each wait for their
- * answer; then requests arrive at multiples of that, whether or not earlier ones were answered, as they do when many people come at once.
+ * What becomes of requests beyond capacity: `node bench/overload.ts`, two minutes. A real server as a process
+ * of its own, on a throw-away
+ * embedded PostgreSQL; this script is its clients, on the same machine. Its capacity is what clients get out
+ * of it who each wait for their
+ * answer; then requests arrive at multiples of that, whether or not earlier ones were answered, as they do
+ * when many people come at once.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
@@ -56,7 +59,9 @@ const person = await signUp()
 
 await capacityOver(2)
 const capacity = await capacityOver(5)
-print(`Capacity: ${capacity.toFixed(0)} lists of ${DEVICES} devices a second, to ${CLIENTS} clients that wait for their answers`)
+print(
+  `Capacity: ${capacity.toFixed(0)} lists of ${DEVICES} devices a second, to ${CLIENTS} clients that wait for their answers`,
+)
 print(`Arrivals for ${SECONDS} s; times in ms, from when a request was due\n`)
 print(
   columns([
@@ -117,7 +122,10 @@ await once(server, 'exit')
 await database.stop()
 await rm(dataDir, { recursive: true, force: true })
 
-/** Requests at an even rate, none of which waits for another. @returns each, with when it was due, from the first */
+/**
+ * Requests at an even rate, none of which waits for another. @returns each, with when it was due, from the
+ * first
+ */
 async function arrive(perSecond: number, seconds: number): Promise<(Answer & { due: number; ms: number })[]> {
   const began = performance.now()
   const sent: Promise<Answer & { due: number; ms: number }>[] = []
@@ -131,7 +139,11 @@ async function arrive(perSecond: number, seconds: number): Promise<(Answer & { d
 }
 
 async function askAt(due: number, began: number) {
-  const answer = await crowd('GET', LIST, person).catch(() => ({ status: 0, retryAfter: undefined, text: '' }))
+  const answer = await crowd('GET', LIST, person).catch(() => ({
+    status: 0,
+    retryAfter: undefined,
+    text: '',
+  }))
   return { ...answer, due, ms: performance.now() - began - due }
 }
 
@@ -161,7 +173,12 @@ async function probeLive(times: number[], isOver: () => boolean): Promise<void> 
 /** A client that keeps its connections, and has as many as it has requests under way. */
 function openClient() {
   const agent = new Agent({ keepAlive: true })
-  return (method: 'GET' | 'POST', path: string, headers: Record<string, string> = {}, body?: object): Promise<Answer> =>
+  return (
+    method: 'GET' | 'POST',
+    path: string,
+    headers: Record<string, string> = {},
+    body?: object,
+  ): Promise<Answer> =>
     new Promise((resolve, reject) => {
       const type = body && { 'content-type': 'application/json' }
       const sent = request({ agent, host: '127.0.0.1', port, method, path, headers: { ...headers, ...type } })
@@ -172,7 +189,9 @@ function openClient() {
           text += chunk
         })
         answer.on('error', reject)
-        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, retryAfter: answer.headers['retry-after'], text }))
+        answer.on('end', () =>
+          resolve({ status: answer.statusCode ?? 0, retryAfter: answer.headers['retry-after'], text }),
+        )
       })
       sent.end(body && JSON.stringify(body))
     })
@@ -185,12 +204,22 @@ async function signUp(): Promise<Record<string, string>> {
     if (status >= 400) throw new Error(`${path} answered ${status}: ${text}`)
     return JSON.parse(text)
   }
-  const { accessToken } = await made('/api/auth/register', {}, { email: `${randomUUID()}@example.com`, password: `pw ${randomUUID()}` })
+  const { accessToken } = await made(
+    '/api/auth/register',
+    {},
+    { email: `${randomUUID()}@example.com`, password: `pw ${randomUUID()}` },
+  )
   const headers = { authorization: `Bearer ${accessToken}` }
   const { id } = await made('/api/routers', headers, { name: 'Home' })
   const { key } = await made(`/api/routers/${id}/keys`, headers, {})
-  const devices = Array.from({ length: DEVICES }, (_, index) => ({ mac: `02:00:00:00:00:${index.toString(16).padStart(2, '0')}` }))
-  await made('/api/agent/scans', { 'x-api-key': key }, { scanId: randomUUID(), takenAt: new Date().toISOString(), devices })
+  const devices = Array.from({ length: DEVICES }, (_, index) => ({
+    mac: `02:00:00:00:00:${index.toString(16).padStart(2, '0')}`,
+  }))
+  await made(
+    '/api/agent/scans',
+    { 'x-api-key': key },
+    { scanId: randomUUID(), takenAt: new Date().toISOString(), devices },
+  )
   return headers
 }
 

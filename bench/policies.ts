@@ -1,7 +1,10 @@
 /**
- * What it costs that nothing runs before a policy, and what a clock still tells: `node bench/policies.ts`, some minutes. Two databases of one
- * PostgreSQL, of 500 people with 50 devices each: one as it is, one in which only the policies are those of drizzle/0001_tables.sql and the
- * LEAKPROOF functions those that PostgreSQL ships. They take short turns, every other round the other way round; ratios are of neighbours, and their median counts.
+ * What it costs that nothing runs before a policy, and what a clock still tells: `node bench/policies.ts`,
+ * some minutes. Two databases of one
+ * PostgreSQL, of 500 people with 50 devices each: one as it is, one in which only the policies are those of
+ * drizzle/0001_tables.sql and the
+ * LEAKPROOF functions those that PostgreSQL ships. They take short turns, every other round the other way
+ * round; ratios are of neighbours, and their median counts.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import pg from 'pg'
@@ -33,16 +36,42 @@ async function openSide(name: 'before' | 'now') {
   const shipped = await asAdmin(
     own.adminUrl,
     async (client) =>
-      (await client.query<{ signature: string }>('select oid::regprocedure::text as signature from pg_proc where proleakproof')).rows,
+      (
+        await client.query<{ signature: string }>(
+          'select oid::regprocedure::text as signature from pg_proc where proleakproof',
+        )
+      ).rows,
   )
   await prepare(own)
   const pool = (role: 'server' | 'auth' | 'admin') =>
-    openPool({ url: loginUrl(own, role), size: 1, acquireTimeoutMs: 1_000, applicationName: 'bench', onIdleError: () => {} })
+    openPool({
+      url: loginUrl(own, role),
+      size: 1,
+      acquireTimeoutMs: 1_000,
+      applicationName: 'bench',
+      onIdleError: () => {},
+    })
   const pools = { server: pool('server'), auth: pool('auth'), admin: pool('admin') }
   const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
-  const settings = { LOG_LEVEL: 'silent', BCRYPT_COST: '4', DATABASE_ROLE_PREFIX: own.rolePrefix, RATE_LIMIT_PERSON: '1000000' }
-  const app = await buildApp({ config: readConfig(settings), version: 'bench', secrets, pools, migrations: await readMigrations() })
-  const call = async (method: 'GET' | 'POST', url: string, headers: Record<string, string>, payload?: object) => {
+  const settings = {
+    LOG_LEVEL: 'silent',
+    BCRYPT_COST: '4',
+    DATABASE_ROLE_PREFIX: own.rolePrefix,
+    RATE_LIMIT_PERSON: '1000000',
+  }
+  const app = await buildApp({
+    config: readConfig(settings),
+    version: 'bench',
+    secrets,
+    pools,
+    migrations: await readMigrations(),
+  })
+  const call = async (
+    method: 'GET' | 'POST',
+    url: string,
+    headers: Record<string, string>,
+    payload?: object,
+  ) => {
     const answer = await app.inject({ method, url, headers, ...(payload && { payload }) })
     if (answer.statusCode >= 400) throw new Error(`${url} answered ${answer.statusCode}: ${answer.body}`)
     return answer.json()
@@ -57,7 +86,12 @@ async function openSide(name: 'before' | 'now') {
     mac: `02:00:00:00:00:${n.toString(16).padStart(2, '0')}`,
     ip: `10.0.0.${n + 1}`,
   }))
-  const scan = () => call('POST', '/api/agent/scans', agent, { scanId: randomUUID(), takenAt: new Date().toISOString(), devices })
+  const scan = () =>
+    call('POST', '/api/agent/scans', agent, {
+      scanId: randomUUID(),
+      takenAt: new Date().toISOString(),
+      devices,
+    })
   await scan()
   const { ada, bob } = await asAdmin(own.adminUrl, async (client) => {
     await client.query(`
@@ -74,7 +108,9 @@ async function openSide(name: 'before' | 'now') {
           const condition = BEFORE[who as keyof typeof BEFORE]
             .replace('user_id', table === 'users' ? 'id' : 'user_id')
             .replace('router_id', table === 'user_routers' ? 'id' : 'router_id')
-          await client.query(`alter policy ${table}_${who} on ${table} using (${condition}) with check (${condition})`)
+          await client.query(
+            `alter policy ${table}_${who} on ${table} using (${condition}) with check (${condition})`,
+          )
         }
       await client.query(shipped.map(({ signature }) => `alter function ${signature} leakproof`).join(';'))
     })
@@ -97,12 +133,16 @@ const timed = async (work: () => Promise<unknown>) => {
   return performance.now() - began
 }
 
-/** How well a statement that somebody else's row meets is told from one that none does, by time: 0.5 is not at all, 1 is always. */
+/**
+ * How well a statement that somebody else's row meets is told from one that none does, by time: 0.5 is not at
+ * all, 1 is always.
+ */
 async function tellByClock({ own, ada, bob }: Side) {
   const place = await asAdmin(own.adminUrl, async (admin) => {
-    const { rows } = await admin.query(`select ctid::text as place from user_devices where user_id = $1 and device_name = 'tablet'`, [
-      bob.userId,
-    ])
+    const { rows } = await admin.query(
+      `select ctid::text as place from user_devices where user_id = $1 and device_name = 'tablet'`,
+      [bob.userId],
+    )
     return rows[0].place as string
   })
   const client = new pg.Client({ connectionString: loginUrl(own, 'server') })
@@ -110,7 +150,10 @@ async function tellByClock({ own, ada, bob }: Side) {
   const again = (condition: string) =>
     `select count(*) from generate_series(1, 200) n where exists (select from user_devices d where d.rate is distinct from n and ${condition})`
   const pairs: Record<string, [met: string, not: string]> = {
-    'a name, at its place': [`d.device_name >= 'tablet' and ctid = '${place}'`, `d.device_name >= 'tablex' and ctid = '${place}'`],
+    'a name, at its place': [
+      `d.device_name >= 'tablet' and ctid = '${place}'`,
+      `d.device_name >= 'tablex' and ctid = '${place}'`,
+    ],
     'an id that is known': [`d.id = '${bob.deviceId}'`, `d.id = '${randomUUID()}'`],
   }
   for (const [what, texts] of Object.entries(pairs)) {
@@ -133,7 +176,9 @@ async function tellByClock({ own, ada, bob }: Side) {
 
 try {
   const sides = [await openSide('before'), await openSide('now')]
-  process.stdout.write(`${''.padEnd(14)}${['before ms', 'now ms', 'now of before'].map((cell) => cell.padStart(15)).join('')}\n`)
+  process.stdout.write(
+    `${''.padEnd(14)}${['before ms', 'now ms', 'now of before'].map((cell) => cell.padStart(15)).join('')}\n`,
+  )
   for (const work of ['list of 50', 'search', 'scan of 50', 'policy'] as const) {
     const turn = async (side: Side) => {
       const times: number[] = []

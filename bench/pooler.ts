@@ -1,7 +1,10 @@
 /**
- * What it costs behind PgBouncer that nothing is left on a connection for the next transaction: `node bench/pooler.ts`, some minutes. A list
- * of 50 devices, one at a time and 8 at once, through the recommended settings with and without their reset query, each with two connections.
- * Both take short turns, every other round the other way round; ratios are of neighbours, and their median counts.
+ * What it costs behind PgBouncer that nothing is left on a connection for the next transaction: `node
+ * bench/pooler.ts`, some minutes. A list
+ * of 50 devices, one at a time and 8 at once, through the recommended settings with and without their reset
+ * query, each with two connections.
+ * Both take short turns, every other round the other way round; ratios are of neighbours, and their median
+ * counts.
  */
 import { randomBytes } from 'node:crypto'
 import { buildApp } from '../src/app.ts'
@@ -31,10 +34,21 @@ async function openSide(settings: Record<string, string | number>) {
     })
   const pools = { server: pool('server'), auth: pool('auth'), admin: pool('admin') }
   const env = {
-    ...{ LOG_LEVEL: 'silent', BCRYPT_COST: '4', RATE_LIMIT_PERSON: '1000000', OVERLOAD_EVENT_LOOP_DELAY_MS: '0' },
+    ...{
+      LOG_LEVEL: 'silent',
+      BCRYPT_COST: '4',
+      RATE_LIMIT_PERSON: '1000000',
+      OVERLOAD_EVENT_LOOP_DELAY_MS: '0',
+    },
     ...{ DATABASE_ROLE_PREFIX: database.rolePrefix, DATABASE_NAMED_STATEMENTS: 'off' },
   }
-  const app = await buildApp({ config: readConfig(env), version: 'bench', secrets, pools, migrations: await readMigrations() })
+  const app = await buildApp({
+    config: readConfig(env),
+    version: 'bench',
+    secrets,
+    pools,
+    migrations: await readMigrations(),
+  })
   const address = await app.listen({ port: 0, host: '127.0.0.1' })
   ends.unshift(async () => {
     await app.close()
@@ -63,7 +77,8 @@ try {
     const ratios: number[] = []
     const all: [number[], number[]] = [[], []]
     for (let round = 0; round < ROUNDS; round += 1) {
-      for (const index of round % 2 ? ([0, 1] as const) : ([1, 0] as const)) all[index].push(await turn(sides[index] as string))
+      for (const index of round % 2 ? ([0, 1] as const) : ([1, 0] as const))
+        all[index].push(await turn(sides[index] as string))
       ratios.push((all[1].at(-1) ?? 0) / (all[0].at(-1) ?? 1))
     }
     const [without, within] = all.map((rates) => median(rates).toFixed(0))

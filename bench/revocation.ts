@@ -1,7 +1,10 @@
 /**
- * That the end of a login session is its end everywhere: `node bench/revocation.ts`, half a minute. Two servers, each a process of its own,
- * on one database. One answers requests with an access token as fast as it can; the other is asked to end the login session of that token.
- * Counts requests that were sent after that was answered, and succeeded all the same. Exits with 1 when there was one.
+ * That the end of a login session is its end everywhere: `node bench/revocation.ts`, half a minute. Two
+ * servers, each a process of its own,
+ * on one database. One answers requests with an access token as fast as it can; the other is asked to end the
+ * login session of that token.
+ * Counts requests that were sent after that was answered, and succeeded all the same. Exits with 1 when there
+ * was one.
  */
 import { makeTestDatabase } from '../test/support/database.ts'
 import { openConnection } from './connection.ts'
@@ -20,10 +23,9 @@ async function endWhileStreaming(a: string, b: string) {
   const { account, accessToken } = await personWith(b, 1)
   const other = await callerOf(a)<{ accessToken: string }>('POST', '/api/auth/login', account)
   const endOther = callerOf(a, { authorization: `Bearer ${other.accessToken}` })
-  const { items } = await callerOf(b, { authorization: `Bearer ${accessToken}` })<{ items: { id: string; current: boolean }[] }>(
-    'GET',
-    '/api/auth/sessions',
-  )
+  const { items } = await callerOf(b, { authorization: `Bearer ${accessToken}` })<{
+    items: { id: string; current: boolean }[]
+  }>('GET', '/api/auth/sessions')
   const doomed = items.find(({ current }) => current)
   if (!doomed) throw new Error('the list of login sessions does not say which one is this')
 
@@ -61,7 +63,8 @@ async function endWhileStreaming(a: string, b: string) {
   }
 }
 
-const print = (cells: (string | number)[]) => process.stdout.write(`${cells.map((cell) => String(cell).padStart(15)).join('')}\n`)
+const print = (cells: (string | number)[]) =>
+  process.stdout.write(`${cells.map((cell) => String(cell).padStart(15)).join('')}\n`)
 
 try {
   const [a, b] = [await servers.start(database), await servers.start(database)]
@@ -70,14 +73,31 @@ try {
   for (let round = 0; round < ROUNDS; round += 1) {
     const counted = await endWhileStreaming(a.url, b.url)
     rounds.push(counted)
-    print([counted.rate.toFixed(0), counted.refusedBefore, counted.ms.toFixed(1), counted.after, counted.refused, counted.succeeded])
+    print([
+      counted.rate.toFixed(0),
+      counted.refusedBefore,
+      counted.ms.toFixed(1),
+      counted.after,
+      counted.refused,
+      counted.succeeded,
+    ])
   }
-  const total = (part: 'refusedBefore' | 'after' | 'refused' | 'succeeded') => rounds.reduce((sum, counted) => sum + counted[part], 0)
-  const middle = (part: 'rate' | 'ms', digits: number) => median(rounds.map((counted) => counted[part])).toFixed(digits)
+  const total = (part: 'refusedBefore' | 'after' | 'refused' | 'succeeded') =>
+    rounds.reduce((sum, counted) => sum + counted[part], 0)
+  const middle = (part: 'rate' | 'ms', digits: number) =>
+    median(rounds.map((counted) => counted[part])).toFixed(digits)
   process.stdout.write('medians, and together:\n')
-  print([middle('rate', 0), total('refusedBefore'), middle('ms', 1), total('after'), total('refused'), total('succeeded')])
+  print([
+    middle('rate', 0),
+    total('refusedBefore'),
+    middle('ms', 1),
+    total('after'),
+    total('refused'),
+    total('succeeded'),
+  ])
   // Refused from the beginning, or nothing sent, would prove nothing.
-  if (total('succeeded') > 0 || total('refusedBefore') > 0 || rounds.some(({ after }) => after === 0)) process.exitCode = 1
+  if (total('succeeded') > 0 || total('refusedBefore') > 0 || rounds.some(({ after }) => after === 0))
+    process.exitCode = 1
 } finally {
   servers.killAll()
   await close()

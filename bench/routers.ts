@@ -1,5 +1,6 @@
 /**
- * What a list of routers costs by how many there are: `node bench/routers.ts`, half a minute. One person has one router, another a hundred; each
+ * What a list of routers costs by how many there are: `node bench/routers.ts`, half a minute. One person has
+ * one router, another a hundred; each
  * router has as many devices as the argument says (3). The lists are asked in turns, one at a time; medians.
  */
 import { asAdmin, makeTestDatabase } from '../test/support/database.ts'
@@ -36,7 +37,9 @@ try {
     }
   const [one] = lists.map(({ times }) => median(times))
   for (const { many, times } of lists)
-    process.stdout.write(`${many} routers: ${median(times).toFixed(2)} ms, ${(median(times) / (one ?? 1)).toFixed(2)} of one\n`)
+    process.stdout.write(
+      `${many} routers: ${median(times).toFixed(2)} ms, ${(median(times) / (one ?? 1)).toFixed(2)} of one\n`,
+    )
 } finally {
   servers.killAll()
   await close()

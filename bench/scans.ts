@@ -1,6 +1,8 @@
 /**
- * What a scan costs, by its size, in one run: `node bench/scans.ts`. On a throw-away embedded PostgreSQL that has no statistics of the
- * routers it meets, as in life. Ratios are of medians, taken in turn, so that a machine that drifts drifts for all of them.
+ * What a scan costs, by its size, in one run: `node bench/scans.ts`. On a throw-away embedded PostgreSQL that
+ * has no statistics of the
+ * routers it meets, as in life. Ratios are of medians, taken in turn, so that a machine that drifts drifts
+ * for all of them.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -17,13 +19,23 @@ const ROUNDS = 7
 
 const dataDir = await mkdtemp(join(tmpdir(), 'netpilot-bench-'))
 const database = await openLocalDatabase(dataDir, 'netpilot_')
-const pool = (url: string) => openPool({ url, size: 4, acquireTimeoutMs: 1_000, applicationName: 'bench', onIdleError: () => {} })
-const pools = { server: pool(database.urls.server), auth: pool(database.urls.auth), admin: pool(database.urls.admin) }
+const pool = (url: string) =>
+  openPool({ url, size: 4, acquireTimeoutMs: 1_000, applicationName: 'bench', onIdleError: () => {} })
+const pools = {
+  server: pool(database.urls.server),
+  auth: pool(database.urls.auth),
+  admin: pool(database.urls.admin),
+}
 const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
 const config = readConfig({ LOG_LEVEL: 'silent', BCRYPT_COST: '4' })
 const app = await buildApp({ config, version: 'bench', secrets, pools, migrations: await readMigrations() })
 
-const call = async (method: 'GET' | 'POST', url: string, headers: Record<string, string>, payload?: object) => {
+const call = async (
+  method: 'GET' | 'POST',
+  url: string,
+  headers: Record<string, string>,
+  payload?: object,
+) => {
   const answer = await app.inject({ method, url, headers, ...(payload && { payload }) })
   if (answer.statusCode >= 400) throw new Error(`${url} answered ${answer.statusCode}: ${answer.body}`)
   return answer.json()
@@ -35,16 +47,25 @@ const { accessToken } = await call(
   { email: 'bench@example.com', password: 'violet anchor pillow lantern' },
 )
 const person = { authorization: `Bearer ${accessToken}` }
-const macOf = (index: number) => ['02', ...index.toString(16).padStart(10, '0').matchAll(/../g)].map(String).join(':')
+const macOf = (index: number) =>
+  ['02', ...index.toString(16).padStart(10, '0').matchAll(/../g)].map(String).join(':')
 
 const networks = await Promise.all(
   SIZES.map(async (size) => {
     const router = await call('POST', '/api/routers', person, { name: String(size) })
     const { key } = await call('POST', `/api/routers/${router.id}/keys`, person, {})
-    const devices = Array.from({ length: size }, (_, index) => ({ mac: macOf(index), ip: `10.${size % 200}.${index >> 8}.${index & 255}` }))
+    const devices = Array.from({ length: size }, (_, index) => ({
+      mac: macOf(index),
+      ip: `10.${size % 200}.${index >> 8}.${index & 255}`,
+    }))
     const scan = async () => {
       const began = performance.now()
-      await call('POST', '/api/agent/scans', { 'x-api-key': key }, { scanId: randomUUID(), takenAt: new Date().toISOString(), devices })
+      await call(
+        'POST',
+        '/api/agent/scans',
+        { 'x-api-key': key },
+        { scanId: randomUUID(), takenAt: new Date().toISOString(), devices },
+      )
       return performance.now() - began
     }
     return { size, scan, repeated: [] as number[] }
@@ -53,7 +74,8 @@ const networks = await Promise.all(
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
 const firsts: number[] = []
 for (const { scan } of networks) firsts.push(await scan())
-for (let round = 0; round < ROUNDS; round += 1) for (const { scan, repeated } of networks) repeated.push(await scan())
+for (let round = 0; round < ROUNDS; round += 1)
+  for (const { scan, repeated } of networks) repeated.push(await scan())
 
 const perDevice = networks.map(({ size, repeated }) => median(repeated) / size)
 process.stdout.write('devices  first ms  repeated ms  per device, of that at 50\n')
@@ -64,7 +86,9 @@ for (const [index, { size, repeated }] of networks.entries()) {
     median(repeated).toFixed(1),
     ((perDevice[index] ?? 0) / (perDevice[0] ?? 1)).toFixed(2),
   ]
-  process.stdout.write(`${cells.map((cell, column) => String(cell).padStart([7, 8, 11, 25][column] ?? 0)).join('  ')}\n`)
+  process.stdout.write(
+    `${cells.map((cell, column) => String(cell).padStart([7, 8, 11, 25][column] ?? 0)).join('  ')}\n`,
+  )
 }
 
 await app.close()

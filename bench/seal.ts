@@ -1,7 +1,10 @@
 /**
- * What the seal of the identity costs: `node bench/seal.ts [file.sql …]`, two minutes. The same list of devices from servers on databases of
- * one PostgreSQL: one as it is, one where the identity is a bare setting that nothing verifies, and one for each file of other functions to
- * compare. They take short turns, so that a machine that drifts drifts for all of them; ratios are of neighbours, and their median counts.
+ * What the seal of the identity costs: `node bench/seal.ts [file.sql …]`, two minutes. The same list of
+ * devices from servers on databases of
+ * one PostgreSQL: one as it is, one where the identity is a bare setting that nothing verifies, and one for
+ * each file of other functions to
+ * compare. They take short turns, so that a machine that drifts drifts for all of them; ratios are of
+ * neighbours, and their median counts.
  * Exits with 1 when a list request spends 15 % of its time or more on the seal.
  */
 import { readFile } from 'node:fs/promises'
@@ -10,7 +13,14 @@ import { openPool } from '../src/database/pool.ts'
 import { roleNames, withPrefix } from '../src/database/role-names.ts'
 import { listDevices } from '../src/modules/devices/repository.ts'
 import { openSessions } from '../src/rls/session.ts'
-import { asAdmin, loginUrl, makeTestDatabase, prepare, separateDatabase, type TestDatabase } from '../test/support/database.ts'
+import {
+  asAdmin,
+  loginUrl,
+  makeTestDatabase,
+  prepare,
+  separateDatabase,
+  type TestDatabase,
+} from '../test/support/database.ts'
 import { openConnection } from './connection.ts'
 import { countCpu } from './cpu-time.ts'
 import { median, openServers, personWith } from './servers.ts'
@@ -45,10 +55,15 @@ const BARE = `
   language sql stable parallel restricted security definer set search_path = pg_catalog, pg_temp
   as $$ select string_to_array(nullif(current_setting('app.current_user_id', true), ''), '|') $$;`
 
-const files = process.argv.slice(2).map(async (file) => ({ name: basename(file, '.sql'), sql: await readFile(file, 'utf8') }))
+const files = process.argv
+  .slice(2)
+  .map(async (file) => ({ name: basename(file, '.sql'), sql: await readFile(file, 'utf8') }))
 const variants = [{ name: 'bare', sql: BARE }, { name: 'sealed', sql: '' }, ...(await Promise.all(files))]
 
-/** A server on a database of its own. Functions are replaced after its start: it would refuse to serve from such a database. */
+/**
+ * A server on a database of its own. Functions are replaced after its start: it would refuse to serve from
+ * such a database.
+ */
 async function openSide({ name, sql }: (typeof variants)[number]) {
   const own = await separateDatabase(database, name.replaceAll(/\W/g, '_'))
   await prepare(own)
@@ -60,7 +75,9 @@ async function openSide({ name, sql }: (typeof variants)[number]) {
   })
   const { items } = await call<{ items: unknown[] }>('GET', `/api/devices?limit=${DEVICES}`)
   if (items.length !== DEVICES) throw new Error(`${name} lists ${items.length} devices`)
-  const connecting = Array.from({ length: CONNECTIONS }, () => openConnection(new URL(`/api/devices?limit=${DEVICES}`, url), accessToken))
+  const connecting = Array.from({ length: CONNECTIONS }, () =>
+    openConnection(new URL(`/api/devices?limit=${DEVICES}`, url), accessToken),
+  )
   const connections = await Promise.all(connecting)
   const overHttp = connections.map(({ send }) => async () => {
     const status = await send()
@@ -78,13 +95,26 @@ type Side = Awaited<ReturnType<typeof openSide>>
 /** Transactions of the same person without a server around them. */
 function openTransactions(own: TestDatabase, accessToken: string) {
   const url = loginUrl(own, 'server')
-  const pool = openPool({ url, size: 1, acquireTimeoutMs: 1_000, applicationName: 'bench', onIdleError: () => {} })
+  const pool = openPool({
+    url,
+    size: 1,
+    acquireTimeoutMs: 1_000,
+    applicationName: 'bench',
+    onIdleError: () => {},
+  })
   const { sub, sid } = JSON.parse(Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString())
   const identity = { kind: 'user', userId: sub, sessionId: sid } as const
-  const withSession = openSessions({ server: pool, auth: pool, admin: pool, roles: roleNames(own.rolePrefix), namedStatements: true })
+  const withSession = openSessions({
+    server: pool,
+    auth: pool,
+    admin: pool,
+    roles: roleNames(own.rolePrefix),
+    namedStatements: true,
+  })
   const checks = { name: 'checks', text: `select count(ctx.uid()) from generate_series(1, ${CHECKS})` }
   return {
-    list: () => withSession(identity, (tx) => listDevices(tx, { limit: DEVICES, offset: 0 }, 15), { readOnly: true }),
+    list: () =>
+      withSession(identity, (tx) => listDevices(tx, { limit: DEVICES, offset: 0 }, 15), { readOnly: true }),
     nothing: () => withSession(identity, async () => undefined, { readOnly: true }),
     checks: () => withSession(identity, (tx) => tx.query(checks), { readOnly: true }),
     end: () => pool.end(),
@@ -98,17 +128,36 @@ type Work = {
   node: (side: Side) => number
 }
 const works: Work[] = [
-  { name: `list over HTTP, ${CONNECTIONS} at once`, isPromised: true, of: ({ overHttp }) => overHttp, node: ({ server }) => server },
-  { name: 'list over HTTP, one at a time', isPromised: true, of: ({ overHttp }) => overHttp.slice(0, 1), node: ({ server }) => server },
+  {
+    name: `list over HTTP, ${CONNECTIONS} at once`,
+    isPromised: true,
+    of: ({ overHttp }) => overHttp,
+    node: ({ server }) => server,
+  },
+  {
+    name: 'list over HTTP, one at a time',
+    isPromised: true,
+    of: ({ overHttp }) => overHttp.slice(0, 1),
+    node: ({ server }) => server,
+  },
   { name: 'transaction with the list', of: ({ inProcess }) => [inProcess.list], node: () => process.pid },
-  { name: 'transaction with nothing in it', of: ({ inProcess }) => [inProcess.nothing], node: () => process.pid },
-  { name: `transaction with ${CHECKS} checks`, of: ({ inProcess }) => [inProcess.checks], node: () => process.pid },
+  {
+    name: 'transaction with nothing in it',
+    of: ({ inProcess }) => [inProcess.nothing],
+    node: () => process.pid,
+  },
+  {
+    name: `transaction with ${CHECKS} checks`,
+    of: ({ inProcess }) => [inProcess.checks],
+    node: () => process.pid,
+  },
 ]
 
 /** One turn. Times are in ms each, CPU times in seconds together. */
 async function measure(side: Side, { of, node }: Work) {
   const backends = await asAdmin(side.own.adminUrl, async (client) => {
-    const others = 'select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()'
+    const others =
+      'select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()'
     return (await client.query<{ pid: number }>(others)).rows.map(({ pid }) => pid)
   })
   const [nodeCpu, postgresCpu] = [countCpu([node(side)]), countCpu(backends)]
@@ -145,14 +194,16 @@ try {
     for (let round = 0; round < ROUNDS; round += 1) {
       // Every other round the other way round: who comes first must not matter.
       const order = [...sides.entries()]
-      for (const [index, side] of round % 2 ? order.reverse() : order) turns[index]?.push(await measure(side, work))
+      for (const [index, side] of round % 2 ? order.reverse() : order)
+        turns[index]?.push(await measure(side, work))
     }
     print(work.name, [])
     for (const [index, { name }] of sides.entries()) {
       const own = turns[index] ?? []
       const times = own.flatMap((turn) => turn.times)
       const ratio = median(own.map(({ rate }, round) => rate / (turns[0]?.[round]?.rate ?? rate)))
-      const each = (part: 'node' | 'postgres') => ((sum(own.map((turn) => turn[part])) / times.length) * 1e6).toFixed(0)
+      const each = (part: 'node' | 'postgres') =>
+        ((sum(own.map((turn) => turn[part])) / times.length) * 1e6).toFixed(0)
       const rate = median(own.map((turn) => turn.rate)).toFixed(0)
       print(`  ${name}`, [rate, ratio.toFixed(3), median(times).toFixed(2), each('node'), each('postgres')])
       if (work.isPromised && name === 'sealed' && 1 - ratio >= PROMISE) process.exitCode = 1

@@ -1,11 +1,17 @@
-/** Servers as they run, each a process of its own, on throw-away databases: the load comes from the process of the bench. */
+/**
+ * Servers as they run, each a process of its own, on throw-away databases: the load comes from the process of
+ * the bench.
+ */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { loginUrl, type TestDatabase } from '../test/support/database.ts'
 import { serverProcesses } from '../test/support/server-process.ts'
 
 export type Call = <T>(method: string, path: string, body?: object) => Promise<T>
 
-const secrets = { JWT_SECRET: randomBytes(32).toString('hex'), PASSWORD_PEPPER: randomBytes(32).toString('hex') }
+const secrets = {
+  JWT_SECRET: randomBytes(32).toString('hex'),
+  PASSWORD_PEPPER: randomBytes(32).toString('hex'),
+}
 
 /** Starts servers that limit nobody's rate; all share their secrets. */
 export function openServers() {
@@ -39,7 +45,11 @@ export async function personWith(server: string, devices: number) {
   const email = `${randomUUID()}@example.com`
   const password = `pw ${randomUUID()}`
   const account = { email, password }
-  const { accessToken } = await callerOf(server)<{ accessToken: string }>('POST', '/api/auth/register', account)
+  const { accessToken } = await callerOf(server)<{ accessToken: string }>(
+    'POST',
+    '/api/auth/register',
+    account,
+  )
   const call = callerOf(server, { authorization: `Bearer ${accessToken}` })
   const router = await call<{ id: string }>('POST', '/api/routers', { name: 'Home' })
   const { key } = await call<{ key: string }>('POST', `/api/routers/${router.id}/keys`, {})

@@ -1,7 +1,10 @@
 /**
- * What signing in tells by its time, and what it costs those who are signed in: `node bench/sign-in.ts`, ten minutes. A real server as a
- * process of its own, on a throw-away embedded PostgreSQL, with the cost of bcrypt that production has; this script is its only client, on
- * the same machine. What the environment says of the server (`BCRYPT_COST`, `BCRYPT_CONCURRENCY`) it is told: with `BCRYPT_COST=4` the
+ * What signing in tells by its time, and what it costs those who are signed in: `node bench/sign-in.ts`, ten
+ * minutes. A real server as a
+ * process of its own, on a throw-away embedded PostgreSQL, with the cost of bcrypt that production has; this
+ * script is its only client, on
+ * the same machine. What the environment says of the server (`BCRYPT_COST`, `BCRYPT_CONCURRENCY`) it is told:
+ * with `BCRYPT_COST=4` the
  * statements around bcrypt show, and in seconds.
  */
 import { spawn } from 'node:child_process'
@@ -24,8 +27,10 @@ const DEVICES = 50
 const PROBES = 300
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
-const quantile = (values: number[], share: number) => values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN
-const row = (what: string, values: number[]) => print(`  ${what.padEnd(28)}${values.map((value) => value.toFixed(2).padStart(9)).join('')}`)
+const quantile = (values: number[], share: number) =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN
+const row = (what: string, values: number[]) =>
+  print(`  ${what.padEnd(28)}${values.map((value) => value.toFixed(2).padStart(9)).join('')}`)
 
 const dataDir = await mkdtemp(join(tmpdir(), 'netpilot-bench-'))
 const database = await openLocalDatabase(dataDir, 'netpilot_')
@@ -78,8 +83,11 @@ const refusals = [
   { reason: 'deactivated', email: deactivated.email, password: deactivated.password },
 ].map((refusal) => ({ ...refusal, times: [] as number[] }))
 for (let round = -WARM_UP; round < ROUNDS; round += 1) {
-  // In another order each time: what one of them leaves for the server to do must not always fall to the same next.
-  const turns = refusals.map((refusal) => ({ ...refusal, turn: Math.random() })).toSorted((a, b) => a.turn - b.turn)
+  // In another order each time: what one of them leaves for the server to do must not always fall to the same
+  // next.
+  const turns = refusals
+    .map((refusal) => ({ ...refusal, turn: Math.random() }))
+    .toSorted((a, b) => a.turn - b.turn)
   for (const { email, password, times } of turns) {
     const { status, ms } = await login(email, password)
     if (status !== 401) throw new Error(`a login was answered ${status}`)
@@ -87,7 +95,8 @@ for (let round = -WARM_UP; round < ROUNDS; round += 1) {
   }
 }
 print(`Refused logins, ${ROUNDS} rounds, ms   median      10 %     90 %`)
-for (const { reason, times } of refusals) row(reason, [quantile(times, 0.5), quantile(times, 0.1), quantile(times, 0.9)])
+for (const { reason, times } of refusals)
+  row(reason, [quantile(times, 0.5), quantile(times, 0.1), quantile(times, 0.9)])
 const medians = refusals.map(({ times }) => quantile(times, 0.5))
 row('largest gap of medians', [Math.max(...medians) - Math.min(...medians)])
 
@@ -96,8 +105,14 @@ row('largest gap of medians', [Math.max(...medians) - Math.min(...medians)])
 const owner = await register()
 const { id: routerId } = await made('/api/routers', owner.headers, { name: 'Home' })
 const { key } = await made(`/api/routers/${routerId}/keys`, owner.headers, {})
-const devices = Array.from({ length: DEVICES }, (_, index) => ({ mac: `02:00:00:00:00:${index.toString(16).padStart(2, '0')}` }))
-await made('/api/agent/scans', { 'x-api-key': key }, { scanId: randomUUID(), takenAt: new Date().toISOString(), devices })
+const devices = Array.from({ length: DEVICES }, (_, index) => ({
+  mac: `02:00:00:00:00:${index.toString(16).padStart(2, '0')}`,
+}))
+await made(
+  '/api/agent/scans',
+  { 'x-api-key': key },
+  { scanId: randomUUID(), takenAt: new Date().toISOString(), devices },
+)
 const people = []
 for (let index = 0; index < PARALLEL; index += 1) people.push(await register())
 
@@ -124,7 +139,8 @@ isOver = true
 await Promise.all(crowd)
 
 print(`\nBesides ${PARALLEL} logins, ms           median      99 %  at rest, median`)
-for (const { what, atRest, besides } of probes) row(what, [quantile(besides, 0.5), quantile(besides, 0.99), quantile(atRest, 0.5)])
+for (const { what, atRest, besides } of probes)
+  row(what, [quantile(besides, 0.5), quantile(besides, 0.99), quantile(atRest, 0.5)])
 row('a login', [quantile(times, 0.5), quantile(times, 0.99)])
 print(`  answers to logins: ${[...answered].map(([status, count]) => `${status} ${count} times`).join(', ')}`)
 
@@ -145,7 +161,12 @@ async function freePort(): Promise<number> {
 /** A client that keeps its one connection. */
 function openClient() {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-  return async (method: 'GET' | 'POST', path: string, headers: Record<string, string> = {}, body?: object) => {
+  return async (
+    method: 'GET' | 'POST',
+    path: string,
+    headers: Record<string, string> = {},
+    body?: object,
+  ) => {
     const began = performance.now()
     const type = body && { 'content-type': 'application/json' }
     const sent = request({ agent, host: '127.0.0.1', port, method, path, headers: { ...headers, ...type } })
@@ -153,7 +174,11 @@ function openClient() {
     const [answer] = await once(sent, 'response')
     const chunks: Buffer[] = []
     for await (const chunk of answer) chunks.push(chunk)
-    return { status: answer.statusCode as number, text: Buffer.concat(chunks).toString(), ms: performance.now() - began }
+    return {
+      status: answer.statusCode as number,
+      text: Buffer.concat(chunks).toString(),
+      ms: performance.now() - began,
+    }
   }
 }
 

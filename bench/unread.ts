@@ -1,7 +1,10 @@
 /**
- * Clients that ask and do not read: `node bench/unread.ts`, three minutes. A real server as a process of its own on a throw-away embedded
- * PostgreSQL. Five hundred sockets each send twenty requests (or as many as the argument says) in one write and read nothing; meanwhile a good
- * client asks at an even rate, each request timed from when it was due. Printed: what the server's memory grew by at its highest, when the last of the five hundred was
+ * Clients that ask and do not read: `node bench/unread.ts`, three minutes. A real server as a process of its
+ * own on a throw-away embedded
+ * PostgreSQL. Five hundred sockets each send twenty requests (or as many as the argument says) in one write
+ * and read nothing; meanwhile a good
+ * client asks at an even rate, each request timed from when it was due. Printed: what the server's memory
+ * grew by at its highest, when the last of the five hundred was
  * gone, and the good client's times.
  */
 import { spawn } from 'node:child_process'
@@ -21,7 +24,8 @@ const EVERY_MS = 20
 const PATHS = ['/docs/static/swagger-ui-bundle.js', '/openapi.json', '/health/live']
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
-const columns = (cells: string[]) => print(cells.map((cell, index) => (index === 0 ? cell.padEnd(36) : cell.padStart(15))).join(''))
+const columns = (cells: string[]) =>
+  print(cells.map((cell, index) => (index === 0 ? cell.padEnd(36) : cell.padStart(15))).join(''))
 
 const [role, ...rest] = process.argv.slice(2)
 if (role === 'crowd') beCrowd(Number(rest[0]), String(rest[1]), Number(rest[2]))
@@ -52,9 +56,13 @@ async function measure(ahead: number): Promise<void> {
     const before = await residentMb(child.pid)
     const filesBefore = await openFiles(child.pid)
     const began = performance.now()
-    const crowd = spawn(process.execPath, [fileURLToPath(import.meta.url), 'crowd', port, path, String(ahead)], {
-      stdio: ['pipe', 'ignore', 'inherit'],
-    })
+    const crowd = spawn(
+      process.execPath,
+      [fileURLToPath(import.meta.url), 'crowd', port, path, String(ahead)],
+      {
+        stdio: ['pipe', 'ignore', 'inherit'],
+      },
+    )
     // It ends by itself once the server has closed all its connections.
     const crowdLeft = once(crowd, 'exit')
     let goneAfter = Number.NaN
@@ -73,14 +81,20 @@ async function measure(ahead: number): Promise<void> {
         ),
       )
       if (due % 100 === 0) highest = Math.max(highest, await residentMb(child.pid))
-      if (due % 500 === 0 && due > 2_000 && Number.isNaN(goneAfter) && (await openFiles(child.pid)) < filesBefore + CLIENTS / 5)
+      if (
+        due % 500 === 0 &&
+        due > 2_000 &&
+        Number.isNaN(goneAfter) &&
+        (await openFiles(child.pid)) < filesBefore + CLIENTS / 5
+      )
         goneAfter = performance.now() - began
     }
     await Promise.all(asked)
     crowd.kill()
     await crowdLeft
     times.sort((a, b) => a - b)
-    const at = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))]?.toFixed(1) ?? '-'
+    const at = (share: number) =>
+      times[Math.min(times.length - 1, Math.floor(times.length * share))]?.toFixed(1) ?? '-'
     const last = Number.isNaN(goneAfter) ? 'they stay' : (goneAfter / 1_000).toFixed(1)
     columns([path, (highest - before).toFixed(0), last, at(0.5), at(0.99), at(1), String(failed)])
     child.kill()
@@ -95,7 +109,11 @@ function goodClient(port: number): () => Promise<void> {
   return () =>
     new Promise((resolve, reject) => {
       const sent = request({ agent, host: '127.0.0.1', port, path: '/health/ready' }, (answer) => {
-        answer.resume().on('end', () => (answer.statusCode === 200 ? resolve() : reject(new Error(String(answer.statusCode)))))
+        answer
+          .resume()
+          .on('end', () =>
+            answer.statusCode === 200 ? resolve() : reject(new Error(String(answer.statusCode))),
+          )
       })
       sent.on('error', reject).end()
     })

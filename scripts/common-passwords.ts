@@ -1,6 +1,7 @@
 /**
  * Writes src/auth/common-passwords.txt from the npm package @zxcvbn-ts/language-common:
- * `node scripts/common-passwords.ts <folder of the unpacked package>`. What the rules refuse without it, and what is too short to be
+ * `node scripts/common-passwords.ts <folder of the unpacked package>`. What the rules refuse without it, and
+ * what is too short to be
  * chosen or to be the heart of what is chosen, is left out.
  */
 import { readFile, writeFile } from 'node:fs/promises'
@@ -20,7 +21,8 @@ const passwords = JSON.parse(await read('src/passwords.json')) as string[]
 const kept = new Set<string>()
 for (const password of passwords.map((text) => text.toLowerCase())) {
   const beginsAndEndsWithLetters = /^\p{L}.*\p{L}$/u.test(password)
-  const isRefusedAnyway = (password.length >= MIN_LENGTH && isPredictable(password)) || isCommon(password, kept)
+  const isRefusedAnyway =
+    (password.length >= MIN_LENGTH && isPredictable(password)) || isCommon(password, kept)
   if ((password.length >= MIN_LENGTH || beginsAndEndsWithLetters) && !isRefusedAnyway) kept.add(password)
 }
 
@@ -29,5 +31,8 @@ from ${name} ${version} (npm), without what the rules of src/auth/password-rules
 
 ${(await read('LICENSE.txt')).trim()}`
 const comment = header.split('\n').map((line) => `# ${line}`.trim())
-await writeFile(new URL('../src/auth/common-passwords.txt', import.meta.url), [...comment, ...kept, ''].join('\n'))
+await writeFile(
+  new URL('../src/auth/common-passwords.txt', import.meta.url),
+  [...comment, ...kept, ''].join('\n'),
+)
 process.stdout.write(`${kept.size} of ${passwords.length} passwords\n`)

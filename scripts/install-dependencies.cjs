@@ -1,5 +1,7 @@
-// Runs before every npm command (scripts/node.sh): installs what the lock file names, when it is not there yet, and prints the path of the
-// Node to run on. It runs on whatever Node the machine has (18 and later), so it is written in plain, old JavaScript. Install scripts of
+// Runs before every npm command (scripts/node.sh): installs what the lock file names, when it is not there
+// yet, and prints the path of the
+// Node to run on. It runs on whatever Node the machine has (18 and later), so it is written in plain, old
+// JavaScript. Install scripts of
 // packages are not run: nothing here needs one.
 'use strict'
 
@@ -12,7 +14,9 @@ var root = path.join(__dirname, '..')
 var modules = path.join(root, 'node_modules')
 var stamp = path.join(modules, '.installed')
 var lock = path.join(root, '.installing')
-var REQUIRED_MAJOR = Number(/\d+/.exec(JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')).engines.node)[0])
+var REQUIRED_MAJOR = Number(
+  /\d+/.exec(JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')).engines.node)[0],
+)
 
 function readLockFile() {
   return fs.readFileSync(path.join(root, 'package-lock.json'), 'utf8')
@@ -47,7 +51,8 @@ function isRunning(pid) {
   }
 }
 
-// Two commands at once in a fresh clone: one installs, the other waits for it. A lock whose process is gone is nobody's.
+// Two commands at once in a fresh clone: one installs, the other waits for it. A lock whose process is gone
+// is nobody's.
 function acquire() {
   var holder = 0
   for (;;) {
@@ -75,7 +80,8 @@ function fail(message) {
   process.exit(1)
 }
 
-// How long an answer of the registry may take until it is said that there is none, and how often it is said that npm is still at work.
+// How long an answer of the registry may take until it is said that there is none, and how often it is said
+// that npm is still at work.
 var REGISTRY_PATIENCE_MS = 6000
 var PROGRESS_MS = 10000
 
@@ -97,9 +103,14 @@ function ended(child) {
   })
 }
 
-// npm itself says nothing while it tries again, for minutes: asked beside it, the registry tells at once whether it is there.
+// npm itself says nothing while it tries again, for minutes: asked beside it, the registry tells at once
+// whether it is there.
 function watchRegistry(node) {
-  var timeouts = [`--fetch-timeout=${REGISTRY_PATIENCE_MS}`, '--fetch-retries=1', '--fetch-retry-mintimeout=1000']
+  var timeouts = [
+    `--fetch-timeout=${REGISTRY_PATIENCE_MS}`,
+    '--fetch-retries=1',
+    '--fetch-retry-mintimeout=1000',
+  ]
   var ping = npm(node, ['ping'].concat(timeouts), 'pipe')
   var words = ''
   var isWatching = true
@@ -109,7 +120,9 @@ function watchRegistry(node) {
   void ended(ping).then(function (status) {
     // A registry without a ping answers, too.
     if (isWatching && status !== 0 && !/\bE4\d\d\b/.test(words))
-      process.stderr.write('The npm registry does not answer ("npm config get registry" says which it is). Still trying ...\n')
+      process.stderr.write(
+        'The npm registry does not answer ("npm config get registry" says which it is). Still trying ...\n',
+      )
   })
   return function () {
     isWatching = false
@@ -147,9 +160,12 @@ function bundledNode() {
     .find(fs.existsSync)
 }
 
-// The machine's own Node serves where the package does not: on a platform without one, or where its program does not run (musl).
+// The machine's own Node serves where the package does not: on a platform without one, or where its program
+// does not run (musl).
 function findNode() {
-  return bundledNode() || (parseInt(process.versions.node, 10) >= REQUIRED_MAJOR ? process.execPath : undefined)
+  return (
+    bundledNode() || (parseInt(process.versions.node, 10) >= REQUIRED_MAJOR ? process.execPath : undefined)
+  )
 }
 
 function fits(allowed, mine) {
@@ -163,13 +179,16 @@ function lacksRequired() {
   })
 }
 
-// npm leaves out optional packages that do not support the Node it runs on, also those that the Node just installed needs.
+// npm leaves out optional packages that do not support the Node it runs on, also those that the Node just
+// installed needs.
 function isIncomplete() {
   var packages = lockedPackages()
-  var libc = process.platform === 'linux' && (process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl')
+  var libc =
+    process.platform === 'linux' && (process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl')
   return Object.keys(packages).some(function (name) {
     var entry = packages[name]
-    var isForThis = fits(entry.os, process.platform) && fits(entry.cpu, process.arch) && (!libc || fits(entry.libc, libc))
+    var isForThis =
+      fits(entry.os, process.platform) && fits(entry.cpu, process.arch) && (!libc || fits(entry.libc, libc))
     return entry.optional && entry.os && isForThis && !fs.existsSync(path.join(root, name))
   })
 }

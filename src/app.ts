@@ -87,7 +87,10 @@ export type AppOptions = {
   /** Three logins, three pools; the app ends none of them. */
   pools: Pools
   migrations: Migration[]
-  /** Aborted when the process means to stop: it is not ready any more, though it still serves; who waits is answered. */
+  /**
+   * Aborted when the process means to stop: it is not ready any more, though it still serves; who waits is
+   * answered.
+   */
   closing?: AbortSignal
   /** Hears of changed policies, from this server and others on the same database; closed with the app. */
   listen?: (wake: (digest?: string) => void) => { close(): Promise<void> }
@@ -97,7 +100,10 @@ export type AppOptions = {
   mailer?: Mailer
   /** Work that answers do not wait for. */
   later?: Later
-  /** When what has had its time is first removed, milliseconds; some random moment of the first minutes when left out. */
+  /**
+   * When what has had its time is first removed, milliseconds; some random moment of the first minutes when
+   * left out.
+   */
   housekeepingAfterMs?: number
 }
 
@@ -125,24 +131,56 @@ export async function buildApp({
   const passwords = openPasswords({ pepper: secrets.pepper, ...config.passwords })
   const passwordRules = openPasswordRules(config.passwords.minLength)
   const { maxDays } = config.session
-  const refreshCookie = openRefreshCookie({ keys: keyring.csrfTokens, refreshTokens, origins: config.corsOrigins, maxDays })
+  const refreshCookie = openRefreshCookie({
+    keys: keyring.csrfTokens,
+    refreshTokens,
+    origins: config.corsOrigins,
+    maxDays,
+  })
   const { accessTokenSeconds, session: lifetime, emailVerification } = config
-  const signIn = openSignIn({ accessTokens, refreshTokens, refreshCookie, accessTokenSeconds, lifetime, emailVerification })
+  const signIn = openSignIn({
+    accessTokens,
+    refreshTokens,
+    refreshCookie,
+    accessTokenSeconds,
+    lifetime,
+    emailVerification,
+  })
   const lockout = openLockout({ keys: keyring.guesses, ...config.lockout })
   const secondFactor = openSecondFactor({ lockout, pepper: secrets.pepper })
   const google = config.google && (await openGoogle({ ...config.google, keyring }))
   const verifyGoogle = google?.verifyFresh
   const later = givenLater ?? openLater((err) => app.log.warn({ err }, 'background task failed'))
   const mailer =
-    givenMailer ?? openMailer({ ...config.mail, outbox: join(config.dataDir, 'outbox'), log: app.log, closeMs: config.shutdown.drainMs })
+    givenMailer ??
+    openMailer({
+      ...config.mail,
+      outbox: join(config.dataDir, 'outbox'),
+      log: app.log,
+      closeMs: config.shutdown.drainMs,
+    })
   const ownerMail = openOwnerMail({
     mailer,
     whereabouts: { appUrl: config.mail.appUrl, publicUrl: config.publicUrl },
     keys: keyring.addresses,
   })
   const guessPassword = openPasswordGuesses({ withSession, passwords, lockout, later })
-  const proveOwner = openOwnerProof({ withSession, guessPassword, lockout, ownerMail, secondFactor, verifyGoogle })
-  const provePassword = openPasswordProof({ withSession, passwords, guessPassword, lockout, later, ownerMail })
+  const proveOwner = openOwnerProof({
+    withSession,
+    guessPassword,
+    lockout,
+    ownerMail,
+    secondFactor,
+    verifyGoogle,
+  })
+  const provePassword = openPasswordProof({
+    withSession,
+    passwords,
+    guessPassword,
+    lockout,
+    later,
+    ownerMail,
+  })
   const stopHousekeeping = keepHouse({
     withSession,
     auditDays: config.auditRetentionDays,
@@ -150,7 +188,10 @@ export async function buildApp({
     firstAfterMs: housekeepingAfterMs,
     onError: (err) => app.log.warn({ err }, 'purge failed'),
   })
-  const lastUse = collectLastUse({ withSession, onError: (err) => app.log.warn({ err }, 'writing the last use of keys failed') })
+  const lastUse = collectLastUse({
+    withSession,
+    onError: (err) => app.log.warn({ err }, 'writing the last use of keys failed'),
+  })
   const asAgent = agentSessions(withSession, lastUse.note)
   const policyWatch = openPolicyWatch(closing)
   const notifications = listen?.(policyWatch.wake)
@@ -180,7 +221,12 @@ export async function buildApp({
   app.addHook('onClose', async () => stopHousekeeping())
   app.addHook(
     'onClose',
-    async () => void (await Promise.all([lastUse.stop(), later.close().then(() => mailer.close()), notifications?.close()])),
+    async () =>
+      void (await Promise.all([
+        lastUse.stop(),
+        later.close().then(() => mailer.close()),
+        notifications?.close(),
+      ])),
   )
   await app.register(cookie)
   await app.register(cors, {
@@ -188,14 +234,23 @@ export async function buildApp({
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     // The refresh cookie of apps that want one; to exact origins only.
     credentials: config.corsOrigins.length > 0,
-    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy', 'location', 'etag', 'allow'],
+    exposedHeaders: [
+      'x-request-id',
+      'retry-after',
+      'ratelimit',
+      'ratelimit-policy',
+      'location',
+      'etag',
+      'allow',
+    ],
     maxAge: 600,
     // OPTIONS that is no preflight would be refused in a form of the plugin's own.
     strictPreflight: false,
   })
   shedOverload(app, config.maxEventLoopDelayMs)
   frontPage(app)
-  if (config.apiDocs) await describeApi(app, { version, url: config.publicUrl ?? '/', perMinute: config.rateLimits.documents })
+  if (config.apiDocs)
+    await describeApi(app, { version, url: config.publicUrl ?? '/', perMinute: config.rateLimits.documents })
 
   const checkDatabase = databaseCheck([pools.server, pools.auth, pools.admin], migrations)
   await app.register(healthRoutes, {
@@ -221,42 +276,113 @@ export async function buildApp({
       ownerMail,
       emailVerification,
     })
-    await scope.register(mailboxRoutes, { prefix: '/api/auth', withSession, passwords, passwordRules, lockout, ownerMail, later })
-    await scope.register(reactivateRoutes, { prefix: '/api/users', withSession, signIn, provePassword, verifyGoogle })
+    await scope.register(mailboxRoutes, {
+      prefix: '/api/auth',
+      withSession,
+      passwords,
+      passwordRules,
+      lockout,
+      ownerMail,
+      later,
+    })
+    await scope.register(reactivateRoutes, {
+      prefix: '/api/users',
+      withSession,
+      signIn,
+      provePassword,
+      verifyGoogle,
+    })
     await scope.register(googleSignInRoutes, { prefix: '/api/auth', withSession, google, signIn, ownerMail })
-    await scope.register(challengeRoutes, { prefix: '/api/auth', withSession, signIn, secondFactor, ownerMail })
+    await scope.register(challengeRoutes, {
+      prefix: '/api/auth',
+      withSession,
+      signIn,
+      secondFactor,
+      ownerMail,
+    })
   })
   await app.register(passwordRequirementRoutes, { prefix: '/api/auth', passwordRules })
   const authOptions = {
     version,
     registration: 'open' as const,
     emailVerification: emailVerification ? ('required' as const) : ('optional' as const),
-    secondFactor: { requiredFor: config.requireSecondFactor === 'off' ? ('nobody' as const) : config.requireSecondFactor },
-    providers: { password: true, google: { idToken: google !== undefined, redirect: google?.flow !== undefined } },
+    secondFactor: {
+      requiredFor: config.requireSecondFactor === 'off' ? ('nobody' as const) : config.requireSecondFactor,
+    },
+    providers: {
+      password: true,
+      google: { idToken: google !== undefined, redirect: google?.flow !== undefined },
+    },
     password: passwordRules.requirements,
   }
   await app.register(authOptionsRoutes, { prefix: '/api/auth', authOptions })
   // Apart: no limit on strangers may keep somebody from going on who is signed in.
-  await app.register(refreshRoutes, { prefix: '/api/auth', withSession, signIn, refreshTokens, refreshCookie, lifetime })
+  await app.register(refreshRoutes, {
+    prefix: '/api/auth',
+    withSession,
+    signIn,
+    refreshTokens,
+    refreshCookie,
+    lifetime,
+  })
 
   await app.register(async function users(scope) {
     scope.addHook('onRequest', requireUser(accessTokens))
     scope.addHook('onRequest', limitPersons)
     const routerExists: Parameters<typeof keyRoutes>[1]['routerExists'] = async (identity, id) =>
-      (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !== undefined
+      (await withSession(identity, (tx) => findRouter(tx, id, onlineMinutes), { readOnly: true })) !==
+      undefined
     await scope.register(loginSessionRoutes, { prefix: '/api/auth', withSession, refreshCookie, proveOwner })
     await scope.register(googleLinkRoutes, { prefix: '/api/auth', withSession, google, proveOwner })
-    await scope.register(secondFactorRoutes, { prefix: '/api/auth', withSession, secondFactor, proveOwner, ownerMail })
+    await scope.register(secondFactorRoutes, {
+      prefix: '/api/auth',
+      withSession,
+      secondFactor,
+      proveOwner,
+      ownerMail,
+    })
     await scope.register(changeEmailRoutes, { prefix: '/api/users', withSession, proveOwner, ownerMail })
-    await scope.register(accountRoutes, { prefix: '/api/users', withSession, proveOwner, refreshCookie, ownerMail })
-    await scope.register(passwordRoutes, { prefix: '/api/users', withSession, passwords, passwordRules, proveOwner, lockout, ownerMail })
-    await scope.register(keyRoutes, { prefix: '/api/routers', withSession, proveOwner, ownerMail, holder: 'router', routerExists })
+    await scope.register(accountRoutes, {
+      prefix: '/api/users',
+      withSession,
+      proveOwner,
+      refreshCookie,
+      ownerMail,
+    })
+    await scope.register(passwordRoutes, {
+      prefix: '/api/users',
+      withSession,
+      passwords,
+      passwordRules,
+      proveOwner,
+      lockout,
+      ownerMail,
+    })
+    await scope.register(keyRoutes, {
+      prefix: '/api/routers',
+      withSession,
+      proveOwner,
+      ownerMail,
+      holder: 'router',
+      routerExists,
+    })
     await scope.register(ownAuditRoutes, { prefix: '/api/users', withSession })
-    await scope.register(keyRoutes, { prefix: '/api/users', withSession, proveOwner, ownerMail, holder: 'person', routerExists })
+    await scope.register(keyRoutes, {
+      prefix: '/api/users',
+      withSession,
+      proveOwner,
+      ownerMail,
+      holder: 'person',
+      routerExists,
+    })
   })
 
   /** What a person owns. Scripts of theirs may enter too, with a personal key for the area. */
-  const homes = (area: Area, enter: (scope: FastifyInstance) => PromiseLike<unknown>, options?: { readOnly: boolean }) =>
+  const homes = (
+    area: Area,
+    enter: (scope: FastifyInstance) => PromiseLike<unknown>,
+    options?: { readOnly: boolean },
+  ) =>
     app.register(async function homes(scope) {
       scope.addHook('onRequest', requireUserOrKey(accessTokens, area, options))
       scope.addHook('onRequest', limitPersons)
@@ -265,8 +391,12 @@ export async function buildApp({
       scope.setErrorHandler(answerProven(withSession))
       await enter(scope)
     })
-  await homes('routers', (scope) => scope.register(routerRoutes, { prefix: '/api/routers', withSession, onlineMinutes }))
-  await homes('policy', (scope) => scope.register(policyRoutes, { prefix: '/api', withSession }), { readOnly: true })
+  await homes('routers', (scope) =>
+    scope.register(routerRoutes, { prefix: '/api/routers', withSession, onlineMinutes }),
+  )
+  await homes('policy', (scope) => scope.register(policyRoutes, { prefix: '/api', withSession }), {
+    readOnly: true,
+  })
   await homes('devices', async (scope) => {
     await scope.register(inboxRoutes, { prefix: '/api', withSession, onlineMinutes })
     await scope.register(mergeRoutes, { prefix: '/api/devices', withSession, onlineMinutes })
@@ -307,7 +437,14 @@ export async function buildApp({
       maxDevices: config.scans.maxDevices,
     })
     const looksAtOnce = Math.max(1, Math.floor(config.database.poolSize / 2))
-    await scope.register(policyAgentRoutes, { prefix: '/api/agent', asAgent, policyWatch, closing, onlineMinutes, looksAtOnce })
+    await scope.register(policyAgentRoutes, {
+      prefix: '/api/agent',
+      asAgent,
+      policyWatch,
+      closing,
+      onlineMinutes,
+      looksAtOnce,
+    })
   })
 
   addRefusals()

@@ -1,4 +1,7 @@
-/** The environment as a typed configuration; the only reader of the environment. Every variable is described in `.env.example`. */
+/**
+ * The environment as a typed configuration; the only reader of the environment. Every variable is described
+ * in `.env.example`.
+ */
 import { existsSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
@@ -15,7 +18,13 @@ export class ConfigError extends Error {
   override name = 'ConfigError'
   readonly faults: string[]
   constructor(faults: string[]) {
-    super(['The configuration cannot be used:', ...faults.map((fault) => `  - ${fault}`), 'See .env.example.'].join('\n'))
+    super(
+      [
+        'The configuration cannot be used:',
+        ...faults.map((fault) => `  - ${fault}`),
+        'See .env.example.',
+      ].join('\n'),
+    )
     this.faults = faults
   }
 }
@@ -54,7 +63,8 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       .filter(Boolean)
   const databaseUrl = (name: string) => {
     const url = value(name)
-    if (url !== undefined && !/^postgres(ql)?:\/\//.test(url)) faults.push(`${name} must be a postgres:// connection string`)
+    if (url !== undefined && !/^postgres(ql)?:\/\//.test(url))
+      faults.push(`${name} must be a postgres:// connection string`)
     return url
   }
 
@@ -137,7 +147,11 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       faults,
     ),
     mail: {
-      ...mailSettings({ smtpUrl: value('SMTP_URL'), from: value('MAIL_FROM'), appUrl: value('APP_URL') }, isProduction, faults),
+      ...mailSettings(
+        { smtpUrl: value('SMTP_URL'), from: value('MAIL_FROM'), appUrl: value('APP_URL') },
+        isProduction,
+        faults,
+      ),
       queue: integer('MAIL_QUEUE', 1_000, 1, 100_000),
       timeoutMs: integer('MAIL_TIMEOUT_MS', 10_000, 10, 300_000),
     },
@@ -184,16 +198,26 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     if (!isIP(address) || !/^\d{1,3}$/.test(bits) || more.length > 0)
       faults.push('TRUST_PROXY: each entry is an address or a network such as 10.0.0.0/8')
   }
-  for (const name of ['GOOGLE_ISSUER', 'GOOGLE_AUTHORIZATION_URL', 'GOOGLE_TOKEN_URL', 'GOOGLE_CERTIFICATES_URL']) {
+  for (const name of [
+    'GOOGLE_ISSUER',
+    'GOOGLE_AUTHORIZATION_URL',
+    'GOOGLE_TOKEN_URL',
+    'GOOGLE_CERTIFICATES_URL',
+  ]) {
     const url = value(name)
-    if (url !== undefined && isProduction) faults.push(`${name} is for tests and trials: production knows only Google's own`)
+    if (url !== undefined && isProduction)
+      faults.push(`${name} is for tests and trials: production knows only Google's own`)
     else if (url !== undefined && !URL.canParse(url)) faults.push(`${name} must be a URL`)
   }
   if (config.publicUrl !== undefined && !(isOrigin(config.publicUrl) && /^https?:/.test(config.publicUrl)))
-    faults.push('PUBLIC_URL must be an origin such as https://netpilot.example.com, without a path or a slash at the end')
+    faults.push(
+      'PUBLIC_URL must be an origin such as https://netpilot.example.com, without a path or a slash at the end',
+    )
   for (const name of ['CORS_ORIGINS', 'GOOGLE_RETURN_TO']) {
     if (!list(name).every(isOrigin))
-      faults.push(`${name}: each entry is an exact origin such as https://app.example.com, without a path or a wildcard`)
+      faults.push(
+        `${name}: each entry is an exact origin such as https://app.example.com, without a path or a wildcard`,
+      )
   }
   if (faults.length > 0) throw new ConfigError(faults)
   return { ...config, names }
@@ -201,7 +225,10 @@ export function readConfig(env: NodeJS.ProcessEnv) {
 
 const isOrigin = (origin: string) => URL.canParse(origin) && new URL(origin).origin === origin
 
-/** What serving from a database of one's own takes beyond the defaults. @throws ConfigError naming everything that is missing */
+/**
+ * What serving from a database of one's own takes beyond the defaults. @throws ConfigError naming everything
+ * that is missing
+ */
 export function requireProductionSettings({ database, secrets }: Config): {
   url: string
   authUrl: string
@@ -211,7 +238,13 @@ export function requireProductionSettings({ database, secrets }: Config): {
 } {
   const { url, authUrl, adminUrl } = database
   const { jwt: jwtSecret, pepper } = secrets
-  if (url !== undefined && authUrl !== undefined && adminUrl !== undefined && jwtSecret !== undefined && pepper !== undefined)
+  if (
+    url !== undefined &&
+    authUrl !== undefined &&
+    adminUrl !== undefined &&
+    jwtSecret !== undefined &&
+    pepper !== undefined
+  )
     return { url, authUrl, adminUrl, jwtSecret, pepper }
   const needed = {
     DATABASE_URL: url,

@@ -1,4 +1,7 @@
-/** What in an `.env` file has no effect: names that nobody reads, and lines that are no setting. Values are never told. */
+/**
+ * What in an `.env` file has no effect: names that nobody reads, and lines that are no setting. Values are
+ * never told.
+ */
 import { existsSync, readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 
@@ -25,12 +28,16 @@ export function envFileFaults(known: ReadonlySet<string>, path = '.env'): string
 
 function linesWithoutName(text: string): number[] {
   // A quoted value may go over several lines, which count as comments here.
-  const lines = text.replaceAll(/=[ \t]*(["'`])[\s\S]*?\1/g, (value) => value.replaceAll('\n', '\n#')).split('\n')
+  const lines = text
+    .replaceAll(/=[ \t]*(["'`])[\s\S]*?\1/g, (value) => value.replaceAll('\n', '\n#'))
+    .split('\n')
   return lines.flatMap((line, index) => (/^\s*(#|$)/.test(line) || line.includes('=') ? [] : index + 1))
 }
 
 function nearest(name: string, known: ReadonlySet<string>): string | undefined {
-  const [best] = [...known].map((other) => ({ other, distance: distance(name, other) })).sort((a, b) => a.distance - b.distance)
+  const [best] = [...known]
+    .map((other) => ({ other, distance: distance(name, other) }))
+    .sort((a, b) => a.distance - b.distance)
   return best && best.distance <= MAX_DISTANCE ? best.other : undefined
 }
 
@@ -40,7 +47,13 @@ function distance(a: string, b: string): number {
   for (const [index, letter] of [...a].entries()) {
     const next = [index + 1]
     for (const [column, other] of [...b].entries())
-      next.push(Math.min((next[column] ?? 0) + 1, (row[column + 1] ?? 0) + 1, (row[column] ?? 0) + Number(letter !== other)))
+      next.push(
+        Math.min(
+          (next[column] ?? 0) + 1,
+          (row[column + 1] ?? 0) + 1,
+          (row[column] ?? 0) + Number(letter !== other),
+        ),
+      )
     row = next
   }
   return row[b.length] ?? 0

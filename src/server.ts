@@ -23,7 +23,8 @@ async function start(): Promise<void> {
   loadEnvFile()
   const config = readConfig(process.env)
   for (const fault of envFileFaults(config.names)) process.stderr.write(`.env: ${fault}\n`)
-  // Before the database is opened, and until the server listens: of several starts at once, those that cannot have the port leave the
+  // Before the database is opened, and until the server listens: of several starts at once, those that cannot
+  // have the port leave the
   // database alone, which the one that serves may have attached to.
   const releasePort = await holdPort(config)
   const database = config.database.url === undefined ? await local(config) : remote(config)
@@ -51,7 +52,11 @@ async function start(): Promise<void> {
       channel: 'netpilot_policy',
       onNotification: wake,
       onGap: () => wake(),
-      onError: (err) => app?.log.warn({ err }, 'the LISTEN connection was lost: agents hear of changes late until it is back'),
+      onError: (err) =>
+        app?.log.warn(
+          { err },
+          'the LISTEN connection was lost: agents hear of changes late until it is back',
+        ),
     })
 
   const close = async () => {
@@ -64,19 +69,33 @@ async function start(): Promise<void> {
   try {
     checked = await selfCheck(pools, migrations, roleNames(config.database.rolePrefix))
     if (checked.some(refuses)) throw new StartRefused(refusal(checked))
-    app = await buildApp({ config, version, secrets: database.secrets, pools, migrations, closing: closing.signal, listen })
+    app = await buildApp({
+      config,
+      version,
+      secrets: database.secrets,
+      pools,
+      migrations,
+      closing: closing.signal,
+      listen,
+    })
     await releasePort()
-    await app.listen({ host: config.host, port: config.port, listenTextResolver: (address) => `listening on ${address}` })
+    await app.listen({
+      host: config.host,
+      port: config.port,
+      listenTextResolver: (address) => `listening on ${address}`,
+    })
   } catch (error) {
     await close().catch(() => {})
     throw error
   }
 
   const { log } = app
-  // A promise that nobody awaited has failed: its request was answered correctly (nothing was stored), but the code is wrong.
+  // A promise that nobody awaited has failed: its request was answered correctly (nothing was stored), but
+  // the code is wrong.
   process.on('unhandledRejection', (err) => log.error({ err }, 'unhandled rejection'))
   void database.lost.then(() => {
-    if (!closing.signal.aborted) fail('The database is gone: it stopped, or the process that ran it did. Start NetPilot again.')
+    if (!closing.signal.aborted)
+      fail('The database is gone: it stopped, or the process that ran it did. Start NetPilot again.')
   })
   stopOnSignal(async () => {
     closing.abort()
@@ -94,18 +113,31 @@ async function start(): Promise<void> {
       { check: name, found: findings.map(({ what }) => what), remedy },
       `database self-check failed. Expected: the database ${promise}`,
     )
-  printStart({ config, version, address: app.server.address(), embedded: database.embedded, warnings: warnings.map(({ name }) => name) })
+  printStart({
+    config,
+    version,
+    address: app.server.address(),
+    embedded: database.embedded,
+    warnings: warnings.map(({ name }) => name),
+  })
 }
 
 async function local(config: Config) {
-  const { urls, secrets, dataDir, isNew, stop, lost } = await openLocalDatabase(config.dataDir, config.database.rolePrefix)
+  const { urls, secrets, dataDir, isNew, stop, lost } = await openLocalDatabase(
+    config.dataDir,
+    config.database.rolePrefix,
+  )
   const { jwt, jwtPrevious, pepper } = config.secrets
   return {
     urls,
     embedded: { dataDir, isNew },
     stop,
     lost,
-    secrets: { jwtSecret: jwt ?? secrets.jwtSecret, jwtSecretPrevious: jwtPrevious, pepper: pepper ?? secrets.passwordPepper },
+    secrets: {
+      jwtSecret: jwt ?? secrets.jwtSecret,
+      jwtSecretPrevious: jwtPrevious,
+      pepper: pepper ?? secrets.passwordPepper,
+    },
   }
 }
 
@@ -128,7 +160,10 @@ const refusal = (checked: Section[]) =>
     '"npm run doctor" looks again at any time.',
   ].join('\n')
 
-/** npm passes Ctrl-C on, so that one key press arrives twice: what comes within a second of the first counts as the same. Later ones force. */
+/**
+ * npm passes Ctrl-C on, so that one key press arrives twice: what comes within a second of the first counts
+ * as the same. Later ones force.
+ */
 function stopOnSignal(stop: () => Promise<void>): void {
   let askedAt: number | undefined
   const onSignal = () => {
@@ -144,9 +179,14 @@ function stopOnSignal(stop: () => Promise<void>): void {
   process.on('SIGINT', onSignal)
 }
 
-/** Answers 503 meanwhile. @returns what gives the port up @throws EADDRINUSE when another program listens there */
+/**
+ * Answers 503 meanwhile. @returns what gives the port up @throws EADDRINUSE when another program listens
+ * there
+ */
 async function holdPort({ host, port }: Config): Promise<() => Promise<void>> {
-  const holder = createServer((socket) => socket.on('error', () => {}).end(bareProblem(503, randomUUID()), () => socket.destroy()))
+  const holder = createServer((socket) =>
+    socket.on('error', () => {}).end(bareProblem(503, randomUUID()), () => socket.destroy()),
+  )
   holder.listen({ host, port })
   await once(holder, 'listening')
   return async () => {

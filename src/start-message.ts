@@ -23,11 +23,15 @@ export function printStart({ config, version, address, embedded, warnings }: Sta
     ...(config.publicUrl ? [`  reached at   ${config.publicUrl}`] : []),
     `  data         ${embedded ? `${embedded.dataDir} (embedded PostgreSQL; set DATABASE_URL to use one of your own)` : 'in the database that DATABASE_URL names'}`,
     ...(embedded
-      ? [`               ${embedded.isNew ? 'nothing was there: a new, empty database was made' : 'the database that was there is used'}`]
+      ? [
+          `               ${embedded.isNew ? 'nothing was there: a new, empty database was made' : 'the database that was there is used'}`,
+        ]
       : []),
     `  try it       ${here}/docs`,
     `  health       curl ${here}/health`,
-    ...(warnings.length > 0 ? [`  warnings     of the database's ${warnings.join(', ')}: see above, or "npm run doctor"`] : []),
+    ...(warnings.length > 0
+      ? [`  warnings     of the database's ${warnings.join(', ')}: see above, or "npm run doctor"`]
+      : []),
     '',
     '  The README walks on from here. Ctrl-C stops it.',
     '',

@@ -4,7 +4,15 @@ import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { asAdmin } from './support/database.ts'
 import { comparable, expectProblem } from './support/problems.ts'
 import { wakeDigestOf } from './support/wake-ups.ts'
-import { type Answer, newMac, type Person, type Router, rowsOf, sharedWorld, type World } from './support/world.ts'
+import {
+  type Answer,
+  newMac,
+  type Person,
+  type Router,
+  rowsOf,
+  sharedWorld,
+  type World,
+} from './support/world.ts'
 
 type Body = Record<string, unknown>
 type List = 'whitelist' | 'blacklist'
@@ -23,7 +31,8 @@ beforeAll(async () => {
 
 const add = (list: List, body: Body, who = ada) => who.call('POST', `/api/${list}`, { body })
 const bulk = (list: List, body: Body, who = ada) => who.call('POST', `/api/${list}/bulk`, { body })
-const entries = async (list: List, query: Record<string, string>, who = ada) => (await who.call('GET', `/api/${list}`, { query })).json()
+const entries = async (list: List, query: Record<string, string>, who = ada) =>
+  (await who.call('GET', `/api/${list}`, { query })).json()
 
 async function added(list: List, body: Body): Promise<Body & { id: string }> {
   const answer = await add(list, body)
@@ -52,30 +61,36 @@ const named = (router: Router, device: Seen, way: (typeof WAYS)[number]): Body =
   way === 'deviceId' ? { deviceId: device.id } : { routerId: router.id, [way]: device[way] }
 
 describe.each(LISTS)('the $list', ({ list, other, note }) => {
-  it.each(WAYS)('takes a device by %s, keeps it as given, and shows the device that it is about', async (way) => {
-    const router = await ada.router()
-    const device = await seen(router)
-    const answer = await add(list, { ...named(router, device, way), name: 'Tablet', [note]: 'homework' })
-    expect(answer.statusCode).toBe(201)
-    expect(answer.json()).toEqual({
-      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
-      routerId: router.id,
-      deviceId: device.id,
-      mac: way === 'mac' ? device.mac : null,
-      ip: way === 'ip' ? device.ip : null,
-      name: 'Tablet',
-      [note]: 'homework',
-      createdAt: expect.stringMatching(/Z$/),
-    })
-    expect((await ada.call('GET', `/api/${list}/${answer.json().id}`)).json()).toEqual(answer.json())
-    expect((await entries(list, { routerId: router.id })).items).toEqual([answer.json()])
-    expect((await entries(other, { routerId: router.id })).items).toEqual([])
-  })
+  it.each(WAYS)(
+    'takes a device by %s, keeps it as given, and shows the device that it is about',
+    async (way) => {
+      const router = await ada.router()
+      const device = await seen(router)
+      const answer = await add(list, { ...named(router, device, way), name: 'Tablet', [note]: 'homework' })
+      expect(answer.statusCode).toBe(201)
+      expect(answer.json()).toEqual({
+        id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        routerId: router.id,
+        deviceId: device.id,
+        mac: way === 'mac' ? device.mac : null,
+        ip: way === 'ip' ? device.ip : null,
+        name: 'Tablet',
+        [note]: 'homework',
+        createdAt: expect.stringMatching(/Z$/),
+      })
+      expect((await ada.call('GET', `/api/${list}/${answer.json().id}`)).json()).toEqual(answer.json())
+      expect((await entries(list, { routerId: router.id })).items).toEqual([answer.json()])
+      expect((await entries(other, { routerId: router.id })).items).toEqual([])
+    },
+  )
 
   it('takes what was never seen, in any spelling, and finds the device once it is', async () => {
     const router = await ada.router()
     const mac = newMac()
-    const byMac = await added(list, { routerId: router.id.toUpperCase(), mac: mac.toUpperCase().replaceAll(':', '-') })
+    const byMac = await added(list, {
+      routerId: router.id.toUpperCase(),
+      mac: mac.toUpperCase().replaceAll(':', '-'),
+    })
     const byIp = await added(list, { routerId: router.id, ip: '2001:DB8:0::7' })
     expect([byMac, byIp]).toMatchObject([
       { deviceId: null, mac, ip: null, name: null, [note]: null },
@@ -83,9 +98,13 @@ describe.each(LISTS)('the $list', ({ list, other, note }) => {
     ])
     await router.scan([mac, { mac: newMac(), ips: ['2001:db8::7'] }])
     const devices = await router.devices()
-    const holderOf = (field: string, value: string) => devices.find((device) => (device[field] as string[]).includes(value))?.id
+    const holderOf = (field: string, value: string) =>
+      devices.find((device) => (device[field] as string[]).includes(value))?.id
     const { items } = await entries(list, { routerId: router.id })
-    expect(items.map(({ deviceId }: Body) => deviceId)).toEqual([holderOf('macs', mac), holderOf('ips', '2001:db8::7')])
+    expect(items.map(({ deviceId }: Body) => deviceId)).toEqual([
+      holderOf('macs', mac),
+      holderOf('ips', '2001:db8::7'),
+    ])
     expect(new Set(items.map(({ deviceId }: Body) => deviceId)).size).toBe(2)
   })
 
@@ -103,9 +122,14 @@ describe.each(LISTS)('the $list', ({ list, other, note }) => {
     expect(await find(byDevice.id)).toMatchObject({ deviceId: third.id })
     expectProblem(await add(other, { deviceId: second.id }), 404, 'not-found')
     await ada.call('DELETE', `/api/${list}/${byIp.id}`)
-    expect((await add(other, { deviceId: third.id })).json()).toMatchObject({ code: 'on-other-list', entryId: byDevice.id })
+    expect((await add(other, { deviceId: third.id })).json()).toMatchObject({
+      code: 'on-other-list',
+      entryId: byDevice.id,
+    })
     expectProblem(await add(list, { routerId: router.id, mac: third.mac }), 409, 'conflict')
-    expect((await entries(list, { search: third.mac, routerId: router.id })).items).toMatchObject([{ id: byDevice.id }])
+    expect((await entries(list, { search: third.mac, routerId: router.id })).items).toMatchObject([
+      { id: byDevice.id },
+    ])
   })
 
   it.each(WAYS.flatMap((first) => WAYS.map((second) => [first, second] as const)))(
@@ -140,10 +164,16 @@ describe.each(LISTS)('the $list', ({ list, other, note }) => {
     const router = await ada.router()
     const [mac, ip] = [newMac(), newIp()]
     const byMac = await added(other, { routerId: router.id, mac })
-    expect((await add(list, { routerId: router.id, mac })).json()).toMatchObject({ code: 'on-other-list', entryId: byMac.id })
+    expect((await add(list, { routerId: router.id, mac })).json()).toMatchObject({
+      code: 'on-other-list',
+      entryId: byMac.id,
+    })
     await added(other, { routerId: router.id, ip })
     await router.scan([{ mac, ip }])
-    expect((await add(list, { routerId: router.id, ip })).json()).toMatchObject({ code: 'on-other-list', entryId: byMac.id })
+    expect((await add(list, { routerId: router.id, ip })).json()).toMatchObject({
+      code: 'on-other-list',
+      entryId: byMac.id,
+    })
     await added(list, { routerId: router.id, ip, move: true })
     expect((await entries(other, { routerId: router.id })).total).toBe(0)
   })
@@ -167,7 +197,11 @@ describe.each(LISTS)('the $list', ({ list, other, note }) => {
     ['nothing', {}, '/body'],
     ['a MAC without its router', { mac: '00:00:5e:00:53:01' }, '/body'],
     ['a MAC and an address', { routerId: randomUUID(), mac: '00:00:5e:00:53:01', ip: '192.0.2.1' }, '/body'],
-    ['a device and a MAC', { deviceId: randomUUID(), routerId: randomUUID(), mac: '00:00:5e:00:53:01' }, '/body'],
+    [
+      'a device and a MAC',
+      { deviceId: randomUUID(), routerId: randomUUID(), mac: '00:00:5e:00:53:01' },
+      '/body',
+    ],
     ['a malformed id', { deviceId: '7' }, '/body/deviceId'],
     ['no MAC', { routerId: randomUUID(), mac: 'router' }, '/body/mac'],
     ['a group address', { routerId: randomUUID(), mac: '01:00:5e:00:00:01' }, '/body/mac'],
@@ -192,13 +226,20 @@ describe.each(LISTS)('the $list', ({ list, other, note }) => {
     const change = (body: Body) => ada.call('PATCH', `/api/${list}/${entry.id}`, { body })
     expect((await change({ name: 'Television' })).json()).toEqual({ ...entry, name: 'Television' })
     expect((await change({ [note]: null })).json()).toEqual({ ...entry, name: 'Television', [note]: null })
-    expect((await change({ name: null, [note]: 'new' })).json()).toEqual({ ...entry, name: null, [note]: 'new' })
-    for (const body of [{}, { mac: newMac() }, { name: '' }, { [note]: 5 }]) expectProblem(await change(body), 400, 'invalid-request')
+    expect((await change({ name: null, [note]: 'new' })).json()).toEqual({
+      ...entry,
+      name: null,
+      [note]: 'new',
+    })
+    for (const body of [{}, { mac: newMac() }, { name: '' }, { [note]: 5 }])
+      expectProblem(await change(body), 400, 'invalid-request')
   })
 
   it('removes one entry, and clears one router', async () => {
     const [home, office] = [await ada.router(), await ada.router()]
-    const [one] = await Promise.all([home, home, home, office].map((router) => added(list, { routerId: router.id, mac: newMac() })))
+    const [one] = await Promise.all(
+      [home, home, home, office].map((router) => added(list, { routerId: router.id, mac: newMac() })),
+    )
     await added(other, { routerId: home.id, mac: newMac() })
     const gone = await ada.call('DELETE', `/api/${list}/${one?.id}`)
     expect([gone.statusCode, gone.body]).toEqual([204, ''])
@@ -226,10 +267,14 @@ describe.each(LISTS)('the $list', ({ list, other, note }) => {
     const router = await ada.router()
     const [device, unlisted] = [await seen(router), await seen(router)]
     const entry = await added(list, { deviceId: device.id })
-    const same = async (ask: (values: { router: string; device: string; entry: string }) => Promise<Answer>) => {
+    const same = async (
+      ask: (values: { router: string; device: string; entry: string }) => Promise<Answer>,
+    ) => {
       const answer = await ask({ router: router.id, device: unlisted.id, entry: entry.id })
       expectProblem(answer, 404, 'not-found')
-      expect(comparable(answer)).toEqual(comparable(await ask({ router: randomUUID(), device: randomUUID(), entry: randomUUID() })))
+      expect(comparable(answer)).toEqual(
+        comparable(await ask({ router: randomUUID(), device: randomUUID(), entry: randomUUID() })),
+      )
     }
     await same((ids) => bob.call('GET', `/api/${list}/${ids.entry}`))
     await same((ids) => bob.call('PATCH', `/api/${list}/${ids.entry}`, { body: { name: 'Mine now' } }))
@@ -241,8 +286,16 @@ describe.each(LISTS)('the $list', ({ list, other, note }) => {
     // One's own device on another router than its own.
     const office = await ada.router()
     expectProblem(await add(list, { deviceId: unlisted.id, routerId: office.id }), 404, 'not-found')
-    expect(await entries(list, { routerId: router.id }, bob)).toEqual({ items: [], total: 0, limit: 50, offset: 0 })
-    const asked = { add: [{ deviceId: unlisted.id }, { routerId: router.id, mac: newMac() }], remove: [entry.id] }
+    expect(await entries(list, { routerId: router.id }, bob)).toEqual({
+      items: [],
+      total: 0,
+      limit: 50,
+      offset: 0,
+    })
+    const asked = {
+      add: [{ deviceId: unlisted.id }, { routerId: router.id, mac: newMac() }],
+      remove: [entry.id],
+    }
     const { results } = (await bulk(list, asked, bob)).json()
     expect(results).toEqual([0, 1, 2].map((index) => ({ index, status: 404, code: 'not-found' })))
     expect((await entries(list, { routerId: router.id })).items).toEqual([entry])
@@ -269,7 +322,9 @@ describe.each(LISTS)('the $list', ({ list, other, note }) => {
       const { id } = answer.json()
       const mine = { routerId: router.id }
       expect((await hearsOf(() => add(list, { ...mine, mac }))).heard).toBe(0)
-      expect((await hearsOf(() => ada.call('PATCH', `/api/${list}/${id}`, { body: { name: 'TV' } }))).heard).toBe(0)
+      expect(
+        (await hearsOf(() => ada.call('PATCH', `/api/${list}/${id}`, { body: { name: 'TV' } }))).heard,
+      ).toBe(0)
       expect(
         (
           await hearsOf(() =>
@@ -324,7 +379,9 @@ describe.each(LISTS)('many changes to the $list at once', ({ list, other, note }
     })
     const stored = (await entries(list, mine)).items
     const { results } = answer.json()
-    expect(stored.map(({ id }: Body) => id).sort()).toEqual([0, 6, 8].map((index) => results[index].id).sort())
+    expect(stored.map(({ id }: Body) => id).sort()).toEqual(
+      [0, 6, 8].map((index) => results[index].id).sort(),
+    )
     expect(stored.find(({ id }: Body) => id === results[0].id)).toMatchObject({
       name: `{"O'Brien", \\}`,
       [note]: 'NULL',
@@ -339,17 +396,23 @@ describe.each(LISTS)('many changes to the $list at once', ({ list, other, note }
   it('reach over routers, and over 500 of each at most', async () => {
     const [home, office] = [await ada.router(), await ada.router()]
     const macs = Array.from({ length: 500 }, () => newMac())
-    const items = macs.map((mac, index) => ({ routerId: [home, office][index % 2]?.id, mac, [note]: 'ж'.repeat(500) }))
+    const items = macs.map((mac, index) => ({
+      routerId: [home, office][index % 2]?.id,
+      mac,
+      [note]: 'ж'.repeat(500),
+    }))
     const { results } = (await bulk(list, { add: items })).json()
     expect(results.map(({ status }: Body) => status)).toEqual(macs.map(() => 201))
-    expect([await entries(list, { routerId: home.id }), await entries(list, { routerId: office.id })]).toMatchObject([
-      { total: 250 },
-      { total: 250 },
-    ])
+    expect([
+      await entries(list, { routerId: home.id }),
+      await entries(list, { routerId: office.id }),
+    ]).toMatchObject([{ total: 250 }, { total: 250 }])
     expectProblem(await bulk(list, { add: [...items, items[0]] }), 400, 'invalid-request')
     const ids = results.map(({ id }: Body) => id)
     expectProblem(await bulk(list, { remove: [...ids, ids[0]] }), 400, 'invalid-request')
-    expect((await bulk(list, { remove: ids })).json().results.every(({ status }: Body) => status === 204)).toBe(true)
+    expect(
+      (await bulk(list, { remove: ids })).json().results.every(({ status }: Body) => status === 204),
+    ).toBe(true)
     expect((await entries(list, { routerId: home.id })).total).toBe(0)
     expect((await bulk(list, {})).json()).toEqual({ results: [] })
   })
@@ -380,10 +443,12 @@ describe('at the same time', () => {
         }),
       )
       expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([201, ...Array(19).fill(409)])
-      expect(new Set(answers.filter(({ statusCode }) => statusCode === 409).map((answer) => answer.json().code))).toEqual(
-        new Set(['conflict', 'on-other-list']),
+      expect(
+        new Set(answers.filter(({ statusCode }) => statusCode === 409).map((answer) => answer.json().code)),
+      ).toEqual(new Set(['conflict', 'on-other-list']))
+      const totals = await Promise.all(
+        LISTS.map(async ({ list }) => (await entries(list, { routerId: router.id })).total),
       )
-      const totals = await Promise.all(LISTS.map(async ({ list }) => (await entries(list, { routerId: router.id })).total))
       expect(totals.sort()).toEqual([0, 1])
     }
   })
@@ -393,11 +458,18 @@ describe('at the same time', () => {
     const device = await seen(router)
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
-        add(index % 2 ? 'whitelist' : 'blacklist', { ...named(router, device, WAYS[index % 3] ?? 'mac'), move: true }),
+        add(index % 2 ? 'whitelist' : 'blacklist', {
+          ...named(router, device, WAYS[index % 3] ?? 'mac'),
+          move: true,
+        }),
       ),
     )
-    expect(answers.filter(({ statusCode }) => ![201, 409].includes(statusCode)).map(({ body }) => body)).toEqual([])
-    const totals = await Promise.all(LISTS.map(async ({ list }) => (await entries(list, { routerId: router.id })).total))
+    expect(
+      answers.filter(({ statusCode }) => ![201, 409].includes(statusCode)).map(({ body }) => body),
+    ).toEqual([])
+    const totals = await Promise.all(
+      LISTS.map(async ({ list }) => (await entries(list, { routerId: router.id })).total),
+    )
     expect(totals.sort()).toEqual([0, 1])
   })
 
@@ -405,9 +477,13 @@ describe('at the same time', () => {
     const routers = await Promise.all([ada.router(), ada.router(), ada.router()])
     const calls = Array.from({ length: 12 }, (_, index) => {
       const targets = index % 2 ? routers : routers.toReversed()
-      return bulk(index % 3 ? 'whitelist' : 'blacklist', { add: targets.map(({ id }) => ({ routerId: id, mac: newMac() })) })
+      return bulk(index % 3 ? 'whitelist' : 'blacklist', {
+        add: targets.map(({ id }) => ({ routerId: id, mac: newMac() })),
+      })
     })
-    const statuses = (await Promise.all(calls)).flatMap((answer) => answer.json().results?.map(({ status }: Body) => status) ?? answer.body)
+    const statuses = (await Promise.all(calls)).flatMap(
+      (answer) => answer.json().results?.map(({ status }: Body) => status) ?? answer.body,
+    )
     expect(statuses).toEqual(Array(36).fill(201))
   })
 
@@ -434,7 +510,11 @@ describe('at the same time', () => {
     const there = await added('blacklist', { routerId: router.id, mac })
     await asAdmin(inject('database').adminUrl, async (client) => {
       await client.query('begin')
-      await client.query('insert into user_whitelists (user_id, router_id, mac) values ($1, $2, $3)', [ada.id, router.id, mac])
+      await client.query('insert into user_whitelists (user_id, router_id, mac) values ($1, $2, $3)', [
+        ada.id,
+        router.id,
+        mac,
+      ])
       const call = bulk('whitelist', {
         add: [
           { routerId: router.id, mac, move: true },
@@ -455,7 +535,8 @@ describe.each(LISTS)('the list of the $list', ({ list, note }) => {
   let home: Router
   const ids: Record<string, string> = {}
   const find = async (query: Record<string, string>) => entries(list, query, eve)
-  const names = async (query: Record<string, string>) => (await find(query)).items.map(({ name }: Body) => name)
+  const names = async (query: Record<string, string>) =>
+    (await find(query)).items.map(({ name }: Body) => name)
   beforeAll(async () => {
     eve = await world.person()
     home = await eve.router()
@@ -484,8 +565,12 @@ describe.each(LISTS)('the list of the $list', ({ list, note }) => {
   })
 
   it('comes in pages that neither repeat nor lose an entry, and by router', async () => {
-    const pages = await Promise.all([0, 1, 2, 3, 4, 5].map((offset) => find({ limit: '1', offset: String(offset), sort: 'name' })))
-    expect(pages.map(({ items, ...page }) => page)).toEqual(pages.map((_, offset) => ({ total: 5, limit: 1, offset })))
+    const pages = await Promise.all(
+      [0, 1, 2, 3, 4, 5].map((offset) => find({ limit: '1', offset: String(offset), sort: 'name' })),
+    )
+    expect(pages.map(({ items, ...page }) => page)).toEqual(
+      pages.map((_, offset) => ({ total: 5, limit: 1, offset })),
+    )
     expect(pages.flatMap(({ items }) => items)).toEqual((await find({ sort: 'name' })).items)
     expect((await find({ routerId: home.id })).total).toBe(4)
     expect((await find({ routerId: randomUUID() })).total).toBe(0)
@@ -514,7 +599,11 @@ describe.each(LISTS)('the list of the $list', ({ list, note }) => {
     ['search', ['', '\0']],
   ])('refuses another %s, T34', async (name, refused) => {
     for (const value of refused) {
-      const { errors = [] } = expectProblem(await eve.call('GET', `/api/${list}`, { query: { [name]: value } }), 400, 'invalid-request')
+      const { errors = [] } = expectProblem(
+        await eve.call('GET', `/api/${list}`, { query: { [name]: value } }),
+        400,
+        'invalid-request',
+      )
       expect(new Set(errors.map(({ path }) => path)), value).toEqual(new Set([`/querystring/${name}`]))
     }
   })

@@ -6,7 +6,9 @@ import { openAccessTokens } from '../src/auth/access-tokens.ts'
 import { openKeyring } from '../src/auth/keyring.ts'
 
 const LIFETIME = 600
-const [secret, oldSecret, foreignSecret] = Array.from({ length: 3 }, () => randomBytes(32).toString('base64')) as [string, string, string]
+const [secret, oldSecret, foreignSecret] = Array.from({ length: 3 }, () =>
+  randomBytes(32).toString('base64'),
+) as [string, string, string]
 const keyring = openKeyring({ current: secret, previous: oldSecret })
 const [key] = keyring.accessTokens
 
@@ -24,7 +26,8 @@ const valid = signToken(bearer)
 
 type Json = Record<string, unknown>
 type Parts = [header: string, payload: string, signature: string]
-const encode = (value: unknown) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
+const encode = (value: unknown) =>
+  Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
 const decode = (part: string): Json => JSON.parse(Buffer.from(part, 'base64url').toString())
 const parts = valid.split('.') as Parts
 const [header, claims] = [decode(parts[0]), decode(parts[1])]
@@ -33,10 +36,12 @@ const now = Number(claims.iat)
 /** Two encoded parts with the signature that the key (ours, unless told) gives them. */
 const seal = (head: string, payload: string, by: Buffer | string = key.secret, hash = 'sha256') =>
   `${head}.${payload}.${createHmac(hash, by).update(`${head}.${payload}`).digest('base64url')}`
-const withHeader = (changed: Json, by?: Buffer | string, hash?: string) => seal(encode(changed), parts[1], by, hash)
+const withHeader = (changed: Json, by?: Buffer | string, hash?: string) =>
+  seal(encode(changed), parts[1], by, hash)
 const withPayload = (payload: unknown) => seal(parts[0], encode(payload))
 const withClaims = (changed: Json) => withPayload({ ...claims, ...changed })
-const without = (object: Json, name: string) => Object.fromEntries(Object.entries(object).filter(([key]) => key !== name))
+const without = (object: Json, name: string) =>
+  Object.fromEntries(Object.entries(object).filter(([key]) => key !== name))
 
 /** The last character of 43 carries two spare bits: another character with the same bytes. */
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -56,7 +61,9 @@ const ed25519 = generateKeyPairSync('ed25519')
 const asymmetric = (alg: string) => {
   const input = `${encode({ ...header, alg })}.${parts[1]}`
   const signature =
-    alg === 'EdDSA' ? sign(null, Buffer.from(input), ed25519.privateKey) : sign('sha256', Buffer.from(input), rsa.privateKey)
+    alg === 'EdDSA'
+      ? sign(null, Buffer.from(input), ed25519.privateKey)
+      : sign('sha256', Buffer.from(input), rsa.privateKey)
   return `${input}.${signature.toString('base64url')}`
 }
 const jwk = { kty: 'oct', k: Buffer.alloc(32).toString('base64url') }
@@ -166,7 +173,10 @@ describe('access tokens', () => {
     ['T1 more than 2 kB', seal(parts[0], encode(JSON.stringify(claims).padEnd(2_048)))],
     ['T1 a megabyte', 'a.'.repeat(500_000)],
     // T2: what the library accepts unless told
-    ...Object.keys(claims).map((name): [string, string] => [`T2 no ${name}`, withPayload(without(claims, name))]),
+    ...Object.keys(claims).map((name): [string, string] => [
+      `T2 no ${name}`,
+      withPayload(without(claims, name)),
+    ]),
     ...Object.keys(claims).map((name): [string, string] => [`T2 ${name} null`, withClaims({ [name]: null })]),
     ['T2 a claim too many', withClaims({ role: 'admin' })],
     ['T2 another claim in the place of one', withPayload({ ...without(claims, 'jti'), role: 'admin' })],
@@ -186,7 +196,10 @@ describe('access tokens', () => {
     ['T2 exp 1e308', withClaims({ exp: 1e308 })],
     ['T2 iat -1e308', withClaims({ iat: -1e308 })],
     ['T2 a negative nbf', withClaims({ nbf: -1 })],
-    ['T2 exp beyond all numbers', withPayload(JSON.stringify(claims).replace(`"exp":${now + LIFETIME}`, '"exp":1e999'))],
+    [
+      'T2 exp beyond all numbers',
+      withPayload(JSON.stringify(claims).replace(`"exp":${now + LIFETIME}`, '"exp":1e999')),
+    ],
     ['T2 exp in the past', withClaims({ iat: now - LIFETIME - 1, nbf: now - LIFETIME - 1, exp: now - 1 })],
     ['T2 an iat in the future', withClaims({ iat: now + 60, exp: now + 120 })],
     ['T2 an nbf in the future', withClaims({ nbf: now + 60 })],
@@ -205,11 +218,17 @@ describe('access tokens', () => {
     ['T2 a jku', withHeader({ ...header, jku: 'https://keys.example/jwks.json' })],
     ['T2 an x5u', withHeader({ ...header, x5u: 'https://keys.example/cert.pem' })],
     ['T2 a header too many', withHeader({ ...header, cty: 'JWT' })],
-    ['T2 a header named twice', seal(encode(JSON.stringify(header).replace('{', '{"alg":"none",')), parts[1])],
+    [
+      'T2 a header named twice',
+      seal(encode(JSON.stringify(header).replace('{', '{"alg":"none",')), parts[1]),
+    ],
     ['T2 the header in another order', withHeader({ kid: key.kid, typ: 'at+jwt', alg: 'HS256' })],
     ['T2 no signature', `${parts[0]}.${parts[1]}.`],
     ['T2 a signature cut short', valid.slice(0, -2)],
-    ['T2 the signature of a foreign key', withHeader(header, openKeyring({ current: foreignSecret }).accessTokens[0].secret)],
+    [
+      'T2 the signature of a foreign key',
+      withHeader(header, openKeyring({ current: foreignSecret }).accessTokens[0].secret),
+    ],
     ['T2 the signature of the refresh-token key', withHeader(header, keyring.refreshTokens[0].secret)],
     ['T2 the signature of the master secret', withHeader(header, secret)],
     ['T2 the claims of another token', `${parts[0]}.${encode({ ...claims, sub: randomUUID() })}.${parts[2]}`],
@@ -238,7 +257,8 @@ describe('access tokens', () => {
   it('are refused with any one character changed, T3', () => {
     for (let at = 0; at < valid.length; at += 1) {
       for (const other of `${ALPHABET}.`) {
-        if (other !== valid[at]) expect(verify(valid.slice(0, at) + other + valid.slice(at + 1))).toBeUndefined()
+        if (other !== valid[at])
+          expect(verify(valid.slice(0, at) + other + valid.slice(at + 1))).toBeUndefined()
       }
     }
   })
@@ -255,7 +275,12 @@ describe('access tokens', () => {
 
   it('stay refused when they are shown again: nothing is remembered, T4', () => {
     const hostile = withClaims({ role: 'admin' })
-    expect([verify(hostile), verify(valid), verify(hostile), verify(valid)]).toEqual([undefined, bearer, undefined, bearer])
+    expect([verify(hostile), verify(valid), verify(hostile), verify(valid)]).toEqual([
+      undefined,
+      bearer,
+      undefined,
+      bearer,
+    ])
   })
 
   it('give a fresh object each time, with nothing of the token’s own, T6', () => {

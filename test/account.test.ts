@@ -1,4 +1,7 @@
-/** The account as a whole: profile, status, leaving for a while and for good, coming back, and taking everything along. */
+/**
+ * The account as a whole: profile, status, leaving for a while and for good, coming back, and taking
+ * everything along.
+ */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { GRANTS } from '../src/database/catalogue/meant-rights.ts'
 import { EXPORTED_TABLES } from '../src/modules/users/repository.ts'
@@ -10,31 +13,61 @@ beforeAll(async () => {
   world = await sharedWorld()
 })
 
-const login = ({ email, password }: Person) => world.send('POST', '/api/auth/login', { body: { email, password } })
-const reactivate = ({ email }: Person, password: string) => world.send('POST', '/api/users/reactivate', { body: { email, password } })
-const deactivate = (person: Person) => person.call('POST', '/api/users/deactivate', { body: { password: person.password } })
-const remove = (person: Person, password = person.password) => person.call('DELETE', '/api/users/account', { body: { password } })
+const login = ({ email, password }: Person) =>
+  world.send('POST', '/api/auth/login', { body: { email, password } })
+const reactivate = ({ email }: Person, password: string) =>
+  world.send('POST', '/api/users/reactivate', { body: { email, password } })
+const deactivate = (person: Person) =>
+  person.call('POST', '/api/users/deactivate', { body: { password: person.password } })
+const remove = (person: Person, password = person.password) =>
+  person.call('DELETE', '/api/users/account', { body: { password } })
 
 describe('a profile', () => {
   it('is read and changed by its owner: a name, and a picture that nobody fetches, T40', async () => {
     const ada = await world.person({ fullName: 'Ada' })
     const profile = (await ada.call('GET', '/api/users/profile')).json()
-    expect(profile).toMatchObject({ id: ada.id, email: ada.email, fullName: 'Ada', avatarUrl: null, role: 'user', hasPassword: true })
+    expect(profile).toMatchObject({
+      id: ada.id,
+      email: ada.email,
+      fullName: 'Ada',
+      avatarUrl: null,
+      role: 'user',
+      hasPassword: true,
+    })
     const avatarUrl = 'https://example.com/ada.png'
     const changed = await ada.call('PUT', '/api/users/profile', { body: { fullName: 'Ada L.', avatarUrl } })
     expect(changed.json()).toEqual({ ...profile, fullName: 'Ada L.', avatarUrl })
-    expect((await ada.call('PUT', '/api/users/profile', { body: { fullName: null } })).json()).toMatchObject({ fullName: null, avatarUrl })
-    expect((await ada.call('PUT', '/api/users/profile', { body: { fullName: 'A', avatarUrl: null } })).json()).toMatchObject({
+    expect((await ada.call('PUT', '/api/users/profile', { body: { fullName: null } })).json()).toMatchObject({
+      fullName: null,
+      avatarUrl,
+    })
+    expect(
+      (await ada.call('PUT', '/api/users/profile', { body: { fullName: 'A', avatarUrl: null } })).json(),
+    ).toMatchObject({
       avatarUrl: null,
     })
   })
 
   it('takes https pictures only, and neither role nor address, T29', async () => {
     const ada = await world.person()
-    for (const avatarUrl of ['http://example.com/a.png', 'javascript:alert(1)', 'data:image/png;base64,AA', 'file:///etc/passwd', 'x'])
-      expectProblem(await ada.call('PUT', '/api/users/profile', { body: { fullName: 'A', avatarUrl } }), 400, 'invalid-request')
+    for (const avatarUrl of [
+      'http://example.com/a.png',
+      'javascript:alert(1)',
+      'data:image/png;base64,AA',
+      'file:///etc/passwd',
+      'x',
+    ])
+      expectProblem(
+        await ada.call('PUT', '/api/users/profile', { body: { fullName: 'A', avatarUrl } }),
+        400,
+        'invalid-request',
+      )
     for (const field of ['role', 'email', 'isActive', 'emailVerified'])
-      expectProblem(await ada.call('PUT', '/api/users/profile', { body: { fullName: 'A', [field]: 'admin' } }), 400, 'invalid-request')
+      expectProblem(
+        await ada.call('PUT', '/api/users/profile', { body: { fullName: 'A', [field]: 'admin' } }),
+        400,
+        'invalid-request',
+      )
   })
 })
 
@@ -59,14 +92,30 @@ describe('a deactivated account', () => {
   it('is signed out everywhere at the next request, its agents and scripts too, and cannot sign in, T23', async () => {
     const ada = await world.person()
     const router = await ada.router()
-    const script = (await ada.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'], password: ada.password } })).json()
+    const script = (
+      await ada.call('POST', '/api/users/keys', {
+        body: { scopes: ['routers:read'], password: ada.password },
+      })
+    ).json()
     const other = (await login(ada)).json()
     expect((await deactivate(ada)).statusCode).toBe(204)
     for (const token of [ada.accessToken, other.accessToken])
-      expectProblem(await world.send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${token}` } }), 401, 'unauthenticated')
-    expectProblem(await world.send('POST', '/api/auth/refresh', { body: { refreshToken: other.refreshToken } }), 401, 'unauthenticated')
+      expectProblem(
+        await world.send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${token}` } }),
+        401,
+        'unauthenticated',
+      )
+    expectProblem(
+      await world.send('POST', '/api/auth/refresh', { body: { refreshToken: other.refreshToken } }),
+      401,
+      'unauthenticated',
+    )
     expectProblem(await router.call('GET', '/api/agent/verify'), 401, 'unauthenticated')
-    expectProblem(await world.send('GET', '/api/routers', { headers: { 'x-api-key': script.key } }), 401, 'unauthenticated')
+    expectProblem(
+      await world.send('GET', '/api/routers', { headers: { 'x-api-key': script.key } }),
+      401,
+      'unauthenticated',
+    )
     expectProblem(await login(ada), 401, 'invalid-credentials')
   })
 
@@ -111,7 +160,8 @@ describe('a deactivated account', () => {
   it('cannot be guessed at without end: reactivation counts as signing in does, T18', async () => {
     const ada = await world.person()
     await deactivate(ada)
-    for (let guess = 0; guess < 5; guess += 1) expectProblem(await reactivate(ada, 'wrong'), 401, 'invalid-credentials')
+    for (let guess = 0; guess < 5; guess += 1)
+      expectProblem(await reactivate(ada, 'wrong'), 401, 'invalid-credentials')
     expectProblem(await reactivate(ada, ada.password), 429, 'locked-out')
     expectProblem(await login(ada), 429, 'locked-out')
   })
@@ -127,12 +177,15 @@ describe('a deleted account', () => {
     expectProblem(await ada.call('GET', '/api/auth/me'), 401, 'unauthenticated')
     expectProblem(await router.call('GET', '/api/agent/verify'), 401, 'unauthenticated')
     expectProblem(await login(ada), 401, 'invalid-credentials')
-    for (const table of Object.keys(GRANTS).filter((name) => name.startsWith('user_') && !name.startsWith('user_audit')))
+    for (const table of Object.keys(GRANTS).filter(
+      (name) => name.startsWith('user_') && !name.startsWith('user_audit'),
+    ))
       expect(await rowsOf(`select from ${table} where user_id = $1`, [ada.id]), table).toEqual([])
     expect(await rowsOf('select from users where id = $1', [ada.id])).toEqual([])
-    const log = await rowsOf('select act, outcome, address, detail, salt from user_audit_log where user_id = $1 order by sequence', [
-      ada.id,
-    ])
+    const log = await rowsOf(
+      'select act, outcome, address, detail, salt from user_audit_log where user_id = $1 order by sequence',
+      [ada.id],
+    )
     expect(log.map(({ act, outcome }) => `${act} ${outcome}`)).toEqual([
       'register success',
       'addRouter success',
@@ -140,7 +193,8 @@ describe('a deleted account', () => {
       'deleteAccount failure',
       'deleteAccount success',
     ])
-    for (const { address, detail, salt } of log) expect({ address, detail, salt }).toEqual({ address: null, detail: null, salt: null })
+    for (const { address, detail, salt } of log)
+      expect({ address, detail, salt }).toEqual({ address: null, detail: null, salt: null })
     expect(await rowsOf('select * from ctx.audit_gaps() where user_id = $1', [ada.id])).toEqual([])
     await world.person({ email: ada.email })
   })
@@ -175,7 +229,9 @@ describe('an export', () => {
   })
 
   it('has every table that its owner may read, also one that comes later', () => {
-    const readable = Object.entries(GRANTS).filter(([name, { user = '' }]) => name.startsWith('user_') && user.includes('SELECT'))
+    const readable = Object.entries(GRANTS).filter(
+      ([name, { user = '' }]) => name.startsWith('user_') && user.includes('SELECT'),
+    )
     expect([...EXPORTED_TABLES].sort()).toEqual(readable.map(([name]) => name).sort())
   })
 })
@@ -184,19 +240,29 @@ describe('what has had its time', () => {
   it('goes: spent tokens, ended sessions, counters, and old links of the log, from its beginning', async () => {
     const [ada, bob] = [await world.person(), await world.person()]
     await ada.router()
-    await rowsOf(`update user_audit_log set at = now() - interval '400 days' where user_id = $1 and sequence <= 2`, [ada.id])
+    await rowsOf(
+      `update user_audit_log set at = now() - interval '400 days' where user_id = $1 and sequence <= 2`,
+      [ada.id],
+    )
     await rowsOf(`update user_audit_log set at = now() - interval '400 days' where user_id = $1`, [bob.id])
-    await rowsOf(`update user_login_sessions set ended_at = now() - interval '31 days' where user_id = $1`, [ada.id])
+    await rowsOf(`update user_login_sessions set ended_at = now() - interval '31 days' where user_id = $1`, [
+      ada.id,
+    ])
     await rowsOf(
       `insert into user_tokens (user_id, purpose, token_sha256, password_version, expires_at) values ($1, 'exchange', sha256('x'), 1, now() - interval '2 days')`,
       [ada.id],
     )
-    for (const days of [29, 0, -1, null]) await expect(rowsOf('select ctx.purge($1)', [days])).rejects.toMatchObject({ code: 'NP403' })
+    for (const days of [29, 0, -1, null])
+      await expect(rowsOf('select ctx.purge($1)', [days])).rejects.toMatchObject({ code: 'NP403' })
     await rowsOf('select ctx.purge(365)')
-    expect(await rowsOf('select sequence::int from user_audit_log where user_id = $1', [ada.id])).toEqual([{ sequence: 3 }])
+    expect(await rowsOf('select sequence::int from user_audit_log where user_id = $1', [ada.id])).toEqual([
+      { sequence: 3 },
+    ])
     expect(await rowsOf('select from user_audit_heads where user_id = $1', [bob.id])).toEqual([])
     expect(await rowsOf('select from user_login_sessions where user_id = $1', [ada.id])).toEqual([])
-    expect(await rowsOf('select purpose from user_tokens where user_id = $1', [ada.id])).toEqual([{ purpose: 'verify-email' }])
+    expect(await rowsOf('select purpose from user_tokens where user_id = $1', [ada.id])).toEqual([
+      { purpose: 'verify-email' },
+    ])
     expect(await rowsOf('select from user_login_sessions where user_id = $1', [bob.id])).toHaveLength(1)
   })
 })
@@ -208,11 +274,19 @@ describe('no answer about an account', () => {
       const there = worldOf(server)
       const ada = await there.person()
       await ada.call('POST', '/api/users/deactivate', { body: { password: 'a wrong secret word' } })
-      await there.send('POST', '/api/users/reactivate', { body: { email: ada.email, password: 'another wrong word' } })
+      await there.send('POST', '/api/users/reactivate', {
+        body: { email: ada.email, password: 'another wrong word' },
+      })
       await ada.call('DELETE', '/api/users/account', { body: { password: ada.password } })
       const log = server.logged.join('\n')
       expect(log).toContain('/api/users/account')
-      for (const secret of ['a wrong secret word', 'another wrong word', ada.password, ada.accessToken, ada.email])
+      for (const secret of [
+        'a wrong secret word',
+        'another wrong word',
+        ada.password,
+        ada.accessToken,
+        ada.email,
+      ])
         expect(log).not.toContain(secret)
     } finally {
       await server.close()

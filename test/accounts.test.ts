@@ -4,7 +4,15 @@ import bcrypt from 'bcrypt'
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { PASSWORD_PROBLEMS } from '../src/auth/password-rules.ts'
 import { comparable, expectProblem } from './support/problems.ts'
-import { type Answer, openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
+import {
+  type Answer,
+  openServer,
+  type Person,
+  rowsOf,
+  sharedWorld,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -14,9 +22,12 @@ beforeAll(async () => {
 const EMOJI = '🔑🚪🚗🌍🎈🐟🍞🪁🎻🧊🌵🛶'
 const newEmail = () => `${randomUUID()}@example.com`
 const register = (body: object) => world.send('POST', '/api/auth/register', { body })
-const login = (email: string, password: string) => world.send('POST', '/api/auth/login', { body: { email, password } })
-const refresh = (refreshToken: string, { send } = world) => send('POST', '/api/auth/refresh', { body: { refreshToken } })
-const me = (accessToken: string, { send } = world) => send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${accessToken}` } })
+const login = (email: string, password: string) =>
+  world.send('POST', '/api/auth/login', { body: { email, password } })
+const refresh = (refreshToken: string, { send } = world) =>
+  send('POST', '/api/auth/refresh', { body: { refreshToken } })
+const me = (accessToken: string, { send } = world) =>
+  send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${accessToken}` } })
 const expectOver = (answer: Answer) => expectProblem(answer, 401, 'unauthenticated')
 
 describe('an account', () => {
@@ -25,7 +36,11 @@ describe('an account', () => {
     const answer = await register({ email, password: 'correct horse battery', fullName: 'Ada Lovelace' })
     expect(answer.statusCode).toBe(201)
     const { user, accessToken, ...rest } = answer.json()
-    expect(rest).toEqual({ refreshToken: expect.stringMatching(/^npr_[\w-]{100}$/), tokenType: 'Bearer', expiresIn: 600 })
+    expect(rest).toEqual({
+      refreshToken: expect.stringMatching(/^npr_[\w-]{100}$/),
+      tokenType: 'Bearer',
+      expiresIn: 600,
+    })
     expect(user).toEqual({
       id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       email,
@@ -39,9 +54,12 @@ describe('an account', () => {
     expect((await login(email, 'correct horse battery')).json().user).toEqual(user)
   })
 
-  it.each(['a@-x.com', 'a@x-.com', 'a@x.-com', 'a@x.com-', 'a@x..com', 'a@x'])('has an address that can be one: not %s', async (email) => {
-    expectProblem(await register({ email, password: 'thirteen char' }), 400, 'invalid-request')
-  })
+  it.each(['a@-x.com', 'a@x-.com', 'a@x.-com', 'a@x.com-', 'a@x..com', 'a@x'])(
+    'has an address that can be one: not %s',
+    async (email) => {
+      expectProblem(await register({ email, password: 'thirteen char' }), 400, 'invalid-request')
+    },
+  )
 
   it('has one spelling of its address: trimmed and lower-cased', async () => {
     const [name, password] = [randomUUID(), 'correct horse battery']
@@ -54,10 +72,14 @@ describe('an account', () => {
   it('is made once, whoever tries at the same time', async () => {
     const name = randomUUID()
     const passwords = Array.from({ length: 5 }, () => randomUUID())
-    const answers = await Promise.all(passwords.map((password) => register({ email: `${name}@example.com`, password })))
+    const answers = await Promise.all(
+      passwords.map((password) => register({ email: `${name}@example.com`, password })),
+    )
     expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([201, 409, 409, 409, 409])
     const logins = await Promise.all(passwords.map((password) => login(`${name}@example.com`, password)))
-    expect(logins.map(({ statusCode }) => statusCode)).toEqual(answers.map(({ statusCode }) => (statusCode === 201 ? 200 : 401)))
+    expect(logins.map(({ statusCode }) => statusCode)).toEqual(
+      answers.map(({ statusCode }) => (statusCode === 201 ? 200 : 401)),
+    )
   })
 
   it.each([
@@ -79,10 +101,16 @@ describe('an account', () => {
     ['the full name and little else', 'AugustaAda15', 'context-word'],
     ['what many people have and little else', 'Password123!', 'common'],
   ])('may not have a password of %s, and is told which rule it breaks', async (_what, password, code) => {
-    const answer = await register({ email: `ada.lovelace@${randomUUID()}.example`, password, fullName: 'Augusta Ada' })
+    const answer = await register({
+      email: `ada.lovelace@${randomUUID()}.example`,
+      password,
+      fullName: 'Augusta Ada',
+    })
     const { rules } = (await world.send('GET', '/api/auth/password-requirements')).json()
     const { text } = rules.find((rule: { code: string }) => rule.code === code)
-    expect(expectProblem(answer, 400, 'invalid-request').errors).toEqual([{ path: '/body/password', code, message: text }])
+    expect(expectProblem(answer, 400, 'invalid-request').errors).toEqual([
+      { path: '/body/password', code, message: text },
+    ])
   })
 
   it('may not have a password of more than 256 characters', async () => {
@@ -104,8 +132,12 @@ describe('an account', () => {
     onTestFinished(server.close)
     const { send } = worldOf(server)
     expect((await send('GET', '/api/auth/password-requirements')).json()).toMatchObject({ minLength: 14 })
-    const answer = await send('POST', '/api/auth/register', { body: { email: newEmail(), password: 'thirteen char' } })
-    expect(expectProblem(answer, 400, 'invalid-request').errors).toMatchObject([{ message: 'must have at least 14 characters' }])
+    const answer = await send('POST', '/api/auth/register', {
+      body: { email: newEmail(), password: 'thirteen char' },
+    })
+    expect(expectProblem(answer, 400, 'invalid-request').errors).toMatchObject([
+      { message: 'must have at least 14 characters' },
+    ])
     const fourteen = { email: newEmail(), password: 'fourteen chars' }
     expect((await send('POST', '/api/auth/register', { body: fourteen })).statusCode).toBe(201)
   })
@@ -127,7 +159,8 @@ describe('an account', () => {
       { headers: { 'x-forwarded-for': '203.0.113.5:50123' } },
       { headers: { 'x-forwarded-for': 'unknown' } },
     ]) {
-      const ask = (url: string, body: object) => behindProxy.app.inject({ method: 'POST', url, payload: body, ...from })
+      const ask = (url: string, body: object) =>
+        behindProxy.app.inject({ method: 'POST', url, payload: body, ...from })
       const body = { email: newEmail(), password: 'correct horse battery' }
       expect((await ask('/api/auth/register', body)).statusCode).toBe(201)
       expect((await ask('/api/auth/login', body)).statusCode).toBe(200)
@@ -136,8 +169,12 @@ describe('an account', () => {
 
   it('that was imported with plain bcrypt signs in several times at once, and is stored the present way', async () => {
     const { id, email, password } = await world.person()
-    const stored = async () => (await rowsOf('select password_hash from user_credentials where user_id = $1', [id]))[0]?.password_hash
-    await rowsOf('update user_credentials set password_hash = $2 where user_id = $1', [id, await bcrypt.hash(password, 4)])
+    const stored = async () =>
+      (await rowsOf('select password_hash from user_credentials where user_id = $1', [id]))[0]?.password_hash
+    await rowsOf('update user_credentials set password_hash = $2 where user_id = $1', [
+      id,
+      await bcrypt.hash(password, 4),
+    ])
     const answers = await Promise.all(Array.from({ length: 4 }, () => login(email, password)))
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200])
     const upgraded = await stored()
@@ -151,7 +188,8 @@ describe('an account', () => {
 
   it('that was imported with plain bcrypt signs in, and is stored the present way from then on', async () => {
     const { id, email, password } = await world.person()
-    const stored = async () => (await rowsOf('select password_hash from user_credentials where user_id = $1', [id]))[0]?.password_hash
+    const stored = async () =>
+      (await rowsOf('select password_hash from user_credentials where user_id = $1', [id]))[0]?.password_hash
     const imported = (await bcrypt.hash(password, 4)).replace('$2b$', '$2y$')
     await rowsOf('update user_credentials set password_hash = $2 where user_id = $1', [id, imported])
     expect((await login(email, 'not this horse')).statusCode).toBe(401)
@@ -164,7 +202,9 @@ describe('an account', () => {
 
 describe('signing in', () => {
   it('fails alike, after one bcrypt of the same cost, whatever the reason, T16 T17', async () => {
-    const [wrong, deactivated, googleOnly, bare] = await Promise.all(Array.from({ length: 4 }, () => world.person()))
+    const [wrong, deactivated, googleOnly, bare] = await Promise.all(
+      Array.from({ length: 4 }, () => world.person()),
+    )
     const { id: deactivatedId, email: deactivatedEmail, password } = deactivated as Person
     await rowsOf('update users set is_active = false where id = $1', [deactivatedId])
     await rowsOf('update user_credentials set password_hash = null where user_id = $1', [googleOnly?.id])
@@ -184,7 +224,9 @@ describe('signing in', () => {
     const [first] = answers as [Answer]
     expectProblem(first, 401, 'invalid-credentials')
     expect(answers.map(comparable)).toEqual(attempts.map(() => comparable(first)))
-    expect(compare.mock.calls.map(([, against]) => String(against).slice(0, 7))).toEqual(attempts.map(() => '$2b$04$'))
+    expect(compare.mock.calls.map(([, against]) => String(against).slice(0, 7))).toEqual(
+      attempts.map(() => '$2b$04$'),
+    )
   })
 
   it('starts a session of its own each time, which ends alone, T24', async () => {
@@ -200,14 +242,21 @@ describe('signing in', () => {
 describe('a refresh token', () => {
   /** Moves the times of a person's sessions into the past. */
   const age = (ada: Person, column: string, interval: string) =>
-    rowsOf(`update user_login_sessions set ${column} = ${column} - $2::interval where user_id = $1`, [ada.id, interval])
+    rowsOf(`update user_login_sessions set ${column} = ${column} - $2::interval where user_id = $1`, [
+      ada.id,
+      interval,
+    ])
 
   it('is exchanged for the next one, with an access token that works', async () => {
     const ada = await world.person()
     const answer = await refresh(ada.refreshToken)
     expect(answer.statusCode).toBe(200)
     const next = answer.json()
-    expect(next).toMatchObject({ user: { id: ada.id, hasPassword: true }, tokenType: 'Bearer', expiresIn: 600 })
+    expect(next).toMatchObject({
+      user: { id: ada.id, hasPassword: true },
+      tokenType: 'Bearer',
+      expiresIn: 600,
+    })
     expect(next.refreshToken).not.toBe(ada.refreshToken)
     expect((await me(next.accessToken)).json()).toEqual(next.user)
     expect((await refresh(next.refreshToken)).statusCode).toBe(200)
@@ -232,7 +281,9 @@ describe('a refresh token', () => {
     expectOver(await refresh(ada.refreshToken))
     for (const token of [ada.accessToken, next.accessToken]) expectOver(await me(token))
     expectOver(await refresh(next.refreshToken))
-    expect(await rowsOf('select end_reason from user_login_sessions where user_id = $1', [ada.id])).toEqual([{ end_reason: 'reuse' }])
+    expect(await rowsOf('select end_reason from user_login_sessions where user_id = $1', [ada.id])).toEqual([
+      { end_reason: 'reuse' },
+    ])
   })
 
   it('two steps behind ends the session at once', async () => {
@@ -291,7 +342,10 @@ describe('a refresh token', () => {
 describe('signing out', () => {
   it('ends the session at once: its access token, its refresh token, and on every server, T22', async () => {
     const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
-    const servers = await Promise.all([openServer({}, undefined, { secrets }), openServer({}, undefined, { secrets })])
+    const servers = await Promise.all([
+      openServer({}, undefined, { secrets }),
+      openServer({}, undefined, { secrets }),
+    ])
     onTestFinished(async () => void (await Promise.all(servers.map((server) => server.close()))))
     const [here, there] = servers.map(worldOf) as [World, World]
     const ada = await here.person()

@@ -1,4 +1,7 @@
-/** What can be written to the audit log, and by whom: each function of the database takes the acts of its callers, and no others. */
+/**
+ * What can be written to the audit log, and by whom: each function of the database takes the acts of its
+ * callers, and no others.
+ */
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { roleNames } from '../src/database/role-names.ts'
@@ -9,7 +12,10 @@ import { rowsOf, sharedWorld } from './support/world.ts'
 
 const database = inject('database')
 const { user } = roleNames(database.rolePrefix)
-const logins = { server: new pg.Client(loginUrl(database, 'server')), auth: new pg.Client(loginUrl(database, 'auth')) }
+const logins = {
+  server: new pg.Client(loginUrl(database, 'server')),
+  auth: new pg.Client(loginUrl(database, 'auth')),
+}
 let bob: Somebody
 beforeAll(async () => {
   await Promise.all(Object.values(logins).map((client) => client.connect()))
@@ -38,7 +44,12 @@ async function attempt(
   }
 }
 const actOf = (actor: string, act: string, detail: object | null = null) =>
-  attempt('auth', `select ctx.record_act_of($1, $2, $3, 'success', null, $4)`, [bob.userId, actor, act, detail])
+  attempt('auth', `select ctx.record_act_of($1, $2, $3, 'success', null, $4)`, [
+    bob.userId,
+    actor,
+    act,
+    detail,
+  ])
 const ownAct = (act: string, detail: object | null = null, targetKind = 'devices') =>
   attempt('server', `select ctx.record_act($1, $2, null, 'success', null, $3)`, [act, targetKind, detail])
 
@@ -47,11 +58,16 @@ describe('the acts that the database takes', () => {
     const operations = await listOperations(await sharedWorld())
     const doors = { person: 'person', anyone: 'visitor', admin: 'administrator', agent: undefined }
     const changing = operations.filter(
-      ({ method, operationId }) => (method !== 'GET' && operationId !== 'previewPolicy') || operationId === 'finishGoogleFlow',
+      ({ method, operationId }) =>
+        (method !== 'GET' && operationId !== 'previewPolicy') || operationId === 'finishGoogleFlow',
     )
-    const meant = changing.flatMap(({ door, operationId }) => (doors[door] ? [`${doors[door]} ${operationId}`] : []))
+    const meant = changing.flatMap(({ door, operationId }) =>
+      doors[door] ? [`${doors[door]} ${operationId}`] : [],
+    )
     const known = await rowsOf<{ known: string }>(`select actor || ' ' || act as known from ctx.acts`)
-    expect(known.map(({ known }) => known).sort()).toEqual([...meant, 'system createAdmin', 'system removeAdmin'].sort())
+    expect(known.map(({ known }) => known).sort()).toEqual(
+      [...meant, 'system createAdmin', 'system removeAdmin'].sort(),
+    )
   })
 
   it('are no others: the login that signs people in writes none of an administrator, an agent, or somebody who is signed in', async () => {
@@ -65,7 +81,8 @@ describe('the acts that the database takes', () => {
 
   it('are no others: somebody who is signed in writes theirs only', async () => {
     expect(await ownAct('addRouter')).toBeUndefined()
-    for (const act of ['login', 'changeAccount', 'createAdmin', 'anything.i.like']) expect(await ownAct(act), act).toBe('NP403')
+    for (const act of ['login', 'changeAccount', 'createAdmin', 'anything.i.like'])
+      expect(await ownAct(act), act).toBe('NP403')
   })
 
   it('say so much and no more', async () => {
@@ -79,7 +96,11 @@ describe('the acts that the database takes', () => {
 
 describe('the last use of a key', () => {
   it('is no later than now, whatever the login that notes it writes', async () => {
-    await logins.auth.query('select ctx.record_key_use($1, $2, $3)', [[bob.userId], [bob.keyId], ['2999-01-01T00:00:00Z']])
+    await logins.auth.query('select ctx.record_key_use($1, $2, $3)', [
+      [bob.userId],
+      [bob.keyId],
+      ['2999-01-01T00:00:00Z'],
+    ])
     const [key] = await rowsOf<{ isPast: boolean }>(
       'select last_used_at <= now() as "isPast" from user_api_keys where user_id = $1 and key_id = $2',
       [bob.userId, bob.keyId],

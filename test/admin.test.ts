@@ -1,4 +1,7 @@
-/** Administration: what only an administrator does, that nobody else learns of it, and that it is on the record. */
+/**
+ * Administration: what only an administrator does, that nobody else learns of it, and that it is on the
+ * record.
+ */
 import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { asAdmin, prepare, separateDatabase } from './support/database.ts'
@@ -14,9 +17,14 @@ beforeAll(async () => {
 })
 
 const accountOf = async (person: Person) => (await root.call('GET', `/api/admin/users/${person.id}`)).json()
-const change = (person: Person, body: object, by = root) => by.call('PATCH', `/api/admin/users/${person.id}`, { body })
+const change = (person: Person, body: object, by = root) =>
+  by.call('PATCH', `/api/admin/users/${person.id}`, { body })
 const actsOf = async (person: Person) =>
-  (await person.call('GET', '/api/users/audit-logs')).json().items as { act: string; actorKind: string; actorId: string | null }[]
+  (await person.call('GET', '/api/users/audit-logs')).json().items as {
+    act: string
+    actorKind: string
+    actorId: string | null
+  }[]
 
 describe('administration', () => {
   it('does not exist for anybody else: each of its routes is 404, whatever the body, and 401 for nobody, T30', async () => {
@@ -61,14 +69,21 @@ describe('accounts', () => {
     const mark = randomUUID().slice(0, 8)
     const people = []
     for (const name of ['b', 'a', 'c'])
-      people.push(await world.person({ email: `${name}-${mark}@example.com`, fullName: `Person ${name} ${mark}` }))
-    const list = async (query: Record<string, string>) => (await root.call('GET', '/api/admin/users', { query })).json()
+      people.push(
+        await world.person({ email: `${name}-${mark}@example.com`, fullName: `Person ${name} ${mark}` }),
+      )
+    const list = async (query: Record<string, string>) =>
+      (await root.call('GET', '/api/admin/users', { query })).json()
     const emails = ({ items }: { items: { email: string }[] }) => items.map(({ email }) => email[0])
     expect(emails(await list({ search: mark }))).toEqual(['a', 'b', 'c'])
     expect(emails(await list({ search: `PERSON C ${mark}` }))).toEqual(['c'])
     expect(emails(await list({ search: mark, sort: '-createdAt' }))).toEqual(['c', 'a', 'b'])
     expect(emails(await list({ search: mark, sort: 'lastUsedAt' }))).toEqual(['b', 'a', 'c'])
-    expect(await list({ search: mark, limit: '1', offset: '1' })).toMatchObject({ total: 3, limit: 1, offset: 1 })
+    expect(await list({ search: mark, limit: '1', offset: '1' })).toMatchObject({
+      total: 3,
+      limit: 1,
+      offset: 1,
+    })
     await change(people[0] as Person, { isActive: false })
     expect(emails(await list({ search: mark, active: 'false' }))).toEqual(['b'])
     expect(emails(await list({ search: mark, role: 'admin' }))).toEqual([])
@@ -98,14 +113,21 @@ describe('accounts', () => {
     const ada = await world.person()
     expect((await change(ada, { isActive: false })).json()).toMatchObject({ isActive: false })
     expectProblem(await ada.call('GET', '/api/auth/me'), 401, 'unauthenticated')
-    expectProblem(await world.send('POST', '/api/auth/refresh', { body: { refreshToken: ada.refreshToken } }), 401, 'unauthenticated')
-    const login = () => world.send('POST', '/api/auth/login', { body: { email: ada.email, password: ada.password } })
+    expectProblem(
+      await world.send('POST', '/api/auth/refresh', { body: { refreshToken: ada.refreshToken } }),
+      401,
+      'unauthenticated',
+    )
+    const login = () =>
+      world.send('POST', '/api/auth/login', { body: { email: ada.email, password: ada.password } })
     expectProblem(await login(), 401, 'invalid-credentials')
     await change(ada, { isActive: true })
     // What was ended stays ended.
     expectProblem(await ada.call('GET', '/api/auth/me'), 401, 'unauthenticated')
     const { accessToken } = (await login()).json()
-    const log = await world.send('GET', '/api/users/audit-logs?act=changeAccount', { headers: { authorization: `Bearer ${accessToken}` } })
+    const log = await world.send('GET', '/api/users/audit-logs?act=changeAccount', {
+      headers: { authorization: `Bearer ${accessToken}` },
+    })
     expect(log.json().items).toMatchObject([
       { act: 'changeAccount', actorKind: 'admin', actorId: root.id, outcome: 'success' },
       { act: 'changeAccount', actorKind: 'admin', actorId: root.id, outcome: 'success' },
@@ -117,9 +139,18 @@ describe('accounts', () => {
     await (await ada.router()).scan(['00:00:5e:00:53:17'])
     expect((await root.call('DELETE', `/api/admin/users/${ada.id}`)).statusCode).toBe(204)
     expectProblem(await root.call('GET', `/api/admin/users/${ada.id}`), 404, 'not-found')
-    for (const table of ['user_routers', 'user_devices', 'user_login_sessions', 'user_credentials', 'user_api_keys'])
+    for (const table of [
+      'user_routers',
+      'user_devices',
+      'user_login_sessions',
+      'user_credentials',
+      'user_api_keys',
+    ])
       expect(await rowsOf(`select from ${table} where user_id = $1`, [ada.id]), table).toEqual([])
-    const log = await rowsOf('select act, address, detail, salt from user_audit_log where user_id = $1 order by sequence', [ada.id])
+    const log = await rowsOf(
+      'select act, address, detail, salt from user_audit_log where user_id = $1 order by sequence',
+      [ada.id],
+    )
     expect(log.length).toBeGreaterThan(2)
     expect(log.slice(0, -1).filter(({ address, detail, salt }) => address || detail || salt)).toEqual([])
     expect(log.at(-1)).toMatchObject({ act: 'removeAccount' })
@@ -137,18 +168,33 @@ describe('accounts', () => {
 describe('login sessions of others', () => {
   it('are listed, and ended one by one or all of an account', async () => {
     const ada = await world.person()
-    const again = (await world.send('POST', '/api/auth/login', { body: { email: ada.email, password: ada.password } })).json()
-    const list = async () => (await root.call('GET', '/api/admin/sessions', { query: { userId: ada.id } })).json()
+    const again = (
+      await world.send('POST', '/api/auth/login', { body: { email: ada.email, password: ada.password } })
+    ).json()
+    const list = async () =>
+      (await root.call('GET', '/api/admin/sessions', { query: { userId: ada.id } })).json()
     const { items, total } = await list()
     expect(total).toBe(2)
-    const hidden = (await rowsOf<{ id: string }>('select id from user_login_sessions where user_id = $1', [ada.id])).map(({ id }) => id)
+    const hidden = (
+      await rowsOf<{ id: string }>('select id from user_login_sessions where user_id = $1', [ada.id])
+    ).map(({ id }) => id)
     expect(items.map(({ id }: { id: string }) => id).filter((id: string) => hidden.includes(id))).toEqual([])
-    expect((await root.call('DELETE', `/api/admin/users/${ada.id}/sessions/${items[0].id}`)).statusCode).toBe(204)
-    expectProblem(await root.call('DELETE', `/api/admin/users/${ada.id}/sessions/${items[0].id}`), 404, 'not-found')
+    expect((await root.call('DELETE', `/api/admin/users/${ada.id}/sessions/${items[0].id}`)).statusCode).toBe(
+      204,
+    )
+    expectProblem(
+      await root.call('DELETE', `/api/admin/users/${ada.id}/sessions/${items[0].id}`),
+      404,
+      'not-found',
+    )
     expect((await list()).total).toBe(1)
     expect((await root.call('DELETE', `/api/admin/users/${ada.id}/sessions`)).statusCode).toBe(204)
     for (const token of [ada.accessToken, again.accessToken])
-      expectProblem(await world.send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${token}` } }), 401, 'unauthenticated')
+      expectProblem(
+        await world.send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${token}` } }),
+        401,
+        'unauthenticated',
+      )
     expectProblem(await root.call('DELETE', `/api/admin/users/${randomUUID()}/sessions`), 404, 'not-found')
   })
 })
@@ -162,15 +208,28 @@ describe('counts', () => {
     onTestFinished(server.close)
     const apart = worldOf(server)
     const boss = await apart.person()
-    await asAdmin(database.adminUrl, (client) => client.query(`update users set role = 'admin' where id = $1`, [boss.id]))
+    await asAdmin(database.adminUrl, (client) =>
+      client.query(`update users set role = 'admin' where id = $1`, [boss.id]),
+    )
     const stats = async () => (await boss.call('GET', '/api/admin/stats')).json() as Record<string, number>
     const before = await stats()
     const ada = await apart.person()
     await (await ada.router()).scan(['00:00:5e:00:53:18', '00:00:5e:00:53:19'])
     await apart.send('POST', '/api/auth/login', { body: { email: ada.email, password: ada.password } })
     const after = await stats()
-    const came = Object.fromEntries(Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)]))
-    const counted = { users: 1, activeUsers: 1, usersSeen: 1, logins: 2, sessions: 2, routers: 1, routersOnline: 1, devices: 2 }
+    const came = Object.fromEntries(
+      Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)]),
+    )
+    const counted = {
+      users: 1,
+      activeUsers: 1,
+      usersSeen: 1,
+      logins: 2,
+      sessions: 2,
+      routers: 1,
+      routersOnline: 1,
+      devices: 2,
+    }
     expect(came).toEqual({ ...Object.fromEntries(Object.keys(after).map((name) => [name, 0])), ...counted })
   })
 })
@@ -186,7 +245,13 @@ describe('the log', () => {
         nextCursor: string | null
       }
     const whole = (await page({})).items
-    expect(whole.map(({ act }) => act)).toEqual(['addRouterKey', 'addRouter', 'addRouterKey', 'addRouter', 'register'])
+    expect(whole.map(({ act }) => act)).toEqual([
+      'addRouterKey',
+      'addRouter',
+      'addRouterKey',
+      'addRouter',
+      'register',
+    ])
     const first = await page({ limit: '2' })
     await ada.router()
     const second = await page({ limit: '2', cursor: String(first.nextCursor) })
@@ -205,10 +270,16 @@ describe('the log', () => {
     expect(acts.map(({ act }) => act)).toEqual(['addRouterKey', 'addRouter', 'register'])
     expect(JSON.stringify(await actsOf(bob))).not.toContain('addRouter')
     for (const cursor of ['x', 'AAAA', Buffer.from(`1.${ada.id}.1 or true`).toString('base64url')])
-      expectProblem(await bob.call('GET', '/api/users/audit-logs', { query: { cursor } }), 400, 'invalid-request')
+      expectProblem(
+        await bob.call('GET', '/api/users/audit-logs', { query: { cursor } }),
+        400,
+        'invalid-request',
+      )
     // A cursor that names somebody else's place is a place in one's own list.
     const elsewhere = Buffer.from(`9999999999999999.${ada.id}.9`).toString('base64url')
-    expect((await bob.call('GET', '/api/users/audit-logs', { query: { cursor: elsewhere } })).json().items).toHaveLength(1)
+    expect(
+      (await bob.call('GET', '/api/users/audit-logs', { query: { cursor: elsewhere } })).json().items,
+    ).toHaveLength(1)
   })
 
   it('shows a link that was changed, one that is missing, and one that is missing at the end', async () => {
@@ -219,20 +290,32 @@ describe('the log', () => {
       await tamper(ada.id)
       return rowsOf('select sequence::int from ctx.audit_gaps() where user_id = $1 order by 1', [ada.id])
     }
-    expect(await gapsOf((id) => rowsOf(`update user_audit_log set act = 'nothing' where user_id = $1 and sequence = 2`, [id]))).toEqual([
-      { sequence: 2 },
-    ])
     expect(
-      await gapsOf((id) => rowsOf(`update user_audit_log set address = '192.0.2.1' where user_id = $1 and sequence = 2`, [id])),
+      await gapsOf((id) =>
+        rowsOf(`update user_audit_log set act = 'nothing' where user_id = $1 and sequence = 2`, [id]),
+      ),
     ).toEqual([{ sequence: 2 }])
-    expect(await gapsOf((id) => rowsOf('delete from user_audit_log where user_id = $1 and sequence = 2', [id]))).toEqual([{ sequence: 3 }])
-    expect(await gapsOf((id) => rowsOf('delete from user_audit_log where user_id = $1 and sequence = 3', [id]))).toEqual([{ sequence: 3 }])
+    expect(
+      await gapsOf((id) =>
+        rowsOf(`update user_audit_log set address = '192.0.2.1' where user_id = $1 and sequence = 2`, [id]),
+      ),
+    ).toEqual([{ sequence: 2 }])
+    expect(
+      await gapsOf((id) => rowsOf('delete from user_audit_log where user_id = $1 and sequence = 2', [id])),
+    ).toEqual([{ sequence: 3 }])
+    expect(
+      await gapsOf((id) => rowsOf('delete from user_audit_log where user_id = $1 and sequence = 3', [id])),
+    ).toEqual([{ sequence: 3 }])
   })
 
   it('has one link an act, however many act at once', async () => {
     const ada = await world.person()
-    await Promise.all(Array.from({ length: 12 }, (_, n) => ada.call('PUT', `/api/settings/key${n}`, { body: { value: n } })))
-    const links = await rowsOf('select sequence::int from user_audit_log where user_id = $1 order by 1', [ada.id])
+    await Promise.all(
+      Array.from({ length: 12 }, (_, n) => ada.call('PUT', `/api/settings/key${n}`, { body: { value: n } })),
+    )
+    const links = await rowsOf('select sequence::int from user_audit_log where user_id = $1 order by 1', [
+      ada.id,
+    ])
     expect(links.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 13 }, (_, n) => n + 1))
     expect(await rowsOf('select * from ctx.audit_gaps() where user_id = $1', [ada.id])).toEqual([])
   })

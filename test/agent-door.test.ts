@@ -3,7 +3,15 @@ import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { makeApiKey } from '../src/auth/api-keys.ts'
 import { expectProblem } from './support/problems.ts'
-import { type Answer, openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
+import {
+  type Answer,
+  openServer,
+  type Person,
+  rowsOf,
+  sharedWorld,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 let world: World
 let ada: Person
@@ -12,7 +20,8 @@ beforeAll(async () => {
   ada = await world.person()
 })
 
-const verify = (key: string, { send } = world) => send('GET', '/api/agent/verify', { headers: { 'x-api-key': key } })
+const verify = (key: string, { send } = world) =>
+  send('GET', '/api/agent/verify', { headers: { 'x-api-key': key } })
 const expectRefused = (answer: Answer) => expectProblem(answer, 401, 'unauthenticated')
 
 describe('the door for agents', () => {
@@ -23,7 +32,15 @@ describe('the door for agents', () => {
     const calls = [vi.spyOn(server.pools.server, 'connect'), vi.spyOn(server.pools.auth, 'connect')]
     const { key } = makeApiKey('agent', randomUUID())
     const typo = `${key.slice(0, -1)}${key.endsWith('x') ? 'y' : 'x'}`
-    for (const wrong of [typo, `${key}0`, key.slice(0, -6), key.toUpperCase(), 'npa_', 'x', makeApiKey('personal', randomUUID()).key])
+    for (const wrong of [
+      typo,
+      `${key}0`,
+      key.slice(0, -6),
+      key.toUpperCase(),
+      'npa_',
+      'x',
+      makeApiKey('personal', randomUUID()).key,
+    ])
       expectRefused(await verify(wrong, stranger))
     for (const call of calls) expect(call).not.toHaveBeenCalled()
     expectRefused(await verify(key, stranger))
@@ -44,13 +61,24 @@ describe('the door for agents', () => {
   it('asks for the whole secret: the right id is not enough', async () => {
     const { key, keyId } = await ada.router()
     expect((await verify(key)).statusCode).toBe(200)
-    await rowsOf('update user_api_keys set secret_sha256 = $2 where id = $1', [keyId, makeApiKey('agent', ada.id).sha256])
+    await rowsOf('update user_api_keys set secret_sha256 = $2 where id = $1', [
+      keyId,
+      makeApiKey('agent', ada.id).sha256,
+    ])
     expectRefused(await verify(key))
   })
 
   it('takes no key in a URL, valid or not, and does not repeat it', async () => {
     const router = await ada.router()
-    for (const query of [`key=${router.key}`, 'api_key=x', 'apikey=x', 'X-API-Key=x', 'access_token=x', 'token=x', `a=b&c=${router.key}`]) {
+    for (const query of [
+      `key=${router.key}`,
+      'api_key=x',
+      'apikey=x',
+      'X-API-Key=x',
+      'access_token=x',
+      'token=x',
+      `a=b&c=${router.key}`,
+    ]) {
       for (const call of [router.call, world.send]) {
         const answer = await call('GET', `/api/agent/verify?${query}`)
         expectProblem(answer, 400, 'invalid-request')
@@ -77,7 +105,9 @@ describe('the door for agents', () => {
   it('lets a key do what its scopes say and no more', async () => {
     const { id } = (await ada.call('POST', '/api/routers', { body: { name: 'Home' } })).json()
     const withScopes = async (...scopes: string[]) => {
-      const { key, id: keyId } = (await ada.call('POST', `/api/routers/${id}/keys`, { body: { scopes } })).json()
+      const { key, id: keyId } = (
+        await ada.call('POST', `/api/routers/${id}/keys`, { body: { scopes } })
+      ).json()
       return world.routerOf(ada, id, key, keyId)
     }
     const reader = await withScopes('policy:read')

@@ -109,7 +109,8 @@ describe('API keys', () => {
     const { key } = makeApiKey('agent', randomUUID())
     for (let at = 0; at < key.length; at += 1) {
       for (const other of `${DIGITS}_- \n`) {
-        if (other !== key[at]) expect(readApiKey(key.slice(0, at) + other + key.slice(at + 1))).toBeUndefined()
+        if (other !== key[at])
+          expect(readApiKey(key.slice(0, at) + other + key.slice(at + 1))).toBeUndefined()
       }
     }
   })
@@ -159,7 +160,8 @@ describe('API keys', () => {
   })
 
   it('are found in any text by the published pattern, and nothing else is', () => {
-    const found = (text: string) => [...text.matchAll(new RegExp(API_KEY_PATTERN, 'g'))].map(([match]) => match)
+    const found = (text: string) =>
+      [...text.matchAll(new RegExp(API_KEY_PATTERN, 'g'))].map(([match]) => match)
     const other = makeApiKey('personal', randomUUID()).key
     expect(found(`curl -H "X-API-Key: ${key}" # or ${other}.`)).toEqual([key, other])
     expect(found(`NETPILOT_KEY=${key}`)).toEqual([key])

@@ -1,4 +1,7 @@
-/** The attack suite: an attacker who can run any SQL, as every role that serves requests, reads and changes nothing of anybody else's. */
+/**
+ * The attack suite: an attacker who can run any SQL, as every role that serves requests, reads and changes
+ * nothing of anybody else's.
+ */
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { openFacade } from '../src/rls/facade.ts'
@@ -41,7 +44,9 @@ describe('an attacker with raw SQL', { timeout: 60_000 }, () => {
     expect(trials.length).toBeGreaterThan(10_000)
   })
 
-  it('R9 points no foreign key at a row of somebody else, and cannot tell whether there is one', async ({ task }) => {
+  it('R9 points no foreign key at a row of somebody else, and cannot tell whether there is one', async ({
+    task,
+  }) => {
     const trials = await attackReferences(ground)
     task.meta.matrices = toMatrices(trials, OPEN)
     expect(leaksOf(trials, OPEN)).toEqual([])
@@ -71,31 +76,41 @@ describe('an attacker with raw SQL', { timeout: 60_000 }, () => {
   it('takes nothing of the last 30 days out of the audit log, not even by housekeeping', async () => {
     const auth = await ground.connect('auth')
     for (const days of [29, 0, -100_000, null]) {
-      await expect(auth.query('select ctx.purge($1)', [days]), `${days} days`).rejects.toMatchObject({ code: 'NP403' })
+      await expect(auth.query('select ctx.purge($1)', [days]), `${days} days`).rejects.toMatchObject({
+        code: 'NP403',
+      })
     }
   })
 
   it('takes nothing of the last day out of the ledger of scans, not even by housekeeping', async () => {
     const auth = await ground.connect('auth')
     for (const days of [0, -100_000, null])
-      await expect(auth.query('select ctx.purge_scans($1)', [days]), `${days} days`).rejects.toMatchObject({ code: 'NP403' })
+      await expect(auth.query('select ctx.purge_scans($1)', [days]), `${days} days`).rejects.toMatchObject({
+        code: 'NP403',
+      })
   })
 
   it('may execute no built-in function that does something but those that are justified', async () => {
     expect(await unjustifiedFunctions(ground)).toEqual([])
   })
 
-  it.for(USUAL_STANCES)('gains nothing by any statement as $role, whatever role they switch to', async (stance, { task }) => {
-    const { trials, answers } = await attackWithSql(ground, stance, { isOpen: (power) => power in OPEN })
-    task.meta.matrices = toMatrices(trials, OPEN)
-    expect(leaksOf(trials, OPEN)).toEqual([])
-    // Which fence holds: what auth and admin are answered differs with what they may read.
-    if (stance.login === 'server') {
-      expect(answers.map(({ steps, answered }) => [...steps, answered])).toEqual(
-        answers.map(({ steps, answer }) => [...steps, answer.split('/').at(stance.role === 'user' ? 0 : -1)]),
-      )
-    }
-  })
+  it.for(USUAL_STANCES)(
+    'gains nothing by any statement as $role, whatever role they switch to',
+    async (stance, { task }) => {
+      const { trials, answers } = await attackWithSql(ground, stance, { isOpen: (power) => power in OPEN })
+      task.meta.matrices = toMatrices(trials, OPEN)
+      expect(leaksOf(trials, OPEN)).toEqual([])
+      // Which fence holds: what auth and admin are answered differs with what they may read.
+      if (stance.login === 'server') {
+        expect(answers.map(({ steps, answered }) => [...steps, answered])).toEqual(
+          answers.map(({ steps, answer }) => [
+            ...steps,
+            answer.split('/').at(stance.role === 'user' ? 0 : -1),
+          ]),
+        )
+      }
+    },
+  )
 })
 
 describe('a request that is made to run such a statement', () => {

@@ -3,7 +3,15 @@ import { randomUUID } from 'node:crypto'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { comparable, expectProblem } from './support/problems.ts'
 import { wakeUpsOf } from './support/wake-ups.ts'
-import { type Answer, newMac, type Person, type Router, rowsOf, sharedWorld, type World } from './support/world.ts'
+import {
+  type Answer,
+  newMac,
+  type Person,
+  type Router,
+  rowsOf,
+  sharedWorld,
+  type World,
+} from './support/world.ts'
 
 let world: World
 let ada: Person
@@ -24,7 +32,9 @@ const inMinutes = (minutes: number) => new Date(Date.now() + minutes * MINUTE).t
 async function addDevice(entry: Record<string, unknown> = {}, router = home): Promise<string> {
   const mac = newMac()
   await router.scan([{ mac, ...entry }])
-  const found = await router.owner.call('GET', `/api/devices/by-mac/${mac}`, { query: { routerId: router.id } })
+  const found = await router.owner.call('GET', `/api/devices/by-mac/${mac}`, {
+    query: { routerId: router.id },
+  })
   return found.json().id
 }
 const mark = (fields: object) => ada.call('PATCH', `/api/devices/${deviceId}`, { body: fields })
@@ -35,8 +45,10 @@ const add = (body: object, person = ada) => person.call('POST', '/api/blocks', {
 const find = (id: string, person = ada) => person.call('GET', `/api/blocks/${id}`)
 const extend = (id: string, body: object, person = ada) => person.call('PATCH', `/api/blocks/${id}`, { body })
 const end = (id: string, person = ada) => person.call('DELETE', `/api/blocks/${id}`)
-const reset = (routerId: string, person = ada) => person.call('POST', '/api/blocks/reset', { body: { routerId } })
-const list = async (query: Record<string, string> = {}, person = ada) => (await person.call('GET', '/api/blocks', { query })).json()
+const reset = (routerId: string, person = ada) =>
+  person.call('POST', '/api/blocks/reset', { body: { routerId } })
+const list = async (query: Record<string, string> = {}, person = ada) =>
+  (await person.call('GET', '/api/blocks', { query })).json()
 
 /** Time passes for a block: everything about it was so many minutes earlier. */
 const age = (id: string, minutes: number) =>
@@ -79,15 +91,28 @@ describe('a block', () => {
   ])('with %s is a pause', async (_what, endOf) => {
     const asked = endOf()
     const { type, until, blockedAt, reason, isActive } = (await add({ deviceId, ...asked })).json()
-    expect({ type, reason, isActive }).toEqual({ type: 'pause', reason: 'reason' in asked ? asked.reason : null, isActive: true })
+    expect({ type, reason, isActive }).toEqual({
+      type: 'pause',
+      reason: 'reason' in asked ? asked.reason : null,
+      isActive: true,
+    })
     expect(Math.abs(Date.parse(until) - Date.parse(blockedAt) - 30 * MINUTE)).toBeLessThan(MINUTE / 2)
   })
 
   it('is of a group or of a whole router as well', async () => {
     const groupId = await addGroup()
     for (const body of [{ minutes: 5 }, { type: 'manual' }]) {
-      expect((await add({ groupId, ...body })).json()).toMatchObject({ routerId: home.id, deviceId: null, groupId, isActive: true })
-      expect((await add({ routerId: home.id, ...body })).json()).toMatchObject({ routerId: home.id, deviceId: null, groupId: null })
+      expect((await add({ groupId, ...body })).json()).toMatchObject({
+        routerId: home.id,
+        deviceId: null,
+        groupId,
+        isActive: true,
+      })
+      expect((await add({ routerId: home.id, ...body })).json()).toMatchObject({
+        routerId: home.id,
+        deviceId: null,
+        groupId: null,
+      })
     }
     expect((await list({ active: 'true' })).total).toBe(4)
   })
@@ -114,7 +139,13 @@ describe('a block', () => {
   })
 
   it('has one target', async () => {
-    for (const body of [{}, { minutes: 5 }, { deviceId, routerId: home.id }, { deviceId, groupId: await addGroup() }, { deviceId: null }])
+    for (const body of [
+      {},
+      { minutes: 5 },
+      { deviceId, routerId: home.id },
+      { deviceId, groupId: await addGroup() },
+      { deviceId: null },
+    ])
       expectProblem(await add(body), 400, 'invalid-request')
   })
 
@@ -157,7 +188,8 @@ describe('protected devices', () => {
 
   it('are one’s own as long as it is not forced', async () => {
     await mark({ mine: true })
-    for (const fields of [{}, { minutes: 5 }, { force: false }]) expectProblem(await add({ deviceId, ...fields }), 409, 'own-device')
+    for (const fields of [{}, { minutes: 5 }, { force: false }])
+      expectProblem(await add({ deviceId, ...fields }), 409, 'own-device')
     expect((await add({ deviceId, force: true })).statusCode).toBe(201)
   })
 })
@@ -169,7 +201,8 @@ describe('one active block of each type', () => {
       for (const fields of [{}, { minutes: 5 }]) {
         const answers = await Promise.all(Array.from({ length: 10 }, () => add({ ...target, ...fields })))
         expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([201, ...Array(9).fill(409)])
-        for (const answer of answers.filter(({ statusCode }) => statusCode === 409)) expectProblem(answer, 409, 'conflict')
+        for (const answer of answers.filter(({ statusCode }) => statusCode === 409))
+          expectProblem(answer, 409, 'conflict')
       }
     }
     expect((await list()).total).toBe(6)
@@ -184,10 +217,16 @@ describe('one active block of each type', () => {
     expect((await find(lapsed.id)).json()).toEqual(asEnded)
     await end(stopped.id)
     const active = (await add({ deviceId, minutes: 5 })).json()
-    expect((await list({ deviceId })).items.map(({ id }: { id: string }) => id)).toEqual([active.id, stopped.id, lapsed.id])
-    expect(await rowsOf('select unblocked_at = until as "isClosed" from user_blocked_devices where id = $1', [lapsed.id])).toEqual([
-      { isClosed: true },
+    expect((await list({ deviceId })).items.map(({ id }: { id: string }) => id)).toEqual([
+      active.id,
+      stopped.id,
+      lapsed.id,
     ])
+    expect(
+      await rowsOf('select unblocked_at = until as "isClosed" from user_blocked_devices where id = $1', [
+        lapsed.id,
+      ]),
+    ).toEqual([{ isClosed: true }])
   })
 
   it('stands when the next one is refused for its end', async () => {
@@ -202,7 +241,9 @@ describe('the blocks of a device that was merged', () => {
   it('are those of the device that goes on, however often it was merged', async () => {
     const [part, last] = [await addDevice(), await addDevice()]
     const merge = async (into: string, from: string) =>
-      expect((await ada.call('POST', `/api/devices/${into}/merge`, { body: { from: [from] } })).statusCode).toBe(200)
+      expect(
+        (await ada.call('POST', `/api/devices/${into}/merge`, { body: { from: [from] } })).statusCode,
+      ).toBe(200)
     const { id } = (await add({ deviceId: part, minutes: 5 })).json()
     await merge(deviceId, part)
     await merge(last, deviceId)
@@ -225,9 +266,9 @@ describe('a pause', () => {
     await age(id, 1)
     const ended = (await find(id)).json()
     expect(ended).toMatchObject({ isActive: false, unblockedAt: ended.until })
-    expect(await rowsOf('select unblocked_at as "unblockedAt" from user_blocked_devices where id = $1', [id])).toEqual([
-      { unblockedAt: null },
-    ])
+    expect(
+      await rowsOf('select unblocked_at as "unblockedAt" from user_blocked_devices where id = $1', [id]),
+    ).toEqual([{ unblockedAt: null }])
   })
 
   it('is extended from now, or to a time, and nothing else about it changes', async () => {
@@ -247,7 +288,14 @@ describe('a pause', () => {
     const pause = (await add({ deviceId, minutes: 10 })).json()
     expectFault(await extend(pause.id, { until: inMinutes(-1) }), '/body/until')
     expectFault(await extend(pause.id, { until: '2098-12-31T23:59:60Z' }), '/body/until')
-    for (const body of [{}, { minutes: 0 }, { minutes: 525_601 }, { minutes: 5, until: inMinutes(5) }, { reason: 'x' }, { minutes: null }])
+    for (const body of [
+      {},
+      { minutes: 0 },
+      { minutes: 525_601 },
+      { minutes: 5, until: inMinutes(5) },
+      { reason: 'x' },
+      { minutes: null },
+    ])
       expectProblem(await extend(pause.id, body), 400, 'invalid-request')
     expect((await find(pause.id)).json()).toEqual(pause)
   })
@@ -306,7 +354,12 @@ describe('ending a block', () => {
     const { id: lapsed } = (await add({ deviceId, minutes: 5 })).json()
     await age(lapsed, 10)
     const before = (await find(lapsed)).json()
-    for (const body of [{ deviceId }, { groupId: await addGroup(), minutes: 5 }, { routerId: home.id, minutes: 5 }]) await add(body)
+    for (const body of [
+      { deviceId },
+      { groupId: await addGroup(), minutes: 5 },
+      { routerId: home.id, minutes: 5 },
+    ])
+      await add(body)
     const answer = await reset(home.id)
     expect([answer.statusCode, answer.json()]).toEqual([200, { ended: 3 }])
     expect((await reset(home.id)).json()).toEqual({ ended: 0 })
@@ -336,11 +389,17 @@ describe('the list of blocks', () => {
   it('is the newest first, of what is active, of what is past, or of both; by router, device and group', async () => {
     const [office, groupId] = [await ada.router(), await addGroup()]
     const ids: string[] = []
-    for (const body of [{ deviceId, minutes: 5 }, { deviceId }, { groupId, minutes: 50 }, { routerId: office.id, minutes: 20 }])
+    for (const body of [
+      { deviceId, minutes: 5 },
+      { deviceId },
+      { groupId, minutes: 50 },
+      { routerId: office.id, minutes: 20 },
+    ])
       ids.push((await add(body)).json().id)
     const [lapsed = '', manual, group, whole] = ids
     await age(lapsed, 10)
-    const idsOf = async (query: Record<string, string>) => (await list(query)).items.map(({ id }: { id: string }) => id)
+    const idsOf = async (query: Record<string, string>) =>
+      (await list(query)).items.map(({ id }: { id: string }) => id)
     expect(await idsOf({})).toEqual([whole, group, manual, lapsed])
     expect(await idsOf({ active: 'true' })).toEqual([whole, group, manual])
     expect(await idsOf({ active: 'false' })).toEqual([lapsed])
@@ -350,10 +409,25 @@ describe('the list of blocks', () => {
     expect(await idsOf({ sort: 'until' })).toEqual([lapsed, whole, group, manual])
     expect(await idsOf({ sort: '-until' })).toEqual([group, whole, lapsed, manual])
     expect(await idsOf({ sort: 'blockedAt' })).toEqual([lapsed, manual, group, whole])
-    expect(await list({ limit: '1', offset: '1' })).toMatchObject({ items: [{ id: group }], total: 4, limit: 1, offset: 1 })
+    expect(await list({ limit: '1', offset: '1' })).toMatchObject({
+      items: [{ id: group }],
+      total: 4,
+      limit: 1,
+      offset: 1,
+    })
     expect(await list({ offset: '9', active: 'true' })).toEqual({ items: [], total: 3, limit: 50, offset: 9 })
-    for (const query of [{ active: 'yes' }, { limit: '201' }, { sort: 'reason' }, { deviceId: '7' }, { cursor: 'x' }])
-      expectProblem(await ada.call('GET', '/api/blocks', { query: query as unknown as Record<string, string> }), 400, 'invalid-request')
+    for (const query of [
+      { active: 'yes' },
+      { limit: '201' },
+      { sort: 'reason' },
+      { deviceId: '7' },
+      { cursor: 'x' },
+    ])
+      expectProblem(
+        await ada.call('GET', '/api/blocks', { query: query as unknown as Record<string, string> }),
+        400,
+        'invalid-request',
+      )
   })
 })
 
@@ -361,7 +435,11 @@ describe('somebody else’s block', () => {
   it('does not exist: every verb answers as for an id that nobody has', async () => {
     const bob = await world.person()
     const block = (await add({ deviceId, minutes: 5 })).json()
-    const asks = [(id: string) => find(id, bob), (id: string) => extend(id, { minutes: 60 }, bob), (id: string) => end(id, bob)]
+    const asks = [
+      (id: string) => find(id, bob),
+      (id: string) => extend(id, { minutes: 60 }, bob),
+      (id: string) => end(id, bob),
+    ]
     for (const ask of asks) {
       const foreign = await ask(block.id)
       expectProblem(foreign, 404, 'not-found')
@@ -379,7 +457,12 @@ describe('somebody else’s block', () => {
       expect(comparable(foreign)).toEqual(comparable(nobodys))
     }
     for (const query of [{}, { routerId: home.id }, { deviceId }])
-      expect(await list(query as Record<string, string>, bob)).toEqual({ items: [], total: 0, limit: 50, offset: 0 })
+      expect(await list(query as Record<string, string>, bob)).toEqual({
+        items: [],
+        total: 0,
+        limit: 50,
+        offset: 0,
+      })
     expect((await find(block.id)).json()).toEqual(block)
   })
 })

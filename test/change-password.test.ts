@@ -4,7 +4,15 @@ import bcrypt from 'bcrypt'
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { googleAccount, startGoogle } from './support/google.ts'
 import { comparable, expectProblem } from './support/problems.ts'
-import { type Answer, openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
+import {
+  type Answer,
+  openServer,
+  type Person,
+  rowsOf,
+  sharedWorld,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -13,12 +21,17 @@ beforeAll(async () => {
 
 const NEW = 'a new long password'
 const change = (person: Person, fields: object = {}) =>
-  person.call('POST', '/api/users/change-password', { body: { currentPassword: person.password, newPassword: NEW, ...fields } })
-const login = ({ email }: Person, password: string, there = world) => there.send('POST', '/api/auth/login', { body: { email, password } })
+  person.call('POST', '/api/users/change-password', {
+    body: { currentPassword: person.password, newPassword: NEW, ...fields },
+  })
+const login = ({ email }: Person, password: string, there = world) =>
+  there.send('POST', '/api/auth/login', { body: { email, password } })
 const me = (accessToken: string, there = world) =>
   there.send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${accessToken}` } })
-const refresh = (refreshToken: string, there = world) => there.send('POST', '/api/auth/refresh', { body: { refreshToken } })
-const logOf = ({ id }: Person) => rowsOf('select act, outcome, detail from user_audit_log where user_id = $1 order by sequence', [id])
+const refresh = (refreshToken: string, there = world) =>
+  there.send('POST', '/api/auth/refresh', { body: { refreshToken } })
+const logOf = ({ id }: Person) =>
+  rowsOf('select act, outcome, detail from user_audit_log where user_id = $1 order by sequence', [id])
 const storedOf = async ({ id }: Person) => {
   const [stored] = await rowsOf(
     `select c.password_hash as hash, u.password_version as version from users u join user_credentials c on c.user_id = u.id where u.id = $1`,
@@ -39,7 +52,10 @@ describe('a changed password', () => {
 
   it('ends every other login session at the next request, on every server, and not this one, T23 T24', async () => {
     const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
-    const servers = await Promise.all([openServer({}, undefined, { secrets }), openServer({}, undefined, { secrets })])
+    const servers = await Promise.all([
+      openServer({}, undefined, { secrets }),
+      openServer({}, undefined, { secrets }),
+    ])
     onTestFinished(async () => void (await Promise.all(servers.map((server) => server.close()))))
     const [here, there] = servers.map(worldOf) as [World, World]
     const ada = await here.person()
@@ -54,7 +70,10 @@ describe('a changed password', () => {
     }
     expect((await me(ada.accessToken, there)).statusCode).toBe(200)
     expect((await refresh(ada.refreshToken, there)).statusCode).toBe(200)
-    const ends = await rowsOf('select end_reason from user_login_sessions where user_id = $1 and ended_at is not null', [ada.id])
+    const ends = await rowsOf(
+      'select end_reason from user_login_sessions where user_id = $1 and ended_at is not null',
+      [ada.id],
+    )
     expect(ends).toEqual([{ end_reason: 'password-changed' }, { end_reason: 'password-changed' }])
   })
 
@@ -64,9 +83,15 @@ describe('a changed password', () => {
     expect((await change(ada, { keepOtherSessions: true })).statusCode).toBe(204)
     expect((await me(other.accessToken)).statusCode).toBe(200)
     expect((await refresh(other.refreshToken)).statusCode).toBe(200)
-    expect((await change(ada, { currentPassword: NEW, newPassword: 'yet another password', keepOtherSessions: false })).statusCode).toBe(
-      204,
-    )
+    expect(
+      (
+        await change(ada, {
+          currentPassword: NEW,
+          newPassword: 'yet another password',
+          keepOtherSessions: false,
+        })
+      ).statusCode,
+    ).toBe(204)
     expectProblem(await me(other.accessToken), 401, 'unauthenticated')
   })
 
@@ -80,7 +105,9 @@ describe('a changed password', () => {
       return true
     })
     expectProblem(await login(ada, ada.password), 401, 'invalid-credentials')
-    expect(await rowsOf('select id from user_login_sessions where user_id = $1 and ended_at is null', [ada.id])).toHaveLength(1)
+    expect(
+      await rowsOf('select id from user_login_sessions where user_id = $1 and ended_at is null', [ada.id]),
+    ).toHaveLength(1)
   })
 
   it('stands in the log of its owner, without a word of it, T39', async () => {
@@ -93,7 +120,8 @@ describe('a changed password', () => {
       ['changePassword', 'failure'],
       ['changePassword', 'success'],
     ])
-    for (const password of [ada.password, NEW, 'not the password']) expect(JSON.stringify(log)).not.toContain(password)
+    for (const password of [ada.password, NEW, 'not the password'])
+      expect(JSON.stringify(log)).not.toContain(password)
   })
 })
 
@@ -156,8 +184,13 @@ describe('changing a password', () => {
     const ada = await world.person()
     const compare = vi.spyOn(bcrypt, 'compare')
     onTestFinished(() => compare.mockRestore())
-    const answers = await Promise.all(Array.from({ length: 20 }, () => change(ada, { currentPassword: 'not the password' })))
-    expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([...Array(5).fill(403), ...Array(15).fill(429)])
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => change(ada, { currentPassword: 'not the password' })),
+    )
+    expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([
+      ...Array(5).fill(403),
+      ...Array(15).fill(429),
+    ])
     expect(compare).toHaveBeenCalledTimes(5)
     expectProblem(await change(ada), 429, 'locked-out')
     // Their own lock, not the one that strangers can close: signing in goes on.
@@ -172,7 +205,9 @@ describe('changing a password', () => {
     onTestFinished(async () => void (await Promise.all([server.close(), standIn.close()])))
     const { send } = worldOf(server)
     const account = googleAccount()
-    const { accessToken, user } = (await send('POST', '/api/auth/google', { body: { idToken: standIn.idToken(account) } })).json()
+    const { accessToken, user } = (
+      await send('POST', '/api/auth/google', { body: { idToken: standIn.idToken(account) } })
+    ).json()
     expect(user.hasPassword).toBe(false)
     const choose = (proof: object) =>
       send('POST', '/api/users/change-password', {
@@ -243,9 +278,16 @@ describe('wrong passwords of who is signed in', () => {
     const server = await openServer()
     onTestFinished(server.close)
     const ada = await worldOf(server).person()
-    for (let n = 0; n < 5; n += 1) await ada.call('POST', '/api/users/deactivate', { body: { password: 'wrong' } })
-    expectProblem(await ada.call('POST', '/api/users/deactivate', { body: { password: ada.password } }), 429, 'locked-out')
-    expect(server.mails.filter(({ to }) => to === ada.email).at(-1)).toMatchObject({ kind: 'password-guessed' })
+    for (let n = 0; n < 5; n += 1)
+      await ada.call('POST', '/api/users/deactivate', { body: { password: 'wrong' } })
+    expectProblem(
+      await ada.call('POST', '/api/users/deactivate', { body: { password: ada.password } }),
+      429,
+      'locked-out',
+    )
+    expect(server.mails.filter(({ to }) => to === ada.email).at(-1)).toMatchObject({
+      kind: 'password-guessed',
+    })
     expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
   })
 })

@@ -1,4 +1,7 @@
-/** Clients on real sockets that ask and do not read, send many requests ahead, or open many connections: each holds a bounded share. */
+/**
+ * Clients on real sockets that ask and do not read, send many requests ahead, or open many connections: each
+ * holds a bounded share.
+ */
 import { once } from 'node:events'
 import { request as httpRequest, type RequestListener } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
@@ -20,7 +23,12 @@ afterAll(() => {
 async function serverOf(handle: RequestListener, env: Record<string, string> = {}) {
   const logged: { fields: object; message: string }[] = []
   const log = { warn: (fields: object, message: string) => void logged.push({ fields, message }) }
-  const config = testConfig({ IDLE_TIMEOUT_MS: String(IDLE_MS), HEADERS_TIMEOUT_MS: '60000', REQUEST_TIMEOUT_MS: '60000', ...env })
+  const config = testConfig({
+    IDLE_TIMEOUT_MS: String(IDLE_MS),
+    HEADERS_TIMEOUT_MS: '60000',
+    REQUEST_TIMEOUT_MS: '60000',
+    ...env,
+  })
   const server = createBoundedServer(handle, config, log).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const clients: Socket[] = []
@@ -65,7 +73,9 @@ describe.concurrent('a client that does not read its answer', () => {
     const ms = await closed(peer)
     expect(ms).toBeGreaterThan(IDLE_MS - 100)
     expect(peer.writableLength).toBe(0)
-    expect(logged).toEqual([{ fields: { dropped: 1 }, message: 'closed connections whose clients do not read their answers' }])
+    expect(logged).toEqual([
+      { fields: { dropped: 1 }, message: 'closed connections whose clients do not read their answers' },
+    ])
   })
 
   it('is gone as soon when it goes on sending', async () => {
@@ -195,7 +205,10 @@ describe.concurrent('connections', () => {
   })
 
   it('of a named proxy are those of many', async () => {
-    const { open } = await serverOf(() => {}, { MAX_CONNECTIONS_PER_ADDRESS: '1', TRUST_PROXY: '127.0.0.0/30' })
+    const { open } = await serverOf(() => {}, {
+      MAX_CONNECTIONS_PER_ADDRESS: '1',
+      TRUST_PROXY: '127.0.0.0/30',
+    })
     for (let index = 0; index < 5; index += 1) expect((await open()).peer.destroyed).toBe(false)
     expect((await open('', '127.0.0.9')).peer.destroyed).toBe(false)
     await closed((await open('', '127.0.0.9')).peer)
@@ -230,10 +243,18 @@ describe('the documents of the API', () => {
     const server = await openServer({ RATE_LIMIT_DOCUMENTS: '3' })
     onTestFinished(server.close)
     const statuses: number[] = []
-    for (const url of ['/openapi.json', '/docs/static/swagger-ui.css', '/docs/json', '/openapi.json', '/docs'])
+    for (const url of [
+      '/openapi.json',
+      '/docs/static/swagger-ui.css',
+      '/docs/json',
+      '/openapi.json',
+      '/docs',
+    ])
       statuses.push((await server.app.inject(url)).statusCode)
     expect(statuses).toEqual([200, 200, 200, 429, 429])
-    expect((await server.app.inject({ url: '/openapi.json', remoteAddress: '192.0.2.9' })).statusCode).toBe(200)
+    expect((await server.app.inject({ url: '/openapi.json', remoteAddress: '192.0.2.9' })).statusCode).toBe(
+      200,
+    )
     expect((await server.app.inject('/health/live')).statusCode).toBe(200)
   })
 })

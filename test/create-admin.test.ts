@@ -28,9 +28,13 @@ describe('create-admin', () => {
   it('makes an account an administrator’s, at its very next request, and again without harm', async () => {
     const ada = await world.person()
     expect((await ada.call('GET', '/api/admin/stats')).statusCode).toBe(404)
-    for (const _ of [1, 2]) expect((await command(ada.email.toUpperCase())).stdout).toBe(`${ada.email} is an administrator.\n`)
+    for (const _ of [1, 2])
+      expect((await command(ada.email.toUpperCase())).stdout).toBe(`${ada.email} is an administrator.\n`)
     expect((await ada.call('GET', '/api/admin/stats')).statusCode).toBe(200)
-    const acts = await rowsOf(`select actor_kind, actor_id from user_audit_log where user_id = $1 and act = 'createAdmin'`, [ada.id])
+    const acts = await rowsOf(
+      `select actor_kind, actor_id from user_audit_log where user_id = $1 and act = 'createAdmin'`,
+      [ada.id],
+    )
     expect(acts).toEqual([
       { actor_kind: 'system', actor_id: null },
       { actor_kind: 'system', actor_id: null },
@@ -40,10 +44,16 @@ describe('create-admin', () => {
   it('takes it back, at the very next request; the account stays', async () => {
     const ada = await world.person()
     await command(ada.email)
-    for (const _ of [1, 2]) expect((await command('--remove', ada.email)).stdout).toBe(`${ada.email} is no administrator any more.\n`)
+    for (const _ of [1, 2])
+      expect((await command('--remove', ada.email)).stdout).toBe(
+        `${ada.email} is no administrator any more.\n`,
+      )
     expect((await ada.call('GET', '/api/admin/stats')).statusCode).toBe(404)
     expect((await ada.call('GET', '/api/auth/me')).json()).toMatchObject({ email: ada.email, role: 'user' })
-    const acts = await rowsOf(`select act from user_audit_log where user_id = $1 and actor_kind = 'system' order by sequence`, [ada.id])
+    const acts = await rowsOf(
+      `select act from user_audit_log where user_id = $1 and actor_kind = 'system' order by sequence`,
+      [ada.id],
+    )
     expect(acts.map(({ act }) => act)).toEqual(['createAdmin', 'removeAdmin', 'removeAdmin'])
   })
 
@@ -79,14 +89,27 @@ describe('create-admin', () => {
     const { stdout } = await command('--new', email)
     const token = /npt_\w+/.exec(stdout)?.[0] ?? ''
     const password = 'an entirely new password'
-    expect((await world.send('POST', '/api/auth/reset-password', { body: { token, newPassword: password } })).statusCode).toBe(204)
-    const { accessToken, user } = (await world.send('POST', '/api/auth/login', { body: { email, password } })).json()
+    expect(
+      (await world.send('POST', '/api/auth/reset-password', { body: { token, newPassword: password } }))
+        .statusCode,
+    ).toBe(204)
+    const { accessToken, user } = (
+      await world.send('POST', '/api/auth/login', { body: { email, password } })
+    ).json()
     expect(user).toMatchObject({ email, role: 'admin', emailVerified: true })
-    expect((await world.send('GET', '/api/admin/users', { headers: { authorization: `Bearer ${accessToken}` } })).statusCode).toBe(200)
+    expect(
+      (await world.send('GET', '/api/admin/users', { headers: { authorization: `Bearer ${accessToken}` } }))
+        .statusCode,
+    ).toBe(200)
   })
 
   it('says how it is used', async () => {
-    for (const args of [[], ['ada'], ['a@example.com', 'b@example.com'], ['--new', '--remove', 'a@example.com']])
+    for (const args of [
+      [],
+      ['ada'],
+      ['a@example.com', 'b@example.com'],
+      ['--new', '--remove', 'a@example.com'],
+    ])
       await expect(command(...args)).rejects.toMatchObject({
         code: 1,
         stderr: 'Usage: npm run create-admin -- [--new | --remove] ada@example.com\n',

@@ -1,9 +1,18 @@
-/** The table of cases: every fact alone, every pair of facts, and both clock changes of a year in three time zones. Then properties. */
+/**
+ * The table of cases: every fact alone, every pair of facts, and both clock changes of a year in three time
+ * zones. Then properties.
+ */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decide } from '../src/modules/policy/decide.ts'
 import { evaluate } from '../src/modules/policy/evaluate.ts'
-import type { BlockFact, DeviceFacts, OverrideFact, RouterFacts, ScheduleFact } from '../src/modules/policy/facts.ts'
+import type {
+  BlockFact,
+  DeviceFacts,
+  OverrideFact,
+  RouterFacts,
+  ScheduleFact,
+} from '../src/modules/policy/facts.ts'
 import { gatherDevices } from '../src/modules/policy/gather.ts'
 import type { PolicyRows } from '../src/modules/policy/repository.ts'
 
@@ -46,7 +55,9 @@ const both = (device: Partial<DeviceFacts>, router: Partial<RouterFacts>) => (on
   router: { ...one.router, ...router },
 })
 const blocked = (type: BlockFact['type'], until: Date | null) =>
-  onDevice(({ blocks }) => ({ blocks: [...blocks, { id: type, type, scope: 'device', until, reason: null }] }))
+  onDevice(({ blocks }) => ({
+    blocks: [...blocks, { id: type, type, scope: 'device', until, reason: null }],
+  }))
 const scheduled = (kind: ScheduleFact['kind'], windows: ScheduleFact['windows']) =>
   onDevice(({ schedules }) => ({ schedules: [...schedules, { id: kind, kind, scope: 'group', windows }] }))
 const overridden = (decision: OverrideFact['decision']) =>
@@ -88,7 +99,9 @@ const [letters = [], ...rows] = PAIRS.trim()
   .split('\n')
   .map((line) => line.trim().split(' '))
 const pairs = rows
-  .flatMap(([first = '', ...cells]) => cells.map((cell, index) => [first, letters[index] ?? '', cell] as const))
+  .flatMap(([first = '', ...cells]) =>
+    cells.map((cell, index) => [first, letters[index] ?? '', cell] as const),
+  )
   .filter(([, , cell]) => cell !== '.')
 
 const judge = ({ device, router }: Case) => decide(device, router, at)
@@ -96,7 +109,11 @@ const plain: Case = { device: plainDevice, router: plainRouter }
 
 describe('a decision', () => {
   it('is to allow, at the full rate, when nothing is known', () => {
-    expect(judge(plain)).toEqual({ decision: 'allow', rate: 50_000, reasons: [{ code: 'mode-none', text: expect.any(String) }] })
+    expect(judge(plain)).toEqual({
+      decision: 'allow',
+      rate: 50_000,
+      reasons: [{ code: 'mode-none', text: expect.any(String) }],
+    })
   })
 
   it.each(Object.entries(FACTS))('has a reason for %s alone', (_letter, [change, decision, code]) => {
@@ -122,7 +139,13 @@ describe('a decision', () => {
     const scopes = ['router', 'device', 'group'] as const
     const device = {
       ...plainDevice,
-      blocks: scopes.map((scope) => ({ id: scope, type: 'pause' as const, scope, until: minutes(5), reason: null })),
+      blocks: scopes.map((scope) => ({
+        id: scope,
+        type: 'pause' as const,
+        scope,
+        until: minutes(5),
+        reason: null,
+      })),
     }
     expect(
       judge({ ...plain, device })
@@ -134,7 +157,9 @@ describe('a decision', () => {
   it('tells every reason that led there, the deciding one first, and what the user wrote', () => {
     const device = {
       ...plainDevice,
-      blocks: [{ id: 'm', type: 'manual' as const, scope: 'device' as const, until: null, reason: 'homework' }],
+      blocks: [
+        { id: 'm', type: 'manual' as const, scope: 'device' as const, until: null, reason: 'homework' },
+      ],
     }
     const held = (FACTS.H as (typeof FACTS)[string])[0]({ ...plain, device })
     expect(judge(held).reasons).toEqual([
@@ -172,17 +197,41 @@ const zoned = (timeZone: string, kind: ScheduleFact['kind'] = 'blocked-during'):
   interfaces: [{ deviceId: 'd', mac: '00:00:5e:00:53:01', ips: [] }],
   ...{ merged: [], entries: [], blocks: [], overrides: [] },
   schedules: [
-    { id: 's', deviceId: 'd', groupId: null, kind, days: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'], start: '21:00', end: '07:00' },
+    {
+      id: 's',
+      deviceId: 'd',
+      groupId: null,
+      kind,
+      days: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'],
+      start: '21:00',
+      end: '07:00',
+    },
   ],
 })
 
 describe('a night from 21:00 to 07:00', () => {
   // Local 20:59, 21:00, 06:59 and 07:00 of the night in which the clock changes, in UTC.
   it.each([
-    ['Europe/Berlin, forward', 'Europe/Berlin', ['2026-03-28T19:59Z', '2026-03-28T20:00Z', '2026-03-29T04:59Z', '2026-03-29T05:00Z']],
-    ['Europe/Berlin, back', 'Europe/Berlin', ['2026-10-24T18:59Z', '2026-10-24T19:00Z', '2026-10-25T05:59Z', '2026-10-25T06:00Z']],
-    ['America/New_York, forward', 'America/New_York', ['2026-03-08T01:59Z', '2026-03-08T02:00Z', '2026-03-08T10:59Z', '2026-03-08T11:00Z']],
-    ['America/New_York, back', 'America/New_York', ['2026-11-01T00:59Z', '2026-11-01T01:00Z', '2026-11-01T11:59Z', '2026-11-01T12:00Z']],
+    [
+      'Europe/Berlin, forward',
+      'Europe/Berlin',
+      ['2026-03-28T19:59Z', '2026-03-28T20:00Z', '2026-03-29T04:59Z', '2026-03-29T05:00Z'],
+    ],
+    [
+      'Europe/Berlin, back',
+      'Europe/Berlin',
+      ['2026-10-24T18:59Z', '2026-10-24T19:00Z', '2026-10-25T05:59Z', '2026-10-25T06:00Z'],
+    ],
+    [
+      'America/New_York, forward',
+      'America/New_York',
+      ['2026-03-08T01:59Z', '2026-03-08T02:00Z', '2026-03-08T10:59Z', '2026-03-08T11:00Z'],
+    ],
+    [
+      'America/New_York, back',
+      'America/New_York',
+      ['2026-11-01T00:59Z', '2026-11-01T01:00Z', '2026-11-01T11:59Z', '2026-11-01T12:00Z'],
+    ],
     [
       'Australia/Lord_Howe, forward',
       'Australia/Lord_Howe',
@@ -197,7 +246,8 @@ describe('a night from 21:00 to 07:00', () => {
     const decisions = (kind: ScheduleFact['kind']) =>
       moments.map((moment) => {
         const rowsThen = zoned(timeZone, kind)
-        return evaluate(rowsThen.router, gatherDevices(rowsThen, new Date(moment)), new Date(moment)).devices[0]?.decision
+        return evaluate(rowsThen.router, gatherDevices(rowsThen, new Date(moment)), new Date(moment))
+          .devices[0]?.decision
       })
     expect(decisions('blocked-during')).toEqual(['allow', 'block', 'block', 'allow'])
     expect(decisions('allowed-only-during')).toEqual(['block', 'allow', 'allow', 'block'])
@@ -216,7 +266,13 @@ describe('a schedule that never lets go', () => {
   it('has no end, and leaves the revision alone from day to day', () => {
     const always: PolicyRows = {
       ...zoned('Europe/Berlin'),
-      schedules: [{ ...(zoned('Europe/Berlin').schedules[0] as PolicyRows['schedules'][number]), start: '07:00', end: '07:00' }],
+      schedules: [
+        {
+          ...(zoned('Europe/Berlin').schedules[0] as PolicyRows['schedules'][number]),
+          start: '07:00',
+          end: '07:00',
+        },
+      ],
     }
     const on = (day: number) => {
       const moment = new Date(at.getTime() + day * 86_400_000)
@@ -242,7 +298,13 @@ const anyDevice: fc.Arbitrary<DeviceFacts> = fc.record({
   blacklistEntries: fc.array(id, { maxLength: 2 }),
   blocks: fc.array(
     fc.oneof(
-      fc.record({ id, type: fc.constant('manual' as const), scope, until: fc.constant(null), reason: fc.constant(null) }),
+      fc.record({
+        id,
+        type: fc.constant('manual' as const),
+        scope,
+        until: fc.constant(null),
+        reason: fc.constant(null),
+      }),
       fc.record({ id, type: fc.constant('pause' as const), scope, until: time, reason: fc.constant(null) }),
     ),
     { maxLength: 3 },
@@ -259,7 +321,10 @@ const anyDevice: fc.Arbitrary<DeviceFacts> = fc.record({
     }),
     { maxLength: 3 },
   ),
-  overrides: fc.array(fc.record({ id, decision: fc.constantFrom('allow' as const, 'block' as const), until: time }), { maxLength: 3 }),
+  overrides: fc.array(
+    fc.record({ id, decision: fc.constantFrom('allow' as const, 'block' as const), until: time }),
+    { maxLength: 3 },
+  ),
 })
 const anyRouter: fc.Arbitrary<RouterFacts> = fc.record({
   id: fc.constant('r'),
@@ -273,7 +338,8 @@ const anyRouter: fc.Arbitrary<RouterFacts> = fc.record({
 const check = (property: (device: DeviceFacts, router: RouterFacts) => void) =>
   fc.assert(fc.property(anyDevice, anyRouter, property), { numRuns: 500 })
 const STRICTNESS = ['allow', 'limit', 'block']
-const strictness = (device: DeviceFacts, router: RouterFacts, moment = at) => STRICTNESS.indexOf(decide(device, router, moment).decision)
+const strictness = (device: DeviceFacts, router: RouterFacts, moment = at) =>
+  STRICTNESS.indexOf(decide(device, router, moment).decision)
 
 describe('every decision', () => {
   it('is the same whatever the order of the facts', () =>
@@ -291,11 +357,13 @@ describe('every decision', () => {
     }))
 
   it('rests on the same one of two overrides that are equal, whatever their order', () => {
-    const [one, other] = ['a', 'b'].map((name) => ({ id: name, decision: 'block' as const, until: minutes(10) })) as [
-      OverrideFact,
-      OverrideFact,
-    ]
-    const reasonsOf = (overrides: OverrideFact[]) => decide({ ...plainDevice, overrides }, plainRouter, at).reasons
+    const [one, other] = ['a', 'b'].map((name) => ({
+      id: name,
+      decision: 'block' as const,
+      until: minutes(10),
+    })) as [OverrideFact, OverrideFact]
+    const reasonsOf = (overrides: OverrideFact[]) =>
+      decide({ ...plainDevice, overrides }, plainRouter, at).reasons
     expect(reasonsOf([other, one])).toEqual(reasonsOf([one, other]))
   })
 
@@ -316,7 +384,10 @@ describe('every decision', () => {
     check((device, router) => {
       const more = {
         ...device,
-        blocks: [...device.blocks, { id: 'x', type: 'manual' as const, scope: 'router' as const, until: null, reason: null }],
+        blocks: [
+          ...device.blocks,
+          { id: 'x', type: 'manual' as const, scope: 'router' as const, until: null, reason: null },
+        ],
       }
       expect(strictness(more, router)).toBeGreaterThanOrEqual(strictness(device, router))
       expect(decide({ ...more, isInfrastructure: true }, router, at).decision).toBe('allow')
@@ -327,11 +398,19 @@ describe('every decision', () => {
       fc.property(anyDevice, anyRouter, time, time, time, (device, router, a, b, moment) => {
         const paused = (until: Date) => ({
           ...device,
-          blocks: [...device.blocks, { id: 'x', type: 'pause' as const, scope: 'device' as const, until, reason: null }],
+          blocks: [
+            ...device.blocks,
+            { id: 'x', type: 'pause' as const, scope: 'device' as const, until, reason: null },
+          ],
         })
         const [shorter, longer] = a < b ? [a, b] : [b, a]
-        expect(strictness(paused(longer), router, moment)).toBeGreaterThanOrEqual(strictness(paused(shorter), router, moment))
-        if (moment < shorter) expect(decide(paused(longer), router, moment).decision).toBe(decide(paused(shorter), router, moment).decision)
+        expect(strictness(paused(longer), router, moment)).toBeGreaterThanOrEqual(
+          strictness(paused(shorter), router, moment),
+        )
+        if (moment < shorter)
+          expect(decide(paused(longer), router, moment).decision).toBe(
+            decide(paused(shorter), router, moment).decision,
+          )
       }),
     ))
 
@@ -354,6 +433,7 @@ describe('every decision', () => {
       const until = document.devices[0]?.until ?? minutes(700)
       const before = new Date(until.getTime() - 1)
       expect(evaluate(router, [device], before).revision).toBe(document.revision)
-      if (document.devices[0]?.until) expect(evaluate(router, [device], until).revision).not.toBe(document.revision)
+      if (document.devices[0]?.until)
+        expect(evaluate(router, [device], until).revision).not.toBe(document.revision)
     }))
 })

@@ -1,4 +1,7 @@
-/** Devices through HTTP: lists, one device, the user's word against a scan's, and that they are their owner's alone. */
+/**
+ * Devices through HTTP: lists, one device, the user's word against a scan's, and that they are their owner's
+ * alone.
+ */
 import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { comparable, expectProblem } from './support/problems.ts'
@@ -17,7 +20,10 @@ let all: Device[]
 let eve: Person
 const PI = 'b8:27:eb:00:00:01'
 
-const list = async (query: Query = {}, owner = ada): Promise<{ items: Device[]; total: number; limit: number; offset: number }> =>
+const list = async (
+  query: Query = {},
+  owner = ada,
+): Promise<{ items: Device[]; total: number; limit: number; offset: number }> =>
   (await owner.call('GET', '/api/devices', { query })).json()
 const hostnames = async (query: Query) => (await list(query)).items.map(({ hostname }) => hostname).sort()
 const change = (id: string, body: unknown, owner = eve) => owner.call('PATCH', `/api/devices/${id}`, { body })
@@ -33,10 +39,25 @@ beforeAll(async () => {
   world = await sharedWorld()
   ;[ada, eve] = (await Promise.all([world.person(), world.person()])) as [Person, Person]
   ;[home, shop] = (await Promise.all([ada.router(), ada.router()])) as [Router, Router]
-  const found: [router: Router, minutes: number, entry: Record<string, unknown>, described?: Record<string, unknown>][] = [
+  const found: [
+    router: Router,
+    minutes: number,
+    entry: Record<string, unknown>,
+    described?: Record<string, unknown>,
+  ][] = [
     [home, 1, { mac: PI, ip: '192.0.2.11', hostname: 'alpha' }, { name: 'Kitchen', type: 'tv' }],
-    [home, 2, { mac: 'dc:a6:32:00:00:02', ips: ['192.0.2.12', 'fd00::12'], hostname: 'bravo' }, { type: 'phone' }],
-    [home, 20, { mac: '06:00:5e:00:00:03', ip: '192.0.2.13', hostname: 'alpha' }, { manufacturer: 'Acme 100%', type: 'tv' }],
+    [
+      home,
+      2,
+      { mac: 'dc:a6:32:00:00:02', ips: ['192.0.2.12', 'fd00::12'], hostname: 'bravo' },
+      { type: 'phone' },
+    ],
+    [
+      home,
+      20,
+      { mac: '06:00:5e:00:00:03', ip: '192.0.2.13', hostname: 'alpha' },
+      { manufacturer: 'Acme 100%', type: 'tv' },
+    ],
     [home, 30, { ip: '192.0.2.14' }, { name: 'bath_room' }],
     [shop, 3, { mac: PI, ip: '192.0.2.11', hostname: 'zulu' }],
     [shop, 3, { mac: 'b8:27:eb:00:00:06', ip: '192.0.2.16', hostname: 'Mike' }, { type: 'phone' }],
@@ -44,7 +65,11 @@ beforeAll(async () => {
   for (const [router, minutes, entry] of found) await router.scan([entry], { takenAt: ago(minutes) })
   const { items } = await list()
   for (const [router, , { mac, ip }, described] of found) {
-    const { id } = first(items.filter(({ routerId, macs, ips }) => routerId === router.id && [macs, ips].flat().includes(mac ?? ip)))
+    const { id } = first(
+      items.filter(
+        ({ routerId, macs, ips }) => routerId === router.id && [macs, ips].flat().includes(mac ?? ip),
+      ),
+    )
     if (described) await change(id, described, ada)
   }
   all = (await list()).items
@@ -55,10 +80,31 @@ describe('the list of devices', () => {
     const [pi] = all.filter(({ hostname }) => hostname === 'bravo')
     expect(all).toHaveLength(6)
     expect(pi).toEqual({
-      ...{ id: expect.stringMatching(/^[0-9a-f-]{36}$/), routerId: home.id, name: 'bravo', hostname: 'bravo', type: 'phone' },
-      ...{ manufacturer: 'Raspberry Pi Trading Ltd', macs: ['dc:a6:32:00:00:02'], ips: ['192.0.2.12', 'fd00::12'], randomMac: false },
-      ...{ online: true, groupId: null, isInfrastructure: false, mine: false, rate: null, approval: 'approved' },
-      ...{ firstSeen: pi?.lastSeen, lastSeen: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/) },
+      ...{
+        id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        routerId: home.id,
+        name: 'bravo',
+        hostname: 'bravo',
+        type: 'phone',
+      },
+      ...{
+        manufacturer: 'Raspberry Pi Trading Ltd',
+        macs: ['dc:a6:32:00:00:02'],
+        ips: ['192.0.2.12', 'fd00::12'],
+        randomMac: false,
+      },
+      ...{
+        online: true,
+        groupId: null,
+        isInfrastructure: false,
+        mine: false,
+        rate: null,
+        approval: 'approved',
+      },
+      ...{
+        firstSeen: pi?.lastSeen,
+        lastSeen: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+      },
     })
   })
 
@@ -95,19 +141,24 @@ describe('the list of devices', () => {
   })
 
   const fields = ['name', 'hostname', 'type', 'manufacturer', 'firstSeen', 'lastSeen']
-  it.each(fields.flatMap((field) => [[field], [`-${field}`]]))('is sorted by %s, without a value last, and then by id', async (sort) => {
-    const direction = sort.startsWith('-') ? -1 : 1
-    const keyOf = (device: Device) => (device[sort.replace('-', '')] as string | null)?.toLowerCase()
-    const compare = (a = '', b = '') => (a < b ? -1 : a > b ? 1 : 0)
-    const expected = all.toSorted((a, b) => {
-      const [one, other] = [keyOf(a), keyOf(b)]
-      const missing = Number(one === undefined) - Number(other === undefined)
-      return missing || direction * compare(one, other) || compare(a.id, b.id)
-    })
-    expect((await list({ sort })).items.map(({ id }) => id)).toEqual(expected.map(({ id }) => id))
-    const pages = await Promise.all([0, 2, 4].map((offset) => list({ sort, limit: '2', offset: String(offset) })))
-    expect(pages.flatMap(({ items }) => items)).toEqual((await list({ sort })).items)
-  })
+  it.each(fields.flatMap((field) => [[field], [`-${field}`]]))(
+    'is sorted by %s, without a value last, and then by id',
+    async (sort) => {
+      const direction = sort.startsWith('-') ? -1 : 1
+      const keyOf = (device: Device) => (device[sort.replace('-', '')] as string | null)?.toLowerCase()
+      const compare = (a = '', b = '') => (a < b ? -1 : a > b ? 1 : 0)
+      const expected = all.toSorted((a, b) => {
+        const [one, other] = [keyOf(a), keyOf(b)]
+        const missing = Number(one === undefined) - Number(other === undefined)
+        return missing || direction * compare(one, other) || compare(a.id, b.id)
+      })
+      expect((await list({ sort })).items.map(({ id }) => id)).toEqual(expected.map(({ id }) => id))
+      const pages = await Promise.all(
+        [0, 2, 4].map((offset) => list({ sort, limit: '2', offset: String(offset) })),
+      )
+      expect(pages.flatMap(({ items }) => items)).toEqual((await list({ sort })).items)
+    },
+  )
 
   it('comes in pages that know the total, also behind the last one', async () => {
     expect(await list()).toMatchObject({ total: 6, limit: 50, offset: 0 })
@@ -125,7 +176,14 @@ describe('the list of devices', () => {
     ...['0', '201', '-1', '1.5', 'x', ''].map((limit) => ({ limit })),
     ...['-1', '0.5', 'x'].map((offset) => ({ offset })),
     ...['id', 'Name', '--name', 'name,type'].map((sort) => ({ sort })),
-    ...[{ online: 'maybe' }, { online: '1' }, { routerId: 'x' }, { groupId: '' }, { search: 'x'.repeat(101) }, { search: 'a\u0000' }],
+    ...[
+      { online: 'maybe' },
+      { online: '1' },
+      { routerId: 'x' },
+      { groupId: '' },
+      { search: 'x'.repeat(101) },
+      { search: 'a\u0000' },
+    ],
     { mac: PI },
   ])('refuses the query %j', async (query) => {
     expectProblem(await ada.call('GET', '/api/devices', { query }), 400, 'invalid-request')
@@ -146,16 +204,24 @@ describe('a device', () => {
       'by-mac/B827.EB0A.0B0C',
       'by-mac/b8:27:eb:a:b:c',
     ]
-    for (const path of spellings) expect((await eve.call('GET', `/api/devices/${path}`)).json()).toEqual(device)
+    for (const path of spellings)
+      expect((await eve.call('GET', `/api/devices/${path}`)).json()).toEqual(device)
     expectProblem(await eve.call('GET', '/api/devices/by-mac/b8:27:eb:0a:0b:0d'), 404, 'not-found')
-    for (const wrong of ['x', 'ff:ff:ff:ff:ff:ff', '01:00:5e:00:00:01', '00:00:00:00:00:00', 'b8:27:eb:0a:0b'])
+    for (const wrong of [
+      'x',
+      'ff:ff:ff:ff:ff:ff',
+      '01:00:5e:00:00:01',
+      '00:00:00:00:00:00',
+      'b8:27:eb:0a:0b',
+    ])
       expectProblem(await eve.call('GET', `/api/devices/by-mac/${wrong}`), 400, 'invalid-request')
   })
 
   it('on two routers is ambiguous by MAC unless the router is named', async () => {
     const byMac = (query: Query = {}) => ada.call('GET', `/api/devices/by-mac/${PI}`, { query })
     expectProblem(await byMac(), 409, 'ambiguous')
-    for (const { id } of [home, shop]) expect((await byMac({ routerId: id })).json()).toMatchObject({ routerId: id, macs: [PI] })
+    for (const { id } of [home, shop])
+      expect((await byMac({ routerId: id })).json()).toMatchObject({ routerId: id, macs: [PI] })
     expectProblem(await byMac({ routerId: randomUUID() }), 404, 'not-found')
     expectProblem(await byMac({ routerId: 'x' }), 400, 'invalid-request')
   })
@@ -169,7 +235,11 @@ describe('a device', () => {
         values ($1, $2, $3, '06:00:5e:00:00:01', '{192.0.2.9}', now() + interval '1 minute')`,
       [eve.id, router.id, device.id],
     )
-    const expected = { macs: [PI, '06:00:5e:00:00:01'], ips: ['192.0.2.4', '192.0.2.9', '192.0.2.30', 'fd00::1'], randomMac: true }
+    const expected = {
+      macs: [PI, '06:00:5e:00:00:01'],
+      ips: ['192.0.2.4', '192.0.2.9', '192.0.2.30', 'fd00::1'],
+      randomMac: true,
+    }
     expect(await onlyDevice(router)).toEqual({ ...device, ...expected })
   })
 
@@ -177,12 +247,32 @@ describe('a device', () => {
     const router = await eve.router()
     await router.scan([{ mac: PI, ip: '192.0.2.7', hostname: 'one' }])
     const device = await onlyDevice(router)
-    const word = { name: 'Büro 🖥', type: 'desktop', manufacturer: 'Me', isInfrastructure: true, mine: true, rate: 512 }
+    const word = {
+      name: 'Büro 🖥',
+      type: 'desktop',
+      manufacturer: 'Me',
+      isInfrastructure: true,
+      mine: true,
+      rate: 512,
+    }
     expect((await change(device.id, word)).json()).toEqual({ ...device, ...word })
     await router.scan([{ mac: PI, ip: '192.0.2.8', hostname: 'two' }])
     const { lastSeen, ...rest } = await onlyDevice(router)
-    expect({ ...rest, lastSeen }).toEqual({ ...device, ...word, ips: ['192.0.2.8'], hostname: 'two', lastSeen })
-    const given = { name: null, type: null, manufacturer: null, isInfrastructure: false, mine: false, rate: null }
+    expect({ ...rest, lastSeen }).toEqual({
+      ...device,
+      ...word,
+      ips: ['192.0.2.8'],
+      hostname: 'two',
+      lastSeen,
+    })
+    const given = {
+      name: null,
+      type: null,
+      manufacturer: null,
+      isInfrastructure: false,
+      mine: false,
+      rate: null,
+    }
     const scanned = { ...rest, ...given, lastSeen, name: 'two', manufacturer: 'Raspberry Pi Foundation' }
     expect((await change(device.id, given)).json()).toEqual(scanned)
     expect((await eve.call('GET', `/api/devices/${device.id}`)).json()).toEqual(scanned)
@@ -202,13 +292,24 @@ describe('a device', () => {
       { name: 'a\u0000b' },
       { type: '' },
     ]
-    for (const body of [...wrong, { isInfrastructure: null }, { mine: 'true' }, { groupId: 'x' }, { manufacturer: ['x'] }, []])
+    for (const body of [
+      ...wrong,
+      { isInfrastructure: null },
+      { mine: 'true' },
+      { groupId: 'x' },
+      { manufacturer: ['x'] },
+      [],
+    ])
       expectProblem(await change(device.id, body), 400, 'invalid-request')
     expect(await onlyDevice(router)).toEqual(device)
   })
 
   it('goes into a group of its own router only: to any other it is 404', async () => {
-    const [router, other, strange] = (await Promise.all([eve.router(), eve.router(), ada.router()])) as [Router, Router, Router]
+    const [router, other, strange] = (await Promise.all([eve.router(), eve.router(), ada.router()])) as [
+      Router,
+      Router,
+      Router,
+    ]
     await router.scan([PI])
     const device = await onlyDevice(router)
     const groups = [randomUUID(), await addGroup(eve, other.id), await addGroup(ada, strange.id)]
@@ -240,9 +341,15 @@ describe('a device', () => {
     await router.scan([{ mac: PI, ip: '192.0.2.8' }])
     await router.scan([{ mac: PI, ip: '192.0.2.7' }])
     expect((await onlyDevice(router)).macs).toEqual([PI])
-    const calls = [eve.call('GET', `/api/devices/${id}`), change(id, { name: 'x' }), eve.call('DELETE', `/api/devices/${id}`)]
+    const calls = [
+      eve.call('GET', `/api/devices/${id}`),
+      change(id, { name: 'x' }),
+      eve.call('DELETE', `/api/devices/${id}`),
+    ]
     for (const answer of await Promise.all(calls)) expectProblem(answer, 404, 'not-found')
-    expect(await rowsOf('select device_name as name from user_devices where id = $1', [id])).toEqual([{ name: null }])
+    expect(await rowsOf('select device_name as name from user_devices where id = $1', [id])).toEqual([
+      { name: null },
+    ])
     const clear = () => eve.call('DELETE', '/api/devices', { query: { routerId: router.id } })
     expect((await clear()).json()).toEqual({ removed: 1 })
     expect(await rowsOf('select from user_devices where router_id = $1', [router.id])).toEqual([])
@@ -259,7 +366,10 @@ describe('clearing', () => {
       expectProblem(await clear(query), 400, 'invalid-request')
     expect((await clear({ routerId: router.id })).json()).toEqual({ removed: 2 })
     expect((await clear({ routerId: router.id })).json()).toEqual({ removed: 0 })
-    expect([await router.devices(), await other.devices()]).toEqual([[], [expect.objectContaining({ macs: [PI] })]])
+    expect([await router.devices(), await other.devices()]).toEqual([
+      [],
+      [expect.objectContaining({ macs: [PI] })],
+    ])
     expectProblem(await clear({ routerId: randomUUID() }), 404, 'not-found')
   })
 })
@@ -275,7 +385,10 @@ describe('a device of somebody else', () => {
       bob.call('DELETE', '/api/devices', { query: { routerId } }),
       bob.call('GET', `/api/devices/by-mac/${PI}`, { query: { routerId } }),
     ]
-    const [foreign, unknown] = await Promise.all([Promise.all(calls(id, home.id)), Promise.all(calls(randomUUID(), randomUUID()))])
+    const [foreign, unknown] = await Promise.all([
+      Promise.all(calls(id, home.id)),
+      Promise.all(calls(randomUUID(), randomUUID())),
+    ])
     for (const answer of foreign) expectProblem(answer, 404, 'not-found')
     expect(foreign.map(comparable)).toEqual(unknown.map(comparable))
     for (const query of [{}, { routerId: home.id }, { search: String(macs) }] as Query[])

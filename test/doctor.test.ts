@@ -1,4 +1,7 @@
-/** A start that looks before it serves, and the doctor that looks at any time: as processes, on a database whose faults are really there. */
+/**
+ * A start that looks before it serves, and the doctor that looks at any time: as processes, on a database
+ * whose faults are really there.
+ */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -15,7 +18,10 @@ const main = inject('database')
 const secrets = { JWT_SECRET: 'j'.repeat(48), PASSWORD_PEPPER: 'p'.repeat(48) }
 /** What the doctor finds where nothing is wrong. */
 const IN_ORDER = inject('hasOpenNeighbours')
-  ? { code: 2, said: 'otherDatabases: check failed\\. Expected: .*\\n( {2}- .* may connect to the database .*\\n)+ {2}.*' }
+  ? {
+      code: 2,
+      said: 'otherDatabases: check failed\\. Expected: .*\\n( {2}- .* may connect to the database .*\\n)+ {2}.*',
+    }
   : { code: 0, said: 'Nothing found\\.' }
 const running = new Set<ChildProcess>()
 afterAll(() => {
@@ -48,7 +54,10 @@ const doctor = (env: Record<string, string | undefined>) => command(['src/cli/do
 
 /** Starts a server, and stops it as soon as it serves. */
 async function start(env: Record<string, string | undefined>): Promise<Ended> {
-  const child = spawn(process.execPath, ['src/server.ts'], { ...inOrder(env), stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, ['src/server.ts'], {
+    ...inOrder(env),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   running.add(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
@@ -131,8 +140,13 @@ describe('a database that is in order', () => {
     expect(whole.output).toMatch(new RegExp(`\\naudit +\\d+ {2}-\\n\\n${IN_ORDER.said}\\n$`))
     const part = await command(['src/cli/netpilot.ts', 'doctor'], withoutMigrator)
     expect(part).toMatchObject({ code: IN_ORDER.code, output: expect.stringMatching(/logins +3 {2}-/) })
-    expect(part.output).toMatch(new RegExp(`The audit log was not read: .*DATABASE_MIGRATE_URL.*\\n\\n${IN_ORDER.said}`))
-    expect(await command(['src/cli/netpilot.ts', 'cure'], {})).toEqual({ code: 1, output: expect.stringContaining('netpilot doctor') })
+    expect(part.output).toMatch(
+      new RegExp(`The audit log was not read: .*DATABASE_MIGRATE_URL.*\\n\\n${IN_ORDER.said}`),
+    )
+    expect(await command(['src/cli/netpilot.ts', 'cure'], {})).toEqual({
+      code: 1,
+      output: expect.stringContaining('netpilot doctor'),
+    })
   })
 
   it('is served from without a warning', async () => {
@@ -144,27 +158,38 @@ describe('a database that is in order', () => {
 })
 
 describe('a database with a fault', () => {
-  it.each(FAULTS)('R43 is not served from, and the doctor names it: %s', async (_fault, planted, takenBack, ...named) => {
-    await plant(planted)
-    try {
-      const [started, examined] = await Promise.all([start(environment(database)), doctor(environment(database))])
-      expect([started.code, examined.code]).toEqual([1, 1])
-      expect(started.output).toContain("NetPilot does not start: one person's rows might show to another")
-      for (const { output } of [started, examined]) for (const words of named) expect(output).toContain(words)
-    } finally {
-      await plant(takenBack)
-    }
-    expect((await doctor(environment(database))).code).toBe(IN_ORDER.code)
-  })
+  it.each(FAULTS)(
+    'R43 is not served from, and the doctor names it: %s',
+    async (_fault, planted, takenBack, ...named) => {
+      await plant(planted)
+      try {
+        const [started, examined] = await Promise.all([
+          start(environment(database)),
+          doctor(environment(database)),
+        ])
+        expect([started.code, examined.code]).toEqual([1, 1])
+        expect(started.output).toContain("NetPilot does not start: one person's rows might show to another")
+        for (const { output } of [started, examined])
+          for (const words of named) expect(output).toContain(words)
+      } finally {
+        await plant(takenBack)
+      }
+      expect((await doctor(environment(database))).code).toBe(IN_ORDER.code)
+    },
+  )
 
   it('is not one for what only an operator need know: the server says so and starts, and the doctor exits with 2', async () => {
     await plant(`create schema planted; alter role "PREFIXserver" set statement_timeout to '9s'`)
     try {
-      const [started, examined] = await Promise.all([start(environment(database)), doctor(environment(database))])
+      const [started, examined] = await Promise.all([
+        start(environment(database)),
+        doctor(environment(database)),
+      ])
       expect([started.code, examined.code]).toEqual([0, 2])
       expect(started.output).toContain("warnings     of the database's relations, settings")
       for (const { output } of [started, examined])
-        for (const words of ['not meant: schema planted', 'not meant: setting server statement_timeout=9s']) expect(output).toContain(words)
+        for (const words of ['not meant: schema planted', 'not meant: setting server statement_timeout=9s'])
+          expect(output).toContain(words)
     } finally {
       await plant(`drop schema planted; alter role "PREFIXserver" set statement_timeout to '5s'`)
     }
@@ -196,24 +221,35 @@ describe('a database with a fault', () => {
     const somebody = '3f2a0b6e-6c1d-4a52-9b7e-1d2c3b4a5f60'
     const act = `select ctx.append_act('${somebody}', 'user', '${somebody}', 'user.login', null, null, 'success', null, null);`
     await plant(act.repeat(3))
-    expect(await doctor(environment(database))).toMatchObject({ code: IN_ORDER.code, output: expect.stringMatching(/audit +3 {2}-/) })
+    expect(await doctor(environment(database))).toMatchObject({
+      code: IN_ORDER.code,
+      output: expect.stringMatching(/audit +3 {2}-/),
+    })
     await plant(`delete from user_audit_log where user_id = '${somebody}' and sequence = 2`)
     const { code, output } = await doctor(environment(database))
     expect(code).toBe(1)
     expect(output).toMatch(/audit +2 {2}1 error/)
     expect(output).toContain(`the log of the user ${somebody} is broken at entry 3`)
-    await plant(`delete from user_audit_log where user_id = '${somebody}'; delete from user_audit_heads where user_id = '${somebody}'`)
+    await plant(
+      `delete from user_audit_log where user_id = '${somebody}'; delete from user_audit_heads where user_id = '${somebody}'`,
+    )
   })
 
   it('is not one where a log begins anew after a migration was undone: the doctor tells whose and since when, and exits with 2', async () => {
     const somebody = '5b0e7c1d-98f2-4c3a-8d67-0a1b2c3d4e5f'
     const act = `select ctx.append_act('${somebody}', 'user', '${somebody}', 'user.login', null, null, 'success', null, null);`
-    await plant(`${act.repeat(3)} update user_audit_heads set hash = null where user_id = '${somebody}'; ${act}`)
+    await plant(
+      `${act.repeat(3)} update user_audit_heads set hash = null where user_id = '${somebody}'; ${act}`,
+    )
     const { code, output } = await doctor(environment(database))
     expect(code).toBe(2)
     expect(output).toMatch(/audit +4 {2}1 warning/)
-    expect(output).toMatch(new RegExp(`the log of the user ${somebody} begins anew at entry 4, of \\d{4}-.*Z: .*\\(entries: 3\\)`))
-    await plant(`delete from user_audit_log where user_id = '${somebody}'; delete from user_audit_heads where user_id = '${somebody}'`)
+    expect(output).toMatch(
+      new RegExp(`the log of the user ${somebody} begins anew at entry 4, of \\d{4}-.*Z: .*\\(entries: 3\\)`),
+    )
+    await plant(
+      `delete from user_audit_log where user_id = '${somebody}'; delete from user_audit_heads where user_id = '${somebody}'`,
+    )
   })
 
   it('is told from a configuration with one: what is missing, what is too short, whom a string names, and where it leads', async () => {
@@ -248,7 +284,8 @@ describe('a database of a host that has no superuser to give', () => {
     asAdmin(main.adminUrl, async (client) => {
       await client.query(`drop database if exists ${name} with (force)`)
       // In this order: who administers the roles has granted some of them.
-      for (const role of [...Object.values(roleNames(rolePrefix)), dba]) await client.query(`drop role if exists ${role}`)
+      for (const role of [...Object.values(roleNames(rolePrefix)), dba])
+        await client.query(`drop role if exists ${role}`)
     }),
   )
 
@@ -269,7 +306,12 @@ describe('a database of a host that has no superuser to give', () => {
     expect([started.code, examined.code]).toEqual([0, 2])
     for (const { output } of [started, examined]) {
       expect(output).toContain('Expected: the database keeps everybody from setting a setting')
-      for (const open of ['set_config(text,text,boolean)', 'pg_advisory_lock(bigint)', 'pg_sleep(double precision)', 'plpgsql'])
+      for (const open of [
+        'set_config(text,text,boolean)',
+        'pg_advisory_lock(bigint)',
+        'pg_sleep(double precision)',
+        'plpgsql',
+      ])
         expect(output).toContain(`not meant: fence: PUBLIC ${open}`)
       expect(output).not.toContain('missing: fence')
       expect(output).toContain('missing: setting server temp_file_limit=512MB')

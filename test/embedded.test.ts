@@ -31,7 +31,9 @@ async function startElsewhere(dataDir: string): Promise<{ url: string; process: 
     const { url } = await startEmbedded({ dataDir: process.argv[1], settings: ${JSON.stringify(settings)} })
     process.stdout.write(url)
     process.stdin.resume()`
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', script, dataDir], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script, dataDir], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   onTestFinished(() => void child.kill('SIGKILL'))
   const [url] = await once(child.stdout, 'data')
   return { url: String(url), process: child }
@@ -47,7 +49,8 @@ async function query(url: string, text: string): Promise<unknown[]> {
   }
 }
 
-const serverPid = async (dataDir: string) => Number.parseInt(await readFile(join(dataDir, 'postgresql/data/postmaster.pid'), 'utf8'), 10)
+const serverPid = async (dataDir: string) =>
+  Number.parseInt(await readFile(join(dataDir, 'postgresql/data/postmaster.pid'), 'utf8'), 10)
 const isAlive = (pid: number) => {
   try {
     return process.kill(pid, 0)
@@ -94,7 +97,10 @@ describe('the embedded database', () => {
     onTestFinished(() => rm(log, { force: true }))
     const program = `process.on('SIGINT', () => {}).on('SIGQUIT', () => process.exit(7)); setInterval(() => {}, 1_000); console.log('deaf')`
     const deaf = runGuarded([process.execPath, '-e', program], log, undefined, 30)
-    await vi.waitFor(async () => expect(await readFile(log, 'utf8')).toContain('deaf'), { timeout: 10_000, interval: 10 })
+    await vi.waitFor(async () => expect(await readFile(log, 'utf8')).toContain('deaf'), {
+      timeout: 10_000,
+      interval: 10,
+    })
     deaf.end()
     expect(await deaf.exited).toBe(7)
   })
@@ -126,7 +132,9 @@ describe('the embedded database', () => {
     await database.stop()
     const password = await readFile(join(dataDir, 'postgresql/password'), 'utf8')
     const failure: unknown = await start(dataDir, { no_such_setting: 'on' }).catch((error) => error)
-    expect(String(failure)).toMatch(/did not start in .*\n.*unrecognized configuration parameter "no_such_setting"/)
+    expect(String(failure)).toMatch(
+      /did not start in .*\n.*unrecognized configuration parameter "no_such_setting"/,
+    )
     expect(String(failure)).not.toContain(password)
     expect(await query((await start(dataDir)).url, 'select 1')).toEqual([1])
   })
@@ -135,7 +143,9 @@ describe('the embedded database', () => {
     const dataDir = newDirectory()
     await mkdir(join(dataDir, 'postgresql/data'), { recursive: true })
     await writeFile(join(dataDir, 'postgresql/data/PG_VERSION'), '17\n')
-    await expect(start(dataDir)).rejects.toThrow(/holds data of PostgreSQL 17, but this is PostgreSQL 18\. Export it/)
+    await expect(start(dataDir)).rejects.toThrow(
+      /holds data of PostgreSQL 17, but this is PostgreSQL 18\. Export it/,
+    )
   })
 })
 
@@ -160,7 +170,9 @@ describe('a running embedded database', () => {
     const wrong = new URL(database.url)
     wrong.password = 'postgres'
     await expect(query(wrong.href, 'select 1')).rejects.toMatchObject({ code: '28P01' })
-    expect(await query(database.url, 'select distinct auth_method from pg_hba_file_rules')).toEqual(['scram-sha-256'])
+    expect(await query(database.url, 'select distinct auth_method from pg_hba_file_rules')).toEqual([
+      'scram-sha-256',
+    ])
   })
 
   it('listens on loopback only', async () => {

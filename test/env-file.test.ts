@@ -27,16 +27,29 @@ describe('the names that NetPilot knows', () => {
 })
 
 describe('an .env file', () => {
-  it.each([...names])('that says %s is in order; with two letters swapped, or one missing, the right name is suggested', async (name) => {
-    expect(await faultsOf(`${name}=1`)).toEqual([])
-    for (const wrong of [`${name.slice(0, -2)}${name.at(-1)}${name.at(-2)}`, name.slice(0, -1), `X${name}`]) {
-      if (names.has(wrong) || wrong === name) continue
-      expect(await faultsOf(`${wrong}=1`)).toEqual([expect.stringContaining(`${wrong} is no variable of NetPilot: did you mean `)])
-    }
-  })
+  it.each([...names])(
+    'that says %s is in order; with two letters swapped, or one missing, the right name is suggested',
+    async (name) => {
+      expect(await faultsOf(`${name}=1`)).toEqual([])
+      for (const wrong of [
+        `${name.slice(0, -2)}${name.at(-1)}${name.at(-2)}`,
+        name.slice(0, -1),
+        `X${name}`,
+      ]) {
+        if (names.has(wrong) || wrong === name) continue
+        expect(await faultsOf(`${wrong}=1`)).toEqual([
+          expect.stringContaining(`${wrong} is no variable of NetPilot: did you mean `),
+        ])
+      }
+    },
+  )
 
   it('is told from its lines: what nobody reads, and what is no setting, but no value', async () => {
-    expect(await faultsOf('PROT=31013\n\n# x\nAPP_ULR=https://planted.example\nplanted\nexport HOST=::\n  planted too\n')).toEqual([
+    expect(
+      await faultsOf(
+        'PROT=31013\n\n# x\nAPP_ULR=https://planted.example\nplanted\nexport HOST=::\n  planted too\n',
+      ),
+    ).toEqual([
       'APP_ULR is no variable of NetPilot: did you mean APP_URL?',
       'PROT is no variable of NetPilot: did you mean PORT?',
       'line 5 has no "=", and so no effect',
@@ -46,7 +59,11 @@ describe('an .env file', () => {
   })
 
   it('may have quoted values of several lines, and what Node, the driver and docker compose read', async () => {
-    expect(await faultsOf('MAIL_FROM="one\ntwo\nthree"\nNODE_OPTIONS=x\nPGSSLMODE=require\nTZ=UTC\nPOSTGRES_PASSWORD=x\n')).toEqual([])
+    expect(
+      await faultsOf(
+        'MAIL_FROM="one\ntwo\nthree"\nNODE_OPTIONS=x\nPGSSLMODE=require\nTZ=UTC\nPOSTGRES_PASSWORD=x\n',
+      ),
+    ).toEqual([])
   })
 
   it('that is not there has no faults', async () => {

@@ -1,4 +1,7 @@
-/** What holds for every route: asked of each operation in the OpenAPI document, so that a new route is covered from its first day. */
+/**
+ * What holds for every route: asked of each operation in the OpenAPI document, so that a new route is covered
+ * from its first day.
+ */
 import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { listOperations, type Operation, placesOf, sampleOf, typesOf, urlOf } from './support/operations.ts'
@@ -26,9 +29,14 @@ const enter = (
   const call = { person: ada.call, admin: root.call, agent: router.call, anyone: world.send }[operation.door]
   return call(operation.method, urlOf(operation, values), options)
 }
-const withBodies = () => operations.flatMap((operation) => (operation.body ? [{ operation, body: operation.body }] : []))
-/** What a router saw is taken as far as it makes sense: an entry is skipped, never the scan refused, for what it says. */
-const isLenient = (operation: Operation, pointer: string) => operation.path === '/api/agent/scans' && pointer.startsWith('/devices/')
+const withBodies = () =>
+  operations.flatMap((operation) => (operation.body ? [{ operation, body: operation.body }] : []))
+/**
+ * What a router saw is taken as far as it makes sense: an entry is skipped, never the scan refused, for what
+ * it says.
+ */
+const isLenient = (operation: Operation, pointer: string) =>
+  operation.path === '/api/agent/scans' && pointer.startsWith('/devices/')
 
 function expectFault(answer: Answer, pointer: string, context: string) {
   const { errors = [] } = expectProblem(answer, 400, 'invalid-request')
@@ -67,12 +75,15 @@ describe('the OpenAPI document', () => {
   it('gives failures the media type that they have, and paths the spelling of the contract', () => {
     for (const { name, path, tags, responses } of operations) {
       expect(path, name).not.toMatch(/.\/$/)
-      if (tags[0] !== 'health') expect(Object.keys(responses['4XX']?.content ?? {}), name).toEqual(['application/problem+json'])
+      if (tags[0] !== 'health')
+        expect(Object.keys(responses['4XX']?.content ?? {}), name).toEqual(['application/problem+json'])
     }
   })
 
   it('names the door of every route under /api but those for signing in', () => {
-    const open = operations.filter(({ path, door }) => path.startsWith('/api/') && door === 'anyone').map(({ name }) => name)
+    const open = operations
+      .filter(({ path, door }) => path.startsWith('/api/') && door === 'anyone')
+      .map(({ name }) => name)
     expect(open.sort()).toEqual([
       'GET /api/auth/google/callback',
       'GET /api/auth/google/start',
@@ -104,14 +115,24 @@ describe('every body', () => {
       for (const { pointer, schema, with: put } of placesOf(body)) {
         const types = typesOf(schema)
         const wrong = [null, 5, 1.5, '5', 'true', true, [], ['x'], {}].filter((value) => {
-          const type = value === null ? 'null' : Array.isArray(value) ? 'array' : Number.isInteger(value) ? 'integer' : typeof value
+          const type =
+            value === null
+              ? 'null'
+              : Array.isArray(value)
+                ? 'array'
+                : Number.isInteger(value)
+                  ? 'integer'
+                  : typeof value
           return types.length > 0 && !types.includes(type)
         })
         for (const value of wrong) {
           tried += 1
           const context = `${operation.name} ${pointer} ${JSON.stringify(value)}`
           expectFault(
-            await enter(operation, { headers: { 'content-type': 'application/json' }, body: JSON.stringify(put(value)) }),
+            await enter(operation, {
+              headers: { 'content-type': 'application/json' },
+              body: JSON.stringify(put(value)),
+            }),
             `/body${pointer}`,
             context,
           )
@@ -140,7 +161,9 @@ describe('every body', () => {
       for (const { pointer, schema, with: put } of placesOf(body)) {
         if (!schema.properties) continue
         for (const field of FOREIGN.filter((name) => !Object.hasOwn(schema.properties ?? {}, name))) {
-          const answer = await enter(operation, { body: put({ ...(sampleOf(schema) as object), [field]: 'x' }) })
+          const answer = await enter(operation, {
+            body: put({ ...(sampleOf(schema) as object), [field]: 'x' }),
+          })
           expectFault(answer, `/body${pointer}/${field}`, `${operation.name} ${field}`)
         }
       }
@@ -152,12 +175,23 @@ describe('every body', () => {
     for (const { operation, body } of withBodies()) {
       for (const { pointer, schema, with: put } of placesOf(body)) {
         if (!typesOf(schema).includes('string')) continue
-        const text = String(sampleOf(schema, { name: pointer.split('/').findLast((part) => part !== '0') ?? '' }))
-        for (const hostile of ['\0', `${text}\0`, `a\0${text}`, '\ud800', `${text}\udfff`, `\udc00\ud800${text}`]) {
+        const text = String(
+          sampleOf(schema, { name: pointer.split('/').findLast((part) => part !== '0') ?? '' }),
+        )
+        for (const hostile of [
+          '\0',
+          `${text}\0`,
+          `a\0${text}`,
+          '\ud800',
+          `${text}\udfff`,
+          `\udc00\ud800${text}`,
+        ]) {
           tried += 1
           const context = `${operation.name} ${pointer} ${JSON.stringify(hostile)}`
           if (isLenient(operation, pointer)) {
-            const answer = await enter(operation, { body: { ...(put(hostile) as object), scanId: randomUUID() } })
+            const answer = await enter(operation, {
+              body: { ...(put(hostile) as object), scanId: randomUUID() },
+            })
             expect(answer.statusCode, context).toBe(200)
           } else expectFault(await enter(operation, { body: put(hostile) }), `/body${pointer}`, context)
         }
@@ -169,17 +203,22 @@ describe('every body', () => {
 
 describe('every pattern', () => {
   it('is matched in linear time, T35', () => {
-    const schemas = [...withBodies().flatMap(({ body }) => placesOf(body)), ...operations.flatMap(({ parameters }) => parameters)].map(
-      ({ schema }) => schema,
+    const schemas = [
+      ...withBodies().flatMap(({ body }) => placesOf(body)),
+      ...operations.flatMap(({ parameters }) => parameters),
+    ].map(({ schema }) => schema)
+    const patterns = new Set(
+      schemas.flatMap((schema) => [schema, ...(schema.anyOf ?? [])]).flatMap(({ pattern }) => pattern ?? []),
     )
-    const patterns = new Set(schemas.flatMap((schema) => [schema, ...(schema.anyOf ?? [])]).flatMap(({ pattern }) => pattern ?? []))
     expect(patterns.size).toBeGreaterThan(2)
     // Short texts first: on a long one, an exponential pattern would never come back to be told.
     const counts = [...Array.from({ length: 24 }, (_, step) => 14 + 2 * step), 300, 30_000]
     for (const pattern of patterns) {
       const regex = new RegExp(pattern, 'u')
       for (const pump of [' ', 'a', '@', '.', '0', 'a.', 'a@', ' a', '1.1', 'k', 'm']) {
-        for (const text of counts.flatMap((count) => ['', 'a@', 'a@a.'].map((start) => `${start}${pump.repeat(count)}\0`))) {
+        for (const text of counts.flatMap((count) =>
+          ['', 'a@', 'a@a.'].map((start) => `${start}${pump.repeat(count)}\0`),
+        )) {
           const start = performance.now()
           expect(regex.test(text)).toBe(false)
           expect(performance.now() - start, `${pattern} ${pump} ${text.length}`).toBeLessThan(1_000)
@@ -196,10 +235,14 @@ describe('every parameter', () => {
         const value = encodeURIComponent(String(sampleOf(schema, { name })))
         const options = operation.body && { body: sampleOf(operation.body) }
         const hostile = { [name]: `${sampleOf(schema, { name })}\0` }
-        const answer = await enter(operation, { ...options, ...(part === 'path' ? { values: hostile } : { query: hostile }) })
+        const answer = await enter(operation, {
+          ...options,
+          ...(part === 'path' ? { values: hostile } : { query: hostile }),
+        })
         expectFault(answer, `/${part === 'path' ? 'params' : 'querystring'}/${name}`, operation.name)
         if (part === 'path') continue
-        const call = operation.door === 'agent' ? router.call : operation.door === 'admin' ? root.call : ada.call
+        const call =
+          operation.door === 'agent' ? router.call : operation.door === 'admin' ? root.call : ada.call
         const twice = `${urlOf(operation, {})}?${name}=${value}&${name}=${value}`
         expectFault(await call(operation.method, twice, options), `/querystring/${name}`, operation.name)
       }
@@ -208,9 +251,15 @@ describe('every parameter', () => {
 
   it('that is an id is a uuid', async () => {
     for (const operation of operations) {
-      for (const { name } of operation.parameters.filter(({ in: part, schema }) => part === 'path' && schema.format === 'uuid')) {
+      for (const { name } of operation.parameters.filter(
+        ({ in: part, schema }) => part === 'path' && schema.format === 'uuid',
+      )) {
         for (const malformed of ['7', 'me', `${randomUUID()}0`, randomUUID().replaceAll('-', '')])
-          expectFault(await enter(operation, { values: { [name]: malformed } }), `/params/${name}`, operation.name)
+          expectFault(
+            await enter(operation, { values: { [name]: malformed } }),
+            `/params/${name}`,
+            operation.name,
+          )
       }
     }
   })
@@ -229,7 +278,10 @@ describe('every door', () => {
         { cookie: `token=${ada.accessToken}` },
       ])
         expectProblem(
-          await world.send(method, url, { headers: headers as Record<string, string>, body: { unknown: true } }),
+          await world.send(method, url, {
+            headers: headers as Record<string, string>,
+            body: { unknown: true },
+          }),
           401,
           'unauthenticated',
         )

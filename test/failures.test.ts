@@ -1,4 +1,7 @@
-/** When the server fails: what clients learn of it, and what the log holds. A database of its own can be made to fail in any way. */
+/**
+ * When the server fails: what clients learn of it, and what the log holds. A database of its own can be made
+ * to fail in any way.
+ */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vitest'
 import { asAdmin, prepare, separateDatabase, type TestDatabase } from './support/database.ts'
@@ -20,9 +23,25 @@ const FAIL_ON_DEMAND = `
   end $$;
   create trigger fail_on_demand before insert on user_routers for each row execute function fail_on_demand()`
 
-/** Connections, conflicts, a standby, disks, memory, time-outs and restarts: for somebody to mend, and for clients to try again. */
+/**
+ * Connections, conflicts, a standby, disks, memory, time-outs and restarts: for somebody to mend, and for
+ * clients to try again.
+ */
 const UNAVAILABLE = [
-  ...['08000', '08003', '08006', '25006', '25P03', '40001', '40P01', '53100', '53200', '53300', '53400', '55P03'],
+  ...[
+    '08000',
+    '08003',
+    '08006',
+    '25006',
+    '25P03',
+    '40001',
+    '40P01',
+    '53100',
+    '53200',
+    '53300',
+    '53400',
+    '55P03',
+  ],
   ...['57014', '57P01', '57P02', '57P03', '57P05', '58030'],
 ]
 
@@ -69,7 +88,9 @@ describe('an error of the database', () => {
     expect(JSON.stringify(lines)).not.toContain(PLANTED)
     expect(lines.every(({ id }) => id === requestId)).toBe(true)
     const told = lines.filter(({ err }) => err).map(({ level, err }) => [level, err.code, err.constraint])
-    expect(told).toEqual(status < 500 ? [] : [[status === 500 ? 'error' : 'warn', state, 'planted_constraint']])
+    expect(told).toEqual(
+      status < 500 ? [] : [[status === 500 ? 'error' : 'warn', state, 'planted_constraint']],
+    )
     expect((await add('Home')).statusCode).toBe(201)
   })
 
@@ -98,7 +119,9 @@ describe('an error of the database', () => {
   })
 
   it('that quotes a password’s hash keeps it out of answer and log', async () => {
-    await alter(`alter table user_credentials add constraint planted check (password_hash = 'never') not valid`)
+    await alter(
+      `alter table user_credentials add constraint planted check (password_hash = 'never') not valid`,
+    )
     onTestFinished(async () => void (await alter('alter table user_credentials drop constraint planted')))
     const before = server.logged.length
     const body = { email: 'bob@failures.example', password: 'correct horse battery' }
@@ -122,7 +145,11 @@ describe('a mistake of the server', () => {
     const { requestId, ...more } = expectProblem(await person.call('GET', '/api/routers'), 500, 'internal')
     expect(more).toEqual({})
     const [error, line] = broken.logged.slice(-2).map((entry) => JSON.parse(entry))
-    expect(error).toMatchObject({ level: 'error', id: requestId, err: { type: 'TypeError', stack: expect.stringContaining('session.ts') } })
+    expect(error).toMatchObject({
+      level: 'error',
+      id: requestId,
+      err: { type: 'TypeError', stack: expect.stringContaining('session.ts') },
+    })
     expect(line).toMatchObject({
       level: 'warn',
       id: requestId,
@@ -169,11 +196,17 @@ describe('the log', () => {
     const { send, person } = worldOf(own)
     const [ada, bob] = [await person(), await person()]
     const router = await ada.router()
-    const lastLine = () => own.logged.map((entry) => JSON.parse(entry)).findLast(({ msg }) => msg === 'request')
+    const lastLine = () =>
+      own.logged.map((entry) => JSON.parse(entry)).findLast(({ msg }) => msg === 'request')
     await ada.call('GET', '/api/routers')
     expect(lastLine()).toMatchObject({ status: 200, account: ada.id })
     await bob.call('GET', `/api/routers/${router.id}`)
-    expect(lastLine()).toMatchObject({ status: 404, code: 'not-found', account: bob.id, route: '/api/routers/:id' })
+    expect(lastLine()).toMatchObject({
+      status: 404,
+      code: 'not-found',
+      account: bob.id,
+      route: '/api/routers/:id',
+    })
     await bob.call('GET', '/api/admin/users')
     expect(lastLine()).toMatchObject({ status: 404, code: 'not-found', account: bob.id })
     await router.call('GET', '/api/agent/policy')
@@ -188,7 +221,10 @@ describe('the log', () => {
   })
 
   it('holds one line a request and no secret, whatever happens to it, T39', async () => {
-    const secrets = { jwtSecret: randomBytes(32).toString('base64url'), pepper: randomBytes(32).toString('base64url') }
+    const secrets = {
+      jwtSecret: randomBytes(32).toString('base64url'),
+      pepper: randomBytes(32).toString('base64url'),
+    }
     const own = await openServer({ LOG_LEVEL: 'trace' }, database, { secrets })
     onTestFinished(() => own.app.close())
     let requests = 0
@@ -226,18 +262,24 @@ describe('the log', () => {
       await login({ password: [planted.password] }),
       await send('POST', '/api/auth/refresh', { body: { refreshToken } }),
       await send('POST', '/api/auth/refresh', { body: { refreshToken: `${refreshToken}x` } }),
-      await send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${accessToken}`, cookie: `session=${planted.cookie}` } }),
+      await send('GET', '/api/auth/me', {
+        headers: { authorization: `Bearer ${accessToken}`, cookie: `session=${planted.cookie}` },
+      }),
       await send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${accessToken.slice(0, -1)}` } }),
       await send('GET', '/api/auth/me', { headers: { authorization: `Basic ${planted.basic}` } }),
       await send('GET', `/api/agent/verify?key=${router.key}`),
       await send('GET', '/api/agent/verify', { headers: { 'x-api-key': router.key } }),
       await send('GET', `/nothing/${planted.inUrl}?token=${planted.inUrl}`),
-      await send('GET', `/api/routers?access_token=${accessToken}`, { headers: { authorization: `Bearer ${accessToken}` } }),
+      await send('GET', `/api/routers?access_token=${accessToken}`, {
+        headers: { authorization: `Bearer ${accessToken}` },
+      }),
     ].map(({ statusCode }) => statusCode)
     expect(statuses).toEqual([200, 401, 400, 400, 400, 400, 200, 401, 200, 401, 401, 400, 200, 404, 400])
     await Promise.all(Object.values(own.pools).map((pool) => pool.end()))
     expect((await login({ email, password: planted.password })).statusCode).toBe(503)
-    expect((await send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${accessToken}` } })).statusCode).toBe(503)
+    expect(
+      (await send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${accessToken}` } })).statusCode,
+    ).toBe(503)
 
     const lines = own.logged.map((line) => JSON.parse(line))
     expect(lines.filter(({ msg }) => msg === 'request')).toHaveLength(requests)

@@ -1,4 +1,7 @@
-/** The embedded database and its secrets: made together, refused apart, and one however many processes start at once. */
+/**
+ * The embedded database and its secrets: made together, refused apart, and one however many processes start
+ * at once.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
@@ -26,7 +29,13 @@ afterAll(async () => {
 
 const account = { email: 'ada@example.com', password: 'violet anchor pillow lantern' }
 const post = async (url: string, body: unknown) =>
-  (await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })).status
+  (
+    await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  ).status
 
 async function stop({ child }: Running): Promise<void> {
   child.kill('SIGTERM')
@@ -131,18 +140,23 @@ describe('first starts at once in one folder', () => {
     await Promise.all(running.map(({ child }) => child.exitCode ?? once(child, 'exit')))
   })
 
-  it('on one port leave one that serves, and the others say that the port is taken', { timeout: 60_000 }, async () => {
+  it('on one port leave one that serves, and the others say that the port is taken', {
+    timeout: 60_000,
+  }, async () => {
     const dataDir = await newDirectory()
     const probe = createServer().listen(0, '127.0.0.1')
     await once(probe, 'listening')
     const PORT = String((probe.address() as AddressInfo).port)
     probe.close()
     await once(probe, 'close')
-    const ended = await Promise.allSettled(Array.from({ length: 4 }, () => processes.start({ DATA_DIR: dataDir, PORT })))
+    const ended = await Promise.allSettled(
+      Array.from({ length: 4 }, () => processes.start({ DATA_DIR: dataDir, PORT })),
+    )
     const [serving, ...more] = ended.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
     expect(more).toEqual([])
     for (const start of ended)
-      if (start.status === 'rejected') expect(start.reason.message).toMatch(/EADDRINUSE.*Another program listens there/)
+      if (start.status === 'rejected')
+        expect(start.reason.message).toMatch(/EADDRINUSE.*Another program listens there/)
     expect(await post(`${serving?.url}/api/auth/register`, account)).toBe(201)
     await stop(serving as Running)
   })

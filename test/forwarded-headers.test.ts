@@ -1,4 +1,6 @@
-/** What a request says of its own origin: a claim, unless a proxy that the configuration names made it. T41. */
+/**
+ * What a request says of its own origin: a claim, unless a proxy that the configuration names made it. T41.
+ */
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { expectProblem } from './support/problems.ts'
@@ -28,12 +30,16 @@ beforeAll(async () => {
   ])
   worlds = { wary: worldOf(wary), behindProxy: worldOf(behindProxy), behindAnother: worldOf(behindAnother) }
 })
-afterAll(async () => void (await Promise.all([wary, behindProxy, behindAnother].map((server) => server?.close()))))
+afterAll(
+  async () => void (await Promise.all([wary, behindProxy, behindAnother].map((server) => server?.close()))),
+)
 
 /** Signs in with these headers. @returns the addresses in the list of login sessions and in the log */
 async function addressesWith({ person, send }: World, headers: Record<string, string>) {
   const { email, password } = await person()
-  const { accessToken } = (await send('POST', '/api/auth/login', { body: { email, password }, headers })).json()
+  const { accessToken } = (
+    await send('POST', '/api/auth/login', { body: { email, password }, headers })
+  ).json()
   const authorization = `Bearer ${accessToken}`
   await send('POST', '/api/routers', { body: { name: 'Home' }, headers: { ...headers, authorization } })
   const read = async (url: string) => (await send('GET', url, { headers: { authorization } })).json().items
@@ -45,18 +51,28 @@ async function addressesWith({ person, send }: World, headers: Record<string, st
 const three = (address: string) => [address, address, address]
 
 describe('a forwarded address', () => {
-  it.each(CLAIMS)('is believed from nobody by default, nor from who is not the proxy: %j, T41', async (headers) => {
-    expect(await addressesWith(worlds.wary, headers)).toEqual(three('127.0.0.1'))
-    expect(await addressesWith(worlds.behindAnother, headers)).toEqual(three('127.0.0.1'))
-  })
+  it.each(CLAIMS)(
+    'is believed from nobody by default, nor from who is not the proxy: %j, T41',
+    async (headers) => {
+      expect(await addressesWith(worlds.wary, headers)).toEqual(three('127.0.0.1'))
+      expect(await addressesWith(worlds.behindAnother, headers)).toEqual(three('127.0.0.1'))
+    },
+  )
 
   it('is believed of the proxy in X-Forwarded-For alone, and only the part that the proxy itself added', async () => {
-    for (const headers of CLAIMS.slice(2)) expect(await addressesWith(worlds.behindProxy, headers)).toEqual(three('127.0.0.1'))
-    expect(await addressesWith(worlds.behindProxy, { 'x-forwarded-for': '198.51.100.7' })).toEqual(three('198.51.100.7'))
-    expect(await addressesWith(worlds.behindProxy, { 'x-forwarded-for': `${SPOOFED}, 198.51.100.7` })).toEqual(three('198.51.100.7'))
-    expect(await addressesWith(worlds.behindProxy, { 'x-forwarded-for': `127.0.0.1, ${SPOOFED}, 198.51.100.7, 127.0.0.1` })).toEqual(
+    for (const headers of CLAIMS.slice(2))
+      expect(await addressesWith(worlds.behindProxy, headers)).toEqual(three('127.0.0.1'))
+    expect(await addressesWith(worlds.behindProxy, { 'x-forwarded-for': '198.51.100.7' })).toEqual(
       three('198.51.100.7'),
     )
+    expect(
+      await addressesWith(worlds.behindProxy, { 'x-forwarded-for': `${SPOOFED}, 198.51.100.7` }),
+    ).toEqual(three('198.51.100.7'))
+    expect(
+      await addressesWith(worlds.behindProxy, {
+        'x-forwarded-for': `127.0.0.1, ${SPOOFED}, 198.51.100.7, 127.0.0.1`,
+      }),
+    ).toEqual(three('198.51.100.7'))
   })
 })
 
@@ -78,15 +94,30 @@ describe('a forwarded host', () => {
     expect((await refreshFrom(worlds.behindProxy, 'https://home.example', FORWARDED)).statusCode).toBe(200)
     expectProblem(await refreshFrom(worlds.behindProxy, 'https://evil.example', FORWARDED), 403, 'cross-site')
     expectProblem(await refreshFrom(worlds.behindProxy, 'http://home.example', FORWARDED), 403, 'cross-site')
-    const twice = { ...FORWARDED, 'x-forwarded-host': 'evil.example, home.example', 'x-forwarded-proto': 'http, https' }
+    const twice = {
+      ...FORWARDED,
+      'x-forwarded-host': 'evil.example, home.example',
+      'x-forwarded-proto': 'http, https',
+    }
     expect((await refreshFrom(worlds.behindProxy, 'https://home.example', twice)).statusCode).toBe(200)
     expectProblem(await refreshFrom(worlds.behindProxy, 'https://evil.example', twice), 403, 'cross-site')
   })
 
   it('appears in no answer', async () => {
     for (const world of Object.values(worlds)) {
-      for (const url of ['/openapi.json', '/docs/', '/nothing', '/api/routers', `/api/routers/${randomUUID()}`]) {
-        const headers = { ...FORWARDED, 'x-original-url': '/api/admin/users', 'x-rewrite-url': '/api/admin/users', host: 'evil.example' }
+      for (const url of [
+        '/openapi.json',
+        '/docs/',
+        '/nothing',
+        '/api/routers',
+        `/api/routers/${randomUUID()}`,
+      ]) {
+        const headers = {
+          ...FORWARDED,
+          'x-original-url': '/api/admin/users',
+          'x-rewrite-url': '/api/admin/users',
+          host: 'evil.example',
+        }
         const { body, headers: answered } = await world.send('GET', url, { headers })
         expect(`${JSON.stringify(answered)}${body}`, url).not.toMatch(/home\.example|evil\.example/)
       }

@@ -1,10 +1,22 @@
-/** Accounts and Google, through HTTP: who gets which account, by an ID token and by the redirect flow, and what linking takes. */
+/**
+ * Accounts and Google, through HTTP: who gets which account, by an ID token and by the redirect flow, and
+ * what linking takes.
+ */
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { asAdmin } from './support/database.ts'
 import { type Claims, FRONTEND, googleAccount, type StandInGoogle, startGoogle } from './support/google.ts'
 import { comparable, expectProblem } from './support/problems.ts'
-import { type Answer, openServer, type Person, rowsOf, sharedWorld, type TestServer, type World, worldOf } from './support/world.ts'
+import {
+  type Answer,
+  openServer,
+  type Person,
+  rowsOf,
+  sharedWorld,
+  type TestServer,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 let standIn: StandInGoogle
 let server: TestServer
@@ -20,14 +32,16 @@ afterAll(async () => {
 })
 
 const newEmail = (domain = 'gmail.com') => `${randomUUID()}@${domain}`
-const signIn = (account: Claims, { send } = world) => send('POST', '/api/auth/google', { body: { idToken: standIn.idToken(account) } })
+const signIn = (account: Claims, { send } = world) =>
+  send('POST', '/api/auth/google', { body: { idToken: standIn.idToken(account) } })
 const login = ({ email, password }: Pick<Person, 'email' | 'password'>) =>
   world.send('POST', '/api/auth/login', { body: { email, password } })
 const refresh = (refreshToken: string) => world.send('POST', '/api/auth/refresh', { body: { refreshToken } })
 const as = (accessToken: string) => ({ headers: { authorization: `Bearer ${accessToken}` } })
 const me = (accessToken: string) => world.send('GET', '/api/auth/me', as(accessToken))
 const userOf = async (id: string) => (await rowsOf('select * from users where id = $1', [id]))[0]
-const verifyAddressOf = ({ id }: Person) => rowsOf('update users set email_verified_at = now() where id = $1', [id])
+const verifyAddressOf = ({ id }: Person) =>
+  rowsOf('update users set email_verified_at = now() where id = $1', [id])
 const deactivate = (id: string) => rowsOf('update users set is_active = false where id = $1', [id])
 const addSecondFactor = ({ email }: Claims | Person) =>
   rowsOf(
@@ -35,7 +49,10 @@ const addSecondFactor = ({ email }: Claims | Person) =>
     [email],
   )
 const actsOf = (id: string) =>
-  rowsOf('select act, outcome, detail from user_audit_log where user_id = $1 and act <> $2 order by sequence', [id, 'register'])
+  rowsOf(
+    'select act, outcome, detail from user_audit_log where user_id = $1 and act <> $2 order by sequence',
+    [id, 'register'],
+  )
 const expectRefused = (answer: Answer) => expectProblem(answer, 401, 'invalid-credentials')
 const expectIs = (answer: Answer, id: string, status = 200) => {
   expect([answer.statusCode, answer.json().user?.id], answer.body).toEqual([status, id])
@@ -48,7 +65,11 @@ describe('signing in with Google', () => {
     const first = await signIn(account)
     expect(first.statusCode).toBe(201)
     const { user, accessToken, ...rest } = first.json()
-    expect(rest).toEqual({ refreshToken: expect.stringMatching(/^npr_/), tokenType: 'Bearer', expiresIn: 600 })
+    expect(rest).toEqual({
+      refreshToken: expect.stringMatching(/^npr_/),
+      tokenType: 'Bearer',
+      expiresIn: 600,
+    })
     expect(user).toMatchObject({
       email: account.email.toLowerCase(),
       fullName: 'Ada Lovelace',
@@ -84,7 +105,9 @@ describe('signing in with Google', () => {
       await signIn(googleAccount({ email_verified: 'true' })),
       await signIn(googleAccount({ iat: 1 })),
       await world.send('POST', '/api/auth/google', { body: { idToken: 'no.token.atall' } }),
-      await world.send('POST', '/api/auth/google', { body: { idToken: standIn.idToken(googleAccount({ nonce: 'a' })), nonce: 'b' } }),
+      await world.send('POST', '/api/auth/google', {
+        body: { idToken: standIn.idToken(googleAccount({ nonce: 'a' })), nonce: 'b' },
+      }),
     ]
     const [first] = refused as [Answer]
     expectRefused(first)
@@ -94,7 +117,9 @@ describe('signing in with Google', () => {
 
   it('holds a token against the nonce that comes with it, T8', async () => {
     const idToken = standIn.idToken(googleAccount({ nonce: 'n-1' }))
-    expect((await world.send('POST', '/api/auth/google', { body: { idToken, nonce: 'n-1' } })).statusCode).toBe(201)
+    expect(
+      (await world.send('POST', '/api/auth/google', { body: { idToken, nonce: 'n-1' } })).statusCode,
+    ).toBe(201)
   })
 
   it('is no way round a second factor', async () => {
@@ -129,7 +154,11 @@ describe('signing in with Google', () => {
       .map((claims) => standIn.idToken(claims))
       .flatMap((token) => [token, `${token}x`, token.slice(0, -20), token.replace('.', '..'), `e30.${token}`])
     standIn.faults['/certs'] = { status: 500, body: { error: tokens[0] } }
-    expectProblem(await send('POST', '/api/auth/google', { body: { idToken: tokens[0] } }), 503, 'unavailable')
+    expectProblem(
+      await send('POST', '/api/auth/google', { body: { idToken: tokens[0] } }),
+      503,
+      'unavailable',
+    )
     delete standIn.faults['/certs']
     for (const idToken of tokens) await send('POST', '/api/auth/google', { body: { idToken } })
     const { cookie, location } = await begin(FRONTEND, send)
@@ -141,12 +170,25 @@ describe('signing in with Google', () => {
     // The first is logged; the second is only counted.
     expect(watched.logged.filter((line) => line.includes('Google was asked in vain: 500'))).toHaveLength(1)
     const parts = tokens.flatMap((token) => token.split('.').filter((part) => part.length > 20))
-    for (const secret of [...parts, account.sub, account.email, account.name, back.searchParams.get('code'), cookie, standIn.clientSecret])
+    for (const secret of [
+      ...parts,
+      account.sub,
+      account.email,
+      account.name,
+      back.searchParams.get('code'),
+      cookie,
+      standIn.clientSecret,
+    ])
       expect(lines.includes(String(secret)), String(secret)).toBe(false)
   })
 
   it('is not there until it is configured, and the flow only where it is', async () => {
-    const idTokensOnly = await openServer({ ...standIn.env, GOOGLE_CLIENT_SECRET: '', GOOGLE_REDIRECT_URI: '', GOOGLE_RETURN_TO: '' })
+    const idTokensOnly = await openServer({
+      ...standIn.env,
+      GOOGLE_CLIENT_SECRET: '',
+      GOOGLE_REDIRECT_URI: '',
+      GOOGLE_RETURN_TO: '',
+    })
     onTestFinished(idTokensOnly.close)
     const [off, half] = [await sharedWorld(), worldOf(idTokensOnly)]
     const ada = await off.person()
@@ -160,7 +202,9 @@ describe('signing in with Google', () => {
       ...flow(half),
       signIn(googleAccount(), off),
       ada.call('DELETE', '/api/auth/google'),
-      ada.call('POST', '/api/auth/google/link', { body: { idToken: standIn.idToken(), password: ada.password } }),
+      ada.call('POST', '/api/auth/google/link', {
+        body: { idToken: standIn.idToken(), password: ada.password },
+      }),
     ])
     for (const answer of answers) expectProblem(answer, 404, 'not-found')
     expect((await signIn(googleAccount(), half)).statusCode).toBe(201)
@@ -172,7 +216,9 @@ describe('an account', () => {
     const eve = await world.person({ email: newEmail() })
     const router = await eve.router()
     const script = (
-      await eve.call('POST', '/api/users/keys', { body: { name: 'back door', scopes: ['routers:read'], password: eve.password } })
+      await eve.call('POST', '/api/users/keys', {
+        body: { name: 'back door', scopes: ['routers:read'], password: eve.password },
+      })
     ).json().key
     const list = () => world.send('GET', '/api/routers', { headers: { 'x-api-key': script } })
     expect((await list()).statusCode).toBe(200)
@@ -184,7 +230,8 @@ describe('an account', () => {
     expectProblem(await refresh(eve.refreshToken), 401, 'unauthenticated')
     expectProblem(await list(), 401, 'unauthenticated')
     expectRefused(await login(eve))
-    // What was mailed or handed out before dies with the version; a router's own key sees that router only, and stays.
+    // What was mailed or handed out before dies with the version; a router's own key sees that router only,
+    // and stays.
     expect(await userOf(eve.id)).toMatchObject({ password_version: 2 })
     expect((await router.call('GET', '/api/agent/verify')).statusCode).toBe(200)
     expect(await actsOf(eve.id)).toContainEqual({
@@ -197,15 +244,18 @@ describe('an account', () => {
   it.each<[string, (email: string) => Claims]>([
     ['at Gmail', (email) => ({ email })],
     ['of a Workspace domain', (email) => ({ email, hd: email.split('@')[1] })],
-  ])('with a verified address %s is linked and keeps its password and its sessions, T10', async (what, claims) => {
-    const ada = await world.person({ email: newEmail(what === 'at Gmail' ? 'gmail.com' : 'example.com') })
-    await verifyAddressOf(ada)
-    const account = googleAccount(claims(ada.email))
-    expect(expectIs(await signIn(account), ada.id).user).toMatchObject({ hasPassword: true })
-    expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
-    expectIs(await login(ada), ada.id)
-    expect(await userOf(ada.id)).toMatchObject({ google_id: account.sub, password_version: 1 })
-  })
+  ])(
+    'with a verified address %s is linked and keeps its password and its sessions, T10',
+    async (what, claims) => {
+      const ada = await world.person({ email: newEmail(what === 'at Gmail' ? 'gmail.com' : 'example.com') })
+      await verifyAddressOf(ada)
+      const account = googleAccount(claims(ada.email))
+      expect(expectIs(await signIn(account), ada.id).user).toMatchObject({ hasPassword: true })
+      expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
+      expectIs(await login(ada), ada.id)
+      expect(await userOf(ada.id)).toMatchObject({ google_id: account.sub, password_version: 1 })
+    },
+  )
 
   it('whose address Google does not give out wants its password first, verified or not, T10', async () => {
     for (const isVerified of [false, true]) {
@@ -215,11 +265,16 @@ describe('an account', () => {
       expect(expectProblem(await signIn(account), 409, 'conflict').detail).toMatch(/link/)
       expect(await userOf(ada.id)).toMatchObject({ google_id: null, password_version: 1 })
       expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
-      expect(await actsOf(ada.id)).toEqual([{ act: 'signInWithGoogle', outcome: 'failure', detail: { reason: 'not linked' } }])
+      expect(await actsOf(ada.id)).toEqual([
+        { act: 'signInWithGoogle', outcome: 'failure', detail: { reason: 'not linked' } },
+      ])
 
       const body = { idToken: standIn.idToken(account), password: ada.password }
       expect((await ada.call('POST', '/api/auth/google/link', { body })).statusCode).toBe(204)
-      expect(expectIs(await signIn(account), ada.id).user).toMatchObject({ emailVerified: true, hasPassword: true })
+      expect(expectIs(await signIn(account), ada.id).user).toMatchObject({
+        emailVerified: true,
+        hasPassword: true,
+      })
     }
   })
 
@@ -280,7 +335,8 @@ async function begin(returnTo = `${FRONTEND}/signed-in?attempt=1`, send = world.
 /** And comes back. */
 const comeBack = ({ pathname, search }: URL, cookie = '', send = world.send) =>
   send('GET', pathname + search, { headers: cookie ? { cookie: `${COOKIE}=${cookie}` } : {} })
-const exchange = (code: string | null) => world.send('POST', '/api/auth/exchange', { body: { code: code ?? 'none' } })
+const exchange = (code: string | null) =>
+  world.send('POST', '/api/auth/exchange', { body: { code: code ?? 'none' } })
 /** All the way, up to the address that the frontend gets. */
 async function walk(account: Claims = googleAccount(), returnTo?: string) {
   const { location, cookie } = await begin(returnTo)
@@ -303,10 +359,14 @@ describe('the way to Google and back', () => {
 
   it('is kept in a cookie for ten minutes, of this host and out of reach of scripts, until it comes back', async () => {
     const { answer, location, cookie } = await begin()
-    expect(answer.headers['set-cookie']).toMatch(/^__Host-netpilot-google=[\w-]+; Max-Age=600; Path=\/; HttpOnly; Secure; SameSite=Lax$/)
+    expect(answer.headers['set-cookie']).toMatch(
+      /^__Host-netpilot-google=[\w-]+; Max-Age=600; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+    )
     expect(answer.headers['cache-control']).toBe('no-store')
     const over = await comeBack(await standIn.consent(location), cookie)
-    expect(over.headers['set-cookie']).toMatch(/^__Host-netpilot-google=; .*Path=\/; Expires=Thu, 01 Jan 1970/)
+    expect(over.headers['set-cookie']).toMatch(
+      /^__Host-netpilot-google=; .*Path=\/; Expires=Thu, 01 Jan 1970/,
+    )
   })
 
   it('does not end where its state is missing or of another browser, or the cookie is; and the cookie ends with the attempt, T11', async () => {
@@ -315,7 +375,11 @@ describe('the way to Google and back', () => {
     const stateless = new URL(back)
     stateless.searchParams.delete('state')
     const before = tokenRequests()
-    for (const answer of [await comeBack(stateless, ada.cookie), await comeBack(back, eve.cookie), await comeBack(back)]) {
+    for (const answer of [
+      await comeBack(stateless, ada.cookie),
+      await comeBack(back, eve.cookie),
+      await comeBack(back),
+    ]) {
       expectProblem(answer, 400, 'invalid-request')
       expect(answer.headers['set-cookie']).toMatch(/^__Host-netpilot-google=;/)
       expect(answer.headers).not.toHaveProperty('location')
@@ -346,14 +410,19 @@ describe('the way to Google and back', () => {
     expect((await walk(googleAccount(), returnTo)).search).toMatch(/^\?code=npt_\w+$/)
   })
 
-  it.each(['https://evil.example', 'https://app.example.com.evil.example', '//evil.example', '/path', 'javascript:alert(1)'])(
-    'does not begin for somebody who wants to return to %s, T11',
-    async (returnTo) => {
-      const answer = await world.send('GET', '/api/auth/google/start', { query: { returnTo } })
-      expect(expectProblem(answer, 400, 'invalid-request').errors).toMatchObject([{ path: '/querystring/returnTo' }])
-      for (const header of ['location', 'set-cookie']) expect(answer.headers).not.toHaveProperty(header)
-    },
-  )
+  it.each([
+    'https://evil.example',
+    'https://app.example.com.evil.example',
+    '//evil.example',
+    '/path',
+    'javascript:alert(1)',
+  ])('does not begin for somebody who wants to return to %s, T11', async (returnTo) => {
+    const answer = await world.send('GET', '/api/auth/google/start', { query: { returnTo } })
+    expect(expectProblem(answer, 400, 'invalid-request').errors).toMatchObject([
+      { path: '/querystring/returnTo' },
+    ])
+    for (const header of ['location', 'set-cookie']) expect(answer.headers).not.toHaveProperty(header)
+  })
 
   it('is 503 while Google is away, and can be begun again', async () => {
     const { location, cookie } = await begin()
@@ -384,14 +453,22 @@ describe('an exchange code', () => {
 
   it('is good for a minute', async () => {
     const { code, id } = await newCode()
-    const left = 'select extract(epoch from expires_at - created_at)::int as seconds from user_tokens where user_id = $1'
+    const left =
+      'select extract(epoch from expires_at - created_at)::int as seconds from user_tokens where user_id = $1'
     expect(await rowsOf(left, [id])).toEqual([{ seconds: 60 }])
-    await rowsOf(`update user_tokens set expires_at = expires_at - interval '60 seconds' where user_id = $1`, [id])
+    await rowsOf(
+      `update user_tokens set expires_at = expires_at - interval '60 seconds' where user_id = $1`,
+      [id],
+    )
     await expectVoid(code)
   })
 
   it('is void for an account that was deactivated, or got another password or address, meanwhile', async () => {
-    for (const change of ['is_active = false', 'password_version = password_version + 1', `email = 'x' || email`]) {
+    for (const change of [
+      'is_active = false',
+      'password_version = password_version + 1',
+      `email = 'x' || email`,
+    ]) {
       const { code, id } = await newCode()
       await rowsOf(`update users set ${change} where id = $1`, [id])
       await expectVoid(code)
@@ -402,7 +479,9 @@ describe('an exchange code', () => {
     const { code, id } = await newCode()
     const [row] = await rowsOf('select * from user_tokens where user_id = $1', [id])
     expect(row).toMatchObject({ purpose: 'exchange', used_at: null })
-    expect(JSON.stringify({ ...row, hex: row?.token_sha256.toString('hex') })).not.toContain(String(code).split('_')[2])
+    expect(JSON.stringify({ ...row, hex: row?.token_sha256.toString('hex') })).not.toContain(
+      String(code).split('_')[2],
+    )
   })
 
   it('asks for the second factor of who has one, and what answers that is no code itself', async () => {
@@ -423,7 +502,10 @@ describe('linking', () => {
     const [ada, account] = [await world.person(), googleAccount()]
     expect((await link(ada, account)).statusCode).toBe(204)
     expect((await link(ada, account)).statusCode).toBe(204)
-    expect(expectIs(await signIn(account), ada.id).user).toMatchObject({ email: ada.email, emailVerified: false })
+    expect(expectIs(await signIn(account), ada.id).user).toMatchObject({
+      email: ada.email,
+      emailVerified: false,
+    })
     expect((await actsOf(ada.id)).map(({ act, outcome }) => [act, outcome])).toEqual([
       ['linkGoogle', 'success'],
       ['linkGoogle', 'success'],
@@ -433,7 +515,8 @@ describe('linking', () => {
 
   it('takes the password, and locks out who guesses at it', async () => {
     const [ada, account] = [await world.person(), googleAccount()]
-    for (let guess = 0; guess < 5; guess += 1) expectProblem(await link(ada, account, 'not the password'), 403, 'wrong-password')
+    for (let guess = 0; guess < 5; guess += 1)
+      expectProblem(await link(ada, account, 'not the password'), 403, 'wrong-password')
     expectProblem(await link(ada, account), 429, 'locked-out')
     expect(await userOf(ada.id)).toMatchObject({ google_id: null })
     // Only here: signing in is guarded by itself.
@@ -480,7 +563,10 @@ describe('a fresh ID token of the linked Google account', () => {
     const account = googleAccount()
     const { user, accessToken } = (await signIn(account)).json()
     const call = (method: 'POST' | 'DELETE', path: string, claims: Claims) =>
-      world.send(method, `/api/users/${path}`, { body: { googleIdToken: standIn.idToken({ ...account, ...claims }) }, ...as(accessToken) })
+      world.send(method, `/api/users/${path}`, {
+        body: { googleIdToken: standIn.idToken({ ...account, ...claims }) },
+        ...as(accessToken),
+      })
     return { id: user.id as string, account, call, accessToken: accessToken as string }
   }
 
@@ -489,7 +575,9 @@ describe('a fresh ID token of the linked Google account', () => {
     expect((await call('POST', 'deactivate', {})).statusCode).toBe(204)
     expectProblem(await me(accessToken), 401, 'unauthenticated')
     expectRefused(await signIn(account))
-    const back = await world.send('POST', '/api/users/reactivate', { body: { googleIdToken: standIn.idToken(account) } })
+    const back = await world.send('POST', '/api/users/reactivate', {
+      body: { googleIdToken: standIn.idToken(account) },
+    })
     const signedIn = as(expectIs(back, id).accessToken)
     const body = { googleIdToken: standIn.idToken(account) }
     expect((await world.send('DELETE', '/api/users/account', { body, ...signedIn })).statusCode).toBe(204)
@@ -509,7 +597,9 @@ describe('a fresh ID token of the linked Google account', () => {
     await deactivate(id)
     for (const claims of [minutesOld(6), { sub: '1' }])
       expectRefused(
-        await world.send('POST', '/api/users/reactivate', { body: { googleIdToken: standIn.idToken({ ...account, ...claims }) } }),
+        await world.send('POST', '/api/users/reactivate', {
+          body: { googleIdToken: standIn.idToken({ ...account, ...claims }) },
+        }),
       )
     expect(await userOf(id)).toMatchObject({ is_active: false })
   })

@@ -1,4 +1,7 @@
-/** Google as a proof of who somebody is: which ID tokens count, what the redirect flow holds against whom, and how it is configured. */
+/**
+ * Google as a proof of who somebody is: which ID tokens count, what the redirect flow holds against whom, and
+ * how it is configured.
+ */
 import { createHmac, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Google, openGoogle } from '../src/auth/google.ts'
@@ -7,13 +10,24 @@ import type { GoogleSettings } from '../src/auth/google-settings.ts'
 import { openKeyring } from '../src/auth/keyring.ts'
 import { openSeal } from '../src/auth/sealed-cookie.ts'
 import { Problem } from '../src/http/problem.ts'
-import { type Claims, FOREIGN_KEY, FRONTEND, GOOGLE_PEM, googleAccount, type StandInGoogle, startGoogle } from './support/google.ts'
+import {
+  type Claims,
+  FOREIGN_KEY,
+  FRONTEND,
+  GOOGLE_PEM,
+  googleAccount,
+  type StandInGoogle,
+  startGoogle,
+} from './support/google.ts'
 import { testConfig } from './support/world.ts'
 
 const keyring = openKeyring({ current: randomBytes(32).toString('base64') })
 const now = Math.floor(Date.now() / 1_000)
 const WEEK = 604_800
-const [ANOTHER_APP, MOBILE] = ['9999-other.apps.googleusercontent.com', '1234-mobile.apps.googleusercontent.com']
+const [ANOTHER_APP, MOBILE] = [
+  '9999-other.apps.googleusercontent.com',
+  '1234-mobile.apps.googleusercontent.com',
+]
 
 let standIn: StandInGoogle
 let google: Google
@@ -49,7 +63,10 @@ describe('an ID token', () => {
     ['with an empty domain', { email: 'ada@example.com', hd: '' }, false],
     ['with a domain that is none', { email: 'ada@example.com', hd: true }, false],
   ])('with an address %s tells whether Google gives it out, T10', async (_what, claims, isAuthoritative) => {
-    expect(await google.verify(standIn.idToken(googleAccount(claims)))).toMatchObject({ email: claims.email, isAuthoritative })
+    expect(await google.verify(standIn.idToken(googleAccount(claims)))).toMatchObject({
+      email: claims.email,
+      isAuthoritative,
+    })
   })
 
   it.each<[string, Claims]>([
@@ -67,7 +84,9 @@ describe('an ID token', () => {
     ['without a name or a picture', { name: undefined, picture: undefined }],
   ])('is taken %s, T8', async (_what, claims) => {
     const iss = claims.iss === '' ? standIn.issuer.replace('https://', '') : standIn.issuer
-    expect(await google.verify(standIn.idToken(googleAccount({ ...claims, iss })))).toMatchObject({ emailVerified: true })
+    expect(await google.verify(standIn.idToken(googleAccount({ ...claims, iss })))).toMatchObject({
+      emailVerified: true,
+    })
   })
 
   it.each<[string, Claims]>([
@@ -126,7 +145,9 @@ describe('an ID token', () => {
     expect(await google.verify(token, { nonce: 'n-1' })).toBeDefined()
     expect(await google.verify(token, { nonce: 'n-2' })).toBeUndefined()
     expect(await google.verify(standIn.idToken(), { nonce: 'n-1' })).toBeUndefined()
-    expect(await google.verify(standIn.idToken(googleAccount({ nonce: ['n-1'] })), { nonce: 'n-1' })).toBeUndefined()
+    expect(
+      await google.verify(standIn.idToken(googleAccount({ nonce: ['n-1'] })), { nonce: 'n-1' }),
+    ).toBeUndefined()
   })
 
   it('is as fresh as was asked for', async () => {
@@ -137,16 +158,26 @@ describe('an ID token', () => {
 
   it('of a Workspace domain is asked for where only its members may sign in, T8', async () => {
     const ours = await open({ GOOGLE_HOSTED_DOMAIN: 'Example.com, example.org' })
-    expect(await ours.verify(standIn.idToken(googleAccount({ email: 'ada@example.org', hd: 'example.org' })))).toBeDefined()
+    expect(
+      await ours.verify(standIn.idToken(googleAccount({ email: 'ada@example.org', hd: 'example.org' }))),
+    ).toBeDefined()
     for (const hd of [undefined, 'example.net', '', ['example.com']])
-      expect(await ours.verify(standIn.idToken(googleAccount({ email: 'ada@example.com', hd })))).toBeUndefined()
+      expect(
+        await ours.verify(standIn.idToken(googleAccount({ email: 'ada@example.com', hd }))),
+      ).toBeUndefined()
   })
 
   it('brings a name and a picture only as they can be kept and shown', async () => {
     const odd = { name: 'a'.repeat(201), picture: 'javascript:alert(1)' }
-    expect(await google.verify(standIn.idToken(googleAccount(odd)))).toMatchObject({ fullName: null, avatarUrl: null })
+    expect(await google.verify(standIn.idToken(googleAccount(odd)))).toMatchObject({
+      fullName: null,
+      avatarUrl: null,
+    })
     const malformed = { name: 'Ada\0', picture: 5 }
-    expect(await google.verify(standIn.idToken(googleAccount(malformed)))).toMatchObject({ fullName: null, avatarUrl: null })
+    expect(await google.verify(standIn.idToken(googleAccount(malformed)))).toMatchObject({
+      fullName: null,
+      avatarUrl: null,
+    })
   })
 
   it('is nothing that somebody else signed, or nobody, or that is no token at all, T8', async () => {
@@ -212,13 +243,18 @@ describe('an ID token', () => {
       expect(failure).toBeInstanceOf(Problem)
       const { code, cause, options } = failure as Problem
       expect([code, (cause as Error).message]).toEqual(['unavailable', `Google was asked in vain: ${status}`])
-      expect(`${(cause as Error).stack} ${JSON.stringify([cause, options])}`).not.toContain(token.slice(0, 20))
+      expect(`${(cause as Error).stack} ${JSON.stringify([cause, options])}`).not.toContain(
+        token.slice(0, 20),
+      )
     }
     expect(await unlucky.verify(token)).toBeDefined()
     const slow = await open({ GOOGLE_TIMEOUT_MS: '100' })
     standIn.faults['/certs'] = { status: 0 }
     const failure = slow.verify(token).catch((error: unknown) => error)
-    expect(await failure).toMatchObject({ code: 'unavailable', cause: { message: 'Google was asked in vain: TimeoutError' } })
+    expect(await failure).toMatchObject({
+      code: 'unavailable',
+      cause: { message: 'Google was asked in vain: TimeoutError' },
+    })
     delete standIn.faults['/certs']
     const away = await open({ GOOGLE_CERTIFICATES_URL: 'http://127.0.0.1:1/certs' })
     await expect(away.verify(token)).rejects.toMatchObject({
@@ -243,7 +279,8 @@ describe('the redirect flow', () => {
     if (!started) throw new Error('the flow did not start')
     return { ...started, asked: new URL(started.location).searchParams }
   }
-  const resume = (state: string | null, cookie: string, { flow } = google) => flow?.resume(state ?? '', cookie)
+  const resume = (state: string | null, cookie: string, { flow } = google) =>
+    flow?.resume(state ?? '', cookie)
   /** Through Google and back. */
   async function walk(account?: Claims) {
     const { location, cookie } = begin()
@@ -272,8 +309,14 @@ describe('the redirect flow', () => {
       prompt: 'select_account',
     }
     const random = expect.stringMatching(/^[\w-]{43}$/)
-    expect(Object.fromEntries(first.asked)).toEqual({ ...constant, state: random, nonce: random, code_challenge: random })
-    for (const name of ['state', 'nonce', 'code_challenge']) expect(first.asked.get(name)).not.toBe(second.asked.get(name))
+    expect(Object.fromEntries(first.asked)).toEqual({
+      ...constant,
+      state: random,
+      nonce: random,
+      code_challenge: random,
+    })
+    for (const name of ['state', 'nonce', 'code_challenge'])
+      expect(first.asked.get(name)).not.toBe(second.asked.get(name))
   })
 
   it('keeps its secrets in a cookie that says nothing to who holds it', () => {
@@ -291,7 +334,12 @@ describe('the redirect flow', () => {
 
   it('cannot be resumed without its state, T11', async () => {
     const { cookie, state } = await walk()
-    for (const other of ['', state.slice(1), `${state}A`, state.toLowerCase() === state ? 'x' : state.toLowerCase()])
+    for (const other of [
+      '',
+      state.slice(1),
+      `${state}A`,
+      state.toLowerCase() === state ? 'x' : state.toLowerCase(),
+    ])
       expect(resume(other, cookie)).toBeUndefined()
     expect(resume(state, cookie)).toBeDefined()
   })
@@ -337,7 +385,8 @@ describe('the redirect flow', () => {
   it('is over after ten minutes', () => {
     const { cookie } = begin()
     const flow = unseal(cookie) as { state: string; startedAt: number }
-    const aged = (seconds: number) => resume(flow.state, seal({ ...flow, startedAt: flow.startedAt - seconds }))
+    const aged = (seconds: number) =>
+      resume(flow.state, seal({ ...flow, startedAt: flow.startedAt - seconds }))
     expect(aged(590)).toBeDefined()
     expect(aged(610)).toBeUndefined()
   })
@@ -353,7 +402,9 @@ describe('the redirect flow', () => {
     const { location, cookie, asked } = begin()
     // Eve's code, put into Ada's flow, and even with the nonce that Ada's flow asks for.
     const injected = await standIn.consent(begin().location, googleAccount({ nonce: asked.get('nonce') }))
-    expect(await resume(asked.get('state'), cookie)?.redeem(injected.searchParams.get('code') ?? '')).toBeUndefined()
+    expect(
+      await resume(asked.get('state'), cookie)?.redeem(injected.searchParams.get('code') ?? ''),
+    ).toBeUndefined()
     expect(await resume(asked.get('state'), cookie)?.redeem(eve.code)).toBeUndefined()
     // A flow that lost its verifier.
     const { searchParams } = await standIn.consent(location)
@@ -385,7 +436,10 @@ describe('the redirect flow', () => {
       delete standIn.faults['/token']
       // A code that is shown twice is void.
       expect(standIn.asked.slice(before)).toEqual(['/token'])
-      expect([failure.code, (failure.cause as Error).message]).toEqual(['unavailable', `Google was asked in vain: ${status}`])
+      expect([failure.code, (failure.cause as Error).message]).toEqual([
+        'unavailable',
+        `Google was asked in vain: ${status}`,
+      ])
       const told = `${(failure.cause as Error).stack} ${JSON.stringify([failure.cause, failure.options])}`
       for (const secret of [code, standIn.clientSecret, 'secrets']) expect(told).not.toContain(secret)
     }
@@ -423,7 +477,10 @@ describe('the redirect flow', () => {
 describe('Google sign-in', () => {
   const settings = (env: Record<string, string>) => testConfig(env).google
   const ID = 'abc.apps.googleusercontent.com'
-  const REDIRECT = { GOOGLE_CLIENT_SECRET: 'GOCSPX-x', GOOGLE_REDIRECT_URI: 'https://netpilot.example.com/api/auth/google/callback' }
+  const REDIRECT = {
+    GOOGLE_CLIENT_SECRET: 'GOCSPX-x',
+    GOOGLE_REDIRECT_URI: 'https://netpilot.example.com/api/auth/google/callback',
+  }
 
   it('is off until it is configured', () => {
     expect(settings({})).toBeUndefined()
@@ -431,7 +488,10 @@ describe('Google sign-in', () => {
   })
 
   it('takes ID tokens with a client id alone', async () => {
-    const idTokensOnly = settings({ GOOGLE_CLIENT_ID: `${ID}, other`, GOOGLE_HOSTED_DOMAIN: 'Example.com' }) as GoogleSettings
+    const idTokensOnly = settings({
+      GOOGLE_CLIENT_ID: `${ID}, other`,
+      GOOGLE_HOSTED_DOMAIN: 'Example.com',
+    }) as GoogleSettings
     expect(idTokensOnly).toEqual({
       clientIds: [ID, 'other'],
       hostedDomains: ['example.com'],
@@ -460,8 +520,16 @@ describe('Google sign-in', () => {
   it.each<[string, Record<string, string>, RegExp]>([
     ['a secret without a client id', REDIRECT, /GOOGLE_CLIENT_ID is missing/],
     ['a domain without a client id', { GOOGLE_HOSTED_DOMAIN: 'example.com' }, /GOOGLE_CLIENT_ID is missing/],
-    ['somewhere to return to without a client id', { GOOGLE_RETURN_TO: FRONTEND }, /GOOGLE_CLIENT_ID is missing/],
-    ['a secret without an address', { GOOGLE_CLIENT_ID: ID, GOOGLE_CLIENT_SECRET: 'x' }, /GOOGLE_REDIRECT_URI is missing/],
+    [
+      'somewhere to return to without a client id',
+      { GOOGLE_RETURN_TO: FRONTEND },
+      /GOOGLE_CLIENT_ID is missing/,
+    ],
+    [
+      'a secret without an address',
+      { GOOGLE_CLIENT_ID: ID, GOOGLE_CLIENT_SECRET: 'x' },
+      /GOOGLE_REDIRECT_URI is missing/,
+    ],
     [
       'an address without a secret',
       { GOOGLE_CLIENT_ID: ID, GOOGLE_REDIRECT_URI: REDIRECT.GOOGLE_REDIRECT_URI },
@@ -473,9 +541,21 @@ describe('Google sign-in', () => {
       /GOOGLE_CLIENT_SECRET is missing.*\n.*GOOGLE_REDIRECT_URI is/,
     ],
     ['a flow that leads nowhere', { GOOGLE_CLIENT_ID: ID, ...REDIRECT }, /GOOGLE_RETURN_TO is missing/],
-    ['a return to a path', { GOOGLE_CLIENT_ID: ID, ...REDIRECT, GOOGLE_RETURN_TO: `${FRONTEND}/x` }, /GOOGLE_RETURN_TO: .*exact origin/],
-    ['a return to anywhere', { GOOGLE_CLIENT_ID: ID, ...REDIRECT, GOOGLE_RETURN_TO: '*' }, /GOOGLE_RETURN_TO: .*exact origin/],
-    ['a stand-in that is no URL', { GOOGLE_CLIENT_ID: ID, GOOGLE_TOKEN_URL: 'google' }, /GOOGLE_TOKEN_URL must be a URL/],
+    [
+      'a return to a path',
+      { GOOGLE_CLIENT_ID: ID, ...REDIRECT, GOOGLE_RETURN_TO: `${FRONTEND}/x` },
+      /GOOGLE_RETURN_TO: .*exact origin/,
+    ],
+    [
+      'a return to anywhere',
+      { GOOGLE_CLIENT_ID: ID, ...REDIRECT, GOOGLE_RETURN_TO: '*' },
+      /GOOGLE_RETURN_TO: .*exact origin/,
+    ],
+    [
+      'a stand-in that is no URL',
+      { GOOGLE_CLIENT_ID: ID, GOOGLE_TOKEN_URL: 'google' },
+      /GOOGLE_TOKEN_URL must be a URL/,
+    ],
   ])('refuses to start half configured: %s', (_what, env, fault) => {
     expect(() => settings(env)).toThrow(fault)
   })
@@ -487,22 +567,43 @@ describe('Google sign-in', () => {
     'https://netpilot.example.com/api/auth/google/callback#x',
     '/api/auth/google/callback',
   ])('refuses to start with the callback %s', (redirectUri) => {
-    const env = { GOOGLE_CLIENT_ID: ID, ...REDIRECT, GOOGLE_RETURN_TO: FRONTEND, GOOGLE_REDIRECT_URI: redirectUri }
+    const env = {
+      GOOGLE_CLIENT_ID: ID,
+      ...REDIRECT,
+      GOOGLE_RETURN_TO: FRONTEND,
+      GOOGLE_REDIRECT_URI: redirectUri,
+    }
     expect(() => settings(env)).toThrow(/GOOGLE_REDIRECT_URI must be/)
   })
 
-  it.each(['http://localhost:3000', 'http://127.0.0.1:3000', 'http://[::1]:3000', 'https://example.com/netpilot'])(
-    'takes a callback at %s',
-    (base) => {
-      const env = { GOOGLE_CLIENT_ID: ID, ...REDIRECT, GOOGLE_RETURN_TO: FRONTEND, GOOGLE_REDIRECT_URI: `${base}/api/auth/google/callback` }
-      expect(settings(env)?.redirect?.redirectUri).toContain(base)
-    },
-  )
+  it.each([
+    'http://localhost:3000',
+    'http://127.0.0.1:3000',
+    'http://[::1]:3000',
+    'https://example.com/netpilot',
+  ])('takes a callback at %s', (base) => {
+    const env = {
+      GOOGLE_CLIENT_ID: ID,
+      ...REDIRECT,
+      GOOGLE_RETURN_TO: FRONTEND,
+      GOOGLE_REDIRECT_URI: `${base}/api/auth/google/callback`,
+    }
+    expect(settings(env)?.redirect?.redirectUri).toContain(base)
+  })
 
   it('knows no stand-in for Google in production, and its faults repeat no value', () => {
-    const production = { NODE_ENV: 'production', BCRYPT_COST: '12', GOOGLE_CLIENT_ID: ID, GOOGLE_CLIENT_SECRET: 'very secret' }
-    for (const [name, url] of Object.entries(standIn.env).filter(([, value]) => value.startsWith(standIn.issuer))) {
-      expect(() => settings({ ...production, [name]: url })).toThrow(new RegExp(`^(?!.*very secret).*${name} is for tests and trials`, 's'))
+    const production = {
+      NODE_ENV: 'production',
+      BCRYPT_COST: '12',
+      GOOGLE_CLIENT_ID: ID,
+      GOOGLE_CLIENT_SECRET: 'very secret',
+    }
+    for (const [name, url] of Object.entries(standIn.env).filter(([, value]) =>
+      value.startsWith(standIn.issuer),
+    )) {
+      expect(() => settings({ ...production, [name]: url })).toThrow(
+        new RegExp(`^(?!.*very secret).*${name} is for tests and trials`, 's'),
+      )
     }
   })
 })

@@ -18,12 +18,15 @@ beforeEach(async () => {
 
 const add = (fields: Record<string, unknown> = {}, person = ada) =>
   person.call('POST', '/api/groups', { body: { routerId: home.id, name: 'kids', ...fields } })
-const addGroup = async (fields: Record<string, unknown> = {}): Promise<string> => (await add(fields)).json().id
+const addGroup = async (fields: Record<string, unknown> = {}): Promise<string> =>
+  (await add(fields)).json().id
 const find = (id: string, person = ada) => person.call('GET', `/api/groups/${id}`)
 const change = (id: string, body: object, person = ada) => person.call('PATCH', `/api/groups/${id}`, { body })
 const remove = (id: string, person = ada) => person.call('DELETE', `/api/groups/${id}`)
-const move = (id: string, body: object, person = ada) => person.call('POST', `/api/groups/${id}/devices`, { body })
-const list = async (query: Record<string, string> = {}, person = ada) => (await person.call('GET', '/api/groups', { query })).json()
+const move = (id: string, body: object, person = ada) =>
+  person.call('POST', `/api/groups/${id}/devices`, { body })
+const list = async (query: Record<string, string> = {}, person = ada) =>
+  (await person.call('GET', '/api/groups', { query })).json()
 
 /** So many new devices of a router. */
 async function devicesOf(router: Router, count: number): Promise<string[]> {
@@ -66,9 +69,14 @@ describe('a group', () => {
   ])('takes no other %s, and says so by name', async (field, refused) => {
     const id = await addGroup()
     for (const value of refused) {
-      for (const answer of [await add({ name: 'guests', [field]: value }), await change(id, { [field]: value })]) {
+      for (const answer of [
+        await add({ name: 'guests', [field]: value }),
+        await change(id, { [field]: value }),
+      ]) {
         const { errors = [] } = expectProblem(answer, 400, 'invalid-request')
-        expect(new Set(errors.map(({ path }) => path)), JSON.stringify(value)).toEqual(new Set([`/body/${field}`]))
+        expect(new Set(errors.map(({ path }) => path)), JSON.stringify(value)).toEqual(
+          new Set([`/body/${field}`]),
+        )
       }
     }
     expectProblem(await change(id, {}), 400, 'invalid-request')
@@ -79,7 +87,8 @@ describe('a group', () => {
   it('has a name that no other group of the router has, also when many are made at once', async () => {
     const answers = await Promise.all(Array.from({ length: 10 }, () => add()))
     expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([201, ...Array(9).fill(409)])
-    for (const answer of answers.filter(({ statusCode }) => statusCode === 409)) expectProblem(answer, 409, 'conflict')
+    for (const answer of answers.filter(({ statusCode }) => statusCode === 409))
+      expectProblem(answer, 409, 'conflict')
     const id = await addGroup({ name: 'guests' })
     expectProblem(await change(id, { name: 'kids' }), 409, 'conflict')
     expect((await change(id, { name: 'guests', rate: 1 })).statusCode).toBe(200)
@@ -121,10 +130,19 @@ describe('moving devices', () => {
     const [kids, guests] = [await addGroup(), await addGroup({ name: 'guests' })]
     const [first = '', second = '', third = ''] = await devicesOf(home, 3)
     expect((await move(kids, { add: [first, second] })).json()).toEqual({ added: 2, removed: 0 })
-    expect((await move(guests, { add: [second, third], remove: [first] })).json()).toEqual({ added: 2, removed: 0 })
+    expect((await move(guests, { add: [second, third], remove: [first] })).json()).toEqual({
+      added: 2,
+      removed: 0,
+    })
     expect(await membersOf(kids)).toEqual([first])
-    expect((await move(kids, { add: [first, third, third.toUpperCase()], remove: [] })).json()).toEqual({ added: 1, removed: 0 })
-    expect((await move(kids, { add: [second], remove: [first, third] })).json()).toEqual({ added: 1, removed: 2 })
+    expect((await move(kids, { add: [first, third, third.toUpperCase()], remove: [] })).json()).toEqual({
+      added: 1,
+      removed: 0,
+    })
+    expect((await move(kids, { add: [second], remove: [first, third] })).json()).toEqual({
+      added: 1,
+      removed: 2,
+    })
     expect(await membersOf(kids)).toEqual([second])
     expect(await membersOf(guests)).toEqual([])
     expect((await find(kids)).json().deviceCount).toBe(1)
@@ -171,8 +189,12 @@ describe('moving devices', () => {
     const groups = await Promise.all(Array.from({ length: 8 }, (_, n) => addGroup({ name: `group ${n}` })))
     const devices = await devicesOf(home, 5)
     const answers = await Promise.all(groups.map((id) => move(id, { add: devices })))
-    expect(answers.map((answer) => [answer.statusCode, answer.json().added])).toEqual(groups.map(() => [200, 5]))
-    expect((await list()).items.map(({ deviceCount }: { deviceCount: number }) => deviceCount).sort()).toEqual([0, 0, 0, 0, 0, 0, 0, 5])
+    expect(answers.map((answer) => [answer.statusCode, answer.json().added])).toEqual(
+      groups.map(() => [200, 5]),
+    )
+    expect(
+      (await list()).items.map(({ deviceCount }: { deviceCount: number }) => deviceCount).sort(),
+    ).toEqual([0, 0, 0, 0, 0, 0, 0, 5])
   })
 })
 
@@ -193,18 +215,35 @@ describe('the list of groups', () => {
     const office = await ada.router()
     for (const name of ['things', 'Kids', 'guests 100%']) await add({ name })
     await add({ routerId: office.id, name: 'staff' })
-    const names = async (query: Record<string, string>) => (await list(query)).items.map(({ name }: { name: string }) => name)
+    const names = async (query: Record<string, string>) =>
+      (await list(query)).items.map(({ name }: { name: string }) => name)
     expect(await names({})).toEqual(['guests 100%', 'Kids', 'staff', 'things'])
     expect(await names({ sort: '-name' })).toEqual(['things', 'staff', 'Kids', 'guests 100%'])
     expect(await names({ sort: 'createdAt' })).toEqual(['things', 'Kids', 'guests 100%', 'staff'])
     expect(await names({ routerId: home.id })).toEqual(['guests 100%', 'Kids', 'things'])
     expect(await names({ search: 'S' })).toHaveLength(4)
     expect(await names({ search: '%' })).toEqual(['guests 100%'])
-    expect(await list({ limit: '1', offset: '1' })).toMatchObject({ items: [{ name: 'Kids' }], total: 4, limit: 1, offset: 1 })
-    expect(Object.keys((await list({ limit: '1' })).items[0])).toEqual(['id', 'routerId', 'name', 'rate', 'deviceCount', 'createdAt'])
+    expect(await list({ limit: '1', offset: '1' })).toMatchObject({
+      items: [{ name: 'Kids' }],
+      total: 4,
+      limit: 1,
+      offset: 1,
+    })
+    expect(Object.keys((await list({ limit: '1' })).items[0])).toEqual([
+      'id',
+      'routerId',
+      'name',
+      'rate',
+      'deviceCount',
+      'createdAt',
+    ])
     expect(await list({ offset: '9' })).toEqual({ items: [], total: 4, limit: 50, offset: 9 })
     for (const query of [{ limit: '0' }, { sort: 'rate' }, { routerId: '7' }, { search: '' }])
-      expectProblem(await ada.call('GET', '/api/groups', { query: query as Record<string, string> }), 400, 'invalid-request')
+      expectProblem(
+        await ada.call('GET', '/api/groups', { query: query as Record<string, string> }),
+        400,
+        'invalid-request',
+      )
   })
 })
 

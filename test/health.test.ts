@@ -24,7 +24,11 @@ const stateOf = (status: string, up: boolean) => ({
   database: { status: up ? 'up' : 'down', latencyMs: up ? expect.any(Number) : null },
 })
 const alive = [200, undefined, { status: 'ok' }]
-const well = { state: [200, undefined, stateOf('ok', true)], live: alive, ready: [200, undefined, { status: 'ready' }] }
+const well = {
+  state: [200, undefined, stateOf('ok', true)],
+  live: alive,
+  ready: [200, undefined, { status: 'ready' }],
+}
 const notReady = (reason: string) => [503, '1', { status: 'not-ready', reason }]
 
 async function serve(env: Record<string, string>, database?: TestDatabase) {
@@ -42,18 +46,32 @@ describe('health', () => {
   })
 
   it('is degraded and not ready while the database cannot be reached, but the process lives, L4', async () => {
-    const { app } = await serve({}, { ...inject('database'), adminUrl: 'postgres://nobody@127.0.0.1:1/nothing' })
-    expect(await health(app)).toEqual({ state: [503, '1', stateOf('degraded', false)], live: alive, ready: notReady('unreachable') })
+    const { app } = await serve(
+      {},
+      { ...inject('database'), adminUrl: 'postgres://nobody@127.0.0.1:1/nothing' },
+    )
+    expect(await health(app)).toEqual({
+      state: [503, '1', stateOf('degraded', false)],
+      live: alive,
+      ready: notReady('unreachable'),
+    })
   })
 
   it('is not ready while migrations are missing, or are another build’s, and ready once they are there, without a restart', async () => {
     const database = await separateDatabase(inject('database'), 'health')
-    await asAdmin(database.adminUrl, (client) => client.query(`grant connect on database ${database.rolePrefix}health to public`))
+    await asAdmin(database.adminUrl, (client) =>
+      client.query(`grant connect on database ${database.rolePrefix}health to public`),
+    )
     const { app } = await serve({}, database)
-    const missing = { state: [503, '1', stateOf('degraded', true)], live: alive, ready: notReady('migrations-missing') }
+    const missing = {
+      state: [503, '1', stateOf('degraded', true)],
+      live: alive,
+      ready: notReady('migrations-missing'),
+    }
     expect(await health(app)).toEqual(missing)
     await prepare(database)
-    const journal = (statement: string) => asAdmin(database.adminUrl, (client) => client.query(`update drizzle.migrations ${statement}`))
+    const journal = (statement: string) =>
+      asAdmin(database.adminUrl, (client) => client.query(`update drizzle.migrations ${statement}`))
     await journal(`set sha256 = decode(reverse(encode(sha256, 'hex')), 'hex')`)
     expect(await health(app)).toEqual({ ...missing, ready: notReady('migrations-edited') })
     await journal(`set sha256 = decode(reverse(encode(sha256, 'hex')), 'hex')`)
@@ -63,19 +81,28 @@ describe('health', () => {
   it('is degraded and not ready while the database takes no writes: reads go on, writes are 503, and all is well without a restart', async () => {
     const database = await separateDatabase(inject('database'), 'read_only')
     await prepare(database)
-    const server = await serve({ DATABASE_POOL_SIZE: '1', DATABASE_AUTH_POOL_SIZE: '1', DATABASE_ADMIN_POOL_SIZE: '1' }, database)
+    const server = await serve(
+      { DATABASE_POOL_SIZE: '1', DATABASE_AUTH_POOL_SIZE: '1', DATABASE_ADMIN_POOL_SIZE: '1' },
+      database,
+    )
     const ada = await worldOf(server).person()
     const name = new URL(database.adminUrl).pathname.slice(1)
     const setDefault = (statement: string) =>
       asAdmin(inject('database').adminUrl, async (client) => {
         await client.query(`alter database ${name} ${statement}`)
         // Connections that are open keep their default.
-        await client.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
+        await client.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [
+          name,
+        ])
       })
     const write = () => ada.call('POST', '/api/routers', { body: { name: 'Home' } })
 
     await setDefault('set default_transaction_read_only = on')
-    const readOnly = { state: [503, '1', stateOf('degraded', true)], live: alive, ready: notReady('read-only') }
+    const readOnly = {
+      state: [503, '1', stateOf('degraded', true)],
+      live: alive,
+      ready: notReady('read-only'),
+    }
     await expect.poll(() => health(server.app)).toEqual(readOnly)
     expect((await ada.call('GET', '/api/routers')).statusCode).toBe(200)
     expectProblem(await write(), 503, 'unavailable')
@@ -95,12 +122,20 @@ describe('health', () => {
   it.each(['server', 'auth'] as const)(
     'answers within the bound of the pool when every connection of the %s pool is taken',
     async (pool) => {
-      const { app, pools } = await serve({ DATABASE_POOL_SIZE: '1', DATABASE_AUTH_POOL_SIZE: '1', DATABASE_ACQUIRE_TIMEOUT_MS: '1500' })
+      const { app, pools } = await serve({
+        DATABASE_POOL_SIZE: '1',
+        DATABASE_AUTH_POOL_SIZE: '1',
+        DATABASE_ACQUIRE_TIMEOUT_MS: '1500',
+      })
       const taken = await pools[pool].connect()
       const start = performance.now()
       const meanwhile = await health(app)
       taken.release()
-      expect(meanwhile).toEqual({ state: [503, '1', stateOf('degraded', false)], live: alive, ready: notReady('unreachable') })
+      expect(meanwhile).toEqual({
+        state: [503, '1', stateOf('degraded', false)],
+        live: alive,
+        ready: notReady('unreachable'),
+      })
       expect(performance.now() - start).toBeLessThan(10_000)
       expect(await health(app)).toEqual(well)
     },

@@ -1,5 +1,6 @@
 /**
- * The edge under attack: bodies, queries, methods, types and tokens that nobody sends in good faith, to every operation of the OpenAPI
+ * The edge under attack: bodies, queries, methods, types and tokens that nobody sends in good faith, to every
+ * operation of the OpenAPI
  * document. None is answered 5xx, each refusal is a problem document with its code, and nothing is stored.
  */
 import { createHmac, randomUUID } from 'node:crypto'
@@ -19,7 +20,9 @@ let enter: ReturnType<typeof enterAs>
 beforeAll(async () => {
   world = await sharedWorld()
   operations = await listOperations(world)
-  withBodies = operations.flatMap((operation) => (operation.body ? [{ ...operation, body: operation.body }] : []))
+  withBodies = operations.flatMap((operation) =>
+    operation.body ? [{ ...operation, body: operation.body }] : [],
+  )
   ada = await world.person()
   router = await ada.router()
   root = await world.administrator()
@@ -92,16 +95,31 @@ describe('a hostile body', () => {
   })
 
   it('of a megabyte in one string is too large, also where a scan may be that large', async () => {
-    await storingNothing(async () => expectProblem(await named(JSON.stringify('x'.repeat(1_048_576))), 413, 'too-large') as never)
-    const scan = { scanId: randomUUID(), takenAt: '2026-01-01T00:00:00Z', devices: [{ mac: '02:00:5e:10:00:01', hostname: '' }] }
+    await storingNothing(
+      async () =>
+        expectProblem(await named(JSON.stringify('x'.repeat(1_048_576))), 413, 'too-large') as never,
+    )
+    const scan = {
+      scanId: randomUUID(),
+      takenAt: '2026-01-01T00:00:00Z',
+      devices: [{ mac: '02:00:5e:10:00:01', hostname: '' }],
+    }
     const body = JSON.stringify(scan).replace('""', `"${'x'.repeat(1_048_576)}"`)
-    expectProblem(await router.call('POST', '/api/agent/scans', { body, headers: JSON_TYPE }), 413, 'too-large')
+    expectProblem(
+      await router.call('POST', '/api/agent/scans', { body, headers: JSON_TYPE }),
+      413,
+      'too-large',
+    )
   })
 
   it('of text is UTF-8 too', async () => {
     const body = Buffer.from('02:00:5e:10:00:01 \xf0\x9f\x98', 'latin1')
     const headers = { 'content-type': 'text/plain' }
-    expectProblem(await router.call('POST', '/api/agent/scans?format=arp-scan', { body, headers }), 400, 'invalid-request')
+    expectProblem(
+      await router.call('POST', '/api/agent/scans?format=arp-scan', { body, headers }),
+      400,
+      'invalid-request',
+    )
   })
 
   it('is refused by every operation that has one, and stores nothing', () =>
@@ -109,8 +127,22 @@ describe('a hostile body', () => {
       for (const operation of withBodies) {
         const text = JSON.stringify(sampleOf(operation.body))
         const twice = text.replace('{', text === '{}' ? '{"twice":1,"twice":2' : '{"twice":1,"twice":2,')
-        const hostile = [twice, `${text}x`, `${text}${text}`, `[${text}]`, `${'['.repeat(60_000)}`, '"', '1e400', '\0', text.slice(0, -1)]
-        for (const body of [...hostile, Buffer.from(text, 'utf16le'), Buffer.concat([Buffer.from(text), Buffer.from([0xff])])]) {
+        const hostile = [
+          twice,
+          `${text}x`,
+          `${text}${text}`,
+          `[${text}]`,
+          `${'['.repeat(60_000)}`,
+          '"',
+          '1e400',
+          '\0',
+          text.slice(0, -1),
+        ]
+        for (const body of [
+          ...hostile,
+          Buffer.from(text, 'utf16le'),
+          Buffer.concat([Buffer.from(text), Buffer.from([0xff])]),
+        ]) {
           const answer = await enter(operation, { body, headers: JSON_TYPE })
           expect(answer.statusCode, `${operation.name} ${body.toString().slice(0, 60)}`).toBe(400)
           const { detail } = expectProblem(answer, 400, 'invalid-request')
@@ -141,7 +173,11 @@ describe('a hostile body', () => {
           'multipart/form-data; boundary=x',
           'multipart/form-data',
         ])
-          expectProblem(await enter(operation, { body, headers: { 'content-type': type } }), 415, 'unsupported-media-type')
+          expectProblem(
+            await enter(operation, { body, headers: { 'content-type': type } }),
+            415,
+            'unsupported-media-type',
+          )
       }
     }))
 
@@ -199,7 +235,9 @@ describe('a hostile query', () => {
   it('spells each number one way: plain decimal digits, T34', async () => {
     let tried = 0
     for (const operation of operations) {
-      for (const { name, schema } of operation.parameters.filter(({ in: part, schema }) => part === 'query' && schema.type === 'integer')) {
+      for (const { name, schema } of operation.parameters.filter(
+        ({ in: part, schema }) => part === 'query' && schema.type === 'integer',
+      )) {
         for (const spelled of [
           '0x10',
           '1e1',
@@ -220,16 +258,23 @@ describe('a hostile query', () => {
           'true',
         ]) {
           tried += 1
-          const { errors } = expectProblem(await enter(operation, {}, `${name}=${encodeURIComponent(spelled)}`), 400, 'invalid-request')
+          const { errors } = expectProblem(
+            await enter(operation, {}, `${name}=${encodeURIComponent(spelled)}`),
+            400,
+            'invalid-request',
+          )
           expect(
             errors?.map(({ path }) => path),
             `${operation.name} ${spelled}`,
           ).toContain(`/querystring/${name}`)
         }
-        const others = operation.parameters.filter((other) => other.required && other.in === 'query' && other.name !== name)
-        const query = [`${name}=${schema.minimum ?? 1}`, ...others.map((other) => `${other.name}=${sampleOf(other.schema, other)}`)].join(
-          '&',
+        const others = operation.parameters.filter(
+          (other) => other.required && other.in === 'query' && other.name !== name,
         )
+        const query = [
+          `${name}=${schema.minimum ?? 1}`,
+          ...others.map((other) => `${other.name}=${sampleOf(other.schema, other)}`),
+        ].join('&')
         const plain = await enter(operation, {}, query)
         expect(plain.statusCode, operation.name).not.toBe(400)
       }
@@ -241,10 +286,22 @@ describe('a hostile query', () => {
 describe('a method', () => {
   it('that a path does not have is no route, whatever its name', () =>
     storingNothing(async () => {
-      const methodsOf = (path: string) => operations.filter((operation) => operation.path === path).map(({ method }) => String(method))
+      const methodsOf = (path: string) =>
+        operations.filter((operation) => operation.path === path).map(({ method }) => String(method))
       for (const operation of operations) {
         const known = methodsOf(operation.path)
-        for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'PROPFIND', 'SEARCH', 'LOCK', 'MKCOL']) {
+        for (const method of [
+          'GET',
+          'POST',
+          'PUT',
+          'PATCH',
+          'DELETE',
+          'TRACE',
+          'PROPFIND',
+          'SEARCH',
+          'LOCK',
+          'MKCOL',
+        ]) {
           // Of another route's pattern: /sessions/all is also a /sessions/{id}.
           if (known.includes(method)) continue
           const answer = await enter({ ...operation, method: method as Operation['method'] })
@@ -262,7 +319,11 @@ describe('a method', () => {
       expect(answer.json(), name).toMatchObject({ id })
     }
     expectProblem(await ada.call('GET', `/api/routers/${id}?_method=DELETE`), 400, 'invalid-request')
-    expectProblem(await ada.call('PATCH', `/api/routers/${id}`, { body: { _method: 'DELETE' } }), 400, 'invalid-request')
+    expectProblem(
+      await ada.call('PATCH', `/api/routers/${id}`, { body: { _method: 'DELETE' } }),
+      400,
+      'invalid-request',
+    )
     expect((await ada.call('GET', `/api/routers/${id}`)).statusCode).toBe(200)
   })
 })
@@ -294,7 +355,8 @@ describe('a forged credential', () => {
   it('opens no door that asks for a person, and is answered like any other text, T1 T2 T5', async () => {
     for (const operation of operations.filter(({ door }) => door === 'person' || door === 'admin')) {
       const holder = operation.door === 'admin' ? root : ada
-      const send = (headers: Record<string, string>) => world.send(operation.method, urlOf(operation, {}), { headers })
+      const send = (headers: Record<string, string>) =>
+        world.send(operation.method, urlOf(operation, {}), { headers })
       const none = comparable(await send({ authorization: 'Bearer x' }))
       for (const token of tokensFrom(holder.accessToken, (holder === ada ? root : ada).accessToken)) {
         const answer = await send({ authorization: `Bearer ${token}` })
@@ -327,8 +389,15 @@ describe('a forged credential', () => {
     ]
     for (const operation of operations.filter(({ door }) => door === 'agent')) {
       for (const wrong of spelled)
-        for (const headers of [{ 'x-api-key': wrong }, { authorization: `Bearer ${wrong}` }] as Record<string, string>[])
-          expectProblem(await world.send(operation.method, urlOf(operation, {}), { headers }), 401, 'unauthenticated')
+        for (const headers of [{ 'x-api-key': wrong }, { authorization: `Bearer ${wrong}` }] as Record<
+          string,
+          string
+        >[])
+          expectProblem(
+            await world.send(operation.method, urlOf(operation, {}), { headers }),
+            401,
+            'unauthenticated',
+          )
     }
   })
 

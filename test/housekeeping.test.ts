@@ -20,7 +20,13 @@ describe('housekeeping', () => {
       return [{ removed }]
     }
     const withSession: WithSession = (_, work) => work({ query } as unknown as Tx)
-    const stop = keepHouse({ withSession, auditDays: 365, scanDays: 3, firstAfterMs, onError: (error) => errors.push(error) })
+    const stop = keepHouse({
+      withSession,
+      auditDays: 365,
+      scanDays: 3,
+      firstAfterMs,
+      onError: (error) => errors.push(error),
+    })
     return { done, errors, stop }
   }
 

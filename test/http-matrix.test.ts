@@ -1,6 +1,8 @@
 /**
- * Every operation of the OpenAPI document, asked by everybody who should not be answered, about what somebody has and about what nobody has:
- * the answers are the same to the byte, but for the request id (T30). A new route is covered as soon as it is documented; one that names
+ * Every operation of the OpenAPI document, asked by everybody who should not be answered, about what somebody
+ * has and about what nobody has:
+ * the answers are the same to the byte, but for the request id (T30). A new route is covered as soon as it is
+ * documented; one that names
  * ids in its body fails here until `support/identified-requests.ts` says how.
  */
 import { randomUUID } from 'node:crypto'
@@ -8,7 +10,16 @@ import { isDeepStrictEqual } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { makeApiKey } from '../src/auth/api-keys.ts'
 import { PERSONAL_SCOPES } from '../src/auth/key-schema.ts'
-import { ask, BODIES, type Ids, nameOf, namesAnId, nobodys, ownedBy, placesNamed } from './support/identified-requests.ts'
+import {
+  ask,
+  BODIES,
+  type Ids,
+  nameOf,
+  namesAnId,
+  nobodys,
+  ownedBy,
+  placesNamed,
+} from './support/identified-requests.ts'
 import type { Cell } from './support/matrix.ts'
 import { listOperations, type Operation, placesOf } from './support/operations.ts'
 import { comparable } from './support/problems.ts'
@@ -45,21 +56,28 @@ const OWNED = [
 ]
 const snapshotOf = async (owner: Person) => {
   const tables = OWNED.map(
-    (table) => `(select jsonb_agg(to_jsonb(t) - 'last_used_at' order by t::text) from ${table} t where t.user_id = $1)`,
+    (table) =>
+      `(select jsonb_agg(to_jsonb(t) - 'last_used_at' order by t::text) from ${table} t where t.user_id = $1)`,
   )
   return (await rowsOf(`select md5(concat(${tables.join(", '|', ")})) as digest`, [owner.id]))[0]?.digest
 }
 
 /** Everybody who must not be answered, as a way to ask. */
-async function strangers(): Promise<Record<string, { call: Person['call']; own?: (operation: Operation) => Promise<Ids> }>> {
+async function strangers(): Promise<
+  Record<string, { call: Person['call']; own?: (operation: Operation) => Promise<Ids> }>
+> {
   const [bob, gone] = await Promise.all([world.person(), world.person()])
   const router = await bob.router()
   const everything = [...PERSONAL_SCOPES]
   const { key: unscoped } = (
     await bob.call('POST', '/api/users/keys', { body: { scopes: ['settings:read'], password: bob.password } })
   ).json()
-  const { key: scoped } = (await bob.call('POST', '/api/users/keys', { body: { scopes: everything, password: bob.password } })).json()
-  const { key: dead } = (await gone.call('POST', '/api/users/keys', { body: { scopes: everything, password: gone.password } })).json()
+  const { key: scoped } = (
+    await bob.call('POST', '/api/users/keys', { body: { scopes: everything, password: bob.password } })
+  ).json()
+  const { key: dead } = (
+    await gone.call('POST', '/api/users/keys', { body: { scopes: everything, password: gone.password } })
+  ).json()
   await rowsOf('update users set is_active = false where id = $1', [gone.id])
   const byKey =
     (key: string): Person['call'] =>
@@ -101,18 +119,34 @@ describe.concurrent('what belongs to somebody else', () => {
       const ids = await ownedBy(ada, operation)
       const before = await snapshotOf(ada)
       const leaks: string[] = []
-      const compare = (who: string, [real, made]: [Answer, Answer], what: string, formOf: (answer: Answer) => unknown) => {
+      const compare = (
+        who: string,
+        [real, made]: [Answer, Answer],
+        what: string,
+        formOf: (answer: Answer) => unknown,
+      ) => {
         const isSame =
-          isDeepStrictEqual(formOf(real), formOf(made)) && !Object.values(ids).some((id) => id !== 'theme' && made.body.includes(id))
+          isDeepStrictEqual(formOf(real), formOf(made)) &&
+          !Object.values(ids).some((id) => id !== 'theme' && made.body.includes(id))
         count(operation, who, isSame)
-        if (!isSame) leaks.push(`${who}, ${what}: ${real.statusCode} ${real.body} instead of ${made.statusCode} ${made.body}`)
+        if (!isSame)
+          leaks.push(
+            `${who}, ${what}: ${real.statusCode} ${real.body} instead of ${made.statusCode} ${made.body}`,
+          )
       }
       for (const [who, { call, own }] of Object.entries(asking)) {
-        compare(who, [await ask(call, operation, ids), await ask(call, operation, nobodys())], 'every id', comparable)
+        compare(
+          who,
+          [await ask(call, operation, ids), await ask(call, operation, nobodys())],
+          'every id',
+          comparable,
+        )
         if (!own) continue
-        // One of hers among one's own: no id vouches for another. What then happens to one's own is the same, whatever its ids are.
+        // One of hers among one's own: no id vouches for another. What then happens to one's own is the same,
+        // whatever its ids are.
         for (const place of placesNamed(operation)) {
-          const askWith = async (id: string) => ask(call, operation, { ...(await own(operation)), [place]: id })
+          const askWith = async (id: string) =>
+            ask(call, operation, { ...(await own(operation)), [place]: id })
           compare(who, [await askWith(ids[place]), await askWith(nobodys()[place])], place, formOfAnswer)
         }
       }
@@ -122,7 +156,10 @@ describe.concurrent('what belongs to somebody else', () => {
       const owners = await ask(ada.call, operation, ids)
       expect(owners.statusCode, owners.body).toBeLessThan(300)
       // What changed something is on the record of who did it.
-      const recorded = await rowsOf('select from user_audit_log where user_id = $1 and act = $2', [ada.id, operation.operationId])
+      const recorded = await rowsOf('select from user_audit_log where user_id = $1 and act = $2', [
+        ada.id,
+        operation.operationId,
+      ])
       const isAct = operation.method !== 'GET' && operation.operationId !== 'previewPolicy'
       expect(recorded.length).toBeGreaterThanOrEqual(isAct ? 1 : 0)
     },
@@ -130,7 +167,9 @@ describe.concurrent('what belongs to somebody else', () => {
 
   it('was asked of every route that names an id, in its path, its query or its body', () => {
     expect(identified.length).toBeGreaterThan(60)
-    expect(Object.keys(BODIES).filter((name) => !identified.some((operation) => nameOf(operation) === name))).toEqual([])
+    expect(
+      Object.keys(BODIES).filter((name) => !identified.some((operation) => nameOf(operation) === name)),
+    ).toEqual([])
     const isId = /(^|\/)(from|ids?|[a-z]+Ids?)(\/0)?$/
     const silent = operations.filter(
       (operation) =>
@@ -145,7 +184,9 @@ describe.concurrent('what belongs to somebody else', () => {
 })
 
 describe.concurrent('every other operation', () => {
-  const others = operations.filter((operation) => operation.path.startsWith('/api/') && !identified.includes(operation))
+  const others = operations.filter(
+    (operation) => operation.path.startsWith('/api/') && !identified.includes(operation),
+  )
 
   it.each(others.map((operation) => [nameOf(operation), operation] as const))(
     'shows nobody anything of anybody else: %s, T30',
@@ -155,7 +196,9 @@ describe.concurrent('every other operation', () => {
       await router.scan(['00:00:5e:00:53:47'])
       const hers = [ada.id, ada.email, router.id, router.keyId]
       // Not through one's own door: each of these may do to their own account what the operation does.
-      const closed = Object.entries(asking).filter(([who]) => operation.door !== 'person' || !['another person'].includes(who))
+      const closed = Object.entries(asking).filter(
+        ([who]) => operation.door !== 'person' || !['another person'].includes(who),
+      )
       const leaks: string[] = []
       for (const [who, { call }] of closed) {
         if (operation.door === 'anyone' && who !== 'nobody') continue
@@ -183,7 +226,9 @@ describe('the matrix', () => {
     const all = [...cells.values()]
     // For `npm run verify:isolation` to print.
     task.meta.matrices = [{ title: 'Operations, by who asks', cells: all }]
-    expect(new Set(all.map(({ row }) => row))).toEqual(new Set(operations.filter(({ path }) => path.startsWith('/api/')).map(nameOf)))
+    expect(new Set(all.map(({ row }) => row))).toEqual(
+      new Set(operations.filter(({ path }) => path.startsWith('/api/')).map(nameOf)),
+    )
     expect(all.reduce((sum, { tried }) => sum + tried, 0)).toBeGreaterThan(900)
     expect(all.reduce((sum, { leaked }) => sum + leaked, 0)).toBe(0)
   })

@@ -1,6 +1,8 @@
 /**
- * Whatever people ask at once, and wherever between two statements a connection is cut, a backend ended or a statement cancelled: nobody is
- * shown anybody else's row, no transaction and no identity stays behind, and what was answered 2xx is stored, whole.
+ * Whatever people ask at once, and wherever between two statements a connection is cut, a backend ended or a
+ * statement cancelled: nobody is
+ * shown anybody else's row, no transaction and no identity stays behind, and what was answered 2xx is stored,
+ * whole.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'
@@ -8,10 +10,32 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { prepare, separateDatabase, type TestDatabase } from './support/database.ts'
 import { type Fault, type FaultProxy, openFaultProxy } from './support/fault-proxy.ts'
-import { type Answer, openServer, type Person, type Router, type TestServer, worldOf } from './support/world.ts'
+import {
+  type Answer,
+  openServer,
+  type Person,
+  type Router,
+  type TestServer,
+  worldOf,
+} from './support/world.ts'
 
-const OPERATIONS = ['add', 'rename', 'remember', 'list', 'read', 'peek', 'scan', 'poll', 'nonsense', 'stale'] as const
-type Step = { who: number; operation: (typeof OPERATIONS)[number] /** Whether it waits for the steps before it. */; inTurn: boolean }
+const OPERATIONS = [
+  'add',
+  'rename',
+  'remember',
+  'list',
+  'read',
+  'peek',
+  'scan',
+  'poll',
+  'nonsense',
+  'stale',
+] as const
+type Step = {
+  who: number
+  operation: (typeof OPERATIONS)[number] /** Whether it waits for the steps before it. */
+  inTurn: boolean
+}
 type Member = { person: Person; router: Router; staleToken: string }
 type Asked = { member: Member; operation: Step['operation']; name: string; answer: Answer }
 
@@ -23,7 +47,8 @@ let members: Member[]
 let admin: pg.Client
 
 /** Past row security. */
-const sql = async <Row extends Record<string, unknown>>(text: string, values: unknown[] = []) => (await admin.query<Row>(text, values)).rows
+const sql = async <Row extends Record<string, unknown>>(text: string, values: unknown[] = []) =>
+  (await admin.query<Row>(text, values)).rows
 
 beforeAll(async () => {
   database = await separateDatabase(inject('database'), 'properties')
@@ -35,11 +60,19 @@ beforeAll(async () => {
   )
   const url = new URL(database.adminUrl)
   url.host = proxy.address
-  const behind: TestDatabase = { adminUrl: url.href, rolePrefix: database.rolePrefix, password: database.password }
+  const behind: TestDatabase = {
+    adminUrl: url.href,
+    rolePrefix: database.rolePrefix,
+    password: database.password,
+  }
   const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
   const nobodyListens = { listen: () => ({ close: async () => {} }) }
   const open = async (size: number) => {
-    const env = { DATABASE_POOL_SIZE: String(size), DATABASE_AUTH_POOL_SIZE: '1', DATABASE_ACQUIRE_TIMEOUT_MS: '2000' }
+    const env = {
+      DATABASE_POOL_SIZE: String(size),
+      DATABASE_AUTH_POOL_SIZE: '1',
+      DATABASE_ACQUIRE_TIMEOUT_MS: '2000',
+    }
     return [size, await openServer(env, behind, { secrets, ...nobodyListens })] as const
   }
   servers = new Map(await Promise.all([1, 2].map(open)))
@@ -51,7 +84,11 @@ beforeAll(async () => {
       await send('POST', '/api/auth/login', { body: { email: somebody.email, password: somebody.password } })
     ).json()
     await send('POST', '/api/auth/logout', { headers: { authorization: `Bearer ${staleToken}` } })
-    members.push({ person: somebody, router: await somebody.router({ name: `of ${somebody.id}` }), staleToken })
+    members.push({
+      person: somebody,
+      router: await somebody.router({ name: `of ${somebody.id}` }),
+      staleToken,
+    })
   }
 }, 60_000)
 afterAll(async () => {
@@ -87,7 +124,11 @@ function ask(
     case 'scan':
       return send('POST', '/api/agent/scans', {
         headers: { 'x-api-key': router.key },
-        body: { scanId: name, takenAt: new Date().toISOString(), devices: [{ mac: '00:00:5e:00:53:57', hostname: `of-${person.id}` }] },
+        body: {
+          scanId: name,
+          takenAt: new Date().toISOString(),
+          devices: [{ mac: '00:00:5e:00:53:57', hostname: `of-${person.id}` }],
+        },
       })
     case 'poll':
       return send('GET', '/api/agent/devices', { headers: { 'x-api-key': router.key } })
@@ -112,7 +153,10 @@ const EXPECTED: Record<Step['operation'], number[]> = {
   stale: [401, 503],
 }
 
-/** Whether what was asked for is in the database: with its line in the log, where it has one, or else it is half. */
+/**
+ * Whether what was asked for is in the database: with its line in the log, where it has one, or else it is
+ * half.
+ */
 async function isStored({ member, operation, name }: Asked): Promise<boolean | 'half'> {
   const [found] = await sql<{ rows: number; acts: number }>(
     {
@@ -141,8 +185,11 @@ async function leftovers({ pools }: TestServer): Promise<unknown[]> {
         `select nullif(current_setting('app.current_user_id', true), '') as identity, current_user = session_user as "isItself",
           (select count(*)::int from pg_locks where pid = pg_backend_pid() and locktype = 'advisory') as locks`,
       )
-      const [{ identity, isItself, locks }] = rows as [{ identity: string | null; isItself: boolean; locks: number }]
-      if (status !== 'I' || identity !== null || !isItself || locks > 0) found.push({ status, identity, isItself, locks })
+      const [{ identity, isItself, locks }] = rows as [
+        { identity: string | null; isItself: boolean; locks: number },
+      ]
+      if (status !== 'I' || identity !== null || !isItself || locks > 0)
+        found.push({ status, identity, isItself, locks })
       client.release()
     }
   }
@@ -161,7 +208,11 @@ async function run(poolSize: number, steps: Step[], faults: Fault[]): Promise<vo
     if (inTurn) await Promise.all(underWay.splice(0))
     const [member, other] = [members[who], members[(who + 1) % members.length]] as [Member, Member]
     const name = `${operation}-${randomUUID()}`
-    underWay.push(ask(server, member, operation, name, other).then((answer) => asked.push({ member, operation, name, answer })))
+    underWay.push(
+      ask(server, member, operation, name, other).then((answer) =>
+        asked.push({ member, operation, name, answer }),
+      ),
+    )
   }
   await Promise.all(underWay)
   underWay = []
@@ -176,7 +227,8 @@ async function run(poolSize: number, steps: Step[], faults: Fault[]): Promise<vo
     const context = `${operation} of ${members.indexOf(member)}: ${answer.statusCode} ${answer.body}`
     expect(EXPECTED[operation], context).toContain(answer.statusCode)
     for (const other of members.filter((somebody) => somebody !== member))
-      for (const theirs of [other.person.id, other.person.email, other.router.id]) expect(answer.body, context).not.toContain(theirs)
+      for (const theirs of [other.person.id, other.person.email, other.router.id])
+        expect(answer.body, context).not.toContain(theirs)
     if (!['add', 'remember', 'scan'].includes(operation)) continue
     const stored = await isStored(each)
     expect(stored, context).not.toBe('half')

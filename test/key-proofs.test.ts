@@ -1,4 +1,7 @@
-/** A stolen login session is not enough for a key: what each route that makes one takes, and what ends keys again. */
+/**
+ * A stolen login session is not enough for a key: what each route that makes one takes, and what ends keys
+ * again.
+ */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { googleAccount, type StandInGoogle, startGoogle } from './support/google.ts'
@@ -6,7 +9,15 @@ import { tokenIn } from './support/mail.ts'
 import { listOperations, type Operation, urlOf } from './support/operations.ts'
 import { expectProblem } from './support/problems.ts'
 import { enrolledIn, wrongCodeOf } from './support/second-factor.ts'
-import { type Answer, openServer, type Person, rowsOf, type TestServer, type World, worldOf } from './support/world.ts'
+import {
+  type Answer,
+  openServer,
+  type Person,
+  rowsOf,
+  type TestServer,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 let google: StandInGoogle
 let server: TestServer
@@ -16,23 +27,31 @@ beforeAll(async () => {
   google = await startGoogle()
   server = await openServer(google.env)
   world = worldOf(server)
-  makers = (await listOperations(world)).filter(({ method, path }) => method === 'POST' && path.includes('/keys'))
+  makers = (await listOperations(world)).filter(
+    ({ method, path }) => method === 'POST' && path.includes('/keys'),
+  )
 })
 afterAll(async () => void (await Promise.all([server.close(), google.close()])))
 
 const SCOPES = ['routers:read']
 const DAY_MS = 86_400_000
 const age = ({ id }: { id: string }, minutes: number) =>
-  rowsOf(`update user_login_sessions set proven_at = now() - make_interval(mins => $2) where user_id = $1`, [id, minutes])
+  rowsOf(`update user_login_sessions set proven_at = now() - make_interval(mins => $2) where user_id = $1`, [
+    id,
+    minutes,
+  ])
 const keysOf = ({ id }: Person) => rowsOf('select id from user_api_keys where user_id = $1', [id])
 const addKey = (who: Person, more: object = {}) =>
   who.call('POST', '/api/users/keys', { body: { scopes: SCOPES, password: who.password, ...more } })
-const reauthenticate = (who: Person, proof: object) => who.call('POST', '/api/auth/reauthenticate', { body: proof })
+const reauthenticate = (who: Person, proof: object) =>
+  who.call('POST', '/api/auth/reauthenticate', { body: proof })
 const works = async ({ key }: { key: string }) =>
   (await world.send('GET', '/api/routers', { headers: { 'x-api-key': key } })).statusCode === 200
 const mailOf = async (who: Person, kind: string) => {
   await server.settled()
-  return server.mails.findLast((mail) => mail.to === who.email && mail.kind === kind)?.text.replaceAll('\n', ' ')
+  return server.mails
+    .findLast((mail) => mail.to === who.email && mail.kind === kind)
+    ?.text.replaceAll('\n', ' ')
 }
 
 describe('a new key', () => {
@@ -58,7 +77,8 @@ describe('a new key', () => {
       'stale, and the right password': 201,
       'fresh, and two proofs': 400,
     })[situation as string] ?? 403
-  const byRecentProof = (situation: Situation) => ({ fresh: 201, 'almost stale': 201, stale: 403 })[situation as string] ?? 400 // a password is no field of theirs
+  const byRecentProof = (situation: Situation) =>
+    ({ fresh: 201, 'almost stale': 201, stale: 403 })[situation as string] ?? 400 // a password is no field of theirs
   const byEither = (situation: Situation) =>
     situation.includes('proofs') ? 400 : situation.includes('wrong') || situation === 'stale' ? 403 : 201
 
@@ -77,7 +97,9 @@ describe('a new key', () => {
   })
 
   const cases = ROUTES.flatMap(([operationId, body, expected]) =>
-    Object.keys(SITUATIONS).map((name) => [operationId, JSON.stringify(body), name as Situation, expected(name as Situation)] as const),
+    Object.keys(SITUATIONS).map(
+      (name) => [operationId, JSON.stringify(body), name as Situation, expected(name as Situation)] as const,
+    ),
   )
   it.each(cases)('of %s %s, when the proof is %s: %i', async (operationId, body, name, status) => {
     const ada = await world.person()
@@ -87,7 +109,10 @@ describe('a new key', () => {
     const before = await keysOf(ada)
     const { minutes, proof } = SITUATIONS[name]
     await age(ada, minutes)
-    const url = urlOf(makers.find((maker) => maker.operationId === operationId) as Operation, { id: router.id, keyId: old.id })
+    const url = urlOf(makers.find((maker) => maker.operationId === operationId) as Operation, {
+      id: router.id,
+      keyId: old.id,
+    })
     const given = proof === 'right' ? { password: ada.password } : proof
     const answer = await ada.call('POST', url, { body: { ...JSON.parse(body), ...given } })
     if (status === 201) {
@@ -114,7 +139,9 @@ describe('a new key', () => {
     await addKey(ada, { password: 'wrong' })
     expect(await mailOf(ada, 'key-added')).toBeUndefined()
     const { id } = (await addKey(ada, { expiresAt: null })).json()
-    expect(await mailOf(ada, 'key-added')).toContain('It allows: routers:read. It ends when it is revoked, and not before.')
+    expect(await mailOf(ada, 'key-added')).toContain(
+      'It allows: routers:read. It ends when it is revoked, and not before.',
+    )
     await ada.call('POST', `/api/users/keys/${id}/rotate`, { body: {} })
     expect(await mailOf(ada, 'key-added')).toContain('in place of one that there was')
   })
@@ -137,9 +164,10 @@ describe('a proof', () => {
     expect(untilOf(answer)).toBeGreaterThan(14 * 60_000)
     expect(untilOf(answer)).toBeLessThan(16 * 60_000)
     expect(await mayMakeKeys(ada)).toBe(true)
-    const acts = await rowsOf(`select outcome from user_audit_log where user_id = $1 and act = 'reauthenticate' order by sequence`, [
-      ada.id,
-    ])
+    const acts = await rowsOf(
+      `select outcome from user_audit_log where user_id = $1 and act = 'reauthenticate' order by sequence`,
+      [ada.id],
+    )
     expect(acts).toEqual([{ outcome: 'failure' }, { outcome: 'success' }])
   })
 
@@ -158,17 +186,23 @@ describe('a proof', () => {
 
   it('by codes is a guess: after five wrong ones the owner is told, and none is taken', async () => {
     const ada = await enrolledIn(world)
-    for (let n = 0; n < 5; n += 1) expectProblem(await reauthenticate(ada, { code: wrongCodeOf(ada.app) }), 403, 'wrong-code')
+    for (let n = 0; n < 5; n += 1)
+      expectProblem(await reauthenticate(ada, { code: wrongCodeOf(ada.app) }), 403, 'wrong-code')
     expectProblem(await reauthenticate(ada, { code: await ada.code() }), 429, 'locked-out')
     expect(await mailOf(ada, 'second-factor-locked')).toBeDefined()
   })
 
   it('is renewed by a fresh ID token of the account that is linked, and of no other', async () => {
     const account = googleAccount()
-    const { accessToken, user } = (await world.send('POST', '/api/auth/google', { body: { idToken: google.idToken(account) } })).json()
+    const { accessToken, user } = (
+      await world.send('POST', '/api/auth/google', { body: { idToken: google.idToken(account) } })
+    ).json()
     const headers = { authorization: `Bearer ${accessToken}` }
     const prove = (claims: object) =>
-      world.send('POST', '/api/auth/reauthenticate', { headers, body: { googleIdToken: google.idToken(claims as never) } })
+      world.send('POST', '/api/auth/reauthenticate', {
+        headers,
+        body: { googleIdToken: google.idToken(claims as never) },
+      })
     await age(user, 60)
     expectProblem(await prove(googleAccount()), 403, 'wrong-password')
     expect((await prove(account)).statusCode).toBe(200)
@@ -185,16 +219,26 @@ describe('a proof', () => {
 
   it('is of one login session, on every server, and a refresh does not renew it', async () => {
     const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
-    const servers = await Promise.all([openServer({}, undefined, { secrets }), openServer({}, undefined, { secrets })])
+    const servers = await Promise.all([
+      openServer({}, undefined, { secrets }),
+      openServer({}, undefined, { secrets }),
+    ])
     onTestFinished(async () => void (await Promise.all(servers.map((each) => each.close()))))
     const [here, there] = servers.map(worldOf) as [World, World]
     const ada = await here.person()
     const { id } = (await ada.call('POST', '/api/routers', { body: { name: 'Home' } })).json()
     const make = (accessToken: string) =>
-      there.send('POST', `/api/routers/${id}/keys`, { headers: { authorization: `Bearer ${accessToken}` }, body: {} })
+      there.send('POST', `/api/routers/${id}/keys`, {
+        headers: { authorization: `Bearer ${accessToken}` },
+        body: {},
+      })
     await age(ada, 60)
-    const other = (await here.send('POST', '/api/auth/login', { body: { email: ada.email, password: ada.password } })).json()
-    const { accessToken } = (await here.send('POST', '/api/auth/refresh', { body: { refreshToken: ada.refreshToken } })).json()
+    const other = (
+      await here.send('POST', '/api/auth/login', { body: { email: ada.email, password: ada.password } })
+    ).json()
+    const { accessToken } = (
+      await here.send('POST', '/api/auth/refresh', { body: { refreshToken: ada.refreshToken } })
+    ).json()
     expectProblem(await make(accessToken), 403, 'proof-required')
     expect((await make(other.accessToken)).statusCode).toBe(201)
     expect((await reauthenticate(ada, { password: ada.password })).statusCode).toBe(200)
@@ -219,10 +263,15 @@ describe('a new password', () => {
     await server.settled()
     const mail = server.mails.findLast(({ to, kind }) => to === who.email && kind === 'reset-password')
     const token = mail && tokenIn(mail)
-    expect((await world.send('POST', '/api/auth/reset-password', { body: { token, newPassword: NEW, ...more } })).statusCode).toBe(204)
+    expect(
+      (await world.send('POST', '/api/auth/reset-password', { body: { token, newPassword: NEW, ...more } }))
+        .statusCode,
+    ).toBe(204)
   }
   const change = (who: Person, more: object = {}) =>
-    who.call('POST', '/api/users/change-password', { body: { currentPassword: who.password, newPassword: NEW, ...more } })
+    who.call('POST', '/api/users/change-password', {
+      body: { currentPassword: who.password, newPassword: NEW, ...more },
+    })
 
   it.each([
     ['by mail ends them', (who: Person) => reset(who), false],

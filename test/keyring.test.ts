@@ -8,7 +8,9 @@ describe('the keyring', () => {
   it('derives the same keys from the same secret, and other ones from another', () => {
     const current = secret()
     expect(openKeyring({ current })).toEqual(openKeyring({ current }))
-    expect(openKeyring({ current: secret() }).accessTokens[0].secret).not.toEqual(openKeyring({ current }).accessTokens[0].secret)
+    expect(openKeyring({ current: secret() }).accessTokens[0].secret).not.toEqual(
+      openKeyring({ current }).accessTokens[0].secret,
+    )
   })
 
   it('has another key and another kid for each purpose', () => {
@@ -27,7 +29,10 @@ describe('the keyring', () => {
   it('keeps the previous secret’s keys after the current ones', () => {
     const [current, previous] = [secret(), secret()]
     const both = openKeyring({ current, previous })
-    expect(both.accessTokens).toEqual([...openKeyring({ current }).accessTokens, ...openKeyring({ current: previous }).accessTokens])
+    expect(both.accessTokens).toEqual([
+      ...openKeyring({ current }).accessTokens,
+      ...openKeyring({ current: previous }).accessTokens,
+    ])
     expect(both.refreshTokens).toHaveLength(2)
   })
 
@@ -51,6 +56,8 @@ describe('the keyring', () => {
   ])('refuses %s, and says how to make one without repeating it', (_what, weak) => {
     const refusal = /^JWT_SECRET is too short: .* openssl rand -base64 32$/
     expect(() => openKeyring({ current: weak })).toThrow(refusal)
-    expect(() => openKeyring({ current: secret(), previous: weak })).toThrow(/^JWT_SECRET_PREVIOUS is too short/)
+    expect(() => openKeyring({ current: secret(), previous: weak })).toThrow(
+      /^JWT_SECRET_PREVIOUS is too short/,
+    )
   })
 })

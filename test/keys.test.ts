@@ -4,7 +4,16 @@ import { beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vit
 import { API_KEY_PATTERN, readApiKey } from '../src/auth/api-keys.ts'
 import { asAdmin } from './support/database.ts'
 import { comparable, expectProblem } from './support/problems.ts'
-import { type Answer, openServer, type Person, type Router, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
+import {
+  type Answer,
+  openServer,
+  type Person,
+  type Router,
+  rowsOf,
+  sharedWorld,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 let world: World
 let ada: Person
@@ -18,10 +27,12 @@ const INSTANT = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 const keysOf = ({ id }: { id: string }) => `/api/routers/${id}/keys`
 const addKey = (router: { id: string }, body: object = {}) => ada.call('POST', keysOf(router), { body })
 const listKeys = async (router: Router) => (await ada.call('GET', keysOf(router))).json()
-const rotate = (router: Router, body: object = {}, keyId = router.keyId) => ada.call('POST', `${keysOf(router)}/${keyId}/rotate`, { body })
+const rotate = (router: Router, body: object = {}, keyId = router.keyId) =>
+  ada.call('POST', `${keysOf(router)}/${keyId}/rotate`, { body })
 const revoke = (router: Router, keyId = router.keyId) => ada.call('DELETE', `${keysOf(router)}/${keyId}`)
 const verify = (key: string) => world.send('GET', '/api/agent/verify', { headers: { 'x-api-key': key } })
-const expire = (keyId: string) => rowsOf(`update user_api_keys set expires_at = now() - interval '1 second' where id = $1`, [keyId])
+const expire = (keyId: string) =>
+  rowsOf(`update user_api_keys set expires_at = now() - interval '1 second' where id = $1`, [keyId])
 const expectRefused = (answer: Answer) => expectProblem(answer, 401, 'unauthenticated')
 
 describe('a key', () => {
@@ -40,16 +51,31 @@ describe('a key', () => {
       expiresAt: null,
       lastUsedAt: null,
     })
-    expect((await ada.call('GET', keysOf({ id }))).json()).toEqual({ items: [shown], total: 1, limit: 50, offset: 0 })
-    const [stored] = await rowsOf('select k.*, row_to_json(k)::text as row from user_api_keys k where id = $1', [shown.id])
+    expect((await ada.call('GET', keysOf({ id }))).json()).toEqual({
+      items: [shown],
+      total: 1,
+      limit: 50,
+      offset: 0,
+    })
+    const [stored] = await rowsOf(
+      'select k.*, row_to_json(k)::text as row from user_api_keys k where id = $1',
+      [shown.id],
+    )
     expect(stored?.secret_sha256).toEqual(readApiKey(key)?.sha256)
     expect(stored?.row).not.toContain(key.slice(40, 60))
-    expect((await verify(key)).json()).toEqual({ routerId: id, routerName: 'Home', scopes: shown.scopes, serverTime: INSTANT })
+    expect((await verify(key)).json()).toEqual({
+      routerId: id,
+      routerName: 'Home',
+      scopes: shown.scopes,
+      serverTime: INSTANT,
+    })
   })
 
   it('works as a Bearer token too', async () => {
     const { id, key } = await ada.router()
-    const answer = await world.send('GET', '/api/agent/verify', { headers: { authorization: `Bearer ${key}` } })
+    const answer = await world.send('GET', '/api/agent/verify', {
+      headers: { authorization: `Bearer ${key}` },
+    })
     expect(answer.json()).toMatchObject({ routerId: id })
   })
 
@@ -115,25 +141,29 @@ describe('a key', () => {
     ['revoked', ({ owner, id, keyId }: Router) => owner.call('DELETE', `/api/routers/${id}/keys/${keyId}`)],
     [
       'replaced without an overlap',
-      ({ owner, id, keyId }: Router) => owner.call('POST', `/api/routers/${id}/keys/${keyId}/rotate`, { body: { overlapMinutes: 0 } }),
+      ({ owner, id, keyId }: Router) =>
+        owner.call('POST', `/api/routers/${id}/keys/${keyId}/rotate`, { body: { overlapMinutes: 0 } }),
     ],
-  ])('that an agent waits with is refused at once when it is %s, and not when the wait is over', async (_how, end) => {
-    const server = await openServer()
-    onTestFinished(server.close)
-    const router = await (await worldOf(server).person()).router()
-    const { revision } = (await router.call('GET', '/api/agent/policy')).json()
-    const { server: pool } = server.pools
-    const look = vi.spyOn(pool, 'connect')
-    const start = Date.now()
-    const waiting = router
-      .call('GET', '/api/agent/policy?wait=30', { headers: { 'if-none-match': `"${revision}"` } })
-      .then((answer) => answer)
-    // It looks before it begins to watch, and once more afterwards.
-    await expect.poll(() => look.mock.calls.length === 2 && pool.idleCount === pool.totalCount).toBe(true)
-    expect((await end(router)).statusCode).toBeLessThan(300)
-    expectRefused(await waiting)
-    expect(Date.now() - start).toBeLessThan(15_000)
-  })
+  ])(
+    'that an agent waits with is refused at once when it is %s, and not when the wait is over',
+    async (_how, end) => {
+      const server = await openServer()
+      onTestFinished(server.close)
+      const router = await (await worldOf(server).person()).router()
+      const { revision } = (await router.call('GET', '/api/agent/policy')).json()
+      const { server: pool } = server.pools
+      const look = vi.spyOn(pool, 'connect')
+      const start = Date.now()
+      const waiting = router
+        .call('GET', '/api/agent/policy?wait=30', { headers: { 'if-none-match': `"${revision}"` } })
+        .then((answer) => answer)
+      // It looks before it begins to watch, and once more afterwards.
+      await expect.poll(() => look.mock.calls.length === 2 && pool.idleCount === pool.totalCount).toBe(true)
+      expect((await end(router)).statusCode).toBeLessThan(300)
+      expectRefused(await waiting)
+      expect(Date.now() - start).toBeLessThan(15_000)
+    },
+  )
 
   it('dies with its owner’s account', async () => {
     const bob = await world.person()
@@ -144,12 +174,17 @@ describe('a key', () => {
 
   it('has its last use written when the server closes, not before', async () => {
     const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
-    const [first, second] = await Promise.all([openServer({}, undefined, { secrets }), openServer({}, undefined, { secrets })])
+    const [first, second] = await Promise.all([
+      openServer({}, undefined, { secrets }),
+      openServer({}, undefined, { secrets }),
+    ])
     onTestFinished(second.close)
     const owner = await worldOf(first).person()
     const router = await owner.router()
     const keyOn = async ({ send }: World) =>
-      (await send('GET', keysOf(router), { headers: { authorization: `Bearer ${owner.accessToken}` } })).json().items[0]
+      (
+        await send('GET', keysOf(router), { headers: { authorization: `Bearer ${owner.accessToken}` } })
+      ).json().items[0]
     const before = Date.now()
     for (let use = 0; use < 3; use += 1) await router.call('GET', '/api/agent/verify')
     const after = Date.now()
@@ -169,7 +204,12 @@ describe('a rotated key', () => {
     const answer = await rotate(router, { overlapMinutes: 5 })
     expect(answer.statusCode).toBe(201)
     const next = answer.json()
-    expect(next).toMatchObject({ name: 'Attic', scopes: ['policy:read'], expiresAt: null, key: expect.stringMatching(/^npa_/) })
+    expect(next).toMatchObject({
+      name: 'Attic',
+      scopes: ['policy:read'],
+      expiresAt: null,
+      key: expect.stringMatching(/^npa_/),
+    })
     for (const { key } of [old, next]) expect((await verify(key)).statusCode).toBe(200)
     const [first] = (await listKeys(router)).items
     expect(Date.parse(first.expiresAt) - Date.parse(next.createdAt)).toBe(5 * 60_000)
@@ -206,7 +246,8 @@ describe('a rotated key', () => {
       await client.query('begin')
       await client.query('select from user_api_keys where id = $1 for update', [router.keyId])
       const rotations = [rotate(router, { overlapMinutes: 0 }), rotate(router, { overlapMinutes: 0 })]
-      // Both have found the key and wait to end it: one for this transaction, the other perhaps for the first.
+      // Both have found the key and wait to end it: one for this transaction, the other perhaps for the
+      // first.
       const waiting = `select from pg_stat_activity a where pg_backend_pid() = any(pg_blocking_pids(a.pid)
         || array(select unnest(pg_blocking_pids(b)) from unnest(pg_blocking_pids(a.pid)) b))`
       while ((await client.query(waiting)).rowCount !== 2);
@@ -236,23 +277,27 @@ describe('a rotated key', () => {
 })
 
 describe('somebody else’s key', () => {
-  it.each(['own router', 'their router'])('does not exist, asked for under the asker’s %s: as for an id that nobody has', async (under) => {
-    const bob = await world.person()
-    const [theirs, own, other] = await Promise.all([ada.router(), bob.router(), bob.router()])
-    const path = keysOf(under === 'own router' ? own : theirs)
-    for (const [method, tail, body] of [
-      ['DELETE', '', undefined],
-      ['POST', '/rotate', { overlapMinutes: 0 }],
-    ] as const) {
-      const ask = (keyId: string) => bob.call(method, `${path}/${keyId}${tail}`, body ? { body } : {})
-      const random = await ask(randomUUID())
-      expectProblem(random, 404, 'not-found')
-      expect(comparable(await ask(theirs.keyId))).toEqual(comparable(random))
-      // Nor does one's own key exist under another of one's own routers.
-      expect(comparable(await ask(other.keyId))).toEqual(comparable(random))
-    }
-    for (const router of [theirs, own, other]) expect((await verify(router.key)).json()).toMatchObject({ routerId: router.id })
-  })
+  it.each(['own router', 'their router'])(
+    'does not exist, asked for under the asker’s %s: as for an id that nobody has',
+    async (under) => {
+      const bob = await world.person()
+      const [theirs, own, other] = await Promise.all([ada.router(), bob.router(), bob.router()])
+      const path = keysOf(under === 'own router' ? own : theirs)
+      for (const [method, tail, body] of [
+        ['DELETE', '', undefined],
+        ['POST', '/rotate', { overlapMinutes: 0 }],
+      ] as const) {
+        const ask = (keyId: string) => bob.call(method, `${path}/${keyId}${tail}`, body ? { body } : {})
+        const random = await ask(randomUUID())
+        expectProblem(random, 404, 'not-found')
+        expect(comparable(await ask(theirs.keyId))).toEqual(comparable(random))
+        // Nor does one's own key exist under another of one's own routers.
+        expect(comparable(await ask(other.keyId))).toEqual(comparable(random))
+      }
+      for (const router of [theirs, own, other])
+        expect((await verify(router.key)).json()).toMatchObject({ routerId: router.id })
+    },
+  )
 
   it('is neither listed nor made by knowing the router', async () => {
     const bob = await world.person()

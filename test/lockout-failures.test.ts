@@ -1,11 +1,23 @@
 /**
- * What the server or the database fails at is nobody's guess: five such failures lock nobody out, wherever a password or a code is asked for,
- * and five wrong ones still do, whatever fails meanwhile. A database of its own can be made to fail in any way.
+ * What the server or the database fails at is nobody's guess: five such failures lock nobody out, wherever a
+ * password or a code is asked for,
+ * and five wrong ones still do, whatever fails meanwhile. A database of its own can be made to fail in any
+ * way.
  */
 import { createHmac, randomUUID } from 'node:crypto'
 import bcrypt from 'bcrypt'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, inject, it, type MockInstance, onTestFinished, vi } from 'vitest'
+import {
+  afterAll,
+  beforeAll,
+  describe,
+  expect,
+  inject,
+  it,
+  type MockInstance,
+  onTestFinished,
+  vi,
+} from 'vitest'
 import { openKeyring } from '../src/auth/keyring.ts'
 import { roleNames } from '../src/database/role-names.ts'
 import { prepare, separateDatabase, type TestDatabase } from './support/database.ts'
@@ -13,7 +25,14 @@ import { type FaultProxy, openFaultProxy } from './support/fault-proxy.ts'
 import { openProxy } from './support/outage.ts'
 import { expectProblem } from './support/problems.ts'
 import { enrolledIn, FACTOR_PATH, setUp, wrongCodeOf } from './support/second-factor.ts'
-import { type Answer, openServer, type Person, type TestServer, type World, worldOf } from './support/world.ts'
+import {
+  type Answer,
+  openServer,
+  type Person,
+  type TestServer,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 let database: TestDatabase
 let admin: pg.Pool
@@ -21,7 +40,8 @@ let faults: FaultProxy
 let server: TestServer
 let world: World
 
-const sql = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []) => (await admin.query<Row>(text, values)).rows
+const sql = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []) =>
+  (await admin.query<Row>(text, values)).rows
 const through = (host: string): TestDatabase => {
   const url = new URL(database.adminUrl)
   url.host = host
@@ -55,7 +75,8 @@ beforeAll(async () => {
   admin = new pg.Pool({ connectionString: database.adminUrl })
   const name = new URL(database.adminUrl).pathname.slice(1)
   const { server: people, auth } = roleNames(database.rolePrefix)
-  for (const role of [people, auth]) await sql(`alter role ${pg.escapeIdentifier(role)} in database ${name} set lock_timeout = '100ms'`)
+  for (const role of [people, auth])
+    await sql(`alter role ${pg.escapeIdentifier(role)} in database ${name} set lock_timeout = '100ms'`)
   await sql(FULL_DISK)
   const { host } = new URL(database.adminUrl)
   faults = await openFaultProxy(host, (harm, pid) =>
@@ -71,7 +92,8 @@ afterAll(async () => {
 })
 
 const send = (url: string, body: object, at = world) => at.send('POST', url, { body })
-const login = ({ email }: Pick<Person, 'email'>, password: string, at = world) => send('/api/auth/login', { email, password }, at)
+const login = ({ email }: Pick<Person, 'email'>, password: string, at = world) =>
+  send('/api/auth/login', { email, password }, at)
 const nobody = () => ({ email: `${randomUUID()}@example.com` })
 const statuses = (answers: Answer[]) => answers.map(({ statusCode }) => statusCode)
 /** Five, one after the other. */
@@ -85,7 +107,8 @@ const expectFailures = (answers: Answer[]) => {
 }
 /** Who is signed in is told 403 instead of 401. */
 const expectWrong = (answers: Answer[]) => {
-  for (const answer of answers) expect(['invalid-credentials', 'wrong-password', 'wrong-code'], answer.body).toContain(answer.json().code)
+  for (const answer of answers)
+    expect(['invalid-credentials', 'wrong-password', 'wrong-code'], answer.body).toContain(answer.json().code)
 }
 /** What is known about guesses at a name, of the shared server or another. */
 async function guesses(name: string, { secrets } = server) {
@@ -118,7 +141,9 @@ const DOORS: Record<string, () => Promise<Door>> = {
   'changing the password': async () => {
     const ada = await world.person()
     const change = (currentPassword: string) =>
-      ada.call('POST', '/api/users/change-password', { body: { currentPassword, newPassword: 'a new long password' } })
+      ada.call('POST', '/api/users/change-password', {
+        body: { currentPassword, newPassword: 'a new long password' },
+      })
     return { right: () => change(ada.password), wrong: () => change('not the password') }
   },
   'the second factor': async () => {
@@ -146,7 +171,10 @@ async function keepBcryptBusy(at = world): Promise<Undo> {
   }
 }
 
-/** What fails while a password or a code is checked, or after it. `checks`: wrong ones are found wrong all the same. */
+/**
+ * What fails while a password or a code is checked, or after it. `checks`: wrong ones are found wrong all the
+ * same.
+ */
 const KINDS: Record<string, { fail(): Promise<Undo>; checks: boolean; notAt?: string[] }> = {
   'the queue of bcrypt is full': {
     checks: false,
@@ -164,7 +192,11 @@ const KINDS: Record<string, { fail(): Promise<Undo>; checks: boolean; notAt?: st
       }
     },
   },
-  'bcrypt is not reached in time': { checks: false, notAt: ['the second factor'], fail: () => keepBcryptBusy() },
+  'bcrypt is not reached in time': {
+    checks: false,
+    notAt: ['the second factor'],
+    fail: () => keepBcryptBusy(),
+  },
   'bcrypt fails': {
     checks: false,
     notAt: ['the second factor'],
@@ -262,17 +294,31 @@ describe('failures', () => {
   /** Something right and something wrong, as often as wanted: each says how to ask. */
   const REPEATED: Record<
     string,
-    (at: World) => Promise<Record<'right' | 'wrong', () => Promise<() => Promise<Answer>>> & { name: string; id: string }>
+    (
+      at: World,
+    ) => Promise<
+      Record<'right' | 'wrong', () => Promise<() => Promise<Answer>>> & { name: string; id: string }
+    >
   > = {
     'signing in': async (at) => {
       const ada = await at.person()
       const ask = (password: string) => async () => () => login(ada, password, at)
-      return { id: ada.id, name: `login ${ada.email}`, right: ask(ada.password), wrong: ask('not the password') }
+      return {
+        id: ada.id,
+        name: `login ${ada.email}`,
+        right: ask(ada.password),
+        wrong: ask('not the password'),
+      }
     },
     'proving to be the owner': async (at) => {
       const ada = await at.confirmedPerson()
       const ask = (password: string) => async () => () => setUp(ada, { password })
-      return { id: ada.id, name: `password ${ada.id}`, right: ask(ada.password), wrong: ask('not the password') }
+      return {
+        id: ada.id,
+        name: `password ${ada.id}`,
+        right: ask(ada.password),
+        wrong: ask('not the password'),
+      }
     },
     'the second factor': async (at) => {
       const ada = await enrolledIn(at, {}, sql)
@@ -281,11 +327,17 @@ describe('failures', () => {
         const code = await codeNow()
         return () => send(FACTOR_PATH, { challenge, code }, at)
       }
-      return { id: ada.id, name: `second-factor ${ada.id}`, right: ask(ada.code), wrong: ask(async () => wrongCodeOf(ada.app)) }
+      return {
+        id: ada.id,
+        name: `second-factor ${ada.id}`,
+        right: ask(ada.code),
+        wrong: ask(async () => wrongCodeOf(ada.app)),
+      }
     },
   }
 
-  const sessionsOf = async (id: string) => (await sql('select 1 from user_login_sessions where user_id = $1', [id])).length
+  const sessionsOf = async (id: string) =>
+    (await sql('select 1 from user_login_sessions where user_id = $1', [id])).length
 
   it.each(Object.keys(REPEATED))(
     'lock nobody out, nor take a wrong one back, wherever the connection is lost: %s',
@@ -303,9 +355,11 @@ describe('failures', () => {
         met = faults.met().faults > 0
         faults.plan([])
         expect([200, 503], `${at}`).toContain(statusCode)
-        // The sign-in may be stored, though nobody was told, and then forgets the wrong one, too. A proof of an owner leaves no such trace.
+        // The sign-in may be stored, though nobody was told, and then forgets the wrong one, too. A proof of
+        // an owner leaves no such trace.
         const isRight = async () =>
-          (await sessionsOf(id)) > sessions || JSON.stringify(await guesses(name, strict)) === '[{"failures":1,"isLocked":false}]'
+          (await sessionsOf(id)) > sessions ||
+          JSON.stringify(await guesses(name, strict)) === '[{"failures":1,"isLocked":false}]'
         if (door !== 'proving to be the owner') await expect.poll(isRight, { message: `${at}` }).toBe(true)
         expect((await (await right())()).statusCode, `${at}`).toBe(200)
       }
@@ -314,7 +368,9 @@ describe('failures', () => {
   )
 
   it('on one server lock nobody out at another', async () => {
-    const [here, there] = await Promise.all([1, 2].map(() => openServer({}, database, { ...nobodyListens, secrets: server.secrets })))
+    const [here, there] = await Promise.all(
+      [1, 2].map(() => openServer({}, database, { ...nobodyListens, secrets: server.secrets })),
+    )
     onTestFinished(async () => void (await Promise.all([here?.close(), there?.close()])))
     const ada = await world.person()
     const compare = spyOnCompare().mockRejectedValue(new Error('no memory'))
@@ -335,7 +391,11 @@ describe('a full queue', () => {
     const query = vi.spyOn(pg.Client.prototype, 'query')
     onTestFinished(() => query.mockRestore())
     expectProblem(await login(ada, ada.password, there), 503, 'unavailable')
-    expectProblem(await ada.call('POST', '/api/users/deactivate', { body: { password: ada.password } }), 503, 'unavailable')
+    expectProblem(
+      await ada.call('POST', '/api/users/deactivate', { body: { password: ada.password } }),
+      503,
+      'unavailable',
+    )
     const texts = query.mock.calls.map(([config]) => (config as unknown as pg.QueryConfig).text)
     expect(texts.filter((text) => /sign_in_attempts|user_credentials/.test(text))).toEqual([])
   })
@@ -345,7 +405,10 @@ describe('a right password', () => {
   /** As if it were being imported: a hash that is to be replaced. */
   const withOldHash = async () => {
     const ada = await world.person()
-    await sql('update user_credentials set password_hash = $2 where user_id = $1', [ada.id, await bcrypt.hash(ada.password, 4)])
+    await sql('update user_credentials set password_hash = $2 where user_id = $1', [
+      ada.id,
+      await bcrypt.hash(ada.password, 4),
+    ])
     return ada
   }
 
@@ -383,7 +446,11 @@ describe('a right password', () => {
       await sql('update user_login_sessions set ended_at = now() where user_id = $1', [ada.id])
       return really(password, stored)
     })
-    expectProblem(await ada.call('POST', '/api/users/deactivate', { body: { password: ada.password } }), 401, 'unauthenticated')
+    expectProblem(
+      await ada.call('POST', '/api/users/deactivate', { body: { password: ada.password } }),
+      401,
+      'unauthenticated',
+    )
     expect(await guesses(`password ${ada.id}`)).toEqual([{ failures: 1, isLocked: false }])
   })
 })
@@ -479,7 +546,9 @@ describe('giving a guess back', () => {
     })
     let isFree = false
     const wasFree = login(ada, ada.password, wide).then(() => isFree)
-    await expect.poll(() => sql('select 1 from pg_locks where not granted and pg_blocking_pids(pid) <> array[]::int[]')).not.toEqual([])
+    await expect
+      .poll(() => sql('select 1 from pg_locks where not granted and pg_blocking_pids(pid) <> array[]::int[]'))
+      .not.toEqual([])
     isFree = true
     await locker.query('commit')
     expect(await wasFree).toBe(true)

@@ -1,10 +1,31 @@
-/** A bound on guesses at a password: exact under parallel guesses on any number of servers, and nothing for strangers to do harm with. */
+/**
+ * A bound on guesses at a password: exact under parallel guesses on any number of servers, and nothing for
+ * strangers to do harm with.
+ */
 import { createHmac, randomBytes, randomUUID } from 'node:crypto'
 import bcrypt from 'bcrypt'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, type MockInstance, onTestFinished, vi } from 'vitest'
+import {
+  afterAll,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  type MockInstance,
+  onTestFinished,
+  vi,
+} from 'vitest'
 import { openKeyring } from '../src/auth/keyring.ts'
 import { comparable, expectProblem } from './support/problems.ts'
-import { type Answer, openServer, type Person, rowsOf, type TestServer, type World, worldOf } from './support/world.ts'
+import {
+  type Answer,
+  openServer,
+  type Person,
+  rowsOf,
+  type TestServer,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
 const [{ secret: guessKey }] = openKeyring({ current: secrets.jwtSecret }).guesses
@@ -13,7 +34,10 @@ let servers: TestServer[]
 let worlds: [World, World]
 let compare: MockInstance
 beforeAll(async () => {
-  servers = await Promise.all([openServer({}, undefined, { secrets }), openServer({}, undefined, { secrets })])
+  servers = await Promise.all([
+    openServer({}, undefined, { secrets }),
+    openServer({}, undefined, { secrets }),
+  ])
   worlds = servers.map(worldOf) as [World, World]
 })
 afterAll(async () => void (await Promise.all(servers.map((server) => server.close()))))
@@ -39,7 +63,8 @@ const age = (email: string, seconds: number) =>
       locked_until = locked_until - make_interval(secs => $2) where key = $1`,
     [keyOf(email), seconds],
   )
-const guessesAt = (email: string) => rowsOf('select failures, locked_until from sign_in_attempts where key = $1', [keyOf(email)])
+const guessesAt = (email: string) =>
+  rowsOf('select failures, locked_until from sign_in_attempts where key = $1', [keyOf(email)])
 
 const OF_50 = [...Array(5).fill(401), ...Array(45).fill(429)]
 
@@ -47,7 +72,9 @@ describe('fifty guesses at once, on two servers', () => {
   it('are five: five bcrypts, and then the right password is refused, until 300 seconds have passed, T18', async () => {
     const ada = await worlds[0].person()
     const answers = await Promise.all(
-      Array.from({ length: 50 }, (_, index) => guess(ada.email, `guess number ${index}`, worlds.slice(index % 2))),
+      Array.from({ length: 50 }, (_, index) =>
+        guess(ada.email, `guess number ${index}`, worlds.slice(index % 2)),
+      ),
     )
     expect(statusesOf(answers)).toEqual(OF_50)
     expect(compare).toHaveBeenCalledTimes(5)
@@ -56,7 +83,8 @@ describe('fifty guesses at once, on two servers', () => {
       expect(retryAfter(answer)).toBeGreaterThan(290)
       expect(retryAfter(answer)).toBeLessThanOrEqual(300)
     }
-    for (const there of worlds) expectProblem(await guess(ada.email, ada.password, [there]), 429, 'locked-out')
+    for (const there of worlds)
+      expectProblem(await guess(ada.email, ada.password, [there]), 429, 'locked-out')
     await age(ada.email, 285)
     expectProblem(await guess(ada.email, ada.password), 429, 'locked-out')
     expect(compare).toHaveBeenCalledTimes(5)
@@ -67,7 +95,9 @@ describe('fifty guesses at once, on two servers', () => {
 
   it('are five at an address that nobody has, too, T17 T18', async () => {
     const email = `${randomUUID()}@example.com`
-    const answers = await Promise.all(Array.from({ length: 50 }, (_, index) => guess(email, undefined, worlds.slice(index % 2))))
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => guess(email, undefined, worlds.slice(index % 2))),
+    )
     expect(statusesOf(answers)).toEqual(OF_50)
     expect(compare).toHaveBeenCalledTimes(5)
   })
@@ -85,17 +115,23 @@ describe('fifty guesses at once, on two servers', () => {
 
 describe('a lockout', () => {
   it('begins and looks the same whether or not there is such an account, and whatever it lacks, T17', async () => {
-    const [known, deactivated, googleOnly] = (await Promise.all([1, 2, 3].map(() => worlds[0].person()))) as [Person, Person, Person]
+    const [known, deactivated, googleOnly] = (await Promise.all([1, 2, 3].map(() => worlds[0].person()))) as [
+      Person,
+      Person,
+      Person,
+    ]
     await rowsOf('update users set is_active = false where id = $1', [deactivated.id])
     await rowsOf('update user_credentials set password_hash = null where user_id = $1', [googleOnly.id])
     const emails = [`${randomUUID()}@example.com`, known.email, deactivated.email, googleOnly.email]
     const told = await Promise.all(
       emails.map(async (email) =>
-        (await guessInTurn(email, 7)).map(comparable).map(({ headers: { 'retry-after': wait, ...headers }, ...rest }) => ({
-          ...rest,
-          headers,
-          wait: wait === undefined ? undefined : Math.ceil(Number(wait) / 10),
-        })),
+        (await guessInTurn(email, 7))
+          .map(comparable)
+          .map(({ headers: { 'retry-after': wait, ...headers }, ...rest }) => ({
+            ...rest,
+            headers,
+            wait: wait === undefined ? undefined : Math.ceil(Number(wait) / 10),
+          })),
       ),
     )
     expect(told[0]?.map(({ statusCode }) => statusCode)).toEqual([401, 401, 401, 401, 401, 429, 429])
@@ -104,7 +140,13 @@ describe('a lockout', () => {
 
   it('is of the address however it is written, T18', async () => {
     const ada = await worlds[0].person()
-    const spellings = [ada.email, ada.email.toUpperCase(), ` ${ada.email}`, `${ada.email}\t`, ada.email.replace('example', 'Example')]
+    const spellings = [
+      ada.email,
+      ada.email.toUpperCase(),
+      ` ${ada.email}`,
+      `${ada.email}\t`,
+      ada.email.replace('example', 'Example'),
+    ]
     for (const spelling of spellings) expectProblem(await guess(spelling), 401, 'invalid-credentials')
     for (const spelling of spellings) expectProblem(await guess(spelling, ada.password), 429, 'locked-out')
   })
@@ -129,7 +171,10 @@ describe('a lockout', () => {
     await guessInTurn(ada.email, 5)
     expectProblem(await guess(ada.email, ada.password), 429, 'locked-out')
     expect((await ada.call('GET', '/api/devices')).statusCode).toBe(200)
-    expect((await worlds[1].send('POST', '/api/auth/refresh', { body: { refreshToken: ada.refreshToken } })).statusCode).toBe(200)
+    expect(
+      (await worlds[1].send('POST', '/api/auth/refresh', { body: { refreshToken: ada.refreshToken } }))
+        .statusCode,
+    ).toBe(200)
     const next = { currentPassword: ada.password, newPassword: 'another long password' }
     expect((await ada.call('POST', '/api/users/change-password', { body: next })).statusCode).toBe(204)
   })
@@ -141,7 +186,9 @@ describe('a lockout', () => {
     // What the answer does not wait for: whether it is written would tell that there is such an account.
     await expect.poll(() => rowsOf(failures, [ada.id])).toHaveLength(5)
     expect((await rowsOf(failures, [ada.id])).filter(({ detail }) => detail?.lockedOut)).toHaveLength(1)
-    const told = servers.flatMap(({ mails }) => mails).filter(({ kind, to }) => kind === 'account-locked' && to === ada.email)
+    const told = servers
+      .flatMap(({ mails }) => mails)
+      .filter(({ kind, to }) => kind === 'account-locked' && to === ada.email)
     expect(told).toHaveLength(1)
     expect(told[0]?.text).toContain('After 5 failed attempts')
   })
@@ -178,10 +225,13 @@ describe('failures', () => {
   it('are kept under a key that tells no address', async () => {
     const email = `${randomUUID()}@example.com`
     await guess(email)
-    expect(await rowsOf('select failures from sign_in_attempts where key = $1', [keyOf(email)])).toEqual([{ failures: 1 }])
-    const [{ found }] = (await rowsOf(`select count(*)::int as found from sign_in_attempts a where a::text like $1`, [`%${email}%`])) as [
-      { found: number },
-    ]
+    expect(await rowsOf('select failures from sign_in_attempts where key = $1', [keyOf(email)])).toEqual([
+      { failures: 1 },
+    ])
+    const [{ found }] = (await rowsOf(
+      `select count(*)::int as found from sign_in_attempts a where a::text like $1`,
+      [`%${email}%`],
+    )) as [{ found: number }]
     expect(found).toBe(0)
   })
 
@@ -190,7 +240,8 @@ describe('failures', () => {
     onTestFinished(server.close)
     const strict = [worldOf(server)]
     const email = `${randomUUID()}@example.com`
-    for (const status of [401, 401, 429]) expect((await guess(email, undefined, strict)).statusCode).toBe(status)
+    for (const status of [401, 401, 429])
+      expect((await guess(email, undefined, strict)).statusCode).toBe(status)
     expect(retryAfter(await guess(email, undefined, strict))).toBeLessThanOrEqual(20)
   })
 })

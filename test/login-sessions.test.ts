@@ -18,17 +18,26 @@ type Session = {
   current: boolean
 }
 const login = async ({ email, password }: Person, device = 'Firefox on Linux') =>
-  (await world.send('POST', '/api/auth/login', { body: { email, password }, headers: { 'user-agent': device } })).json()
+  (
+    await world.send('POST', '/api/auth/login', {
+      body: { email, password },
+      headers: { 'user-agent': device },
+    })
+  ).json()
 const as = (accessToken: string) => ({ headers: { authorization: `Bearer ${accessToken}` } })
 const me = (accessToken: string) => world.send('GET', '/api/auth/me', as(accessToken))
 const refresh = (refreshToken: string) => world.send('POST', '/api/auth/refresh', { body: { refreshToken } })
-const list = async (person: Person): Promise<Session[]> => (await person.call('GET', '/api/auth/sessions')).json().items
+const list = async (person: Person): Promise<Session[]> =>
+  (await person.call('GET', '/api/auth/sessions')).json().items
 
 describe('login sessions', () => {
   it('are fifty at most, also when many sign in at once: those end that were used least lately', async () => {
     const ada = await world.person()
     const values = `select $1, now() + interval '1 day', now() + interval '1 day', now() - n * interval '1 minute' from generate_series(1, 49) n`
-    await rowsOf(`insert into user_login_sessions (user_id, idle_expires_at, expires_at, last_used_at) ${values}`, [ada.id])
+    await rowsOf(
+      `insert into user_login_sessions (user_id, idle_expires_at, expires_at, last_used_at) ${values}`,
+      [ada.id],
+    )
     expect((await me(ada.accessToken)).statusCode).toBe(200)
     const others = await Promise.all(Array.from({ length: 5 }, () => login(ada)))
     const live = await rowsOf<{ oldest: number }>(
@@ -38,7 +47,10 @@ describe('login sessions', () => {
     expect(live).toHaveLength(50)
     expect(live[0]?.oldest).toBe(44)
     for (const { accessToken } of [ada, ...others]) expect((await me(accessToken)).statusCode).toBe(200)
-    const ended = await rowsOf(`select end_reason from user_login_sessions where user_id = $1 and ended_at is not null`, [ada.id])
+    const ended = await rowsOf(
+      `select end_reason from user_login_sessions where user_id = $1 and ended_at is not null`,
+      [ada.id],
+    )
     expect(ended).toEqual(Array.from({ length: 5 }, () => ({ end_reason: 'too-many' })))
   })
 
@@ -65,7 +77,10 @@ describe('login sessions', () => {
   })
 
   it.each([
-    ['Firefox on Windows', 'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0'],
+    [
+      'Firefox on Windows',
+      'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0',
+    ],
     [
       'Safari on iOS',
       'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1',
@@ -86,7 +101,9 @@ describe('login sessions', () => {
     const root = await world.administrator()
     const seen = (await root.call('GET', '/api/admin/sessions', { query: { userId: ada.id } })).json().items
     for (const sessions of [await list(ada), seen])
-      expect(sessions.find((session: Session) => session.device === device.slice(0, 200))?.client).toBe(client)
+      expect(sessions.find((session: Session) => session.device === device.slice(0, 200))?.client).toBe(
+        client,
+      )
   })
 
   it('end one by one: access and refresh token are dead at the next request, T22', async () => {
@@ -139,7 +156,9 @@ describe('login sessions', () => {
     await eve.call('DELETE', '/api/auth/sessions/all')
     expectProblem(await seenThere(eve.accessToken), 401, 'unauthenticated')
 
-    const { accessToken } = (await there.send('POST', '/api/auth/login', { body: { email: eve.email, password: eve.password } })).json()
+    const { accessToken } = (
+      await there.send('POST', '/api/auth/login', { body: { email: eve.email, password: eve.password } })
+    ).json()
     await rowsOf('update users set is_active = false where id = $1', [eve.id])
     expectProblem(await here.send('GET', '/api/auth/me', as(accessToken)), 401, 'unauthenticated')
   })
@@ -151,7 +170,10 @@ describe('the refresh cookie', () => {
   const NAME = '__Host-netpilot-refresh'
   const COOKIE_MODE = { 'x-token-transport': 'cookie' }
   const signIn = async ({ email, password }: Person) => {
-    const answer = await world.send('POST', '/api/auth/login', { body: { email, password }, headers: COOKIE_MODE })
+    const answer = await world.send('POST', '/api/auth/login', {
+      body: { email, password },
+      headers: COOKIE_MODE,
+    })
     const [set] = [answer.headers['set-cookie']].flat()
     return { ...answer.json(), set: String(set), cookie: String(set).split(';', 1)[0] ?? '' }
   }
@@ -160,7 +182,9 @@ describe('the refresh cookie', () => {
   it('is there for who asks: HttpOnly, Secure, SameSite=Strict, and the token nowhere else', async () => {
     const { set, cookie, ...tokens } = await signIn(await world.person())
     expect(Object.keys(tokens).sort()).toEqual(['accessToken', 'csrfToken', 'expiresIn', 'tokenType', 'user'])
-    expect(set).toMatch(new RegExp(`^${NAME}=npr_[\\w-]+; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict$`))
+    expect(set).toMatch(
+      new RegExp(`^${NAME}=npr_[\\w-]+; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict$`),
+    )
     const plain = await world.person()
     expect(plain.refreshToken).toMatch(/^npr_/)
   })
@@ -173,7 +197,9 @@ describe('the refresh cookie', () => {
     expect(answer.json()).toMatchObject({ csrfToken })
     expect(answer.body).not.toContain('npr_')
     expect(String(set).split(';', 1)[0]).not.toBe(cookie)
-    const out = await world.send('POST', '/api/auth/logout', { headers: { ...as(answer.json().accessToken).headers, cookie } })
+    const out = await world.send('POST', '/api/auth/logout', {
+      headers: { ...as(answer.json().accessToken).headers, cookie },
+    })
     expect([out.headers['set-cookie']].flat()[0]).toMatch(new RegExp(`^${NAME}=; .*Expires=Thu, 01 Jan 1970`))
   })
 
@@ -183,12 +209,21 @@ describe('the refresh cookie', () => {
     const there = worldOf(server)
     const [ada, bob] = await Promise.all([there.person(), there.person()])
     const signInThere = async ({ email, password }: Person) => {
-      const answer = await there.send('POST', '/api/auth/login', { body: { email, password }, headers: COOKIE_MODE })
-      return { cookie: String([answer.headers['set-cookie']].flat()[0]).split(';', 1)[0] ?? '', csrf: answer.json().csrfToken as string }
+      const answer = await there.send('POST', '/api/auth/login', {
+        body: { email, password },
+        headers: COOKIE_MODE,
+      })
+      return {
+        cookie: String([answer.headers['set-cookie']].flat()[0]).split(';', 1)[0] ?? '',
+        csrf: answer.json().csrfToken as string,
+      }
     }
     const [{ cookie, csrf }, other] = await Promise.all([signInThere(ada), signInThere(bob)])
     const send = (headers: Record<string, string>, body?: string) =>
-      there.send('POST', '/api/auth/refresh', { headers: { cookie, ...headers }, ...(body !== undefined && { body }) })
+      there.send('POST', '/api/auth/refresh', {
+        headers: { cookie, ...headers },
+        ...(body !== undefined && { body }),
+      })
     for (const [headers, body] of [
       [{}],
       [{ 'x-csrf-token': 'x' }],
@@ -210,30 +245,47 @@ describe('the refresh cookie', () => {
     onTestFinished(server.close)
     const there = worldOf(server)
     const { email, password } = await there.person()
-    const login = (headers: Record<string, string>) => there.send('POST', '/api/auth/login', { body: { email, password }, headers })
+    const login = (headers: Record<string, string>) =>
+      there.send('POST', '/api/auth/login', { body: { email, password }, headers })
     for (const origin of ['https://evil.example', 'https://evilapp.example.com', 'null']) {
       const refused = await login({ ...COOKIE_MODE, origin })
       expectProblem(refused, 403, 'cross-site')
       expect(refused.headers).not.toHaveProperty('set-cookie')
       expectProblem(await login({ cookie: `${NAME}=npr_x`, origin }), 403, 'cross-site')
       for (const way of ['register', 'second-factor', 'google', 'exchange'])
-        expectProblem(await there.send('POST', `/api/auth/${way}`, { body: {}, headers: { ...COOKIE_MODE, origin } }), 403, 'cross-site')
+        expectProblem(
+          await there.send('POST', `/api/auth/${way}`, { body: {}, headers: { ...COOKIE_MODE, origin } }),
+          403,
+          'cross-site',
+        )
       // Without the cookie there is nothing that a browser would keep.
       expect((await login({ origin })).statusCode).toBe(200)
     }
     expectProblem(await login({ ...COOKIE_MODE, 'sec-fetch-site': 'cross-site' }), 403, 'cross-site')
     for (const headers of [{}, { origin: 'https://app.example.com' }, { 'sec-fetch-site': 'same-origin' }])
-      expect((await login({ ...COOKIE_MODE, ...headers } as Record<string, string>)).headers).toHaveProperty('set-cookie')
+      expect((await login({ ...COOKIE_MODE, ...headers } as Record<string, string>)).headers).toHaveProperty(
+        'set-cookie',
+      )
   })
 
   it('goes where CORS lets exact origins only send it, T28', async () => {
     const server = await openServer({ CORS_ORIGINS: 'https://app.example.com' })
     onTestFinished(server.close)
     const preflight = (origin: string) =>
-      worldOf(server).send('OPTIONS', '/api/auth/refresh', { headers: { origin, 'access-control-request-method': 'POST' } })
+      worldOf(server).send('OPTIONS', '/api/auth/refresh', {
+        headers: { origin, 'access-control-request-method': 'POST' },
+      })
     const allowed = (await preflight('https://app.example.com')).headers
-    expect(allowed).toMatchObject({ 'access-control-allow-origin': 'https://app.example.com', 'access-control-allow-credentials': 'true' })
-    for (const origin of ['https://evilapp.example.com', 'null', 'http://app.example.com', 'https://app.example.com.evil.example'])
+    expect(allowed).toMatchObject({
+      'access-control-allow-origin': 'https://app.example.com',
+      'access-control-allow-credentials': 'true',
+    })
+    for (const origin of [
+      'https://evilapp.example.com',
+      'null',
+      'http://app.example.com',
+      'https://app.example.com.evil.example',
+    ])
       expect((await preflight(origin)).headers['access-control-allow-origin']).toBeUndefined()
   })
 
@@ -242,13 +294,19 @@ describe('the refresh cookie', () => {
     onTestFinished(server.close)
     const there = worldOf(server)
     const { email, password } = await there.person()
-    const answer = await there.send('POST', '/api/auth/login', { body: { email, password }, headers: COOKIE_MODE })
+    const answer = await there.send('POST', '/api/auth/login', {
+      body: { email, password },
+      headers: COOKIE_MODE,
+    })
     const cookie = String([answer.headers['set-cookie']].flat()[0]).split(';', 1)[0] ?? ''
     await there.send('POST', '/api/auth/refresh', { headers: { cookie, 'x-csrf-token': 'wrong' } })
-    await there.send('POST', '/api/auth/refresh', { headers: { cookie, 'x-csrf-token': answer.json().csrfToken } })
+    await there.send('POST', '/api/auth/refresh', {
+      headers: { cookie, 'x-csrf-token': answer.json().csrfToken },
+    })
     const log = server.logged.join('\n')
     expect(log).toContain('/api/auth/refresh')
-    for (const secret of [cookie.split('=')[1] ?? '', answer.json().csrfToken]) expect(log).not.toContain(secret)
+    for (const secret of [cookie.split('=')[1] ?? '', answer.json().csrfToken])
+      expect(log).not.toContain(secret)
   })
 })
 
@@ -256,12 +314,18 @@ describe('a replayed refresh token', () => {
   it('ends the session and stands in the log of its owner, T21', async () => {
     const ada = await world.person()
     const { refreshToken } = (await refresh(ada.refreshToken)).json()
-    await rowsOf(`update user_login_sessions set rotated_at = now() - interval '1 minute' where user_id = $1`, [ada.id])
+    await rowsOf(
+      `update user_login_sessions set rotated_at = now() - interval '1 minute' where user_id = $1`,
+      [ada.id],
+    )
     expectProblem(await refresh(ada.refreshToken), 401, 'unauthenticated')
     expectProblem(await refresh(refreshToken), 401, 'unauthenticated')
     expectProblem(await me(ada.accessToken), 401, 'unauthenticated')
     expect(
-      await rowsOf(`select act, outcome, detail from user_audit_log where user_id = $1 order by sequence desc limit 1`, [ada.id]),
+      await rowsOf(
+        `select act, outcome, detail from user_audit_log where user_id = $1 order by sequence desc limit 1`,
+        [ada.id],
+      ),
     ).toEqual([{ act: 'refresh', outcome: 'failure', detail: { reason: 'reuse' } }])
   })
 })

@@ -7,26 +7,55 @@ describe('the configuration of mail', () => {
   const MAIL_FROM = 'NetPilot <no-reply@example.com>'
 
   it('writes files where nothing is set, with tokens instead of links', () => {
-    expect(config({})).toEqual({ from: { name: 'NetPilot', address: 'netpilot@localhost' }, queue: 1_000, timeoutMs: 10_000 })
+    expect(config({})).toEqual({
+      from: { name: 'NetPilot', address: 'netpilot@localhost' },
+      queue: 1_000,
+      timeoutMs: 10_000,
+    })
   })
 
   it.each([
-    ['smtp://mail.example.com', { host: 'mail.example.com', port: 587, secure: false, requireTLS: true, ignoreTLS: false }],
-    ['smtps://mail.example.com/', { host: 'mail.example.com', port: 465, secure: true, requireTLS: false, ignoreTLS: false }],
-    ['smtp://mail.example.com:465', { host: 'mail.example.com', port: 465, secure: true, requireTLS: false, ignoreTLS: false }],
+    [
+      'smtp://mail.example.com',
+      { host: 'mail.example.com', port: 587, secure: false, requireTLS: true, ignoreTLS: false },
+    ],
+    [
+      'smtps://mail.example.com/',
+      { host: 'mail.example.com', port: 465, secure: true, requireTLS: false, ignoreTLS: false },
+    ],
+    [
+      'smtp://mail.example.com:465',
+      { host: 'mail.example.com', port: 465, secure: true, requireTLS: false, ignoreTLS: false },
+    ],
     [
       'smtp://mail.example.com:25?requireTLS=false',
       { host: 'mail.example.com', port: 25, secure: false, requireTLS: false, ignoreTLS: false },
     ],
-    ['smtp://localhost:1025', { host: 'localhost', port: 1_025, secure: false, requireTLS: false, ignoreTLS: true }],
+    [
+      'smtp://localhost:1025',
+      { host: 'localhost', port: 1_025, secure: false, requireTLS: false, ignoreTLS: true },
+    ],
     ['smtp://[::1]:25', { host: '::1', port: 25, secure: false, requireTLS: false, ignoreTLS: true }],
-    ['smtp://localhost.example.com:25', { host: 'localhost.example.com', port: 25, secure: false, requireTLS: true, ignoreTLS: false }],
+    [
+      'smtp://localhost.example.com:25',
+      { host: 'localhost.example.com', port: 25, secure: false, requireTLS: true, ignoreTLS: false },
+    ],
     [
       'smtp://ada%40example.com:p%2Fw%3A%20@127.0.0.1',
-      { host: '127.0.0.1', port: 587, secure: false, requireTLS: false, ignoreTLS: true, auth: { user: 'ada@example.com', pass: 'p/w: ' } },
+      {
+        host: '127.0.0.1',
+        port: 587,
+        secure: false,
+        requireTLS: false,
+        ignoreTLS: true,
+        auth: { user: 'ada@example.com', pass: 'p/w: ' },
+      },
     ],
   ])('reads %s', (SMTP_URL, smtp) => {
-    expect(config({ SMTP_URL, MAIL_FROM })).toMatchObject({ smtp, from: { name: 'NetPilot', address: 'no-reply@example.com' } })
+    expect(config({ SMTP_URL, MAIL_FROM })).toMatchObject({
+      smtp,
+      from: { name: 'NetPilot', address: 'no-reply@example.com' },
+    })
     expect(config({ SMTP_URL, MAIL_FROM }).smtp).toEqual(smtp)
   })
 
@@ -50,15 +79,27 @@ describe('the configuration of mail', () => {
     ['a server without a name', { SMTP_URL: 'smtp://:25', MAIL_FROM }, 'SMTP_URL'],
     ['a user without a password', { SMTP_URL: 'smtp://secret@mail.example.com', MAIL_FROM }, 'SMTP_URL'],
     ['a password without a user', { SMTP_URL: 'smtp://:secret@mail.example.com', MAIL_FROM }, 'SMTP_URL'],
-    ['a password that is no percent-encoding', { SMTP_URL: 'smtp://a:secret%zz@mail.example.com', MAIL_FROM }, 'SMTP_URL'],
-    ['a parameter that would log mails', { SMTP_URL: 'smtp://mail.example.com?logger=secret', MAIL_FROM }, 'SMTP_URL'],
+    [
+      'a password that is no percent-encoding',
+      { SMTP_URL: 'smtp://a:secret%zz@mail.example.com', MAIL_FROM },
+      'SMTP_URL',
+    ],
+    [
+      'a parameter that would log mails',
+      { SMTP_URL: 'smtp://mail.example.com?logger=secret', MAIL_FROM },
+      'SMTP_URL',
+    ],
     ['a path', { SMTP_URL: 'smtp://mail.example.com/secret', MAIL_FROM }, 'SMTP_URL'],
     ['an app that is no URL', { APP_URL: 'app.example.com/secret' }, 'APP_URL'],
     ['an app by another scheme', { APP_URL: 'javascript:secret' }, 'APP_URL'],
     ['an app with a password', { APP_URL: 'https://a:secret@app.example.com' }, 'APP_URL'],
     ['an app with a query', { APP_URL: 'https://app.example.com/?secret' }, 'APP_URL'],
     ['an app with a fragment', { APP_URL: 'https://app.example.com/#secret' }, 'APP_URL'],
-    ['an app without TLS in production', { APP_URL: 'http://secret.example.com', NODE_ENV: 'production' }, 'APP_URL'],
+    [
+      'an app without TLS in production',
+      { APP_URL: 'http://secret.example.com', NODE_ENV: 'production' },
+      'APP_URL',
+    ],
   ])('refuses %s, and repeats no value', (_what, env, name) => {
     const refused = () => readConfig(env)
     expect(refused).toThrow(ConfigError)
@@ -68,10 +109,13 @@ describe('the configuration of mail', () => {
 })
 
 describe('a mailbox', () => {
-  it.each(['ada@example.com', "o'hara+net.pilot@sub.example.co.uk", 'жена@пример.рф', 'root@localhost', `${'a'.repeat(242)}@example.com`])(
-    'may have the address %j',
-    (address) => expect(isAddress(address)).toBe(true),
-  )
+  it.each([
+    'ada@example.com',
+    "o'hara+net.pilot@sub.example.co.uk",
+    'жена@пример.рф',
+    'root@localhost',
+    `${'a'.repeat(242)}@example.com`,
+  ])('may have the address %j', (address) => expect(isAddress(address)).toBe(true))
 
   it.each([
     ['no-reply@example.com', { name: '', address: 'no-reply@example.com' }],

@@ -39,7 +39,10 @@ const everyLetter = (appUrl: string | undefined): Letter[] => {
   ]
 }
 const cases = [APP, undefined].flatMap((appUrl) =>
-  everyLetter(appUrl).map((letter) => [letter.kind, appUrl === undefined ? 'without a frontend' : 'with one', letter, appUrl] as const),
+  everyLetter(appUrl).map(
+    (letter) =>
+      [letter.kind, appUrl === undefined ? 'without a frontend' : 'with one', letter, appUrl] as const,
+  ),
 )
 const withTokens = ['verify-email', 'reset-password', 'change-email', 'invitation']
 
@@ -75,9 +78,13 @@ describe('every mail', () => {
   it.each(cases)(
     'fetches nothing, follows nobody and has its links in full in both forms: %s, %s',
     (_kind, _how, { text, html }, appUrl) => {
-      expect(html).not.toMatch(/src=|url\(|<(?:img|link|script|iframe|form|object|base)\b|@import|http-equiv/i)
+      expect(html).not.toMatch(
+        /src=|url\(|<(?:img|link|script|iframe|form|object|base)\b|@import|http-equiv/i,
+      )
       const links = [...html.matchAll(/href="([^"]*)"/g)].map(([, link = '']) => link)
-      expect(links.filter((link) => appUrl === undefined || !link.startsWith(`${appUrl}/`) || link.includes('?'))).toEqual([])
+      expect(
+        links.filter((link) => appUrl === undefined || !link.startsWith(`${appUrl}/`) || link.includes('?')),
+      ).toEqual([])
       expect(links).toEqual(text.split('\n').filter((line) => line.startsWith('https:')))
     },
   )
@@ -86,26 +93,35 @@ describe('every mail', () => {
     expect(text.replaceAll('\n', ' ')).toMatch(/If (this was not you|you did not expect this), \w+/)
   })
 
-  it.each(cases.filter(([kind]) => !withTokens.includes(kind)))('tells when and from where: %s, %s', (_kind, _how, { text }) => {
-    expect(text).toContain('\nWhen: 2 January 2026 at 23:04 UTC\nNetwork address: 2001:db8::1\n')
-  })
+  it.each(cases.filter(([kind]) => !withTokens.includes(kind)))(
+    'tells when and from where: %s, %s',
+    (_kind, _how, { text }) => {
+      expect(text).toContain('\nWhen: 2 January 2026 at 23:04 UTC\nNetwork address: 2001:db8::1\n')
+    },
+  )
 
   it.each([
     [{}, undefined],
     [{ password: false, loginSessions: 0, google: false, personalKeys: 0 }, undefined],
     [{ loginSessions: 1 }, 'Removed with that: 1 login session.'],
-    [{ loginSessions: 3, google: true }, 'Removed with that: 3 login sessions and the link to a Google account.'],
+    [
+      { loginSessions: 3, google: true },
+      'Removed with that: 3 login sessions and the link to a Google account.',
+    ],
     [
       { password: true, loginSessions: 3, personalKeys: 1 },
       'Removed with that: the password, 3 login sessions, and 1 personal key for scripts.',
     ],
-  ])('about something that was taken away says what was, and nothing where nothing was: %j', (removed, words) => {
-    const said = texts
-      .accountClaimed({ at, ...removed })
-      .text.replaceAll('\n', ' ')
-      .match(/Removed with that: [^.]*\./)
-    expect(said?.[0]).toBe(words)
-  })
+  ])(
+    'about something that was taken away says what was, and nothing where nothing was: %j',
+    (removed, words) => {
+      const said = texts
+        .accountClaimed({ at, ...removed })
+        .text.replaceAll('\n', ' ')
+        .match(/Removed with that: [^.]*\./)
+      expect(said?.[0]).toBe(words)
+    },
+  )
 
   it('about a changed password does not say that the password was taken away', () => {
     expect(texts.passwordChanged({ at, password: true }).text).not.toContain('Removed')
@@ -145,7 +161,9 @@ describe('a token', () => {
     'stands alone, and the mail says which request takes it: %s, %s',
     (_kind, _how, { text, html }) => {
       expect(text.split('\n').filter((line) => line.includes(token))).toEqual([token])
-      expect(text.replaceAll('\n', ' ')).toMatch(/ with this token, by POST \/api\/auth\/(verify-email|reset-password): /)
+      expect(text.replaceAll('\n', ' ')).toMatch(
+        / with this token, by POST \/api\/auth\/(verify-email|reset-password): /,
+      )
       expect(text + html).not.toMatch(/https?:/)
     },
   )
@@ -160,12 +178,16 @@ describe('a token', () => {
     [10_080, '7 days'],
   ])('of %i minutes is said to be good for so long: %s', (minutes, words) => {
     for (const appUrl of [APP, undefined])
-      expect(texts.resetPassword({ token, minutes, appUrl }).text).toContain(`is good for ${words}, and for one use.`)
+      expect(texts.resetPassword({ token, minutes, appUrl }).text).toContain(
+        `is good for ${words}, and for one use.`,
+      )
   })
 
   it('stays in one piece even where a link is long', () => {
     const appUrl = `https://app.example.com/${'a'.repeat(200)}`
-    expect(texts.resetPassword({ token, minutes: 30, appUrl }).text.split('\n')).toContain(`${appUrl}/reset-password#token=${token}`)
+    expect(texts.resetPassword({ token, minutes: 30, appUrl }).text.split('\n')).toContain(
+      `${appUrl}/reset-password#token=${token}`,
+    )
   })
 })
 

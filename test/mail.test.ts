@@ -52,7 +52,15 @@ function mailer(options: Partial<MailerOptions> = {}) {
   const lines: string[] = []
   const log = pino(loggerOptions('trace'), { write: (line: string) => void lines.push(line) })
   const from = { name: 'NetPilot', address: 'no-reply@example.com' }
-  const defaults = { outbox: '/nowhere', from, log, queue: 100, timeoutMs: 5_000, pausesMs: [1, 1], closeMs: 5_000 }
+  const defaults = {
+    outbox: '/nowhere',
+    from,
+    log,
+    queue: 100,
+    timeoutMs: 5_000,
+    pausesMs: [1, 1],
+    closeMs: 5_000,
+  }
   const opened = openMailer({ ...defaults, ...options })
   onTestFinished(() => opened.close())
   return {
@@ -83,7 +91,11 @@ describe('a mail over SMTP', () => {
     await close()
     const [sent] = server.mails
     expect(server.mails).toHaveLength(1)
-    expect(sent).toMatchObject({ from: 'no-reply@example.com', to: [mail.to], login: { user: LOGIN.user, password: LOGIN.pass } })
+    expect(sent).toMatchObject({
+      from: 'no-reply@example.com',
+      to: [mail.to],
+      login: { user: LOGIN.user, password: LOGIN.pass },
+    })
     expect(sent?.content.replaceAll('\r\n', '')).not.toContain('\n')
     const { headers, ...read } = readMail(sent?.content ?? '')
     expect(read).toEqual({ subject: mail.subject, text, html: '<p>Grüße</p>' })
@@ -139,7 +151,13 @@ describe('a mail over SMTP', () => {
     send(newMail())
     await close()
     expect(server.mails).toHaveLength(1)
-    const failure = { level: 'warn', mail: 'reset-password', msg: YET, code, responseCode: Number(reply.slice(0, 3)) }
+    const failure = {
+      level: 'warn',
+      mail: 'reset-password',
+      msg: YET,
+      code,
+      responseCode: Number(reply.slice(0, 3)),
+    }
     expect(logged()).toEqual([
       expect.objectContaining(failure),
       expect.objectContaining(failure),
@@ -174,7 +192,12 @@ describe('a mail over SMTP', () => {
     await close()
     expect(server.mails).toEqual([])
     expect(logged()).toEqual([
-      expect.objectContaining({ level: 'error', mail: 'reset-password', msg: NOT, responseCode: Number(String(reply).slice(0, 3)) }),
+      expect.objectContaining({
+        level: 'error',
+        mail: 'reset-password',
+        msg: NOT,
+        responseCode: Number(String(reply).slice(0, 3)),
+      }),
     ])
   })
 
@@ -216,7 +239,16 @@ describe('a mail over SMTP', () => {
     send(newMail())
     await close()
     expect(server.verbs).toEqual(['EHLO', 'STARTTLS'])
-    expect(logged()).toEqual([{ level: 'error', mail: 'reset-password', code: 'ETLS', responseCode: 502, command: 'STARTTLS', msg: NOT }])
+    expect(logged()).toEqual([
+      {
+        level: 'error',
+        mail: 'reset-password',
+        code: 'ETLS',
+        responseCode: 502,
+        command: 'STARTTLS',
+        msg: NOT,
+      },
+    ])
   })
 })
 
@@ -227,7 +259,9 @@ describe('the queue of mails', () => {
     const { send, close, logged } = mailer({ smtp: at(server), queue: 3 })
     const [first, second, third, fourth] = Array.from({ length: 4 }, () => newMail())
     for (const mail of [first, second, third, fourth]) if (mail) send(mail)
-    expect(logged()).toEqual([{ level: 'error', mail: 'reset-password', msg: 'a mail was refused: too many are under way' }])
+    expect(logged()).toEqual([
+      { level: 'error', mail: 'reset-password', msg: 'a mail was refused: too many are under way' },
+    ])
     await close()
     expect(server.mails.flatMap(({ to }) => to).sort()).toEqual([first?.to, second?.to, third?.to].sort())
   })
@@ -303,7 +337,9 @@ describe('the queue of mails', () => {
     const closing = close()
     send(newMail())
     await closing
-    expect(logged()).toEqual([{ level: 'error', mail: 'reset-password', msg: 'a mail was refused: the server is closing' }])
+    expect(logged()).toEqual([
+      { level: 'error', mail: 'reset-password', msg: 'a mail was refused: the server is closing' },
+    ])
     expect(server.mostClients()).toBe(0)
   })
 })
@@ -324,7 +360,12 @@ describe('the outbox', () => {
         .map(({ file }) => basename(file))
         .sort(),
     ).toEqual(names.sort())
-    expect(logged()[0]).toEqual({ level: 'info', mail: 'reset-password', file: expect.any(String), msg: 'a mail was written to a file' })
+    expect(logged()[0]).toEqual({
+      level: 'info',
+      mail: 'reset-password',
+      file: expect.any(String),
+      msg: 'a mail was written to a file',
+    })
 
     const read = (await Promise.all(names.map((name) => readFile(join(outbox, name), 'utf8')))).map(readMail)
     expect(read.map(({ headers }) => headers.get('to')?.[0]).sort()).toEqual(mails.map(({ to }) => to).sort())
@@ -375,7 +416,9 @@ describe('the outbox', () => {
     const { send, close, logged } = mailer({ outbox: join(file, 'outbox') })
     send(newMail())
     await close()
-    expect(logged()).toEqual([{ level: 'error', mail: 'reset-password', code: expect.stringMatching(/^E(NOTDIR|EXIST)$/), msg: NOT }])
+    expect(logged()).toEqual([
+      { level: 'error', mail: 'reset-password', code: expect.stringMatching(/^E(NOTDIR|EXIST)$/), msg: NOT },
+    ])
   })
 })
 
@@ -405,7 +448,13 @@ describe('the headers of a mail', () => {
     const { send, close, logged } = mailer({ smtp: at(server) })
     send(newMail({ to }))
     await close()
-    expect(logged()).toEqual([{ level: 'error', mail: 'reset-password', msg: 'a mail was refused: no mail can go to such an address' }])
+    expect(logged()).toEqual([
+      {
+        level: 'error',
+        mail: 'reset-password',
+        msg: 'a mail was refused: no mail can go to such an address',
+      },
+    ])
     expect(server.mostClients()).toBe(0)
   })
 
@@ -433,18 +482,31 @@ describe('the headers of a mail', () => {
     )
     const hostile = fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join(''))
     const tried = fc.sample(
-      fc.record({ to: fc.oneof(hostile, fc.constant('a@example.com')), subject: hostile.map((text) => `Re: ${text}`) }),
+      fc.record({
+        to: fc.oneof(hostile, fc.constant('a@example.com')),
+        subject: hostile.map((text) => `Re: ${text}`),
+      }),
       { numRuns: 200, seed: 7 },
     )
     for (const fields of tried) send(newMail(fields))
     await close()
-    const expected = ['auto-submitted', 'content-type', 'date', 'from', 'message-id', 'mime-version', 'subject', 'to']
+    const expected = [
+      'auto-submitted',
+      'content-type',
+      'date',
+      'from',
+      'message-id',
+      'mime-version',
+      'subject',
+      'to',
+    ]
     const accepted = tried.filter(({ to }) => isAddress(to))
     expect(accepted.length).toBeGreaterThan(50)
     expect(accepted.length).toBeLessThan(200)
     expect(logged().filter(({ level }) => level === 'info')).toHaveLength(accepted.length)
     expect(server.mails.flatMap(({ to }) => to).sort()).toEqual(accepted.map(({ to }) => to).sort())
-    for (const { content } of server.mails) expect([...readMail(content).headers.keys()].sort()).toEqual(expected)
+    for (const { content } of server.mails)
+      expect([...readMail(content).headers.keys()].sort()).toEqual(expected)
   })
 })
 
@@ -454,7 +516,13 @@ describe('the log of mails', () => {
     const token = newToken()
     const mail = newMail(resetPassword({ token, minutes: 30, appUrl: APP }))
     const echo = `${mail.to} ${token} ${mail.subject} ${LOGIN.user}`
-    server.reply('RCPT', `550 5.1.1 <${mail.to}>: ${echo}`, `450 <${mail.to}>: ${echo}`, `451 ${echo}`, `452 ${echo}`)
+    server.reply(
+      'RCPT',
+      `550 5.1.1 <${mail.to}>: ${echo}`,
+      `450 <${mail.to}>: ${echo}`,
+      `451 ${echo}`,
+      `452 ${echo}`,
+    )
     const file = join(await newDirectory(), 'a file')
     await writeFile(file, '')
     const mailers = [
@@ -484,7 +552,19 @@ describe('the log of mails', () => {
     }
     expect(Object.entries(planted).filter(([, secret]) => log.join('').includes(secret))).toEqual([])
     expect(new Set(log.flatMap((line) => Object.keys(JSON.parse(line))))).toEqual(
-      new Set(['level', 'time', 'pid', 'hostname', 'mail', 'file', 'code', 'responseCode', 'command', 'againInMs', 'msg']),
+      new Set([
+        'level',
+        'time',
+        'pid',
+        'hostname',
+        'mail',
+        'file',
+        'code',
+        'responseCode',
+        'command',
+        'againInMs',
+        'msg',
+      ]),
     )
   })
 })

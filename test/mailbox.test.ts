@@ -26,7 +26,8 @@ const lastToken = async (email: string, kind: string, there = server) => {
 const mistyped = (token: string) => token.slice(0, -1) + (token.endsWith('0') ? '1' : '0')
 const post = (url: string, body: object) => world.send('POST', url, { body })
 const forgot = (email: string) => post('/api/auth/forgot-password', { email })
-const reset = (token: string, newPassword = `new ${randomUUID()}`) => post('/api/auth/reset-password', { token, newPassword })
+const reset = (token: string, newPassword = `new ${randomUUID()}`) =>
+  post('/api/auth/reset-password', { token, newPassword })
 const verify = (token: string) => post('/api/auth/verify-email', { token })
 const login = (email: string, password: string) => post('/api/auth/login', { email, password })
 const statusOf = async (person: Person) => (await person.call('GET', '/api/users/account-status')).json()
@@ -52,7 +53,9 @@ describe('an address', () => {
     const [ada, bob] = [await world.person(), await world.person()]
     await verify(await lastToken(bob.email, 'verify-email'))
     const stranger = `${randomUUID()}@example.com`
-    const answers = await Promise.all([ada.email, bob.email, stranger].map((email) => post('/api/auth/resend-verification', { email })))
+    const answers = await Promise.all(
+      [ada.email, bob.email, stranger].map((email) => post('/api/auth/resend-verification', { email })),
+    )
     expect(answers.map(comparable)).toEqual(Array.from(answers, () => comparable(answers[0] as never)))
     expect(answers[0]?.statusCode).toBe(202)
     expect((await mailsTo(ada.email)).filter(({ kind }) => kind === 'verify-email')).toHaveLength(2)
@@ -80,7 +83,10 @@ describe('a lost password', () => {
     expect(back.statusCode).toBe(200)
     expect(back.json().user).toMatchObject({ emailVerified: true })
     expect((await mailsTo(ada.email)).at(-1)).toMatchObject({ kind: 'password-changed' })
-    const acts = await rowsOf(`select act from user_audit_log where user_id = $1 and outcome = 'success' order by sequence`, [ada.id])
+    const acts = await rowsOf(
+      `select act from user_audit_log where user_id = $1 and outcome = 'success' order by sequence`,
+      [ada.id],
+    )
     expect(acts.map(({ act }) => act)).toEqual(['register', 'forgotPassword', 'resetPassword', 'login'])
   })
 
@@ -97,7 +103,9 @@ describe('a lost password', () => {
 
   it('is replaced once with a token, also by ten requests at once, T25', async () => {
     const token = await resetTokenOf(await world.person())
-    const statuses = (await Promise.all(Array.from({ length: 10 }, () => reset(token)))).map(({ statusCode }) => statusCode)
+    const statuses = (await Promise.all(Array.from({ length: 10 }, () => reset(token)))).map(
+      ({ statusCode }) => statusCode,
+    )
     expect(statuses.filter((status) => status === 204)).toHaveLength(1)
     expect(statuses.filter((status) => status === 400)).toHaveLength(9)
   })
@@ -144,11 +152,16 @@ describe('a lost password', () => {
     const ada = await world.person()
     const lockBoth = async () => {
       for (let n = 0; n < 5; n += 1) await login(ada.email, 'wrong')
-      for (let n = 0; n < 5; n += 1) await ada.call('POST', '/api/users/deactivate', { body: { password: 'wrong' } })
+      for (let n = 0; n < 5; n += 1)
+        await ada.call('POST', '/api/users/deactivate', { body: { password: 'wrong' } })
     }
     await lockBoth()
     expectProblem(await login(ada.email, ada.password), 429, 'locked-out')
-    expectProblem(await ada.call('POST', '/api/users/deactivate', { body: { password: ada.password } }), 429, 'locked-out')
+    expectProblem(
+      await ada.call('POST', '/api/users/deactivate', { body: { password: ada.password } }),
+      429,
+      'locked-out',
+    )
     const told = (await mailsTo(ada.email)).find(({ kind }) => kind === 'account-locked')
     expect(told?.text.replaceAll('\n', ' ')).toContain('choose a new password: then you can sign in at once')
     expect((await reset(await resetTokenOf(ada), 'an entirely new password')).statusCode).toBe(204)
@@ -182,12 +195,20 @@ describe('a lost password', () => {
   it('of an address that was never confirmed leaves whoever registered it no way in, T10', async () => {
     const squatter = await world.person()
     const script = (
-      await squatter.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'], password: squatter.password } })
+      await squatter.call('POST', '/api/users/keys', {
+        body: { scopes: ['routers:read'], password: squatter.password },
+      })
     ).json()
     await rowsOf('update users set google_id = $2 where id = $1', [squatter.id, randomUUID()])
     expect((await reset(await resetTokenOf(squatter), 'the password of the owner')).statusCode).toBe(204)
-    expectProblem(await world.send('GET', '/api/routers', { headers: { 'x-api-key': script.key } }), 401, 'unauthenticated')
-    expect(await rowsOf('select google_id from users where id = $1', [squatter.id])).toEqual([{ google_id: null }])
+    expectProblem(
+      await world.send('GET', '/api/routers', { headers: { 'x-api-key': script.key } }),
+      401,
+      'unauthenticated',
+    )
+    expect(await rowsOf('select google_id from users where id = $1', [squatter.id])).toEqual([
+      { google_id: null },
+    ])
     expect((await login(squatter.email, 'the password of the owner')).statusCode).toBe(200)
   })
 })
@@ -255,7 +276,10 @@ describe('registration with verification on', () => {
     const [first, second] = [await registerAt(there, email), await registerAt(there, email)]
     expect([first.statusCode, first.json()]).toEqual([202, { status: 'check-your-mail' }])
     expect(comparable(second)).toEqual(comparable(first))
-    expect((await mailsTo(email, there)).map(({ kind }) => kind)).toEqual(['verify-email', 'registration-attempted'])
+    expect((await mailsTo(email, there)).map(({ kind }) => kind)).toEqual([
+      'verify-email',
+      'registration-attempted',
+    ])
     const acts = await rowsOf(
       'select act, outcome from user_audit_log l join users u on u.id = l.user_id where u.email = $1 order by sequence',
       [email],
@@ -273,7 +297,9 @@ describe('registration with verification on', () => {
     expectProblem(await loginAt(there, email, 'wrong'), 401, 'invalid-credentials')
     expectProblem(await loginAt(there, email), 403, 'email-unverified')
     const token = await lastToken(email, 'verify-email', there)
-    expect((await worldOf(there).send('POST', '/api/auth/verify-email', { body: { token } })).statusCode).toBe(204)
+    expect(
+      (await worldOf(there).send('POST', '/api/auth/verify-email', { body: { token } })).statusCode,
+    ).toBe(204)
     expect((await loginAt(there, email)).statusCode).toBe(200)
   })
 })
@@ -284,16 +310,28 @@ describe('an invitation', () => {
     const email = `${randomUUID()}@example.com`
     const answer = await root.call('POST', '/api/admin/users', { body: { email, fullName: 'Bob' } })
     expect(answer.statusCode).toBe(201)
-    expect(answer.json()).toMatchObject({ email, fullName: 'Bob', role: 'user', hasPassword: false, emailVerified: false })
+    expect(answer.json()).toMatchObject({
+      email,
+      fullName: 'Bob',
+      role: 'user',
+      hasPassword: false,
+      emailVerified: false,
+    })
     expect(answer.body).not.toMatch(TOKEN)
     // Somebody who knows of the invitation keeps nobody out by it.
     for (let n = 0; n < 5; n += 1) await login(email, 'wrong')
-    expect((await reset(await lastToken(email, 'invitation'), 'an entirely new password')).statusCode).toBe(204)
-    expect((await login(email, 'an entirely new password')).json().user).toMatchObject({ id: answer.json().id, emailVerified: true })
+    expect((await reset(await lastToken(email, 'invitation'), 'an entirely new password')).statusCode).toBe(
+      204,
+    )
+    expect((await login(email, 'an entirely new password')).json().user).toMatchObject({
+      id: answer.json().id,
+      emailVerified: true,
+    })
     expectProblem(await root.call('POST', '/api/admin/users', { body: { email } }), 409, 'email-taken')
-    const [act] = await rowsOf('select act, actor_kind, actor_id from user_audit_log where user_id = $1 order by sequence limit 1', [
-      answer.json().id,
-    ])
+    const [act] = await rowsOf(
+      'select act, actor_kind, actor_id from user_audit_log where user_id = $1 order by sequence limit 1',
+      [answer.json().id],
+    )
     expect(act).toEqual({ act: 'inviteUser', actor_kind: 'admin', actor_id: root.id })
   })
 
@@ -303,9 +341,15 @@ describe('an invitation', () => {
     expect(answer.statusCode).toBe(202)
     expect(answer.body).not.toMatch(TOKEN)
     expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
-    expect((await reset(await lastToken(ada.email, 'reset-password'), 'an entirely new password')).statusCode).toBe(204)
+    expect(
+      (await reset(await lastToken(ada.email, 'reset-password'), 'an entirely new password')).statusCode,
+    ).toBe(204)
     expectProblem(await ada.call('GET', '/api/auth/me'), 401, 'unauthenticated')
-    expectProblem(await root.call('POST', `/api/admin/users/${randomUUID()}/reset-password`), 404, 'not-found')
+    expectProblem(
+      await root.call('POST', `/api/admin/users/${randomUUID()}/reset-password`),
+      404,
+      'not-found',
+    )
   })
 })
 
@@ -315,8 +359,13 @@ describe('owners are told', () => {
     const proof = { body: { password: ada.password } }
     await ada.call('POST', '/api/users/deactivate', proof)
     expect((await mailsTo(ada.email)).at(-1)).toMatchObject({ kind: 'account-deactivated' })
-    const { accessToken } = (await post('/api/users/reactivate', { email: ada.email, password: ada.password })).json()
-    await world.send('DELETE', '/api/users/account', { ...proof, headers: { authorization: `Bearer ${accessToken}` } })
+    const { accessToken } = (
+      await post('/api/users/reactivate', { email: ada.email, password: ada.password })
+    ).json()
+    await world.send('DELETE', '/api/users/account', {
+      ...proof,
+      headers: { authorization: `Bearer ${accessToken}` },
+    })
     expect((await mailsTo(ada.email)).at(-1)).toMatchObject({ kind: 'account-deleted' })
   })
 })
@@ -329,7 +378,9 @@ describe('no token of a mail', () => {
     await worldOf(there).send('POST', '/api/auth/forgot-password', { body: { email: ada.email } })
     const token = await lastToken(ada.email, 'reset-password', there)
     await worldOf(there).send('POST', '/api/auth/reset-password', { body: { token, newPassword: 'short' } })
-    await worldOf(there).send('POST', '/api/auth/reset-password', { body: { token, newPassword: 'a secret of the new kind' } })
+    await worldOf(there).send('POST', '/api/auth/reset-password', {
+      body: { token, newPassword: 'a secret of the new kind' },
+    })
     const log = there.logged.join('\n')
     expect(log).toContain('/api/auth/reset-password')
     for (const secret of [token, 'a secret of the new kind', ada.email]) expect(log).not.toContain(secret)

@@ -22,15 +22,23 @@ type Shown = {
 }
 const get = async (id: string): Promise<Shown> => (await ada.call('GET', `/api/devices/${id}`)).json()
 const entryOf = async (id: string) => (await ada.call('GET', `/api/devices/${id}/policy`)).json()
-const merge = (id: string, ...from: string[]) => ada.call('POST', `/api/devices/${id}/merge`, { body: { from } })
+const merge = (id: string, ...from: string[]) =>
+  ada.call('POST', `/api/devices/${id}/merge`, { body: { from } })
 
 /** A router with devices of one MAC each, in order. */
-async function networkOf(count: number, fields: Record<string, unknown> = {}): Promise<{ router: Router; macs: string[]; ids: string[] }> {
+async function networkOf(
+  count: number,
+  fields: Record<string, unknown> = {},
+): Promise<{ router: Router; macs: string[]; ids: string[] }> {
   const router = await ada.router(fields)
   const macs = Array.from({ length: count }, () => newMac()).sort()
   await router.scan(macs.map((mac, index) => ({ mac, ip: `192.0.2.${index + 10}`, hostname: 'phone' })))
   const devices = await router.devices()
-  return { router, macs, ids: macs.map((mac) => devices.find((device) => (device.macs as string[]).includes(mac))?.id as string) }
+  return {
+    router,
+    macs,
+    ids: macs.map((mac) => devices.find((device) => (device.macs as string[]).includes(mac))?.id as string),
+  }
 }
 
 describe('devices that are merged', () => {
@@ -72,7 +80,9 @@ describe('devices that are merged', () => {
     expect(await get(now)).toEqual({ ...was, type: 'tablet' })
     expect((await ada.call('POST', `/api/devices/merges/${mergeIds[0]}/undo`)).json().code).toBe('conflict')
     expect((await router.scan(macs)).json()).toMatchObject({ unchanged: 2, total: 2 })
-    expect((await ada.call('GET', '/api/devices/merges', { query: { routerId: router.id } })).json()).toMatchObject({
+    expect(
+      (await ada.call('GET', '/api/devices/merges', { query: { routerId: router.id } })).json(),
+    ).toMatchObject({
       total: 1,
       items: [{ id: mergeIds[0], deviceId: now, mergedDeviceId: before, undoneAt: expect.any(String) }],
     })
@@ -97,21 +107,27 @@ describe('devices that are merged', () => {
     expect((await merge(one, two)).json()).toMatchObject({ status: 409, code: 'on-other-list', entryId })
     expect((await merge(one, one)).statusCode).toBe(400)
     expect((await merge(one, other.ids[0] as string)).statusCode).toBe(404)
-    expect((await bob.call('POST', `/api/devices/${one}/merge`, { body: { from: [two] } })).statusCode).toBe(404)
+    expect((await bob.call('POST', `/api/devices/${one}/merge`, { body: { from: [two] } })).statusCode).toBe(
+      404,
+    )
     expect([(await get(one)).macs, (await get(two)).macs].map(({ length }) => length)).toEqual([1, 1])
   })
 
   it('are suggested, never merged by themselves: one host name, one vanished as the other appeared', async () => {
     const { router, ids } = await networkOf(2)
     const [before, now] = ids as [string, string]
-    const suggestions = async (who = ada) => (await who.call('GET', '/api/devices/suggestions', { query: { routerId: router.id } })).json()
+    const suggestions = async (who = ada) =>
+      (await who.call('GET', '/api/devices/suggestions', { query: { routerId: router.id } })).json()
     expect(await suggestions()).toEqual({ items: [], total: 0 })
     await asAdmin(inject('database').adminUrl, async (client) => {
       const age = `update user_devices set first_seen = now() - $2::interval, last_seen = now() - $3::interval where id = $1`
       await client.query(age, [before, '30 days', '2 days'])
       await client.query(age, [now, '2 days', '1 minute'])
     })
-    expect(await suggestions()).toMatchObject({ total: 1, items: [{ into: now, from: before, hostname: 'phone' }] })
+    expect(await suggestions()).toMatchObject({
+      total: 1,
+      items: [{ into: now, from: before, hostname: 'phone' }],
+    })
     expect(await suggestions(bob)).toEqual({ items: [], total: 0 })
     expect(await router.devices()).toHaveLength(2)
   })
@@ -129,7 +145,12 @@ describe('a device that is split', () => {
     expect((await split({ macs: [macs[1]] }, bob)).statusCode).toBe(404)
     const made = await split({ macs: [macs[1]?.toUpperCase()] })
     expect(made.statusCode).toBe(201)
-    expect(made.json()).toMatchObject({ macs: [macs[1]], ips: ['192.0.2.11'], hostname: 'phone', name: 'phone' })
+    expect(made.json()).toMatchObject({
+      macs: [macs[1]],
+      ips: ['192.0.2.11'],
+      hostname: 'phone',
+      name: 'phone',
+    })
     expect((await get(one)).macs).toEqual([macs[0]])
   })
 })
@@ -139,8 +160,14 @@ describe('the inbox', () => {
     const { router, ids } = await networkOf(3, { newDevices: 'hold' })
     const inbox = async () => (await ada.call('GET', `/api/routers/${router.id}/inbox`)).json()
     expect(await inbox()).toMatchObject({ total: 3 })
-    expect((await ada.call('POST', `/api/devices/${ids[0]}/approve`)).json()).toMatchObject({ id: ids[0], approval: 'approved' })
-    expect((await ada.call('POST', `/api/devices/${ids[1]}/dismiss`)).json()).toMatchObject({ id: ids[1], approval: 'dismissed' })
+    expect((await ada.call('POST', `/api/devices/${ids[0]}/approve`)).json()).toMatchObject({
+      id: ids[0],
+      approval: 'approved',
+    })
+    expect((await ada.call('POST', `/api/devices/${ids[1]}/dismiss`)).json()).toMatchObject({
+      id: ids[1],
+      approval: 'dismissed',
+    })
     expect((await inbox()).items.map(({ id }: Shown) => id)).toEqual([ids[2]])
     const decisions = await Promise.all(ids.map(async (id) => (await entryOf(id)).decision))
     expect(decisions).toEqual(['allow', 'block', 'block'])

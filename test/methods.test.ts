@@ -1,4 +1,7 @@
-/** What a resource answers beside its contents: to other methods, where it was made, and what was not found; asked of every operation. */
+/**
+ * What a resource answers beside its contents: to other methods, where it was made, and what was not found;
+ * asked of every operation.
+ */
 import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { ask, nameOf, namesAnId, nobodys, ownedBy } from './support/identified-requests.ts'
@@ -27,19 +30,26 @@ describe('another method', () => {
     for (const [path, [first, ...others]] of Map.groupBy(operations, ({ path: each }) => each)) {
       if (!first) continue
       const methods = [first, ...others].map(({ method }) => String(method))
-      const allowed = ['GET', 'HEAD', ...METHODS.slice(1)].filter((method) => methods.includes(method === 'HEAD' ? 'GET' : method))
+      const allowed = ['GET', 'HEAD', ...METHODS.slice(1)].filter((method) =>
+        methods.includes(method === 'HEAD' ? 'GET' : method),
+      )
       const call = { person: ada.call, admin: root.call, agent: router.call, anyone: world.send }[first.door]
       for (const method of METHODS.filter((each) => !methods.includes(each))) {
         tried += 1
         const url = urlOf(first, {})
         // Also when what is sent could not be read.
-        const answer = await call(method, url, { body: '<x/>', headers: { 'content-type': 'application/xml' } })
+        const answer = await call(method, url, {
+          body: '<x/>',
+          headers: { 'content-type': 'application/xml' },
+        })
         expectProblem(answer, 405, 'method-not-allowed')
         expect(answer.headers.allow, `${method} ${path}`).toBe(allowed.join(', '))
         if (!others.concat(first).every(({ door }) => door === first.door)) continue
         if (first.door !== 'anyone') expectProblem(await world.send(method, url), 401, 'unauthenticated')
         if (first.door === 'admin')
-          expect(comparable(await ada.call(method, url))).toEqual(comparable(await ada.call('GET', '/api/admin/stats')))
+          expect(comparable(await ada.call(method, url))).toEqual(
+            comparable(await ada.call('GET', '/api/admin/stats')),
+          )
       }
     }
     expect(tried).toBeGreaterThan(200)
@@ -49,8 +59,16 @@ describe('another method', () => {
     const gone = await ada.router()
     await ada.call('DELETE', `/api/routers/${gone.id}`)
     expectProblem(await gone.call('PUT', '/api/agent/heartbeat'), 401, 'unauthenticated')
-    const { key } = (await ada.call('POST', '/api/users/keys', { body: { scopes: ['settings:read'], password: ada.password } })).json()
-    expectProblem(await world.send('PUT', '/api/routers', { headers: { 'x-api-key': key } }), 403, 'insufficient-scope')
+    const { key } = (
+      await ada.call('POST', '/api/users/keys', {
+        body: { scopes: ['settings:read'], password: ada.password },
+      })
+    ).json()
+    expectProblem(
+      await world.send('PUT', '/api/routers', { headers: { 'x-api-key': key } }),
+      403,
+      'insufficient-scope',
+    )
   })
 })
 
@@ -64,7 +82,9 @@ describe('what was made', () => {
         operation.operationId === 'inviteUser'
           ? await root.call('POST', '/api/admin/users', { body: { email: `${randomUUID()}@example.com` } })
           : operation.operationId === 'addPersonalKey'
-            ? await owner.call('POST', '/api/users/keys', { body: { scopes: ['devices:read'], password: owner.password } })
+            ? await owner.call('POST', '/api/users/keys', {
+                body: { scopes: ['devices:read'], password: owner.password },
+              })
             : await ask(owner.call, operation, await ownedBy(owner, operation))
       const { location } = answer.headers
       if (answer.statusCode === 201 && location) {
@@ -74,7 +94,12 @@ describe('what was made', () => {
       } else silent.push(`${operation.operationId} ${answer.statusCode}`)
     }
     // Keys are listed, not found one by one.
-    expect(silent.sort()).toEqual(['addPersonalKey 201', 'addRouterKey 201', 'rotatePersonalKey 201', 'rotateRouterKey 201'])
+    expect(silent.sort()).toEqual([
+      'addPersonalKey 201',
+      'addRouterKey 201',
+      'rotatePersonalKey 201',
+      'rotateRouterKey 201',
+    ])
   })
 })
 
@@ -87,7 +112,11 @@ describe('what is not found', () => {
       named += 1
       const { errors } = expectProblem(answer, 404, 'not-found')
       expect(errors, nameOf(operation)).toEqual([
-        { path: expect.stringMatching(/^\/(params|querystring|body)\/\w/), code: 'not-found', message: expect.stringMatching(/^names no/) },
+        {
+          path: expect.stringMatching(/^\/(params|querystring|body)\/\w/),
+          code: 'not-found',
+          message: expect.stringMatching(/^names no/),
+        },
       ])
     }
     expect(named).toBeGreaterThan(45)
@@ -95,7 +124,9 @@ describe('what is not found', () => {
 
   it('of several fields is the one that is wrong', async () => {
     const device = String((await router.scan(['00:00:5e:00:53:21'])) && (await router.devices())[0]?.id)
-    const { id: group } = (await ada.call('POST', '/api/groups', { body: { routerId: router.id, name: randomUUID() } })).json()
+    const { id: group } = (
+      await ada.call('POST', '/api/groups', { body: { routerId: router.id, name: randomUUID() } })
+    ).json()
     const nobody = randomUUID()
     const cases: [Parameters<Person['call']>[0], string, object | undefined, string][] = [
       ['PATCH', `/api/devices/${nobody}`, { groupId: group }, '/params/id'],
@@ -122,8 +153,18 @@ describe('what is not found', () => {
       ['PUT', `/api/settings/theme?routerId=${nobody}`, { value: 1 }, '/querystring/routerId'],
       ['GET', `/api/devices/by-mac/00:00:5e:00:53:99?routerId=${router.id}`, undefined, '/params/mac'],
       ['POST', `/api/routers/${nobody}/keys`, undefined, '/params/id'],
-      ['POST', `/api/routers/${nobody}/policy/preview`, { change: { router: { mode: 'none' } } }, '/params/id'],
-      ['POST', `/api/routers/${router.id}/policy/preview`, { change: { blocks: [{ deviceId: nobody }] } }, '/body/change/blocks'],
+      [
+        'POST',
+        `/api/routers/${nobody}/policy/preview`,
+        { change: { router: { mode: 'none' } } },
+        '/params/id',
+      ],
+      [
+        'POST',
+        `/api/routers/${router.id}/policy/preview`,
+        { change: { blocks: [{ deviceId: nobody }] } },
+        '/body/change/blocks',
+      ],
     ]
     for (const [method, url, body, path] of cases) {
       const { errors } = expectProblem(await ada.call(method, url, body && { body }), 404, 'not-found')

@@ -49,7 +49,9 @@ describe('migrations', () => {
     expect(await isMigrated(options())).toBe(true)
   })
 
-  it('lead back, one by one, to what was there before, and forth again to the same', { timeout: 60_000 }, async () => {
+  it('lead back, one by one, to what was there before, and forth again to the same', {
+    timeout: 60_000,
+  }, async () => {
     const names = (await readMigrations()).map(({ name }) => name)
     await asAdmin(database.adminUrl, async (client) => {
       const steps: string[][] = []
@@ -73,7 +75,11 @@ describe('migrations', () => {
   it('are repeated by setting the database up again, without a change', async () => {
     await asAdmin(database.adminUrl, async (client) => {
       const before = await catalogue(client)
-      const report = await setUpDatabase({ adminUrl: database.adminUrl, rolePrefix: database.rolePrefix, passwords: {} })
+      const report = await setUpDatabase({
+        adminUrl: database.adminUrl,
+        rolePrefix: database.rolePrefix,
+        passwords: {},
+      })
       expect(report).toEqual({ created: [], refused: [] })
       expect(await catalogue(client)).toEqual(before)
     })
@@ -85,9 +91,13 @@ describe('migrations', () => {
       client.query(`update drizzle.migrations set sha256 = sha256('other') where name = $1`, [newest]),
     )
     const said = await migrate(options()).catch((error: Error) => error.message)
-    expect(said).toContain(`Another build of NetPilot migrated this database; its files differ from these: ${newest}.`)
+    expect(said).toContain(
+      `Another build of NetPilot migrated this database; its files differ from these: ${newest}.`,
+    )
     const refused = await refusalsOf(database)
-    expect(refused).toMatch(new RegExp(`migrations: .*\n {2}- applied by another build, whose file differs: ${newest}\n`))
+    expect(refused).toMatch(
+      new RegExp(`migrations: .*\n {2}- applied by another build, whose file differs: ${newest}\n`),
+    )
     const [, target] = /^ +npm run migrate -- --back-to (\S+)\n +npm run migrate$/m.exec(String(said)) ?? []
     expect(refused).toContain(`npm run migrate -- --back-to ${target}`)
 
@@ -104,11 +114,15 @@ describe('migrations', () => {
     await writeFile(join(directory, '0000_both.down.sql'), '')
     await asAdmin(own.adminUrl, async (client) => {
       const { owner } = roleNames(own.rolePrefix)
-      for (const table of ['first', 'second']) await client.query(`create table ${table} (); alter table ${table} owner to ${owner}`)
+      for (const table of ['first', 'second'])
+        await client.query(`create table ${table} (); alter table ${table} owner to ${owner}`)
       // The migration is the one that gives up.
       await client.query(`set deadlock_timeout = '1min'; begin; lock table second`)
       const migrated = migrate({ url: loginUrl(own, 'migrator'), rolePrefix: own.rolePrefix, directory })
-      while ((await client.query(`select from pg_locks where relation = 'second'::regclass and not granted`)).rowCount !== 1);
+      while (
+        (await client.query(`select from pg_locks where relation = 'second'::regclass and not granted`))
+          .rowCount !== 1
+      );
       await client.query('lock table first; commit')
       expect(await migrated).toEqual(['0000_both'])
     })
@@ -123,16 +137,23 @@ describe('migrations', () => {
     await expect(readMigrations(directory)).rejects.toThrow('0000_half has no way back')
     await writeFile(join(directory, '0000_half.down.sql'), 'drop table half;')
     const half = { url: loginUrl(own, 'migrator'), rolePrefix: own.rolePrefix, directory }
-    await expect(migrate(half)).rejects.toThrow('Migration 0000_half failed and was rolled back: division by zero')
+    await expect(migrate(half)).rejects.toThrow(
+      'Migration 0000_half failed and was rolled back: division by zero',
+    )
     await asAdmin(own.adminUrl, async (client) => {
-      expect((await client.query(`select to_regclass('public.half') as found`)).rows).toEqual([{ found: null }])
+      expect((await client.query(`select to_regclass('public.half') as found`)).rows).toEqual([
+        { found: null },
+      ])
       expect((await client.query('select from drizzle.migrations')).rowCount).toBe(0)
     })
     await rm(directory, { recursive: true })
   })
 })
 
-/** Every file that databases may have by now, as `sha256sum *.sql` in drizzle/ prints it. A line is added with a migration, and then never changed. */
+/**
+ * Every file that databases may have by now, as `sha256sum *.sql` in drizzle/ prints it. A line is added with
+ * a migration, and then never changed.
+ */
 const RELEASED = `
 dcbbc005118912988405170281c2812c3fe1eb814c50137480aa710cdad4fbea  0000_identity.down.sql
 e4c524f8fefb82bc012777107429ede53834dc37d306d45def7aba44d14e68e5  0000_identity.sql
@@ -179,14 +200,23 @@ describe('a released migration', () => {
     ])
     const released = RELEASED.trim().split('\n')
     const edited = released.filter((line) => !files.includes(line)).map((line) => line.split('  ')[1])
-    expect(edited, 'These files were released: restore them, and write a new migration for what is to change').toEqual([])
+    expect(
+      edited,
+      'These files were released: restore them, and write a new migration for what is to change',
+    ).toEqual([])
     const added = files.filter((line) => !released.includes(line))
     expect(added, 'These files are new: add their lines to RELEASED when they are done').toEqual([])
   })
 })
 
-/** Why a server would not serve from a database with these connection strings, or with the ones that set-up gives; empty when it would. */
-async function refusalsOf(database: TestDatabase, urls: Partial<Record<keyof Pools, string>> = {}): Promise<string> {
+/**
+ * Why a server would not serve from a database with these connection strings, or with the ones that set-up
+ * gives; empty when it would.
+ */
+async function refusalsOf(
+  database: TestDatabase,
+  urls: Partial<Record<keyof Pools, string>> = {},
+): Promise<string> {
   const poolOf = (role: keyof Pools) =>
     openPool({
       url: urls[role] ?? loginUrl(database, role),
@@ -208,7 +238,9 @@ describe('a database that must not be served from', () => {
   const main = inject('database')
 
   it('R1 R2 is one whose role is a superuser, or may become the owner, and the reason says what to do', async () => {
-    expect(await refusalsOf(main, { server: main.adminUrl })).toMatch(/DATABASE_URL: .* is a superuser[\s\S]*npm run setup/)
+    expect(await refusalsOf(main, { server: main.adminUrl })).toMatch(
+      /DATABASE_URL: .* is a superuser[\s\S]*npm run setup/,
+    )
     for (const [role, variable] of [
       ['auth', 'DATABASE_AUTH_URL'],
       ['admin', 'DATABASE_ADMIN_URL'],

@@ -1,13 +1,18 @@
 /** The connection that listens: what was missed is looked for, also when the connection only looks alive. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, inject, it, onTestFinished } from 'vitest'
-import { DEFAULT_HEARTBEAT, listenForNotifications, type NotificationsOptions } from '../src/database/notifications.ts'
+import {
+  DEFAULT_HEARTBEAT,
+  listenForNotifications,
+  type NotificationsOptions,
+} from '../src/database/notifications.ts'
 import { asAdmin, loginUrl } from './support/database.ts'
 import { openProxy } from './support/outage.ts'
 
 const { adminUrl, ...database } = inject('database')
 const CHANNEL = 'test_notifications'
-const notify = (payload: string) => asAdmin(adminUrl, (client) => client.query('select pg_notify($1, $2)', [CHANNEL, payload]))
+const notify = (payload: string) =>
+  asAdmin(adminUrl, (client) => client.query('select pg_notify($1, $2)', [CHANNEL, payload]))
 
 /** Listens through a proxy. */
 async function listening(options: Partial<NotificationsOptions> = {}) {

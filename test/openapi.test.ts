@@ -1,4 +1,7 @@
-/** What the API document says of every operation beside its schemas: who may enter, what it answers, and how it fails. */
+/**
+ * What the API document says of every operation beside its schemas: who may enter, what it answers, and how
+ * it fails.
+ */
 import { randomUUID } from 'node:crypto'
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
@@ -13,10 +16,16 @@ type Described = {
   security?: Record<string, string[]>[]
   parameters?: { in: string; name: string }[]
   requestBody?: { content: Record<string, Media> }
-  responses: Record<string, { description: string; headers?: Record<string, unknown>; content?: Record<string, Media> }>
+  responses: Record<
+    string,
+    { description: string; headers?: Record<string, unknown>; content?: Record<string, Media> }
+  >
 }
 type Media = { schema: { $ref?: string }; example?: unknown; examples?: Record<string, { $ref: string }> }
-type Components = { schemas: Record<string, object>; examples: Record<string, { value: { status: number; code: string } }> }
+type Components = {
+  schemas: Record<string, object>
+  examples: Record<string, { value: { status: number; code: string } }>
+}
 let world: World
 let operations: Operation[]
 let described: Map<string, Described>
@@ -29,7 +38,9 @@ beforeAll(async () => {
   components = document.components
   described = new Map(
     Object.entries<Record<string, Described>>(paths).flatMap(([path, methods]) =>
-      Object.entries(methods).map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const),
+      Object.entries(methods).map(
+        ([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const,
+      ),
     ),
   )
 })
@@ -51,7 +62,10 @@ describe('every operation', () => {
       expect(new Set(ways.map((way) => Object.keys(JSON.parse(way))[0])).size, name).toBe(ways.length)
     }
     expect(described.get('POST /api/auth/login')?.security).toEqual([])
-    expect(described.get('GET /api/devices')?.security).toEqual([{ person: [] }, { script: ['devices:read'] }])
+    expect(described.get('GET /api/devices')?.security).toEqual([
+      { person: [] },
+      { script: ['devices:read'] },
+    ])
   })
 
   it('describes each of its answers in words', () => {
@@ -63,7 +77,11 @@ describe('every operation', () => {
   it('shows what it takes and answers by an example that is one, down to each text', () => {
     const ajv = addFormats.default(new Ajv({ strict: false }))
     const textsOf = (value: unknown): unknown[] =>
-      typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsOf) : typeof value === 'string' ? [value] : []
+      typeof value === 'object' && value !== null
+        ? Object.values(value).flatMap(textsOf)
+        : typeof value === 'string'
+          ? [value]
+          : []
     let shown = 0
     const asked = [...described].flatMap(([name, { requestBody }]) =>
       Object.values(requestBody?.content ?? {}).map((media) => ({ name, ...media })),
@@ -79,7 +97,10 @@ describe('every operation', () => {
   })
 
   it('shows each code that it fails with, at the status that it has', () => {
-    const validate = new Ajv({ strict: false, formats: { uuid: true } }).compile({ $ref: '#/components/schemas/Problem', components })
+    const validate = new Ajv({ strict: false, formats: { uuid: true } }).compile({
+      $ref: '#/components/schemas/Problem',
+      components,
+    })
     for (const { name, status, examples } of answersOf('application/problem+json')) {
       expect(Object.keys(examples ?? {}), name).not.toEqual([])
       for (const [code, { $ref }] of Object.entries(examples ?? {})) {
@@ -91,7 +112,9 @@ describe('every operation', () => {
   })
 
   it('refers to what has a name, and gives each of its answers one', () => {
-    const named = new Map(Object.entries(components.schemas).map(([name, schema]) => [JSON.stringify(schema), name]))
+    const named = new Map(
+      Object.entries(components.schemas).map(([name, schema]) => [JSON.stringify(schema), name]),
+    )
     const copiesIn = (value: unknown): string[] =>
       typeof value === 'object' && value !== null
         ? [
@@ -99,11 +122,16 @@ describe('every operation', () => {
             ...Object.values(value).flatMap(copiesIn),
           ]
         : []
-    expect([...described].flatMap(([name, operation]) => copiesIn(operation).map((copy) => `${name} ${copy}`))).toEqual([])
+    expect(
+      [...described].flatMap(([name, operation]) => copiesIn(operation).map((copy) => `${name} ${copy}`)),
+    ).toEqual([])
     const parts = Object.values(components.schemas).map((schema) => Object.values(schema))
     expect(parts.flatMap(copiesIn)).toEqual([])
-    for (const { name, schema } of answersOf('application/json')) expect(schema.$ref, name).toMatch(/^#\/components\/schemas\/[A-Z]/)
-    for (const [, referred = ''] of JSON.stringify([...described, components]).matchAll(/"\$ref":"([^"]*)"/g)) {
+    for (const { name, schema } of answersOf('application/json'))
+      expect(schema.$ref, name).toMatch(/^#\/components\/schemas\/[A-Z]/)
+    for (const [, referred = ''] of JSON.stringify([...described, components]).matchAll(
+      /"\$ref":"([^"]*)"/g,
+    )) {
       const [kind, name] = referred.replace('#/components/', '').split('/') as [keyof Components, string]
       expect(components[kind], referred).toHaveProperty([name])
     }
@@ -115,8 +143,12 @@ describe('every operation', () => {
       { properties: Record<string, { enum?: string[]; items?: object }> }
     >
     expect(Reason?.properties.code?.enum).toContain('outside-schedule')
-    expect(AuditEvent?.properties.targetKind?.enum).toEqual(expect.arrayContaining(['devices', 'users', null]))
-    expect(Key?.properties.scopes?.items).toMatchObject({ enum: expect.arrayContaining(['scans:write', 'blocks:read']) })
+    expect(AuditEvent?.properties.targetKind?.enum).toEqual(
+      expect.arrayContaining(['devices', 'users', null]),
+    )
+    expect(Key?.properties.scopes?.items).toMatchObject({
+      enum: expect.arrayContaining(['scans:write', 'blocks:read']),
+    })
   })
 
   it('tells its failures by status and code, with the headers that they have', () => {
@@ -125,13 +157,19 @@ describe('every operation', () => {
       expect(responses['503']?.headers, name).toHaveProperty('Retry-After')
       if (security.length > 0) expect(responses['401']?.headers, name).toHaveProperty('WWW-Authenticate')
       for (const [status, { content }] of Object.entries(responses).filter(([each]) => /^[45]/.test(each)))
-        expect(content?.['application/problem+json']?.schema.$ref, `${name} ${status}`).toBe('#/components/schemas/Problem')
+        expect(content?.['application/problem+json']?.schema.$ref, `${name} ${status}`).toBe(
+          '#/components/schemas/Problem',
+        )
     }
     const login = described.get('POST /api/auth/login')?.responses
     expect(login?.['401']?.description).toMatch(/invalid-credentials.*second-factor-required/)
     expect(login?.['429']?.description).toMatch(/locked-out/)
-    expect(described.get('POST /api/auth/second-factor')?.responses['401']?.description).toMatch(/wrong-code.*challenge-ended/)
-    expect(described.get('POST /api/blocks')?.responses['409']?.description).toMatch(/conflict.*protected.*own-device/)
+    expect(described.get('POST /api/auth/second-factor')?.responses['401']?.description).toMatch(
+      /wrong-code.*challenge-ended/,
+    )
+    expect(described.get('POST /api/blocks')?.responses['409']?.description).toMatch(
+      /conflict.*protected.*own-device/,
+    )
   })
 
   it('names versions and addresses where it has them', () => {
@@ -142,9 +180,11 @@ describe('every operation', () => {
     expect(described.get('GET /api/devices/{id}')?.responses['200']?.headers).toHaveProperty('ETag')
     expect(described.get('POST /api/routers')?.responses['201']?.headers).toHaveProperty('Location')
     expect(described.get('GET /api/devices')?.responses['200']?.headers).toBeUndefined()
-    const headersOf = (name: string) => described.get(name)?.parameters?.flatMap((each) => (each.in === 'header' ? each.name : []))
+    const headersOf = (name: string) =>
+      described.get(name)?.parameters?.flatMap((each) => (each.in === 'header' ? each.name : []))
     for (const { operation, schema } of answersOf('application/json'))
-      if (schema.$ref?.endsWith('/Tokens')) expect(headersOf(operation), operation).toContain('X-Token-Transport')
+      if (schema.$ref?.endsWith('/Tokens'))
+        expect(headersOf(operation), operation).toContain('X-Token-Transport')
     expect(headersOf('POST /api/auth/refresh')).toContain('X-CSRF-Token')
     expect(headersOf('GET /api/agent/policy')).toEqual(['If-None-Match'])
   })
@@ -155,10 +195,14 @@ describe('every operation', () => {
     const root = await world.administrator()
     const unnamed = new Set<string>()
     for (const operation of operations.filter(({ path }) => path.startsWith('/api/'))) {
-      const call = { person: ada.call, admin: root.call, agent: router.call, anyone: world.send }[operation.door]
+      const call = { person: ada.call, admin: root.call, agent: router.call, anyone: world.send }[
+        operation.door
+      ]
       const answers = [
         await ask(call, operation, nobodys()),
-        await call(operation.method, operation.path.replaceAll(/\{\w+\}/g, randomUUID()), { query: { nonsense: '1' } }),
+        await call(operation.method, operation.path.replaceAll(/\{\w+\}/g, randomUUID()), {
+          query: { nonsense: '1' },
+        }),
         await world.send(operation.method, operation.path.replaceAll(/\{\w+\}/g, randomUUID())),
         await call(operation.method, operation.path.replaceAll(/\{\w+\}/g, '7'), { body: { nonsense: 1 } }),
         ...(operation.body

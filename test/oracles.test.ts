@@ -16,7 +16,10 @@ beforeAll(async () => {
     `update user_devices set mine = true, is_infrastructure = true, hostname = 'host', rate = 8, manufacturer = 'maker' where user_id = $1`,
     [ground.root.userId],
   )
-  await ground.superuser.query('update user_routers set is_active = false, last_seen = now() where user_id = $1', [ground.root.userId])
+  await ground.superuser.query(
+    'update user_routers set is_active = false, last_seen = now() where user_id = $1',
+    [ground.root.userId],
+  )
 })
 afterAll(() => ground.close())
 
@@ -37,12 +40,15 @@ const named = (form: string, trials: Trial[]): Matrix[] =>
 
 // What these take is the time of many thousand statements.
 describe('a row of somebody else’s', { timeout: 120_000 }, () => {
-  it.for(stances)('looks like none to any comparison, as $role with the identity of $identity', async (stance, { task }) => {
-    const trials = await attackOracles(ground, { stances: [stance] })
-    task.meta.matrices = toMatrices(trials, OPEN)
-    expect(leaksOf(trials, OPEN)).toEqual([])
-    expect(trials.length).toBeGreaterThan(500)
-  })
+  it.for(stances)(
+    'looks like none to any comparison, as $role with the identity of $identity',
+    async (stance, { task }) => {
+      const trials = await attackOracles(ground, { stances: [stance] })
+      task.meta.matrices = toMatrices(trials, OPEN)
+      expect(leaksOf(trials, OPEN)).toEqual([])
+      expect(trials.length).toBeGreaterThan(500)
+    },
+  )
 
   it('has no value that a search would find', async ({ task }) => {
     const trials = await extractValues(ground, { stances })
@@ -53,20 +59,38 @@ describe('a row of somebody else’s', { timeout: 120_000 }, () => {
 })
 
 const USUAL = conditionOf('own')
-const policy = (condition: string) => `alter policy user_devices_user on user_devices using (${condition}) with check (${condition})`
+const policy = (condition: string) =>
+  `alter policy user_devices_user on user_devices using (${condition}) with check (${condition})`
 
 describe('an oracle that is planted', { timeout: 60_000 }, () => {
   // So many of one value that statistics speak of it.
   const many = `insert into user_devices (user_id, router_id, device_name) select user_id, id, 'tablet' from user_routers, generate_series(1, 300)
     where user_id = (select user_id from user_devices where device_name = 'tablet' order by user_id limit 1); analyze user_devices`
   const few = `delete from user_devices where device_name = 'tablet' and group_id is null; analyze user_devices`
-  const plantLeakproof = (name: string) => [`alter function ${name} leakproof; ${many}`, `alter function ${name} not leakproof; ${few}`]
+  const plantLeakproof = (name: string) => [
+    `alter function ${name} leakproof; ${many}`,
+    `alter function ${name} not leakproof; ${few}`,
+  ]
 
   it.for([
-    ['an equality that runs before policies', ...plantLeakproof('texteq'), / (ESTIMATES|TELLS) user_devices\./],
+    [
+      'an equality that runs before policies',
+      ...plantLeakproof('texteq'),
+      / (ESTIMATES|TELLS) user_devices\./,
+    ],
     ['an order that runs before policies', ...plantLeakproof('text_ge'), / (ESTIMATES|TELLS) user_devices\./],
-    ['an index without the owner', 'create index planted on user_devices (id)', 'drop index planted', / FINDS rows of a known id/],
-    ['a policy that is asked last', policy('user_id = (select ctx.uid())'), policy(USUAL), / FINDS rows of a known id/],
+    [
+      'an index without the owner',
+      'create index planted on user_devices (id)',
+      'drop index planted',
+      / FINDS rows of a known id/,
+    ],
+    [
+      'a policy that is asked last',
+      policy('user_id = (select ctx.uid())'),
+      policy(USUAL),
+      / FINDS rows of a known id/,
+    ],
   ] as [string, string, string, RegExp][])('is found: %s', async ([, hole, closed, told]) => {
     await ground.superuser.query(hole)
     try {

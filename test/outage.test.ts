@@ -42,7 +42,10 @@ describe('a database that goes away', () => {
 
     await outage.restore()
     expect((await get('/health')).json()).toMatchObject({ status: 'ok', database: { status: 'up' } })
-    expect((await ada.call('GET', '/api/routers')).json()).toMatchObject({ total: 1, items: [{ name: 'before' }] })
+    expect((await ada.call('GET', '/api/routers')).json()).toMatchObject({
+      total: 1,
+      items: [{ name: 'before' }],
+    })
     expect((await router.scan(['00:00:5e:00:53:01'])).json()).toMatchObject({ created: 1 })
   })
 })

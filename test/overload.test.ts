@@ -1,4 +1,7 @@
-/** Beyond its capacity the server turns requests away at once, its health goes on answering, and it recovers by itself. L1, L12. */
+/**
+ * Beyond its capacity the server turns requests away at once, its health goes on answering, and it recovers
+ * by itself. L1, L12.
+ */
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { expectProblem } from './support/problems.ts'
 import { type Answer, openServer, worldOf } from './support/world.ts'
@@ -15,24 +18,33 @@ const WAITERS = 16
 
 describe('a server whose connections are all taken', () => {
   it('lets so many wait, turns the others away at once, stays alive, and then serves everybody, L1 L12', async () => {
-    const { pools, world, ada } = await serve({ DATABASE_POOL_SIZE: '1', DATABASE_ACQUIRE_TIMEOUT_MS: '15000' })
+    const { pools, world, ada } = await serve({
+      DATABASE_POOL_SIZE: '1',
+      DATABASE_ACQUIRE_TIMEOUT_MS: '15000',
+    })
     const router = await ada.router()
     const excess = 40
     const taken = await pools.server.connect()
     const early: Answer[] = []
     const { promise: areTurnedAway, resolve } = Promise.withResolvers<void>()
     const asked = Array.from({ length: WAITERS + excess }, async (_, index) => {
-      const answer = await (index % 2 ? ada.call('GET', '/api/routers') : router.call('POST', '/api/agent/heartbeat', { body: {} }))
+      const answer = await (index % 2
+        ? ada.call('GET', '/api/routers')
+        : router.call('POST', '/api/agent/heartbeat', { body: {} }))
       if (early.push(answer) === excess) resolve()
       return answer
     })
     await areTurnedAway
     // Nothing was given back yet: these did not wait for it.
     expect(pools.server.waitingCount).toBe(WAITERS)
-    for (const answer of early) expect(expectProblem(answer, 503, 'unavailable').detail).toBe('The server is busy')
+    for (const answer of early)
+      expect(expectProblem(answer, 503, 'unavailable').detail).toBe('The server is busy')
     expect((await world.send('GET', '/health/live')).json()).toEqual(LIVE)
     // Signing in has connections of its own.
-    expect((await world.send('POST', '/api/auth/login', { body: { email: ada.email, password: ada.password } })).statusCode).toBe(200)
+    expect(
+      (await world.send('POST', '/api/auth/login', { body: { email: ada.email, password: ada.password } }))
+        .statusCode,
+    ).toBe(200)
     taken.release()
     const statuses = (await Promise.all(asked)).map(({ statusCode }) => statusCode)
     expect(statuses.filter((status) => status === 200)).toHaveLength(WAITERS)
@@ -55,7 +67,9 @@ describe('a server whose connections are all taken', () => {
     const { pools, world } = await serve({ DATABASE_POOL_SIZE: '1', DATABASE_ACQUIRE_TIMEOUT_MS: '15000' })
     const taken = await pools.server.connect()
     const headers = { authorization: 'Bearer nonsense' }
-    const answers = await Promise.all(Array.from({ length: 3 * WAITERS }, () => world.send('GET', '/api/routers', { headers })))
+    const answers = await Promise.all(
+      Array.from({ length: 3 * WAITERS }, () => world.send('GET', '/api/routers', { headers })),
+    )
     taken.release()
     for (const answer of answers) expectProblem(answer, 401, 'unauthenticated')
   })
@@ -72,7 +86,8 @@ describe('a server whose event loop is late', () => {
     await app.listen({ host: '127.0.0.1', port: 0 })
     const ask = () => ada.call('GET', '/api/routers')
     expect((await ask()).statusCode).toBe(200)
-    const askAll = () => Promise.all([ask(), world.send('GET', '/health/live'), world.send('GET', '/api/routers')])
+    const askAll = () =>
+      Promise.all([ask(), world.send('GET', '/health/live'), world.send('GET', '/api/routers')])
     let [known, health, unknown] = await askAll()
     // Once is enough, unless the delay fell between two looks at it.
     for (; known.statusCode === 200; [known, health, unknown] = await askAll()) block(1_000)

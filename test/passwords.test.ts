@@ -28,7 +28,10 @@ describe('passwords', () => {
   })
 
   it('are stored with their scheme, the cost asked for and a salt of their own', async () => {
-    const [first, second] = await Promise.all([passwords.hash('same password'), passwords.hash('same password')])
+    const [first, second] = await Promise.all([
+      passwords.hash('same password'),
+      passwords.hash('same password'),
+    ])
     expect(first).toMatch(/^np1:\$2b\$04\$[./A-Za-z0-9]{53}$/)
     expect(first).not.toBe(second)
   })
@@ -76,23 +79,32 @@ describe('passwords', () => {
     ['an impossible cost', (hash: string) => hash.replace('$04$', '$32$')],
     ['nothing in it', () => ''],
   ])('are not right against a stored hash with %s, T14', async (_what, change) => {
-    expect(await passwords.verify('correct horse battery', change(await passwords.hash('correct horse battery')))).toEqual(wrong)
+    expect(
+      await passwords.verify('correct horse battery', change(await passwords.hash('correct horse battery'))),
+    ).toEqual(wrong)
   })
 
   it('take the same pepper to verify', async () => {
     const others = openPasswords({ pepper: randomBytes(32).toString('base64'), cost: 4, ...LIMITS })
-    expect(await others.verify('correct horse battery', await passwords.hash('correct horse battery'))).toEqual(wrong)
+    expect(
+      await others.verify('correct horse battery', await passwords.hash('correct horse battery')),
+    ).toEqual(wrong)
   })
 
   it('take a pepper worth the name', () => {
-    expect(() => openPasswords({ pepper: 'pepper', cost: 4, ...LIMITS })).toThrow(/^PASSWORD_PEPPER is too short/)
+    expect(() => openPasswords({ pepper: 'pepper', cost: 4, ...LIMITS })).toThrow(
+      /^PASSWORD_PEPPER is too short/,
+    )
   })
 
-  it.each(['$2a$', '$2b$', '$2y$'])('in plain bcrypt (%s) verify and are due for an upgrade', async (version) => {
-    const imported = (await bcrypt.hash('correct horse battery', 6)).replace('$2b$', version)
-    expect(await passwords.verify('correct horse battery', imported)).toEqual({ ok: true, upgrade: true })
-    expect(await passwords.verify('correct horse batterz', imported)).toEqual(wrong)
-  })
+  it.each(['$2a$', '$2b$', '$2y$'])(
+    'in plain bcrypt (%s) verify and are due for an upgrade',
+    async (version) => {
+      const imported = (await bcrypt.hash('correct horse battery', 6)).replace('$2b$', version)
+      expect(await passwords.verify('correct horse battery', imported)).toEqual({ ok: true, upgrade: true })
+      expect(await passwords.verify('correct horse batterz', imported)).toEqual(wrong)
+    },
+  )
 
   it('at a lower cost than now are due for an upgrade, at a higher one not', async () => {
     const [lower, higher] = await Promise.all(
@@ -106,7 +118,8 @@ describe('passwords', () => {
 
   it('cost one bcrypt of the same cost where nothing is stored or what is stored is no hash, T16', async () => {
     const compare = vi.spyOn(bcrypt, 'compare')
-    for (const stored of [undefined, '', 'not a hash']) expect(await passwords.verify('correct horse battery', stored)).toEqual(wrong)
+    for (const stored of [undefined, '', 'not a hash'])
+      expect(await passwords.verify('correct horse battery', stored)).toEqual(wrong)
     expect(await passwords.verify('\ud800', await passwords.hash('any'))).toEqual(wrong)
     expect(compare).toHaveBeenCalledTimes(4)
     for (const [, against] of compare.mock.calls) expect(against).toMatch(/^\$2b\$04\$[./A-Za-z0-9]{53}$/)
@@ -134,8 +147,16 @@ describe('passwords', () => {
   it('beyond the bounds are turned away before any bcrypt, T15', async () => {
     const compare = vi.spyOn(bcrypt, 'compare')
     const narrow = openPasswords({ pepper, cost: 4, concurrency: 1, queue: 1, waitMs: 10_000 })
-    const answers = await Promise.allSettled(Array.from({ length: 5 }, () => narrow.verify('correct horse battery', undefined)))
-    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'rejected', 'rejected'])
+    const answers = await Promise.allSettled(
+      Array.from({ length: 5 }, () => narrow.verify('correct horse battery', undefined)),
+    )
+    expect(answers.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+      'rejected',
+      'rejected',
+    ])
     expect(answers[4]).toMatchObject({ reason: expect.any(Problem) })
     expect(compare).toHaveBeenCalledTimes(2)
   })
@@ -150,7 +171,9 @@ describe('the limit of jobs', () => {
     const submit = (id: number) =>
       run(() => {
         started.push(id)
-        return new Promise<number>((resolve, reject) => end.set(id, (error) => (error ? reject(error) : resolve(id))))
+        return new Promise<number>((resolve, reject) =>
+          end.set(id, (error) => (error ? reject(error) : resolve(id))),
+        )
       })
     return { submit, started, finish: (id: number, error?: Error) => end.get(id)?.(error) }
   }
@@ -299,19 +322,37 @@ describe('the password rules', () => {
   })
 
   it('refuse hardly anything that chance makes', () => {
-    const alphabets = ['abcdefghijklmnopqrstuvwxyz', '0123456789', '0123456789abcdef', 'ABCDEFGHJKLMNPQRSTUVWXYZ23456789!?#']
+    const alphabets = [
+      'abcdefghijklmnopqrstuvwxyz',
+      '0123456789',
+      '0123456789abcdef',
+      'ABCDEFGHJKLMNPQRSTUVWXYZ23456789!?#',
+    ]
     for (const alphabet of alphabets) {
-      const made = Array.from({ length: 500 }, () => [...randomBytes(12)].map((byte) => alphabet[byte % alphabet.length]).join(''))
-      expect(made.filter((password) => passwordProblem(password) !== undefined).length, alphabet).toBeLessThan(5)
+      const made = Array.from({ length: 500 }, () =>
+        [...randomBytes(12)].map((byte) => alphabet[byte % alphabet.length]).join(''),
+      )
+      expect(
+        made.filter((password) => passwordProblem(password) !== undefined).length,
+        alphabet,
+      ).toBeLessThan(5)
     }
   })
 
   it('refuse every password of the list that is long enough, however short that is', () => {
-    const list = readFileSync(new URL('../src/auth/common-passwords.txt', import.meta.url), 'utf8').split('\n')
+    const list = readFileSync(new URL('../src/auth/common-passwords.txt', import.meta.url), 'utf8').split(
+      '\n',
+    )
     const common = list.filter((line) => line.length >= 8 && !line.startsWith('# '))
     expect(common.length).toBeGreaterThan(10_000)
-    expect(common.filter((password) => passwordProblem(password.toUpperCase(), { minLength: 8 }) === undefined)).toEqual([])
-    expect(list.slice(0, 3)).toMatchObject([expect.stringMatching(/^# /), expect.stringMatching(/licence/), '#'])
+    expect(
+      common.filter((password) => passwordProblem(password.toUpperCase(), { minLength: 8 }) === undefined),
+    ).toEqual([])
+    expect(list.slice(0, 3)).toMatchObject([
+      expect.stringMatching(/^# /),
+      expect.stringMatching(/licence/),
+      '#',
+    ])
   })
 
   it('take another minimum, and no context', () => {

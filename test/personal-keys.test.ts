@@ -13,22 +13,36 @@ beforeAll(async () => {
 
 type Key = { id: string; key: string; prefix: string }
 const addKey = async (scopes: string[], more: object = {}, owner = ada): Promise<Key> => {
-  const answer = await owner.call('POST', '/api/users/keys', { body: { scopes, password: owner.password, ...more } })
+  const answer = await owner.call('POST', '/api/users/keys', {
+    body: { scopes, password: owner.password, ...more },
+  })
   expect(answer.statusCode, answer.body).toBe(201)
   return answer.json()
 }
 const listKeys = async () =>
-  (await ada.call('GET', '/api/users/keys', { query: { limit: '200' } })).json().items as Record<string, unknown>[]
-const use = ({ key }: { key: string }, method: 'GET' | 'POST' | 'PATCH' | 'DELETE' | 'PUT', url: string, body?: unknown) =>
-  world.send(method, url, { headers: { 'x-api-key': key }, ...(body !== undefined && { body }) })
+  (await ada.call('GET', '/api/users/keys', { query: { limit: '200' } })).json().items as Record<
+    string,
+    unknown
+  >[]
+const use = (
+  { key }: { key: string },
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE' | 'PUT',
+  url: string,
+  body?: unknown,
+) => world.send(method, url, { headers: { 'x-api-key': key }, ...(body !== undefined && { body }) })
 const ageKey = (id: string, column: 'expires_at' | 'retires_at') =>
   rowsOf(`update user_api_keys set ${column} = now() - interval '1 second' where id = $1`, [id])
 
 describe('a personal key', () => {
   it('is shown once, is listed without its secret, and opens what its scopes name', async () => {
-    const { key, ...shown } = await addKey(['routers:read', 'routers:write', 'devices:read'], { name: 'Home automation' })
+    const { key, ...shown } = await addKey(['routers:read', 'routers:write', 'devices:read'], {
+      name: 'Home automation',
+    })
     expect(key).toMatch(/^npp_/)
-    expect(shown).toMatchObject({ name: 'Home automation', scopes: ['routers:read', 'routers:write', 'devices:read'] })
+    expect(shown).toMatchObject({
+      name: 'Home automation',
+      scopes: ['routers:read', 'routers:write', 'devices:read'],
+    })
     expect(await listKeys()).toContainEqual(shown)
     expect((await use({ key }, 'POST', '/api/routers', { name: 'Garage' })).statusCode).toBe(201)
     expect((await use({ key }, 'GET', '/api/devices')).statusCode).toBe(200)
@@ -62,12 +76,21 @@ describe('a personal key', () => {
     expect(closed.length).toBeGreaterThan(15)
     for (const operation of closed) {
       const body = operation.body && sampleOf(operation.body)
-      expectProblem(await use(key, operation.method as 'GET', urlOf(operation, {}), body), 401, 'unauthenticated')
+      expectProblem(
+        await use(key, operation.method as 'GET', urlOf(operation, {}), body),
+        401,
+        'unauthenticated',
+      )
     }
     const open = operations.filter(({ doors }) => doors.includes('script'))
     expect(open.length).toBeGreaterThan(40)
     for (const operation of open) {
-      const answer = await use(key, operation.method as 'GET', urlOf(operation, {}), operation.body && sampleOf(operation.body))
+      const answer = await use(
+        key,
+        operation.method as 'GET',
+        urlOf(operation, {}),
+        operation.body && sampleOf(operation.body),
+      )
       expect([401, 403], `${operation.name} ${answer.body}`).not.toContain(answer.statusCode)
     }
   })
@@ -91,7 +114,9 @@ describe('a personal key', () => {
 
   it('is replaced with an overlap, in which both work', async () => {
     const old = await addKey(['routers:read'], { name: 'Script' })
-    const rotated = (await ada.call('POST', `/api/users/keys/${old.id}/rotate`, { body: { overlapMinutes: 5 } })).json()
+    const rotated = (
+      await ada.call('POST', `/api/users/keys/${old.id}/rotate`, { body: { overlapMinutes: 5 } })
+    ).json()
     expect(rotated).toMatchObject({ name: 'Script', scopes: ['routers:read'] })
     for (const key of [old, rotated]) expect((await use(key, 'GET', '/api/routers')).statusCode).toBe(200)
     await ageKey(old.id, 'retires_at')
@@ -125,16 +150,24 @@ describe('a personal key', () => {
   it('shows in the log which script did what', async () => {
     const key = await addKey(['routers:write'])
     const { id } = (await use(key, 'POST', '/api/routers', { name: 'Shed' })).json()
-    const acts = await rowsOf('select act, detail from user_audit_log where user_id = $1 and target_id = $2', [ada.id, id])
+    const acts = await rowsOf(
+      'select act, detail from user_audit_log where user_id = $1 and target_id = $2',
+      [ada.id, id],
+    )
     expect(acts).toEqual([{ act: 'addRouter', detail: { keyId: key.id } }])
   })
 
   it('is one of fifty at most', async () => {
     const dave = await world.person()
     const values = `select $1, 'personal', 'key ' || n, 'npp', sha256(n::text::bytea), '{routers:read}' from generate_series(1, 50) n`
-    await rowsOf(`insert into user_api_keys (user_id, kind, key_id, prefix, secret_sha256, scopes) ${values}`, [dave.id])
+    await rowsOf(
+      `insert into user_api_keys (user_id, kind, key_id, prefix, secret_sha256, scopes) ${values}`,
+      [dave.id],
+    )
     expectProblem(
-      await dave.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'], password: dave.password } }),
+      await dave.call('POST', '/api/users/keys', {
+        body: { scopes: ['routers:read'], password: dave.password },
+      }),
       409,
       'key-limit',
     )

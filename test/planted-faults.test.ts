@@ -1,4 +1,7 @@
-/** The self-check of the server bites: every fault, written from the catalogue itself and planted in a transaction, is found, named and weighed. */
+/**
+ * The self-check of the server bites: every fault, written from the catalogue itself and planted in a
+ * transaction, is found, named and weighed.
+ */
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { SECURITY_CONDITIONS } from '../src/database/catalogue/meant-tables.ts'
@@ -22,7 +25,8 @@ const everybody = [...Object.values(roles), 'public']
 const plain = (role: string) => (role === 'public' ? 'PUBLIC' : role.replace(prefix, ''))
 
 let admin: pg.Client
-const rowsOf = async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) => (await admin.query<Row>(text, values)).rows
+const rowsOf = async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) =>
+  (await admin.query<Row>(text, values)).rows
 
 let tables: string[]
 let policies: { policy: string; on: string; to: string[]; using: string }[]
@@ -56,7 +60,10 @@ afterAll(async () => {
   })
 })
 
-/** What the fence is to take from everybody, by name: a list of its own, since the check asks the one that the set-up goes by. */
+/**
+ * What the fence is to take from everybody, by name: a list of its own, since the check asks the one that the
+ * set-up goes by.
+ */
 const FENCED_NAMES = [
   'currtid2',
   'lo_*',
@@ -79,7 +86,10 @@ const FENCED_NAMES = [
 const CHECKS = { ...CATALOGUE, bodies: bodies(await readMigrations()), seal }
 const warning = true
 
-/** Plants one fault after the other, asks, and takes it back. Each must keep a server from starting, or only warn. */
+/**
+ * Plants one fault after the other, asks, and takes it back. Each must keep a server from starting, or only
+ * warn.
+ */
 async function expectFound(check: keyof typeof CHECKS, faults: Fault[], onlyWarns = false): Promise<void> {
   expect(faults).not.toEqual([])
   const unnoticed: string[] = []
@@ -89,7 +99,9 @@ async function expectFound(check: keyof typeof CHECKS, faults: Fault[], onlyWarn
       const { findings } = await CHECKS[check].check(admin, roles)
       const isNamed = said.every((words) => findings.some(({ what }) => what.includes(words)))
       if (!isNamed || findings.every(({ isWarning }) => isWarning) !== onlyWarns)
-        unnoticed.push(`${statements}: ${findings.map(({ what, isWarning }) => `${isWarning ? 'warns of ' : ''}${what}`).join('; ')}`)
+        unnoticed.push(
+          `${statements}: ${findings.map(({ what, isWarning }) => `${isWarning ? 'warns of ' : ''}${what}`).join('; ')}`,
+        )
     } catch (error) {
       unnoticed.push(`${statements}: ${error}`)
     } finally {
@@ -110,7 +122,10 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       'relations',
       tables.flatMap((table): Fault[] => [
         [`alter table ${table} disable row level security`, `not meant: table ${table} of owner, forced`],
-        [`alter table ${table} no force row level security`, `missing: table ${table} of owner with row security, forced`],
+        [
+          `alter table ${table} no force row level security`,
+          `missing: table ${table} of owner with row security, forced`,
+        ],
         [`alter table ${table} owner to ${server}`, `not meant: table ${table} of server`],
       ]),
     ))
@@ -120,7 +135,10 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       'relations',
       tables.flatMap((table): Fault[] => [
         [`create view planted as table ${table}`, 'not meant: view planted'],
-        [`create materialized view planted as table ${table} with no data`, 'not meant: materialized view planted'],
+        [
+          `create materialized view planted as table ${table} with no data`,
+          'not meant: materialized view planted',
+        ],
         [`create table planted () inherits (${table})`, 'not meant: table planted'],
       ]),
     ))
@@ -143,7 +161,11 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       'policies',
       policies.flatMap(({ policy, on, to, using }): Fault[] => [
         [`drop policy ${policy} on ${on}`, `missing: policy ${policy} on ${on}`],
-        [`alter policy ${policy} on ${on} to public`, `not meant: policy ${policy} on ${on}`, ' to PUBLIC using '],
+        [
+          `alter policy ${policy} on ${on} to public`,
+          `not meant: policy ${policy} on ${on}`,
+          ' to PUBLIC using ',
+        ],
         [
           `drop policy ${policy} on ${on}; create policy ${policy} on ${on} as restrictive to ${to} using (${using})`,
           `not meant: restrictive policy ${policy} on ${on}`,
@@ -151,7 +173,11 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
         ...(using === 'true'
           ? []
           : ([
-              [`alter policy ${policy} on ${on} using (true)`, `not meant: policy ${policy} on ${on}`, ` using true with check ${using}`],
+              [
+                `alter policy ${policy} on ${on} using (true)`,
+                `not meant: policy ${policy} on ${on}`,
+                ` using true with check ${using}`,
+              ],
               [
                 `alter policy ${policy} on ${on} with check (true)`,
                 `not meant: policy ${policy} on ${on}`,
@@ -162,14 +188,18 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
     ))
 
   it('in a policy beside another, which row security joins by OR', async () => {
-    const another = (on: string, to: string[]) => `create policy planted on ${on} for select to ${to} using (true)`
+    const another = (on: string, to: string[]) =>
+      `create policy planted on ${on} for select to ${to} using (true)`
     await expectFound(
       'policies',
       policies.map(({ on, to }) => [another(on, to), `not meant: policy planted on ${on} for SELECT`]),
     )
     await expectFound(
       'policiesOfOneRole',
-      policies.map(({ on, to }) => [another(on, to), ...to.map((role) => `policies of ${on} for ${plain(role)}: `)]),
+      policies.map(({ on, to }) => [
+        another(on, to),
+        ...to.map((role) => `policies of ${on} for ${plain(role)}: `),
+      ]),
     )
   })
 
@@ -180,7 +210,11 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
         where c.relname = any($2) and not has_table_privilege(role, c.oid, a.privilege_type) group by 1, 2`,
       [everybody, tables],
     )
-    const columns = await rowsOf<{ table: string; role: string; lacking: { verb: string; columns: string[] }[] }>(
+    const columns = await rowsOf<{
+      table: string
+      role: string
+      lacking: { verb: string; columns: string[] }[]
+    }>(
       `select "table", role, jsonb_agg(jsonb_build_object('verb', verb, 'columns', columns)) as lacking from (
           select c.relname as "table", role, verb, array_agg(t.attname) as columns
           from pg_class c join pg_attribute t on t.attrelid = c.oid and t.attnum > 0 and not t.attisdropped,
@@ -188,7 +222,9 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
           where c.relname = any($2) and not has_column_privilege(role, c.oid, t.attnum, verb) group by 1, 2, 3) each group by 1, 2`,
       [everybody, tables],
     )
-    expect(verbs.filter(({ lacking }) => lacking.includes('TRUNCATE'))).toHaveLength(tables.length * (everybody.length - 1))
+    expect(verbs.filter(({ lacking }) => lacking.includes('TRUNCATE'))).toHaveLength(
+      tables.length * (everybody.length - 1),
+    )
     await expectFound('grants', [
       ...verbs.map(
         ({ table, role, lacking }): Fault => [
@@ -199,7 +235,11 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       ...columns.map(
         ({ table, role, lacking }): Fault => [
           `grant ${lacking.map((right) => `${right.verb} (${right.columns})`)} on ${table} to ${role}`,
-          ...lacking.flatMap((right) => right.columns.map((column) => `not meant: grant ${plain(role)} ${right.verb} ${table}(${column})`)),
+          ...lacking.flatMap((right) =>
+            right.columns.map(
+              (column) => `not meant: grant ${plain(role)} ${right.verb} ${table}(${column})`,
+            ),
+          ),
         ],
       ),
       ...tables.map(
@@ -217,16 +257,28 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       [server, user, agent, 'public'].flatMap((role): Fault[] => [
         [`grant create on schema public to ${role}`, `not meant: grant ${plain(role)} CREATE schema public`],
         [`grant create on schema ctx to ${role}`, `not meant: grant ${plain(role)} CREATE schema ctx`],
-        [`grant temporary on database ${name} to ${role}`, `not meant: grant ${plain(role)} TEMPORARY database`],
-        [`grant update on drizzle.migrations to ${role}`, `not meant: grant ${plain(role)} UPDATE drizzle.migrations`],
+        [
+          `grant temporary on database ${name} to ${role}`,
+          `not meant: grant ${plain(role)} TEMPORARY database`,
+        ],
+        [
+          `grant update on drizzle.migrations to ${role}`,
+          `not meant: grant ${plain(role)} UPDATE drizzle.migrations`,
+        ],
       ]),
     )
     await expectFound(
       'grantsElsewhere',
       [server, user, agent, 'public'].flatMap((role): Fault[] => [
-        [`grant set on parameter session_replication_role to ${role}`, `grant ${plain(role)} SET parameter session_replication_role`],
+        [
+          `grant set on parameter session_replication_role to ${role}`,
+          `grant ${plain(role)} SET parameter session_replication_role`,
+        ],
         [`grant select on pg_authid to ${role}`, `grant ${plain(role)} SELECT pg_authid`],
-        [`grant select (stavalues1) on pg_statistic to ${role}`, `grant ${plain(role)} SELECT pg_statistic(stavalues1)`],
+        [
+          `grant select (stavalues1) on pg_statistic to ${role}`,
+          `grant ${plain(role)} SELECT pg_statistic(stavalues1)`,
+        ],
         ...[owner, context].map(
           (maker): Fault => [
             `alter default privileges for role ${maker} grant truncate on tables to ${role}`,
@@ -248,9 +300,18 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       })
     expect(composite.length).toBeGreaterThan(2 * tables.length)
     await expectFound('keys', [
-      ...keys.map(({ key, of }): Fault => [`alter table ${of} drop constraint ${key} cascade`, `missing: key ${key} of ${of}`]),
+      ...keys.map(
+        ({ key, of }): Fault => [
+          `alter table ${of} drop constraint ${key} cascade`,
+          `missing: key ${key} of ${of}`,
+        ],
+      ),
       ...composite.map(
-        ({ key, of, narrow, planted }): Fault => [planted, `missing: key ${key} of ${of}`, `not meant: key ${key} of ${of}: ${narrow}`],
+        ({ key, of, narrow, planted }): Fault => [
+          planted,
+          `missing: key ${key} of ${of}`,
+          `not meant: key ${key} of ${of}: ${narrow}`,
+        ],
       ),
       ...keys
         .filter(({ kind }) => kind === 'f')
@@ -277,7 +338,10 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       'keys',
       indexes.flatMap(({ index, of, definition }): Fault[] => [
         [`drop index ${index}`, `missing: key ${index} of ${of}`],
-        [`drop index ${index}; ${withoutOwner(definition)}`, `not meant: key ${index} of ${of}: ${withoutOwner(definition)}`],
+        [
+          `drop index ${index}; ${withoutOwner(definition)}`,
+          `not meant: key ${index} of ${of}: ${withoutOwner(definition)}`,
+        ],
         [`drop index ${index}; ${definition.replace('UNIQUE ', '')}`, `missing: key ${index} of ${of}`],
       ]),
     )
@@ -295,7 +359,10 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
   it('in an index that does not begin with the owner, be it whose it may', () =>
     expectFound('owners', [
       ['create index planted on user_devices (hostname)', 'index planted of user_devices not led by user_id'],
-      ['create index planted on user_devices (lower(hostname), user_id)', 'index planted of user_devices not led by user_id'],
+      [
+        'create index planted on user_devices (lower(hostname), user_id)',
+        'index planted of user_devices not led by user_id',
+      ],
       ['create index planted on users (full_name)', 'index planted of users not led by id'],
     ]))
 
@@ -304,7 +371,10 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       ...keys
         .filter(({ kind }) => kind === 'f')
         .flatMap(({ key, of, definition }): Fault[] => [
-          [replaced(key, of, definition.replace(/ ON DELETE .*|$/, ' ON DELETE SET NULL')), `key ${key} of ${of} that does other`],
+          [
+            replaced(key, of, definition.replace(/ ON DELETE .*|$/, ' ON DELETE SET NULL')),
+            `key ${key} of ${of} that does other`,
+          ],
           [`alter table ${of} disable trigger all`, ` of ${of} switched off`],
         ]),
       ...tables.flatMap((table): Fault[] => [
@@ -348,10 +418,17 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
     )
     await expectFound('roles', [
       ...attributes.map(
-        ({ role, attribute }): Fault => [`alter role ${role} ${attribute}`, `not meant: role ${plain(role)}`, ` ${attribute}`],
+        ({ role, attribute }): Fault => [
+          `alter role ${role} ${attribute}`,
+          `not meant: role ${plain(role)}`,
+          ` ${attribute}`,
+        ],
       ),
       ...[server, user, agent].map(
-        (role): Fault => [`alter database ${name} owner to ${role}`, `not meant: ${plain(role)} owns pg_database`],
+        (role): Fault => [
+          `alter database ${name} owner to ${role}`,
+          `not meant: ${plain(role)} owns pg_database`,
+        ],
       ),
     ])
     const settings = await rowsOf<{ role: string; setting: string }>(
@@ -368,9 +445,18 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       warning,
     )
     await expectFound('settings', [
-      [`alter role ${server} set session_replication_role to replica`, 'not meant: setting server session_replication_role=replica'],
-      [`alter role ${server} in database ${name} set role to ${user}`, `not meant: setting server role=${user}`],
-      [`alter database ${name} set search_path to pg_temp`, 'not meant: setting everybody search_path=pg_temp'],
+      [
+        `alter role ${server} set session_replication_role to replica`,
+        'not meant: setting server session_replication_role=replica',
+      ],
+      [
+        `alter role ${server} in database ${name} set role to ${user}`,
+        `not meant: setting server role=${user}`,
+      ],
+      [
+        `alter database ${name} set search_path to pg_temp`,
+        'not meant: setting everybody search_path=pg_temp',
+      ],
     ])
   })
 
@@ -384,7 +470,12 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
     expect(pairs).toContainEqual({ member: server, role: owner })
     const [is16] = await rowsOf(`select where current_setting('server_version_num')::int >= 160000`)
     await expectFound('memberships', [
-      ...pairs.map(({ member, role }): Fault => [`grant ${role} to ${member}`, `not meant: ${plain(member)} may become ${plain(role)}`]),
+      ...pairs.map(
+        ({ member, role }): Fault => [
+          `grant ${role} to ${member}`,
+          `not meant: ${plain(member)} may become ${plain(role)}`,
+        ],
+      ),
       [`grant ${user} to ${server} with admin option`, 'not meant: server may become user and let others'],
       [
         is16 ? `grant ${user} to ${server} with inherit true` : `alter role ${server} inherit`,
@@ -406,14 +497,32 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
         [`alter function ${signature} leakproof`, `not meant: function ${signature}`, ', LEAKPROOF'],
         [`alter function ${signature} security invoker`, `not meant: function ${signature}`, ', INVOKER'],
         [`alter function ${signature} reset search_path`, `not meant: function ${signature}`],
-        [`alter function ${signature} set search_path to public`, `not meant: function ${signature}`, 'search_path=public'],
-        [`alter function ${signature} owner to ${owner}`, `not meant: function ${signature}`, ', definer owner'],
+        [
+          `alter function ${signature} set search_path to public`,
+          `not meant: function ${signature}`,
+          'search_path=public',
+        ],
+        [
+          `alter function ${signature} owner to ${owner}`,
+          `not meant: function ${signature}`,
+          ', definer owner',
+        ],
         ...lacking.map(
-          (role): Fault => [`grant execute on function ${signature} to ${role}`, `not meant: function ${signature}`, plain(role)],
+          (role): Fault => [
+            `grant execute on function ${signature} to ${role}`,
+            `not meant: function ${signature}`,
+            plain(role),
+          ],
         ),
       ]),
-      ['create function ctx.planted() returns int return 1', 'not meant: function ctx.planted() volatile for PUBLIC, INVOKER'],
-      ['create function planted() returns int return 1', 'not meant: function planted() volatile for PUBLIC, INVOKER'],
+      [
+        'create function ctx.planted() returns int return 1',
+        'not meant: function ctx.planted() volatile for PUBLIC, INVOKER',
+      ],
+      [
+        'create function planted() returns int return 1',
+        'not meant: function planted() volatile for PUBLIC, INVOKER',
+      ],
     ])
   })
 
@@ -439,19 +548,31 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
         ],
       ),
       ...[server, user, agent].map(
-        (role): Fault => [`grant usage on language plpgsql to ${role}`, `not meant: fence: ${plain(role)} plpgsql`],
+        (role): Fault => [
+          `grant usage on language plpgsql to ${role}`,
+          `not meant: fence: ${plain(role)} plpgsql`,
+        ],
       ),
-      [`grant execute on function pg_read_file(text) to public`, 'not meant: fence: PUBLIC pg_read_file(text)'],
+      [
+        `grant execute on function pg_read_file(text) to public`,
+        'not meant: fence: PUBLIC pg_read_file(text)',
+      ],
     ])
     // As where there is no superuser: it is told, and the seal holds without it.
     await expectFound(
       'fence',
       [
         ...taken.map(
-          ({ signature }): Fault => [`grant execute on function ${signature} to public`, `not meant: fence: PUBLIC ${signature}`],
+          ({ signature }): Fault => [
+            `grant execute on function ${signature} to public`,
+            `not meant: fence: PUBLIC ${signature}`,
+          ],
         ),
         ['grant usage on language plpgsql to public', 'not meant: fence: PUBLIC plpgsql'],
-        [`revoke execute on function set_config(text, text, boolean) from ${roles.backup}`, 'missing: fence: backup set_config'],
+        [
+          `revoke execute on function set_config(text, text, boolean) from ${roles.backup}`,
+          'missing: fence: backup set_config',
+        ],
       ],
       warning,
     )
@@ -461,17 +582,21 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
     const comparisons = await rowsOf<{ signature: string }>(
       `select distinct o.oprcode::regprocedure::text as signature from pg_operator o join pg_amop a on a.amopopr = o.oid where o.oprcode <> 'uuid_eq'::regproc`,
     )
-    const leakproof: Fault[] = [...comparisons.map(({ signature }) => signature), 'textlike(text,text)', 'ctx.uid()'].map((signature) => [
-      `alter function ${signature} leakproof`,
-      `not meant: leakproof: ${signature}`,
-    ])
+    const leakproof: Fault[] = [
+      ...comparisons.map(({ signature }) => signature),
+      'textlike(text,text)',
+      'ctx.uid()',
+    ].map((signature) => [`alter function ${signature} leakproof`, `not meant: leakproof: ${signature}`])
     expect(leakproof.length).toBeGreaterThan(300)
     await expectFound('leakproof', leakproof)
     // As where there is no superuser: nothing of the fence can be had.
     await expectFound(
       'leakproof',
       [
-        [`grant execute on function set_config to public; alter function texteq leakproof`, 'not meant: leakproof: texteq(text,text)'],
+        [
+          `grant execute on function set_config to public; alter function texteq leakproof`,
+          'not meant: leakproof: texteq(text,text)',
+        ],
         ['alter function uuid_eq not leakproof', 'missing: leakproof: uuid_eq(uuid,uuid)'],
       ],
       warning,
@@ -484,7 +609,10 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
     )
     await expectFound(
       'bodies',
-      functions.map(({ name, definition }) => [definition.replace(/\bbegin\b/, '-- planted\nbegin'), `not meant: the body of ${name}`]),
+      functions.map(({ name, definition }) => [
+        definition.replace(/\bbegin\b/, '-- planted\nbegin'),
+        `not meant: the body of ${name}`,
+      ]),
     )
     const [identity] = functions.filter(({ name: of }) => of === 'ctx.identity')
     await expectFound('seal', [
@@ -502,14 +630,26 @@ describe('what an operator has beside NetPilot', () => {
   it('only warns: a schema, a role that may come in, an extension, a bound that was tuned', async () => {
     await expectFound(
       'relations',
-      [[`${schema} create table planted.kept ()`, 'not meant: schema planted', 'not meant: table planted.kept']],
+      [
+        [
+          `${schema} create table planted.kept ()`,
+          'not meant: schema planted',
+          'not meant: table planted.kept',
+        ],
+      ],
       warning,
     )
     await expectFound(
       'grants',
       [
-        [`create role ${stranger}; grant connect on database ${name} to ${stranger}`, `not meant: grant "${stranger}" CONNECT database`],
-        [`create role ${stranger}; grant usage on schema public to ${stranger}`, `not meant: grant "${stranger}" USAGE schema public`],
+        [
+          `create role ${stranger}; grant connect on database ${name} to ${stranger}`,
+          `not meant: grant "${stranger}" CONNECT database`,
+        ],
+        [
+          `create role ${stranger}; grant usage on schema public to ${stranger}`,
+          `not meant: grant "${stranger}" USAGE schema public`,
+        ],
         [
           `${schema} create view planted.seen as table user_devices; grant select on planted.seen to public`,
           'grant PUBLIC SELECT planted.seen',
@@ -524,11 +664,18 @@ describe('what an operator has beside NetPilot', () => {
       'functions',
       [
         [`${open} create function planted.kept() returns int return 1`, 'not meant: function planted.kept()'],
-        [`${schema} create function planted.kept() returns int security definer return 1`, 'not meant: function planted.kept()'],
+        [
+          `${schema} create function planted.kept() returns int security definer return 1`,
+          'not meant: function planted.kept()',
+        ],
       ],
       warning,
     )
-    await expectFound('extensions', [['create extension pg_stat_statements', 'not meant: extension pg_stat_statements']], warning)
+    await expectFound(
+      'extensions',
+      [['create extension pg_stat_statements', 'not meant: extension pg_stat_statements']],
+      warning,
+    )
     await expectFound(
       'otherDatabases',
       [server, roles.admin, roles.backup, roles.migrator, 'public'].map((role) => [
@@ -537,10 +684,19 @@ describe('what an operator has beside NetPilot', () => {
       ]),
       warning,
     )
-    await expectFound('settings', [[`alter database ${name} set work_mem to '8MB'`, 'not meant: setting everybody work_mem=8MB']], warning)
+    await expectFound(
+      'settings',
+      [[`alter database ${name} set work_mem to '8MB'`, 'not meant: setting everybody work_mem=8MB']],
+      warning,
+    )
     await expectFound(
       'grantsElsewhere',
-      [[`alter default privileges grant select on tables to ${user}`, 'not meant: default privilege of user: SELECT']],
+      [
+        [
+          `alter default privileges grant select on tables to ${user}`,
+          'not meant: default privilege of user: SELECT',
+        ],
+      ],
       warning,
     )
   })
@@ -561,8 +717,14 @@ describe('what an operator has beside NetPilot', () => {
 
   it('refuses the start where it reaches people’s rows, or requests reach it', async () => {
     await expectFound('grants', [
-      [`create role ${stranger}; grant select on user_devices to ${stranger}`, `not meant: grant "${stranger}" SELECT user_devices`],
-      [`create role ${stranger}; grant create on schema public to ${stranger}`, `not meant: grant "${stranger}" CREATE schema public`],
+      [
+        `create role ${stranger}; grant select on user_devices to ${stranger}`,
+        `not meant: grant "${stranger}" SELECT user_devices`,
+      ],
+      [
+        `create role ${stranger}; grant create on schema public to ${stranger}`,
+        `not meant: grant "${stranger}" CREATE schema public`,
+      ],
       [
         `${open} create view planted.seen as table user_devices; grant select on planted.seen to public`,
         'grant PUBLIC SELECT planted.seen',
@@ -570,13 +732,19 @@ describe('what an operator has beside NetPilot', () => {
       [`${open} grant create on schema planted to public`, 'not meant: grant PUBLIC CREATE schema planted'],
     ])
     await expectFound('functions', [
-      [`${open} create function planted.kept() returns int security definer return 1`, 'not meant: function planted.kept()'],
+      [
+        `${open} create function planted.kept() returns int security definer return 1`,
+        'not meant: function planted.kept()',
+      ],
     ])
     await expectFound('memberships', [
       [`create role ${stranger}; grant ${owner} to ${stranger}`, `not meant: "${stranger}" may become owner`],
     ])
     await expectFound('relations', [
-      [`${schema} create table planted.kept (); alter table planted.kept owner to ${user}`, 'table planted.kept of user'],
+      [
+        `${schema} create table planted.kept (); alter table planted.kept owner to ${user}`,
+        'table planted.kept of user',
+      ],
     ])
   })
 })
@@ -584,7 +752,12 @@ describe('what an operator has beside NetPilot', () => {
 describe('the database, once every fault was taken back', () => {
   it('has no findings', async () => {
     const sections = await checkDatabase(admin, await readMigrations(), roles)
-    expect(sections.map(({ name }) => name)).toEqual(['version', 'clock', 'migrations', ...Object.keys(CHECKS)])
+    expect(sections.map(({ name }) => name)).toEqual([
+      'version',
+      'clock',
+      'migrations',
+      ...Object.keys(CHECKS),
+    ])
     const found = sections.filter(({ findings }) => findings.length > 0).map(({ name }) => name)
     expect(found).toEqual(inject('hasOpenNeighbours') ? ['otherDatabases'] : [])
   })

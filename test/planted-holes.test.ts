@@ -1,4 +1,7 @@
-/** The attacks bite: each hole, planted for a moment in a database of its own, is found and named, and nothing is when it is closed again. */
+/**
+ * The attacks bite: each hole, planted for a moment in a database of its own, is found and named, and nothing
+ * is when it is closed again.
+ */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { type Ground, openGround } from './support/attack/ground.ts'
 import { asUser, HOLES } from './support/attack/holes.ts'
@@ -38,7 +41,8 @@ describe('a hole', { timeout: 60_000 }, () => {
       `select polrelid::regclass::text as name, polname as policy, pg_get_expr(polqual, polrelid) as using
         from pg_policy where polname like '%\\_user'`,
     )
-    for (const { name, policy } of rows) await ground.superuser.query(`alter policy ${policy} on ${name} using (true)`)
+    for (const { name, policy } of rows)
+      await ground.superuser.query(`alter policy ${policy} on ${name} using (true)`)
     const found = leaksOf(await attackRows(ground, { stances: asUser }), OPEN)
     for (const { name, policy, using } of rows) {
       await ground.superuser.query(`alter policy ${policy} on ${name} using (${using})`)
@@ -51,7 +55,9 @@ describe('a hole', { timeout: 60_000 }, () => {
 
   it('is not overlooked for want of a row to aim at: the attack says what to add', async () => {
     await ground.superuser.query('create table planted (user_id uuid not null)')
-    await expect(attackRows(ground)).rejects.toThrow('Nothing to attack in planted: let addSomebody (test/support/rows.ts) write a row')
+    await expect(attackRows(ground)).rejects.toThrow(
+      'Nothing to attack in planted: let addSomebody (test/support/rows.ts) write a row',
+    )
     await ground.superuser.query('drop table planted')
   })
 })

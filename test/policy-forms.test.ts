@@ -1,4 +1,7 @@
-/** The policy as text and as an nft script: what is in them. That nft and the kernel do as they say is test/system/nft.test.ts. */
+/**
+ * The policy as text and as an nft script: what is in them. That nft and the kernel do as they say is
+ * test/system/nft.test.ts.
+ */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { toNftScript } from '../src/modules/policy/nft.ts'
@@ -20,8 +23,15 @@ const elementsOf = (text: string, name: string) =>
 
 describe('the text form', () => {
   it('has a line for every MAC of every entry, sorted', () => {
-    const devices = [entryOf([TABLET, PHONE], limit(2000)), entryOf([DOCK], ALLOW), entryOf([], BLOCK), entryOf([TV], BLOCK)]
-    expect(toTextLines(documentOf(devices, NOW))).toBe(`${TV} block\n${PHONE} limit 2000\n${TABLET} limit 2000\n${DOCK} allow\n`)
+    const devices = [
+      entryOf([TABLET, PHONE], limit(2000)),
+      entryOf([DOCK], ALLOW),
+      entryOf([], BLOCK),
+      entryOf([TV], BLOCK),
+    ]
+    expect(toTextLines(documentOf(devices, NOW))).toBe(
+      `${TV} block\n${PHONE} limit 2000\n${TABLET} limit 2000\n${DOCK} allow\n`,
+    )
   })
 
   it.each([
@@ -55,7 +65,10 @@ describe('the nft form', () => {
   })
 
   it('gives all MACs of a device one mark, and devices whose last octets are the same different ones', () => {
-    const devices = [entryOf(['06:00:00:00:00:01'], BLOCK), entryOf(['02:00:00:00:00:01', 'aa:00:00:00:00:09'], BLOCK)]
+    const devices = [
+      entryOf(['06:00:00:00:00:01'], BLOCK),
+      entryOf(['02:00:00:00:00:01', 'aa:00:00:00:00:09'], BLOCK),
+    ]
     expect(elementsOf(script(devices, NOW), 'marks')).toEqual([
       '02:00:00:00:00:01 : 0x4e000001,',
       '06:00:00:00:00:01 : 0x4e000002,',
@@ -66,8 +79,12 @@ describe('the nft form', () => {
   it('ends a pause by a timeout, counted from the moment of the script', () => {
     const pause = [entryOf([TV], BLOCK, [{ at: inSeconds(90), ...ALLOW }])]
     expect(elementsOf(script(pause, NOW), 'sent_0')).toEqual([`${TV} timeout 90s : drop,`])
-    expect(elementsOf(toNftScript(documentOf(pause, NOW), inSeconds(60.5)), 'sent_0')).toEqual([`${TV} timeout 30s : drop,`])
-    expect(elementsOf(toNftScript(documentOf(pause, NOW), inSeconds(89.99)), 'sent_0')).toEqual([`${TV} timeout 1s : drop,`])
+    expect(elementsOf(toNftScript(documentOf(pause, NOW), inSeconds(60.5)), 'sent_0')).toEqual([
+      `${TV} timeout 30s : drop,`,
+    ])
+    expect(elementsOf(toNftScript(documentOf(pause, NOW), inSeconds(89.99)), 'sent_0')).toEqual([
+      `${TV} timeout 1s : drop,`,
+    ])
     expect(elementsOf(toNftScript(documentOf(pause, NOW), inSeconds(90)), 'sent_0')).toBeUndefined()
   })
 
@@ -96,7 +113,10 @@ describe('the nft form', () => {
   })
 
   it('polices each rate once, in bytes, each device and direction for itself', () => {
-    const text = script([entryOf([TV], limit(800)), entryOf([PHONE], limit(800)), entryOf([TABLET], limit(64))], NOW)
+    const text = script(
+      [entryOf([TV], limit(800)), entryOf([PHONE], limit(800)), entryOf([TABLET], limit(64))],
+      NOW,
+    )
     expect(text.match(/update .*/g)).toEqual([
       'update @rate_64 { ct mark . ct direction limit rate over 8000 bytes/second burst 64 kbytes } drop',
       'update @rate_800 { ct mark . ct direction limit rate over 100000 bytes/second burst 64 kbytes } drop',
@@ -130,7 +150,9 @@ describe('the nft form', () => {
       .chain((numbers) => fc.tuple(...numbers.map((number) => fc.tuple(fc.constant(number), outcome, steps))))
       .map((rows) =>
         rows.map(([number, now, later]) => {
-          const upcoming = later.sort((a, b) => a.wait - b.wait).map((step) => ({ at: inSeconds(step.wait), ...step.outcome }))
+          const upcoming = later
+            .sort((a, b) => a.wait - b.wait)
+            .map((step) => ({ at: inSeconds(step.wait), ...step.outcome }))
           return entryOf([macOf(number), `06${macOf(number).slice(2)}`], now, upcoming)
         }),
       )
@@ -140,7 +162,9 @@ describe('the nft form', () => {
         const text = script(entries, NOW, unlisted)
         expect(script(turned, NOW, unlisted)).toBe(text)
         expect(text).not.toContain('flush')
-        expect(toTextLines(documentOf(turned, NOW, unlisted))).toBe(toTextLines(documentOf(entries, NOW, unlisted)))
+        expect(toTextLines(documentOf(turned, NOW, unlisted))).toBe(
+          toTextLines(documentOf(entries, NOW, unlisted)),
+        )
       }),
     )
   })

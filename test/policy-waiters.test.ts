@@ -1,4 +1,7 @@
-/** Agents that wait are woken together when the server may have missed something: each is answered, and nobody else waits for them. */
+/**
+ * Agents that wait are woken together when the server may have missed something: each is answered, and nobody
+ * else waits for them.
+ */
 import { describe, expect, it, vi } from 'vitest'
 import { waitingAgents } from './support/waiters.ts'
 
@@ -17,7 +20,9 @@ describe('three hundred agents that wait on a pool of four', () => {
     expect(await statuses()).toEqual(new Set([304]))
   })
 
-  it('wait on while there is no connection, and hear of the change when there is', { timeout: 60_000 }, async () => {
+  it('wait on while there is no connection, and hear of the change when there is', {
+    timeout: 60_000,
+  }, async () => {
     const { server, owner, router, statuses, wakeAll } = await waitingAgents(100)
     const { pools } = server
     await owner.call('PATCH', `/api/routers/${router.id}`, { body: { mode: 'whitelist' } })
@@ -25,7 +30,9 @@ describe('three hundred agents that wait on a pool of four', () => {
     const borrow = vi.spyOn(pools.server, 'connect')
     wakeAll()
     const failed = async () =>
-      (await Promise.allSettled(borrow.mock.results.map(({ value }) => value))).filter(({ status }) => status === 'rejected')
+      (await Promise.allSettled(borrow.mock.results.map(({ value }) => value))).filter(
+        ({ status }) => status === 'rejected',
+      )
     await expect.poll(async () => (await failed()).length, { timeout: 10_000 }).toBeGreaterThan(2)
     for (const client of taken) client.release()
     wakeAll()

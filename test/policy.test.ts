@@ -1,4 +1,6 @@
-/** The policy as its owner sees it and as agents get it: at once, when it changes, and when time changes it. */
+/**
+ * The policy as its owner sees it and as agents get it: at once, when it changes, and when time changes it.
+ */
 import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -27,8 +29,16 @@ const freshRouter = async (fields: Record<string, unknown> = {}) => {
 }
 const policyOf = async (router: Router, query: Record<string, string> = {}) =>
   (await router.owner.call('GET', `/api/routers/${router.id}/policy`, { query })).json()
-const fetchPolicy = (router: Router, revision?: string, query: Record<string, string> = {}, accept = 'application/json') =>
-  router.call('GET', '/api/agent/policy', { query, headers: { accept, ...(revision && { 'if-none-match': `"${revision}"` }) } })
+const fetchPolicy = (
+  router: Router,
+  revision?: string,
+  query: Record<string, string> = {},
+  accept = 'application/json',
+) =>
+  router.call('GET', '/api/agent/policy', {
+    query,
+    headers: { accept, ...(revision && { 'if-none-match': `"${revision}"` }) },
+  })
 const deviceWith = async (router: Router, mac: string) =>
   (await router.devices()).find((device) => (device.macs as string[]).includes(mac)) as { id: string }
 const change = (router: Router, fields: Record<string, unknown>) =>
@@ -40,7 +50,12 @@ describe('the policy of a router', () => {
   it('says for each device what is decided and why, to its owner and to nobody else', async () => {
     const router = await freshRouter({ mode: 'whitelist', action: 'limit', limitRate: '2mbit' })
     const policy = await policyOf(router)
-    expect(policy).toMatchObject({ routerId: router.id, mode: 'whitelist', default: { decision: 'limit', rate: 2_000 }, changesAt: [] })
+    expect(policy).toMatchObject({
+      routerId: router.id,
+      mode: 'whitelist',
+      default: { decision: 'limit', rate: 2_000 },
+      changesAt: [],
+    })
     expect(policy.devices).toEqual(
       macs.map((mac) => ({
         deviceId: expect.any(String),
@@ -53,10 +68,15 @@ describe('the policy of a router', () => {
       })),
     )
     const bob = await world.person()
-    for (const path of [`/api/routers/${router.id}/policy`, `/api/devices/${policy.devices[0].deviceId}/policy`]) {
+    for (const path of [
+      `/api/routers/${router.id}/policy`,
+      `/api/devices/${policy.devices[0].deviceId}/policy`,
+    ]) {
       expect((await bob.call('GET', path)).statusCode).toBe(404)
     }
-    expect((await ada.call('GET', `/api/devices/${policy.devices[0].deviceId}/policy`)).json()).toEqual(policy.devices[0])
+    expect((await ada.call('GET', `/api/devices/${policy.devices[0].deviceId}/policy`)).json()).toEqual(
+      policy.devices[0],
+    )
   })
 
   it('answers for another moment, and refuses the past and what is too far ahead', async () => {
@@ -66,7 +86,9 @@ describe('the policy of a router', () => {
     expect((await policyOf(router, { at: inMinutes(59) })).devices[0].decision).toBe('block')
     expect((await policyOf(router, { at: inMinutes(61) })).devices[0].decision).toBe('allow')
     for (const at of [inMinutes(-60), inMinutes(60 * 24 * 400), 'tomorrow'])
-      expect((await ada.call('GET', `/api/routers/${router.id}/policy`, { query: { at } })).statusCode).toBe(400)
+      expect((await ada.call('GET', `/api/routers/${router.id}/policy`, { query: { at } })).statusCode).toBe(
+        400,
+      )
   })
 
   it('has a revision that changes with the outcome, and with nothing else', async () => {
@@ -102,14 +124,29 @@ describe('the policy of a router', () => {
     const router = await freshRouter()
     const { revision } = await policyOf(router)
     const shown = async () => (await ada.call('GET', `/api/routers/${router.id}`)).json()
-    expect(await shown()).toMatchObject({ desiredRevision: revision, appliedRevision: null, drift: true, agentError: null })
-    expect((await router.call('POST', '/api/agent/policy/applied', { body: { revision } })).statusCode).toBe(204)
+    expect(await shown()).toMatchObject({
+      desiredRevision: revision,
+      appliedRevision: null,
+      drift: true,
+      agentError: null,
+    })
+    expect((await router.call('POST', '/api/agent/policy/applied', { body: { revision } })).statusCode).toBe(
+      204,
+    )
     expect(await shown()).toMatchObject({ appliedRevision: revision, drift: false })
     await change(router, { mode: 'whitelist' })
-    await router.call('POST', '/api/agent/policy/applied', { body: { revision, error: 'nft: no such table' } })
-    expect(await shown()).toMatchObject({ appliedRevision: revision, drift: true, agentError: 'nft: no such table' })
+    await router.call('POST', '/api/agent/policy/applied', {
+      body: { revision, error: 'nft: no such table' },
+    })
+    expect(await shown()).toMatchObject({
+      appliedRevision: revision,
+      drift: true,
+      agentError: 'nft: no such table',
+    })
     expect(
-      (await ada.call('GET', '/api/routers', { query: { search: 'Home' } })).json().items.every((one: object) => 'desiredRevision' in one),
+      (await ada.call('GET', '/api/routers', { query: { search: 'Home' } }))
+        .json()
+        .items.every((one: object) => 'desiredRevision' in one),
     ).toBe(true)
   })
 })
@@ -125,9 +162,14 @@ describe('a preview', () => {
     const affected = async (changeWanted: unknown) =>
       (await preview(router, changeWanted))
         .json()
-        .affected.map((one: { deviceId: string; before: object; after: { decision: string } }) => [one.deviceId, one.after.decision])
+        .affected.map((one: { deviceId: string; before: object; after: { decision: string } }) => [
+          one.deviceId,
+          one.after.decision,
+        ])
     expect(await affected({ router: { mode: 'whitelist' } })).toEqual(ids.map((id: string) => [id, 'block']))
-    expect(await affected({ router: { mode: 'whitelist' }, whitelist: { add: [{ deviceId: ids[0] }] } })).toEqual([[ids[1], 'block']])
+    expect(
+      await affected({ router: { mode: 'whitelist' }, whitelist: { add: [{ deviceId: ids[0] }] } }),
+    ).toEqual([[ids[1], 'block']])
     expect(
       await affected({
         router: { mode: 'blacklist', action: 'limit', limitRate: '1mbit' },
@@ -135,7 +177,9 @@ describe('a preview', () => {
       }),
     ).toEqual([[ids[1], 'limit']])
     expect(await affected({ blocks: [{ deviceId: ids[0], minutes: 5 }] })).toEqual([[ids[0], 'block']])
-    expect(await affected({ blocks: [{}], devices: [{ deviceId: ids[1], isInfrastructure: true }] })).toEqual([[ids[0], 'block']])
+    expect(await affected({ blocks: [{}], devices: [{ deviceId: ids[1], isInfrastructure: true }] })).toEqual(
+      [[ids[0], 'block']],
+    )
     expect(await affected({})).toEqual([])
     const after = await policyOf(router)
     expect({ ...after, generatedAt: null }).toEqual({ ...before, generatedAt: null })
@@ -164,9 +208,15 @@ describe('an agent', () => {
     const part = async (one: Router, name: string) => (await one.call('GET', `/api/agent/${name}`)).json()
     const devices = await part(other, 'devices')
     expect(devices.items.flatMap((device: { macs: string[] }) => device.macs).sort()).toEqual(macs)
-    expect(await part(other, 'whitelist')).toMatchObject({ total: 1, items: [{ mac: macs[0], routerId: other.id }] })
+    expect(await part(other, 'whitelist')).toMatchObject({
+      total: 1,
+      items: [{ mac: macs[0], routerId: other.id }],
+    })
     expect(await part(other, 'blacklist')).toMatchObject({ total: 1, items: [{ mac: macs[1] }] })
-    expect([await part(router, 'whitelist'), await part(router, 'blacklist')]).toMatchObject([{ total: 0 }, { total: 0 }])
+    expect([await part(router, 'whitelist'), await part(router, 'blacklist')]).toMatchObject([
+      { total: 0 },
+      { total: 0 },
+    ])
   })
 
   it('gets its own router policy in three forms, each with the revision as ETag, and 304 when it has it', async () => {
@@ -175,7 +225,10 @@ describe('an agent', () => {
     const { revision } = json.json()
     expect(json.headers).toMatchObject({ etag: `"${revision}"`, vary: expect.stringContaining('Accept') })
     const nft = await fetchPolicy(router, undefined, {}, 'text/x-nftables')
-    expect(nft.headers).toMatchObject({ etag: `"${revision}"`, 'content-type': 'text/x-nftables; charset=utf-8' })
+    expect(nft.headers).toMatchObject({
+      etag: `"${revision}"`,
+      'content-type': 'text/x-nftables; charset=utf-8',
+    })
     expect(nft.body).toContain('table inet netpilot')
     const text = await fetchPolicy(router, undefined, {}, 'text/plain')
     expect(text.body).toBe(`${macs.map((mac) => `${mac} allow`).join('\n')}\n`)
@@ -189,7 +242,9 @@ describe('an agent', () => {
   it('is told the same revision by scans and heartbeats', async () => {
     const router = await freshRouter()
     const { revision } = (await fetchPolicy(router)).json()
-    expect((await router.call('POST', '/api/agent/heartbeat', { body: {} })).json().policyRevision).toBe(revision)
+    expect((await router.call('POST', '/api/agent/heartbeat', { body: {} })).json().policyRevision).toBe(
+      revision,
+    )
     expect((await router.scan(macs)).json().policyRevision).toBe(revision)
     expect((await router.scan([newMac()])).json().policyRevision).not.toBe(revision)
   })
@@ -228,7 +283,9 @@ describe('an agent', () => {
   it('that waits is answered when a pause ends by itself, without a call', async () => {
     const router = await freshRouter()
     const { id } = await deviceWith(router, macs[0] as string)
-    await ada.call('POST', '/api/blocks', { body: { deviceId: id, until: new Date(Date.now() + 1_500).toISOString() } })
+    await ada.call('POST', '/api/blocks', {
+      body: { deviceId: id, until: new Date(Date.now() + 1_500).toISOString() },
+    })
     const paused = (await fetchPolicy(router)).json()
     expect(paused.devices[0]).toMatchObject({ decision: 'block', until: expect.any(String) })
     expect(paused.changesAt).toEqual([paused.devices[0].until])
@@ -279,7 +336,8 @@ describe('five hundred agents that wait at once', () => {
           .on('error', reject)
           .end()
       })
-    // All agents of `other` share a revision: a policy without devices. In small steps, since each looks twice before it waits.
+    // All agents of `other` share a revision: a policy without devices. In small steps, since each looks
+    // twice before it waits.
     const waiting: Promise<number>[] = []
     let looks = 0
     own.pools.server.on('release', () => {
@@ -315,10 +373,19 @@ describe('a device that was listed before it was seen', () => {
     const router = await freshRouter({ mode: 'blacklist' })
     const mac = newMac()
     await asAdmin(inject('database').adminUrl, (client) =>
-      client.query('insert into user_blacklists (user_id, router_id, mac) values ($1, $2, $3)', [ada.id, router.id, mac]),
+      client.query('insert into user_blacklists (user_id, router_id, mac) values ($1, $2, $3)', [
+        ada.id,
+        router.id,
+        mac,
+      ]),
     )
-    const listed = async () => (await policyOf(router)).devices.find((entry: { macs: string[] }) => entry.macs.includes(mac))
-    expect(await listed()).toMatchObject({ deviceId: null, decision: 'block', reasons: [{ code: 'blacklisted', id: expect.any(String) }] })
+    const listed = async () =>
+      (await policyOf(router)).devices.find((entry: { macs: string[] }) => entry.macs.includes(mac))
+    expect(await listed()).toMatchObject({
+      deviceId: null,
+      decision: 'block',
+      reasons: [{ code: 'blacklisted', id: expect.any(String) }],
+    })
     await router.scan([mac])
     expect(await listed()).toMatchObject({ deviceId: expect.any(String), decision: 'block' })
   })

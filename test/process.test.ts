@@ -1,4 +1,7 @@
-/** The process as an operator has it: `node src/server.ts` on an embedded database, started, killed, asked to stop, and refused. */
+/**
+ * The process as an operator has it: `node src/server.ts` on an embedded database, started, killed, asked to
+ * stop, and refused.
+ */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -28,7 +31,11 @@ afterAll(async () => {
 const start = (env: Record<string, string> = {}) => processes.start({ DATA_DIR: dataDir, ...env })
 
 const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
-  fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) })
+  fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  })
 
 async function databasePid(): Promise<number> {
   const { stdout } = await promisify(execFile)('sh', [
@@ -60,12 +67,16 @@ describe('the server process', () => {
     token = ((await registered.json()) as { accessToken: string }).accessToken
     expect((await stat(join(dataDir, 'secrets.json'))).mode & 0o777).toBe(0o600)
     const secrets = JSON.parse(await readFile(join(dataDir, 'secrets.json'), 'utf8'))
-    expect(new Set([secrets.jwtSecret, secrets.passwordPepper, ...Object.values(secrets.databasePasswords)]).size).toBe(6)
+    expect(
+      new Set([secrets.jwtSecret, secrets.passwordPepper, ...Object.values(secrets.databasePasswords)]).size,
+    ).toBe(6)
     child.kill('SIGKILL')
     await once(child, 'exit')
   })
 
-  it('loses nothing acknowledged to kill -9, leaves no database behind, and starts again without a hand', { timeout: 60_000 }, async () => {
+  it('loses nothing acknowledged to kill -9, leaves no database behind, and starts again without a hand', {
+    timeout: 60_000,
+  }, async () => {
     const acknowledged: string[] = []
     for (let round = 0; round < 3; round += 1) {
       const { child, url } = await start()
@@ -84,7 +95,9 @@ describe('the server process', () => {
       await gone(database)
     }
     const { child, url } = await start()
-    const { items } = (await (await fetch(`${url}/api/routers?limit=200`, { headers: { authorization: `Bearer ${token}` } })).json()) as {
+    const { items } = (await (
+      await fetch(`${url}/api/routers?limit=200`, { headers: { authorization: `Bearer ${token}` } })
+    ).json()) as {
       items: { name: string }[]
     }
     const kept = new Set(items.map(({ name }) => name))
@@ -113,7 +126,9 @@ describe('the server process', () => {
   it('shares one database with a second server started on the same data at the same time', async () => {
     const [first, second] = await Promise.all([start(), start()])
     for (const { url } of [first, second])
-      expect((await fetch(`${url}/api/auth/me`, { headers: { authorization: `Bearer ${token}` } })).status).toBe(200)
+      expect(
+        (await fetch(`${url}/api/auth/me`, { headers: { authorization: `Bearer ${token}` } })).status,
+      ).toBe(200)
     const exits = Promise.all([first, second].map(({ child }) => once(child, 'exit')))
     for (const { child } of [first, second]) child.kill('SIGTERM')
     expect(await exits).toEqual([
@@ -124,7 +139,9 @@ describe('the server process', () => {
 
   it('is examined by the doctor while it runs and at rest; where nothing ever ran, nothing is made', async () => {
     const doctor = (directory: string) =>
-      promisify(execFile)(process.execPath, ['src/cli/doctor.ts'], { env: { PATH: process.env.PATH, DATA_DIR: directory } })
+      promisify(execFile)(process.execPath, ['src/cli/doctor.ts'], {
+        env: { PATH: process.env.PATH, DATA_DIR: directory },
+      })
     const { child, url } = await start()
     expect((await doctor(dataDir)).stdout).toMatch(/\naudit +\d+ {2}-\n\nNothing found\.\n$/)
     expect((await fetch(`${url}/health`)).status).toBe(200)
@@ -132,7 +149,10 @@ describe('the server process', () => {
     expect(await once(child, 'exit')).toEqual([0, null])
     expect((await doctor(dataDir)).stdout).toMatch(/\n\nNothing found\.\n$/)
     const nowhere = join(dataDir, 'nowhere')
-    await expect(doctor(nowhere)).rejects.toMatchObject({ code: 1, stderr: expect.stringMatching(/no database in .*"npm start"/) })
+    await expect(doctor(nowhere)).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/no database in .*"npm start"/),
+    })
     expect(existsSync(nowhere)).toBe(false)
   })
 
@@ -158,7 +178,9 @@ describe('the server process', () => {
       expect(failure).not.toContain('x'.repeat(48))
       return failure
     }
-    expect(await refused({ PORT: 'x', LOG_LEVEL: 'loud' })).toMatch(/PORT must be a whole number[\s\S]*LOG_LEVEL must be one of/)
+    expect(await refused({ PORT: 'x', LOG_LEVEL: 'loud' })).toMatch(
+      /PORT must be a whole number[\s\S]*LOG_LEVEL must be one of/,
+    )
     expect(await refused({ DATABASE_URL: loginUrl(main, 'server') })).toMatch(
       /DATABASE_AUTH_URL is missing[\s\S]*DATABASE_ADMIN_URL is missing[\s\S]*JWT_SECRET is missing[\s\S]*PASSWORD_PEPPER is missing/,
     )
@@ -170,7 +192,11 @@ describe('the server process', () => {
       ...secrets,
     }
     expect(await refused(own)).toMatch(/is a superuser[\s\S]*npm run setup/)
-    expect(await refused({ ...own, DATABASE_URL: 'postgres://nobody:nothing@127.0.0.1:9/x' })).toMatch(/cannot be reached/)
-    expect(await refused({ NODE_ENV: 'production', BCRYPT_COST: '10' })).toMatch(/BCRYPT_COST must be a whole number from 12/)
+    expect(await refused({ ...own, DATABASE_URL: 'postgres://nobody:nothing@127.0.0.1:9/x' })).toMatch(
+      /cannot be reached/,
+    )
+    expect(await refused({ NODE_ENV: 'production', BCRYPT_COST: '10' })).toMatch(
+      /BCRYPT_COST must be a whole number from 12/,
+    )
   })
 })

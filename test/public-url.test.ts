@@ -9,7 +9,11 @@ const PUBLIC = 'https://netpilot.example.com'
 const HOSTILE = [
   { host: 'evil.example' },
   { host: 'evil.example:443', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
-  { host: 'netpilot.example.com@evil.example', forwarded: 'host=evil.example;proto=https', origin: 'https://evil.example' },
+  {
+    host: 'netpilot.example.com@evil.example',
+    forwarded: 'host=evil.example;proto=https',
+    origin: 'https://evil.example',
+  },
 ] as Record<string, string>[]
 
 describe.each([
@@ -30,7 +34,8 @@ describe.each([
     const { statusCode } = await send('POST', '/api/auth/register', { body: { email, password }, headers })
     await send('POST', '/api/auth/resend-verification', { body: { email }, headers })
     await send('POST', '/api/auth/forgot-password', { body: { email }, headers })
-    for (let guess = 0; guess < 5; guess += 1) await send('POST', '/api/auth/login', { body: { email, password: 'wrong' }, headers })
+    for (let guess = 0; guess < 5; guess += 1)
+      await send('POST', '/api/auth/login', { body: { email, password: 'wrong' }, headers })
     await server.settled()
     const mails = server.mails.filter(({ to }) => to === email)
     // A host that is none is refused before anything is done.
@@ -44,11 +49,17 @@ describe.each([
     const ada = await world.person()
     for (const operation of await listOperations(world)) {
       const body = operation.body && sampleOf(operation.body)
-      const answer = await ada.call(operation.method, urlOf(operation, {}), { headers, ...(body !== undefined && { body }) })
+      const answer = await ada.call(operation.method, urlOf(operation, {}), {
+        headers,
+        ...(body !== undefined && { body }),
+      })
       expect(JSON.stringify(answer.headers) + answer.body, operation.name).not.toContain('evil')
     }
     for (const url of ['/', '/openapi.json', '/docs/', '/nothing'])
-      expect((await world.send('GET', url, { headers: { ...headers, accept: 'text/html' } })).body, url).not.toContain('evil')
+      expect(
+        (await world.send('GET', url, { headers: { ...headers, accept: 'text/html' } })).body,
+        url,
+      ).not.toContain('evil')
   })
 })
 
@@ -80,8 +91,14 @@ describe('PUBLIC_URL', () => {
     await server.close()
   })
 
-  it.each(['netpilot.example.com', `${PUBLIC}/`, `${PUBLIC}/api`, 'ftp://netpilot.example.com', 'https://a@b.example', 'null'])(
-    'is an origin, or the server does not start: %s',
-    (PUBLIC_URL) => expect(() => readConfig({ PUBLIC_URL })).toThrow(ConfigError),
+  it.each([
+    'netpilot.example.com',
+    `${PUBLIC}/`,
+    `${PUBLIC}/api`,
+    'ftp://netpilot.example.com',
+    'https://a@b.example',
+    'null',
+  ])('is an origin, or the server does not start: %s', (PUBLIC_URL) =>
+    expect(() => readConfig({ PUBLIC_URL })).toThrow(ConfigError),
   )
 })

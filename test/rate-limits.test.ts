@@ -1,4 +1,7 @@
-/** How often anybody may ask: by address before somebody is known, by person, script and router afterwards. T41, T42. */
+/**
+ * How often anybody may ask: by address before somebody is known, by person, script and router afterwards.
+ * T41, T42.
+ */
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openBuckets } from '../src/http/rate-limit.ts'
@@ -20,7 +23,10 @@ const newAddress = () => {
 const from = (address: string) => ({ headers: { 'x-forwarded-for': address } })
 const PROXY = { TRUST_PROXY: '127.0.0.1' }
 const login = (server: TestServer, address: string) =>
-  worldOf(server).send('POST', '/api/auth/login', { body: { email: 'nobody@example.com', password: 'x' }, ...from(address) })
+  worldOf(server).send('POST', '/api/auth/login', {
+    body: { email: 'nobody@example.com', password: 'x' },
+    ...from(address),
+  })
 const LENIENT = { LOCKOUT_FAILURES: '1000' }
 
 describe('sign-ins from one address', () => {
@@ -32,7 +38,9 @@ describe('sign-ins from one address', () => {
     const address = newAddress()
     const [here, there] = servers as [TestServer, TestServer]
     await withinOneWindow(async () => {
-      const answers = await Promise.all([here, there, here, there, here, there].map((server) => login(server, address)))
+      const answers = await Promise.all(
+        [here, there, here, there, here, there].map((server) => login(server, address)),
+      )
       expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([401, 401, 401, 401, 429, 429])
       const refused = answers.filter(({ statusCode }) => statusCode === 429)
       for (const answer of refused) {
@@ -62,7 +70,12 @@ describe('sign-ins from one address', () => {
   })
 
   it('have nothing to do with registrations, which have a quota of their own, nor with refreshing', async () => {
-    const server = await serverWith({ RATE_LIMIT_REGISTRATIONS: '1', RATE_LIMIT_SIGN_INS: '1', ...PROXY, ...LENIENT })
+    const server = await serverWith({
+      RATE_LIMIT_REGISTRATIONS: '1',
+      RATE_LIMIT_SIGN_INS: '1',
+      ...PROXY,
+      ...LENIENT,
+    })
     const address = newAddress()
     const register = () =>
       worldOf(server).send('POST', '/api/auth/register', {
@@ -77,7 +90,10 @@ describe('sign-ins from one address', () => {
       expectProblem(await login(server, address), 429, 'rate-limited')
       let { refreshToken } = first.json()
       for (let n = 0; n < 5; n += 1) {
-        const answer = await worldOf(server).send('POST', '/api/auth/refresh', { body: { refreshToken }, ...from(address) })
+        const answer = await worldOf(server).send('POST', '/api/auth/refresh', {
+          body: { refreshToken },
+          ...from(address),
+        })
         expect(answer.statusCode).toBe(200)
         refreshToken = answer.json().refreshToken
       }
@@ -85,11 +101,17 @@ describe('sign-ins from one address', () => {
   })
 
   it('count a /64 of IPv6 as one address, and an IPv4 address however it is written', () => {
-    for (const address of ['2001:db8:1:2::1', '2001:db8:1:2:ffff:ffff:ffff:ffff', '2001:0db8:0001:0002::', '2001:db8:1:2::1%eth0'])
+    for (const address of [
+      '2001:db8:1:2::1',
+      '2001:db8:1:2:ffff:ffff:ffff:ffff',
+      '2001:0db8:0001:0002::',
+      '2001:db8:1:2::1%eth0',
+    ])
       expect(clientNetwork(address)).toBe('2001:db8:1:2')
     expect(clientNetwork('2001:db8:1:3::1')).toBe('2001:db8:1:3')
     expect(clientNetwork('::1')).toBe('0:0:0:0')
-    for (const address of ['192.0.2.7', '::ffff:192.0.2.7', '::FFFF:192.0.2.7']) expect(clientNetwork(address)).toBe('192.0.2.7')
+    for (const address of ['192.0.2.7', '::ffff:192.0.2.7', '::FFFF:192.0.2.7'])
+      expect(clientNetwork(address)).toBe('192.0.2.7')
   })
 })
 
@@ -98,7 +120,14 @@ describe('requests', () => {
     const { person } = worldOf(await serverWith({ RATE_LIMIT_PERSON: '5' }))
     const [ada, bob] = [await person(), await person()]
     const answers = []
-    for (const url of ['/api/routers', '/api/devices', '/api/auth/me', '/api/settings', '/api/users/profile', '/api/routers'])
+    for (const url of [
+      '/api/routers',
+      '/api/devices',
+      '/api/auth/me',
+      '/api/settings',
+      '/api/users/profile',
+      '/api/routers',
+    ])
       answers.push(await ada.call('GET', url))
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200, 200, 429])
     expect(answers[0]?.headers).toMatchObject({
@@ -117,7 +146,9 @@ describe('requests', () => {
       return makeApiKey('agent', router.owner.id).key
     }
     for (let n = 0; n < 5; n += 1)
-      expect((await send('GET', '/api/agent/verify', { headers: { 'x-api-key': await forged() } })).statusCode).toBe(401)
+      expect(
+        (await send('GET', '/api/agent/verify', { headers: { 'x-api-key': await forged() } })).statusCode,
+      ).toBe(401)
     const statuses = []
     for (let n = 0; n < 4; n += 1) statuses.push((await router.call('GET', '/api/agent/verify')).statusCode)
     expect(statuses).toEqual([200, 200, 200, 429])
@@ -160,7 +191,10 @@ describe('a bucket', () => {
 
 const SECRET = 'a secret of a test, shared by two servers of it, 32 bytes and more'
 
-/** Counts begin anew with each minute of the database's clock: what must fall into one is asked again when it did not. */
+/**
+ * Counts begin anew with each minute of the database's clock: what must fall into one is asked again when it
+ * did not.
+ */
 async function withinOneWindow(work: () => Promise<void>): Promise<void> {
   const minute = () => Math.floor(Date.now() / 60_000)
   const began = minute()

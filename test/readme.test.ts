@@ -16,7 +16,8 @@ let url: string
 let walk: string
 
 beforeAll(async () => {
-  const [, section = ''] = /^## A walk\b.*?\n(.*?)^## /ms.exec(await readFile(join(root, 'README.md'), 'utf8')) ?? []
+  const [, section = ''] =
+    /^## A walk\b.*?\n(.*?)^## /ms.exec(await readFile(join(root, 'README.md'), 'utf8')) ?? []
   walk = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block).join('\n')
   dataDir = await mkdtemp(join(tmpdir(), 'netpilot-walk-'))
   home = await mkdtemp(join(tmpdir(), 'netpilot-walk-'))
@@ -28,10 +29,14 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   processes.killAll()
-  for (const directory of [dataDir, home]) await rm(directory, { recursive: true, force: true, maxRetries: 10 })
+  for (const directory of [dataDir, home])
+    await rm(directory, { recursive: true, force: true, maxRetries: 10 })
 })
 
-/** For the walk a minute takes less than a tenth of a second: what it believes to be ten minutes old is renewed. */
+/**
+ * For the walk a minute takes less than a tenth of a second: what it believes to be ten minutes old is
+ * renewed.
+ */
 const SLOWLY = 'date() { echo $(($(command date +%s%N) / 1000000)); }\n'
 
 const walkIt = (script = walk, env: Record<string, string> = {}) =>
@@ -75,7 +80,9 @@ describe('the walk in the README', () => {
     expect(refused.stderr).toBe('Refused: invalid-credentials The e-mail address or the password is wrong\n')
     const invalid = await walkIt(`${helpers}\nsign_in ada short`)
     expect(invalid.stderr).toContain('/body/email must be an e-mail address such as ada@example.com')
-    const silent = await walkIt(`${helpers}\nsign_in ada@example.com 'a long password of hers'`, { NETPILOT: 'http://127.0.0.1:1' })
+    const silent = await walkIt(`${helpers}\nsign_in ada@example.com 'a long password of hers'`, {
+      NETPILOT: 'http://127.0.0.1:1',
+    })
     expect(silent.stderr).toMatch(/curl: .*connect.*\nRefused: no answer/)
   })
 })

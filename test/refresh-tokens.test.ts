@@ -19,9 +19,18 @@ const signedPart = (token: string) => Buffer.from(token.slice(4), 'base64url').s
 describe('refresh tokens', () => {
   it('read back as they were issued', () => {
     fc.assert(
-      fc.property(fc.uuid(), fc.uuid(), fc.integer({ min: 0, max: 2 ** 32 - 1 }), (userId, sessionId, counter) => {
-        expect(tokens.read(tokens.issue({ userId, sessionId, counter }))).toEqual({ userId, sessionId, counter })
-      }),
+      fc.property(
+        fc.uuid(),
+        fc.uuid(),
+        fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+        (userId, sessionId, counter) => {
+          expect(tokens.read(tokens.issue({ userId, sessionId, counter }))).toEqual({
+            userId,
+            sessionId,
+            counter,
+          })
+        },
+      ),
     )
   })
 
@@ -42,7 +51,8 @@ describe('refresh tokens', () => {
     const token = tokens.issue(claim())
     for (let at = 0; at < token.length; at += 1) {
       for (const other of `${BASE64URL}+/=. \n`) {
-        if (other !== token[at]) expect(tokens.read(token.slice(0, at) + other + token.slice(at + 1))).toBeUndefined()
+        if (other !== token[at])
+          expect(tokens.read(token.slice(0, at) + other + token.slice(at + 1))).toBeUndefined()
       }
     }
   })
@@ -60,7 +70,11 @@ describe('refresh tokens', () => {
     const [current, previous] = openKeyring({ current: newSecret, previous: oldSecret }).refreshTokens
     const signed = Buffer.from(signedPart(tokens.issue(claim())))
     signed.write(previous?.kid ?? '', 1, 'base64url')
-    expect(openRefreshTokens(openKeyring({ current: newSecret, previous: oldSecret })).read(forge(signed, current))).toBeUndefined()
+    expect(
+      openRefreshTokens(openKeyring({ current: newSecret, previous: oldSecret })).read(
+        forge(signed, current),
+      ),
+    ).toBeUndefined()
   })
 
   const token = tokens.issue(claim())
@@ -80,7 +94,10 @@ describe('refresh tokens', () => {
     ['the signature of the access-token key', forge(signedPart(token), keyring.accessTokens[0])],
     ['the signature of an empty key', forge(signedPart(token), { kid: '', secret: Buffer.alloc(0) })],
     ['a signature cut short', token.slice(0, -4)],
-    ['a signature of zeros', `npr_${Buffer.concat([signedPart(token), Buffer.alloc(32)]).toString('base64url')}`],
+    [
+      'a signature of zeros',
+      `npr_${Buffer.concat([signedPart(token), Buffer.alloc(32)]).toString('base64url')}`,
+    ],
     ['nothing', ''],
   ])('are refused with %s', (_what, text) => {
     expect(tokens.read(text)).toBeUndefined()

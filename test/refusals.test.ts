@@ -1,4 +1,6 @@
-/** What keeps a command from its work is told in a sentence: what it is about, and what to do. Never a stack. */
+/**
+ * What keeps a command from its work is told in a sentence: what it is about, and what to do. Never a stack.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
@@ -20,7 +22,11 @@ type Env = Record<string, string>
 type Ended = { code: number | null; output: string }
 
 /** Runs a program to its end, or until it serves. */
-function run(command: string[], env: Env, as: { uid?: number; gid?: number; cwd?: string } = {}): Promise<Ended> {
+function run(
+  command: string[],
+  env: Env,
+  as: { uid?: number; gid?: number; cwd?: string } = {},
+): Promise<Ended> {
   const [program = '', ...args] = command
   const child = spawn(program, args, {
     cwd: root,
@@ -43,7 +49,8 @@ const startBound = (env: Env) => start(env, isRoot ? { uid: NOBODY, gid: NOBODY 
 function expectSentence({ code, output }: Ended, ...words: (string | RegExp)[]): void {
   expect(code, output).toBe(1)
   expect(output).not.toMatch(/^ +at /m)
-  for (const word of words) expect(output).toMatch(word instanceof RegExp ? word : new RegExp(RegExp.escape(word)))
+  for (const word of words)
+    expect(output).toMatch(word instanceof RegExp ? word : new RegExp(RegExp.escape(word)))
 }
 
 let directory: string
@@ -73,7 +80,12 @@ const copy = async () => {
 
 describe('a data directory that cannot be used', () => {
   const KINDS: [kind: string, prepare: () => Promise<string>, ...words: (string | RegExp)[]][] = [
-    ['lies in a folder that cannot be written', async () => join(await newFolder(0o555), 'data'), /mkdir, EACCES/, 'set DATA_DIR'],
+    [
+      'lies in a folder that cannot be written',
+      async () => join(await newFolder(0o555), 'data'),
+      /mkdir, EACCES/,
+      'set DATA_DIR',
+    ],
     ['cannot be entered', async () => join(await newFolder(0o000), 'data'), 'EACCES', 'set DATA_DIR'],
     ['belongs to somebody else', () => newFolder(0o755), /EACCES|cannot be locked/, 'set DATA_DIR'],
     [
@@ -118,7 +130,10 @@ describe('an installation that was damaged', () => {
     ['cut short', '{"jwtSecret":"planted-8c1f"'],
     ['empty', ''],
     ['of another form', '["planted-8c1f"]'],
-    ['without all of the secrets', '{"jwtSecret":"planted-8c1f","passwordPepper":"x","databasePasswords":{"server":"x"}}'],
+    [
+      'without all of the secrets',
+      '{"jwtSecret":"planted-8c1f","passwordPepper":"x","databasePasswords":{"server":"x"}}',
+    ],
   ])('has secrets that are %s: it says so, and quotes nothing', async (_kind, text) => {
     const DATA_DIR = await copy()
     const file = join(DATA_DIR, 'secrets.json')
@@ -137,7 +152,10 @@ describe('an installation that was damaged', () => {
     const [, commands = ''] = /belongs to:\n([\s\S]*)/.exec(ended.output) ?? []
     const { uid, gid } = await stat(join(DATA_DIR, 'postgresql'))
     expect(await run(['sh', '-c', commands], {}, { uid, gid, cwd: '/' })).toMatchObject({ code: 0 })
-    expect(await start({ DATA_DIR })).toMatchObject({ code: 0, output: expect.stringContaining('the database that was there is used') })
+    expect(await start({ DATA_DIR })).toMatchObject({
+      code: 0,
+      output: expect.stringContaining('the database that was there is used'),
+    })
   })
 
   it('has something in the file that is only a lock: it is used all the same', async () => {
@@ -174,9 +192,15 @@ describe('a database that cannot be reached', () => {
   ]
   const cases = FAULTS.flatMap(([fault, change, ...words]) =>
     PROGRAMS.map(([program, variable, command]) => ({ fault, change, words, program, variable, command })),
-  ).filter(({ program, variable, fault }) => program !== 'start' || variable === 'DATABASE_URL' || fault === 'a wrong password')
+  ).filter(
+    ({ program, variable, fault }) =>
+      program !== 'start' || variable === 'DATABASE_URL' || fault === 'a wrong password',
+  )
   it.each(cases)('by $program, $variable naming $fault', async ({ change, words, variable, command }) => {
-    const url = Object.assign(new URL(variable === 'DATABASE_SETUP_URL' ? main.adminUrl : urls[variable as keyof typeof urls]), change)
+    const url = Object.assign(
+      new URL(variable === 'DATABASE_SETUP_URL' ? main.adminUrl : urls[variable as keyof typeof urls]),
+      change,
+    )
     expectSentence(await run(command, { ...urls, [variable]: url.href }), variable, ...words)
   })
 })
@@ -191,7 +215,9 @@ describe('a disk that is too small for a migration', () => {
     )
     await writeFile(join(folder, '0000_big.down.sql'), '')
     await setUpDatabase({ adminUrl: database.adminUrl, rolePrefix: database.rolePrefix, passwords: {} })
-    await expect(migrate({ url: loginUrl(database, 'migrator'), rolePrefix: database.rolePrefix, directory: folder })).rejects.toThrow(
+    await expect(
+      migrate({ url: loginUrl(database, 'migrator'), rolePrefix: database.rolePrefix, directory: folder }),
+    ).rejects.toThrow(
       /^Migration 0000_big failed and was rolled back: .*No space left on device\. Make room on the disk/,
     )
   })
@@ -234,7 +260,9 @@ describe('packages that cannot be installed', () => {
     expectSentence(ended, folder, 'chown')
   })
 
-  it('because the registry is not there, or says nothing, are told so within 20 seconds', { timeout: 60_000 }, async () => {
+  it('because the registry is not there, or says nothing, are told so within 20 seconds', {
+    timeout: 60_000,
+  }, async () => {
     const silent = createServer(() => {}).listen(0, '127.0.0.1')
     await once(silent, 'listening')
     const { port } = silent.address() as AddressInfo
@@ -244,7 +272,11 @@ describe('packages that cannot be installed', () => {
       const began = performance.now()
       let toldMs = Number.POSITIVE_INFINITY
       const env = { PATH: process.env.PATH, HOME: folder, npm_config_registry: registry }
-      const child = spawn(process.execPath, [join(folder, 'scripts/install-dependencies.cjs')], { cwd: folder, env, detached: true })
+      const child = spawn(process.execPath, [join(folder, 'scripts/install-dependencies.cjs')], {
+        cwd: folder,
+        env,
+        detached: true,
+      })
       let output = ''
       child.stderr.on('data', (chunk) => {
         output += chunk
@@ -256,7 +288,10 @@ describe('packages that cannot be installed', () => {
       await once(child, 'close')
       return { toldMs, output }
     }
-    const [absent, mute] = await Promise.all([install('http://127.0.0.1:1'), install(`http://127.0.0.1:${port}`)])
+    const [absent, mute] = await Promise.all([
+      install('http://127.0.0.1:1'),
+      install(`http://127.0.0.1:${port}`),
+    ])
     for (const { toldMs, output } of [absent, mute]) expect(toldMs, output).toBeLessThan(20_000)
     expect(absent.output).toContain('The packages could not be installed: see above')
     expect(mute.output).toContain('... still installing, for 10 s')

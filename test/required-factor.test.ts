@@ -1,11 +1,22 @@
-/** REQUIRE_SECOND_FACTOR: what a session may do whose person must have a factor and has none, asked of every operation. */
+/**
+ * REQUIRE_SECOND_FACTOR: what a session may do whose person must have a factor and has none, asked of every
+ * operation.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { googleAccount, type StandInGoogle, startGoogle } from './support/google.ts'
 import { ask, nobodys } from './support/identified-requests.ts'
 import { listOperations, type Operation } from './support/operations.ts'
 import { expectProblem } from './support/problems.ts'
 import { appOf, codeOf, confirm, enrolledIn, setUp } from './support/second-factor.ts'
-import { openServer, type Person, type Router, rowsOf, type TestServer, type World, worldOf } from './support/world.ts'
+import {
+  openServer,
+  type Person,
+  type Router,
+  rowsOf,
+  type TestServer,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 /** What the session may do; all else is for anyone, for agents, or refused. */
 const ALLOWED = ['getMe', 'getAccountStatus', 'setUpSecondFactor', 'confirmSecondFactor', 'logout']
@@ -33,7 +44,9 @@ describe.each(['everyone', 'admins'] as const)('a second factor required of %s',
     const lenient = await openServer(google.env, undefined, { secrets: server.secrets })
     const person = await newcomer(worldOf(lenient))
     const router = await person.router()
-    const made = await person.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'], password: person.password } })
+    const made = await person.call('POST', '/api/users/keys', {
+      body: { scopes: ['routers:read'], password: person.password },
+    })
     await lenient.close()
     before = { person, router, script: made.json().key }
   })
@@ -48,7 +61,9 @@ describe.each(['everyone', 'admins'] as const)('a second factor required of %s',
   const attempt = (who: Person, operation: Operation) => {
     const body = BODIES[operation.operationId ?? '']?.()
     const path = operation.operationId === 'search' ? `${operation.path}?q=a` : operation.path
-    return body ? who.call(operation.method, path, { body }) : ask(who.call, { ...operation, path }, nobodys())
+    return body
+      ? who.call(operation.method, path, { body })
+      : ask(who.call, { ...operation, path }, nobodys())
   }
 
   it('refuses every operation for people and administrators but those that set it up', async () => {
@@ -61,12 +76,15 @@ describe.each(['everyone', 'admins'] as const)('a second factor required of %s',
     const others: string[] = []
     for (const operation of refused) {
       const { statusCode, body } = await attempt(ada, operation)
-      if (statusCode !== 403 || !body.includes('"second-factor-required-setup"')) others.push(`${operation.name} ${statusCode} ${body}`)
+      if (statusCode !== 403 || !body.includes('"second-factor-required-setup"'))
+        others.push(`${operation.name} ${statusCode} ${body}`)
     }
     expect(others).toEqual([])
     expect(await rowsOf('select from user_routers where user_id = $1', [ada.id])).toHaveLength(0)
     for (const operation of forPeople.filter(({ operationId = '' }) => ALLOWED.includes(operationId))) {
-      expect((await attempt(ada, operation)).body, operation.name).not.toContain('second-factor-required-setup')
+      expect((await attempt(ada, operation)).body, operation.name).not.toContain(
+        'second-factor-required-setup',
+      )
     }
   })
 
@@ -84,7 +102,9 @@ describe.each(['everyone', 'admins'] as const)('a second factor required of %s',
     const ada = await enrolledIn(world)
     if (of === 'admins') await rowsOf(`update users set role = 'admin' where id = $1`, [ada.id])
     expect((await ada.call('GET', '/api/routers')).statusCode).toBe(200)
-    const off = await ada.call('POST', '/api/auth/second-factor/disable', { body: { password: ada.password, code: await ada.code() } })
+    const off = await ada.call('POST', '/api/auth/second-factor/disable', {
+      body: { password: ada.password, code: await ada.code() },
+    })
     expect(off.statusCode).toBe(204)
     expectProblem(await ada.call('GET', '/api/routers'), 403, 'second-factor-required-setup')
     expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
@@ -94,10 +114,17 @@ describe.each(['everyone', 'admins'] as const)('a second factor required of %s',
     const { send } = world
     const headers = { authorization: `Bearer ${before.person.accessToken}` }
     expectProblem(await send('GET', '/api/routers', { headers }), 403, 'second-factor-required-setup')
-    expect((await send('GET', '/api/routers', { headers: { 'x-api-key': before.script } })).statusCode).toBe(200)
-    expect((await send('GET', '/api/agent/policy', { headers: { 'x-api-key': before.router.key } })).statusCode).toBe(200)
+    expect((await send('GET', '/api/routers', { headers: { 'x-api-key': before.script } })).statusCode).toBe(
+      200,
+    )
+    expect(
+      (await send('GET', '/api/agent/policy', { headers: { 'x-api-key': before.router.key } })).statusCode,
+    ).toBe(200)
     const scan = { scanId: crypto.randomUUID(), takenAt: new Date().toISOString(), devices: [] }
-    expect((await send('POST', '/api/agent/scans', { headers: { 'x-api-key': before.router.key }, body: scan })).statusCode).toBe(200)
+    expect(
+      (await send('POST', '/api/agent/scans', { headers: { 'x-api-key': before.router.key }, body: scan }))
+        .statusCode,
+    ).toBe(200)
   })
 
   it('also of who signs in with Google', async () => {

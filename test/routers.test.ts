@@ -65,11 +65,18 @@ describe('a router', () => {
       const answer = await change(plain.id, { [field]: value })
       expect(answer.statusCode, field).toBe(200)
       // What the agent should enforce follows from the fields.
-      expect({ ...answer.json(), desiredRevision: before.desiredRevision }).toEqual({ ...before, [field]: value })
+      expect({ ...answer.json(), desiredRevision: before.desiredRevision }).toEqual({
+        ...before,
+        [field]: value,
+      })
       expect((await find(plain.id)).json()).toEqual(answer.json())
     }
     const cleared = { ip: null, tunnelPort: null, action: 'block', limitRate: null, fullRate: null }
-    expect((await change(added.id, cleared)).json()).toEqual({ ...added, ...cleared, desiredRevision: expect.any(String) })
+    expect((await change(added.id, cleared)).json()).toEqual({
+      ...added,
+      ...cleared,
+      desiredRevision: expect.any(String),
+    })
   })
 
   it.each([
@@ -81,7 +88,10 @@ describe('a router', () => {
     [1, 1],
     [2_000_000_000, 2_000_000_000],
   ])('takes the rate %j as %i kbit/s', async (rate, kbit) => {
-    expect((await add({ name: 'Home', limitRate: rate, fullRate: rate })).json()).toMatchObject({ limitRate: kbit, fullRate: kbit })
+    expect((await add({ name: 'Home', limitRate: rate, fullRate: rate })).json()).toMatchObject({
+      limitRate: kbit,
+      fullRate: kbit,
+    })
   })
 
   it.each([
@@ -102,15 +112,23 @@ describe('a router', () => {
     ['timeZone', ['Mars/Olympus', '+02:00', 'UTC+2', '', null]],
     ['mode', ['all', 'Whitelist', null]],
     ['action', ['drop', null]],
-    ['limitRate', [0, -1, 1.5, 2_000_000_001, '50', '50mb', 'fast', '0kbit', '3000gbit', '-1mbit', '1e3kbit', true]],
+    [
+      'limitRate',
+      [0, -1, 1.5, 2_000_000_001, '50', '50mb', 'fast', '0kbit', '3000gbit', '-1mbit', '1e3kbit', true],
+    ],
     ['fullRate', [0, '', '0.4kbit', []]],
     ['newDevices', ['block', null]],
   ])('takes no other %s, and says so by name', async (field, refused) => {
     const { id } = (await add({ name: 'Home' })).json()
     for (const value of refused) {
-      for (const answer of [await add({ name: 'Home', [field]: value }), await change(id, { [field]: value })]) {
+      for (const answer of [
+        await add({ name: 'Home', [field]: value }),
+        await change(id, { [field]: value }),
+      ]) {
         const { errors = [] } = expectProblem(answer, 400, 'invalid-request')
-        expect(new Set(errors.map(({ path }) => path)), JSON.stringify(value)).toEqual(new Set([`/body/${field}`]))
+        expect(new Set(errors.map(({ path }) => path)), JSON.stringify(value)).toEqual(
+          new Set([`/body/${field}`]),
+        )
       }
     }
     expectProblem(await change(id, {}), 400, 'invalid-request')
@@ -122,7 +140,10 @@ describe('a router', () => {
     await router.call('POST', '/api/agent/heartbeat', { body: {} })
     expect(await statusOf()).toBe('online')
     const age = (interval: string) =>
-      rowsOf('update user_routers set last_seen = last_seen - $2::interval where id = $1', [router.id, interval])
+      rowsOf('update user_routers set last_seen = last_seen - $2::interval where id = $1', [
+        router.id,
+        interval,
+      ])
     await age('14 minutes')
     expect(await statusOf()).toBe('online')
     await age('2 minutes')
@@ -135,7 +156,11 @@ describe('a router', () => {
     const [device] = await gone.devices()
     const answer = await ada.call('DELETE', `/api/routers/${gone.id}`)
     expect([answer.statusCode, answer.body]).toEqual([204, ''])
-    for (const url of [`/api/routers/${gone.id}`, `/api/routers/${gone.id}/keys`, `/api/devices/${device?.id}`])
+    for (const url of [
+      `/api/routers/${gone.id}`,
+      `/api/routers/${gone.id}/keys`,
+      `/api/devices/${device?.id}`,
+    ])
       expectProblem(await ada.call('GET', url), 404, 'not-found')
     expectProblem(await ada.call('DELETE', `/api/routers/${gone.id}`), 404, 'not-found')
     expectProblem(await gone.call('GET', '/api/agent/verify'), 401, 'unauthenticated')
@@ -157,7 +182,9 @@ describe('somebody else’s router', () => {
     const options = body ? { body } : {}
     const foreign = await bob.call(method, `/api/routers/${id}`, options)
     expectProblem(foreign, 404, 'not-found')
-    expect(comparable(foreign)).toEqual(comparable(await bob.call(method, `/api/routers/${randomUUID()}`, options)))
+    expect(comparable(foreign)).toEqual(
+      comparable(await bob.call(method, `/api/routers/${randomUUID()}`, options)),
+    )
     expectProblem(await bob.call(method, '/api/routers/7', options), 400, 'invalid-request')
     expect((await find(id)).json()).toMatchObject({ id, name: 'Home' })
   })
@@ -165,14 +192,21 @@ describe('somebody else’s router', () => {
   it('is in nobody’s list but the owner’s', async () => {
     const bob = await world.person()
     await add({ name: 'Home' })
-    expect((await bob.call('GET', '/api/routers')).json()).toEqual({ items: [], total: 0, limit: 50, offset: 0 })
+    expect((await bob.call('GET', '/api/routers')).json()).toEqual({
+      items: [],
+      total: 0,
+      limit: 50,
+      offset: 0,
+    })
   })
 })
 
 describe('the list of routers', () => {
   let eve: Person
-  const list = async (query: Record<string, string> = {}) => (await eve.call('GET', '/api/routers', { query })).json()
-  const names = async (query: Record<string, string>) => (await list(query)).items.map((router: { name: string }) => router.name)
+  const list = async (query: Record<string, string> = {}) =>
+    (await eve.call('GET', '/api/routers', { query })).json()
+  const names = async (query: Record<string, string>) =>
+    (await list(query)).items.map((router: { name: string }) => router.name)
   beforeAll(async () => {
     eve = await world.person()
     for (const name of ['delta', 'Alpha', 'charlie', 'Bravo 100%', 'charlie']) await add({ name }, eve)
@@ -195,16 +229,24 @@ describe('the list of routers', () => {
   it('comes in pages that neither repeat nor lose a router, also among equal names', async () => {
     const kim = await world.person()
     for (let count = 0; count < 12; count += 1) await add({ name: count % 3 ? 'Home' : 'Office' }, kim)
-    const page = async (query: Record<string, string>) => (await kim.call('GET', '/api/routers', { query })).json()
-    const pages = await Promise.all(Array.from({ length: 13 }, (_, offset) => page({ limit: '1', offset: String(offset) })))
-    expect(pages.map(({ items, ...rest }) => rest)).toEqual(pages.map((_, offset) => ({ total: 12, limit: 1, offset })))
+    const page = async (query: Record<string, string>) =>
+      (await kim.call('GET', '/api/routers', { query })).json()
+    const pages = await Promise.all(
+      Array.from({ length: 13 }, (_, offset) => page({ limit: '1', offset: String(offset) })),
+    )
+    expect(pages.map(({ items, ...rest }) => rest)).toEqual(
+      pages.map((_, offset) => ({ total: 12, limit: 1, offset })),
+    )
     expect(pages.flatMap(({ items }) => items)).toEqual((await page({})).items)
   })
 
   it('is searched by a part of the name, in any case, without wildcards', async () => {
     expect(await names({ search: 'HA' })).toEqual(['Alpha', 'charlie', 'charlie'])
     expect(await names({ search: '%' })).toEqual(['Bravo 100%'])
-    expect(await list({ search: 'charlie', limit: '1' })).toMatchObject({ total: 2, items: [{ name: 'charlie' }] })
+    expect(await list({ search: 'charlie', limit: '1' })).toMatchObject({
+      total: 2,
+      items: [{ name: 'charlie' }],
+    })
     expect(await list({ search: '_' })).toMatchObject({ total: 0, items: [] })
   })
 
@@ -215,7 +257,11 @@ describe('the list of routers', () => {
     ['search', ['', 'x'.repeat(101), '\0']],
   ])('refuses another %s, T34', async (name, refused) => {
     for (const value of refused) {
-      const { errors = [] } = expectProblem(await eve.call('GET', '/api/routers', { query: { [name]: value } }), 400, 'invalid-request')
+      const { errors = [] } = expectProblem(
+        await eve.call('GET', '/api/routers', { query: { [name]: value } }),
+        400,
+        'invalid-request',
+      )
       expect(new Set(errors.map(({ path }) => path)), value).toEqual(new Set([`/querystring/${name}`]))
     }
   })

@@ -1,4 +1,7 @@
-/** Asks the database itself whether isolation holds: by its catalogue, and by what an identity is worth. `attacks.test.ts` tries the rest. */
+/**
+ * Asks the database itself whether isolation holds: by its catalogue, and by what an identity is worth.
+ * `attacks.test.ts` tries the rest.
+ */
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { GRANTS } from '../src/database/catalogue/meant-rights.ts'
@@ -16,7 +19,8 @@ const auth = new pg.Client({ connectionString: loginUrl(database, 'auth') })
 beforeAll(() => Promise.all([admin, server, auth].map((client) => client.connect())))
 afterAll(() => Promise.all([admin, server, auth].map((client) => client.end())))
 
-const rowsOf = async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) => (await admin.query<Row>(text, values)).rows
+const rowsOf = async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) =>
+  (await admin.query<Row>(text, values)).rows
 
 describe('the database', () => {
   // Databases of other tests have the same roles; `planted-faults.test.ts` asks about those.
@@ -51,13 +55,18 @@ describe('the roles', () => {
   it('reach no table as bare logins', async () => {
     for (const role of ['server', 'migrator', 'monitor'] as const) {
       for (const table of Object.keys(GRANTS)) {
-        await expect(countAs(role, `select from public.${table}`), `${role} ${table}`).rejects.toMatchObject({ code: '42501' })
+        await expect(countAs(role, `select from public.${table}`), `${role} ${table}`).rejects.toMatchObject({
+          code: '42501',
+        })
       }
     }
     // An administrator's login has policies of its own, and they ask who is there.
     for (const table of ['users', 'user_login_sessions', 'user_audit_log', 'user_devices']) {
       expect(
-        await countAs('admin', `select user_id from public.${table}`.replace('user_id from public.users', 'id from public.users')),
+        await countAs(
+          'admin',
+          `select user_id from public.${table}`.replace('user_id from public.users', 'id from public.users'),
+        ),
         table,
       ).toBe(0)
     }
@@ -66,7 +75,8 @@ describe('the roles', () => {
 
   it('are bound by row security even where they own the tables', async () => {
     await addSomebody(admin)
-    for (const table of Object.keys(GRANTS)) expect(await countAs('owner', `select from ${table}`), table).toBe(0)
+    for (const table of Object.keys(GRANTS))
+      expect(await countAs('owner', `select from ${table}`), table).toBe(0)
   })
 
   it('cannot make temporary or public tables', async () => {
@@ -79,12 +89,22 @@ type Attempt = { rows: number | null; code: string | undefined }
 type Who = 'user' | 'agent'
 
 /** Runs one statement as somebody, in a transaction of its own that is rolled back. */
-async function attempt(who: Who, somebody: Somebody | null, statement: string, values: unknown[] = []): Promise<Attempt> {
+async function attempt(
+  who: Who,
+  somebody: Somebody | null,
+  statement: string,
+  values: unknown[] = [],
+): Promise<Attempt> {
   await server.query('begin')
   try {
     if (somebody && who === 'agent')
-      await server.query('select ctx.begin_agent_context($1, $2, $3)', [somebody.userId, somebody.keyId, somebody.sha256])
-    else if (somebody) await server.query('select ctx.begin_context($1, $2)', [somebody.userId, somebody.sessionId])
+      await server.query('select ctx.begin_agent_context($1, $2, $3)', [
+        somebody.userId,
+        somebody.keyId,
+        somebody.sha256,
+      ])
+    else if (somebody)
+      await server.query('select ctx.begin_context($1, $2)', [somebody.userId, somebody.sessionId])
     await server.query(`set local role ${roles[who]}`)
     return { rows: (await server.query(statement, values)).rowCount, code: undefined }
   } catch (error) {
@@ -106,13 +126,16 @@ describe('an identity', () => {
   it('learns nothing from unique keys: what somebody else has is free for oneself', async () => {
     const mac = `insert into user_device_interfaces (user_id, router_id, device_id, mac) values ($1, $2, $3, '00:00:5e:00:53:0f')`
     await admin.query(mac, [bob.userId, bob.routerId, bob.deviceId])
-    expect(await attempt('user', ada, mac, [ada.userId, ada.routerId, ada.deviceId])).toMatchObject({ rows: 1 })
+    expect(await attempt('user', ada, mac, [ada.userId, ada.routerId, ada.deviceId])).toMatchObject({
+      rows: 1,
+    })
   })
 
   it('as an agent sees its own router only, not the other routers of the same person', async () => {
-    const [router] = await rowsOf<{ id: string }>(`insert into user_routers (user_id, router_name) values ($1, 'Office') returning id`, [
-      ada.userId,
-    ])
+    const [router] = await rowsOf<{ id: string }>(
+      `insert into user_routers (user_id, router_name) values ($1, 'Office') returning id`,
+      [ada.userId],
+    )
     expect(await attempt('agent', ada, 'select from user_routers')).toMatchObject({ rows: 1 })
     const device = 'insert into user_devices (user_id, id, router_id) values ($1, gen_random_uuid(), $2)'
     expect(await attempt('agent', ada, device, [ada.userId, router?.id])).toMatchObject({ code: '42501' })
@@ -135,7 +158,9 @@ describe('an identity', () => {
     await server.query('rollback')
     await expect(server.query(begin, [bob.userId, ada.sessionId])).rejects.toMatchObject({ code: 'NP401' })
     const agent = 'select ctx.begin_agent_context($1, $2, $3)'
-    await expect(server.query(agent, [bob.userId, bob.keyId, ada.sha256])).rejects.toMatchObject({ code: 'NP401' })
+    await expect(server.query(agent, [bob.userId, bob.keyId, ada.sha256])).rejects.toMatchObject({
+      code: 'NP401',
+    })
   })
 
   it('is gone after commit: no error but no rows, on a new and on a used connection', async () => {

@@ -4,7 +4,17 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { expectProblem } from './support/problems.ts'
 import { counts, countsOf, minutesAgo, onlyDevice, postScan, seenBy } from './support/scans.ts'
 import { recordStatements } from './support/statements.ts'
-import { type Answer, newMac, openServer, type Person, type Router, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
+import {
+  type Answer,
+  newMac,
+  openServer,
+  type Person,
+  type Router,
+  rowsOf,
+  sharedWorld,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 let world: World
 let ada: Person
@@ -16,7 +26,11 @@ beforeAll(async () => {
 describe('the same scan', () => {
   it('five times at once has one effect and one answer, then and ever after', async () => {
     const router = await ada.router()
-    const scan = { scanId: 'boot-1', takenAt: minutesAgo(1), devices: [{ mac: newMac('b8'), ip: '192.0.2.7' }, { mac: 'x' }] }
+    const scan = {
+      scanId: 'boot-1',
+      takenAt: minutesAgo(1),
+      devices: [{ mac: newMac('b8'), ip: '192.0.2.7' }, { mac: 'x' }],
+    }
     const answers = await Promise.all(Array.from({ length: 5 }, () => postScan(router, scan)))
     expect(countsOf(answers[0] as Answer)).toEqual(counts(1, 0, 0, 1))
     await router.scan([{ mac: scan.devices[0]?.mac ?? '', ip: '192.0.2.8' }, newMac()])
@@ -44,14 +58,17 @@ describe('the same scan', () => {
         ['forgotten', '3 days 1 minute'],
       ] as const) {
         await scan([newMac()], { scanId })
-        const age = 'update user_scans set received_at = now() - $3::interval where router_id = $1 and scan_id = $2'
+        const age =
+          'update user_scans set received_at = now() - $3::interval where router_id = $1 and scan_id = $2'
         await rowsOf(age, [id, scanId, interval])
       }
     }
     const server = await openServer({}, undefined, { housekeepingAfterMs: 0 })
     onTestFinished(server.close)
     const remembered = () =>
-      rowsOf('select scan_id as id from user_scans where router_id = any($1::uuid[]) order by 1', [[router.id, silent.id]])
+      rowsOf('select scan_id as id from user_scans where router_id = any($1::uuid[]) order by 1', [
+        [router.id, silent.id],
+      ])
     await expect.poll(remembered, { timeout: 10_000 }).toEqual([{ id: 'kept' }, { id: 'kept' }])
   })
 })
@@ -64,7 +81,9 @@ describe('the time of a scan', () => {
     const [newer, older] = [minutesAgo(1), minutesAgo(10)]
     await router.scan([{ mac, ip: '192.0.2.7', hostname: 'new' }], { takenAt: newer })
     const before = await onlyDevice(router)
-    const late = await router.scan([{ mac, ips: ['192.0.2.8', 'fd00::8'], hostname: 'old' }], { takenAt: older })
+    const late = await router.scan([{ mac, ips: ['192.0.2.8', 'fd00::8'], hostname: 'old' }], {
+      takenAt: older,
+    })
     expect(countsOf(late)).toEqual(counts(0, 0, 1))
     expect(await onlyDevice(router)).toEqual(before)
     expect(before).toMatchObject({ ips: ['192.0.2.7'], hostname: 'new', firstSeen: newer, lastSeen: newer })
@@ -94,7 +113,10 @@ describe('the time of a scan', () => {
     const online = async () => (await router.devices()).map((device) => device.online)
     expect(await online()).toEqual([true, true])
     const age = (interval: string) =>
-      rowsOf('update user_devices set last_seen = now() - $2::interval where router_id = $1', [router.id, interval])
+      rowsOf('update user_devices set last_seen = now() - $2::interval where router_id = $1', [
+        router.id,
+        interval,
+      ])
     await age('14 minutes 50 seconds')
     expect(await online()).toEqual([true, true])
     await age('15 minutes')
@@ -116,7 +138,11 @@ describe('a device', () => {
 
   it('that is known by address goes on under its name when its MAC is told, with a manufacturer', async () => {
     const router = await ada.router()
-    await router.scan([{ mac: 'dc:a6:32:00:00:01', ip: '192.0.2.8' }, { ip: '192.0.2.7', hostname: 'tv' }, { ip: '192.0.2.9' }])
+    await router.scan([
+      { mac: 'dc:a6:32:00:00:01', ip: '192.0.2.8' },
+      { ip: '192.0.2.7', hostname: 'tv' },
+      { ip: '192.0.2.9' },
+    ])
     const [known] = (await router.devices()).filter(({ ips }) => (ips as string[]).includes('192.0.2.7'))
     expect(known).toMatchObject({ macs: [], manufacturer: null, randomMac: false })
     await ada.call('PATCH', `/api/devices/${known?.id}`, { body: { name: 'Television', mine: true } })
@@ -130,18 +156,28 @@ describe('a device', () => {
       [['b8:27:eb:00:00:02'], null, 'Raspberry Pi Foundation'],
       [['dc:a6:32:00:00:01'], 'Television', 'Raspberry Pi Trading Ltd'],
     ])
-    expect(devices.find(({ name }) => name)).toMatchObject({ id: known?.id, hostname: 'tv', ips: ['192.0.2.7'], mine: true })
+    expect(devices.find(({ name }) => name)).toMatchObject({
+      id: known?.id,
+      hostname: 'tv',
+      ips: ['192.0.2.7'],
+      mine: true,
+    })
   })
 
   it('that is known by address brings all MACs of the device along that it becomes one with', async () => {
     const router = await ada.router()
     const [one, other] = ['b8:27:eb:00:00:01', 'b8:27:eb:00:00:02']
     await router.scan([one, other, { ip: '192.0.2.7' }])
-    const idOf = async (mac?: string) => (await router.devices()).find(({ macs }) => (macs as string[])[0] === mac)?.id
+    const idOf = async (mac?: string) =>
+      (await router.devices()).find(({ macs }) => (macs as string[])[0] === mac)?.id
     await ada.call('POST', `/api/devices/${await idOf(one)}/merge`, { body: { from: [await idOf(other)] } })
     await ada.call('PATCH', `/api/devices/${await idOf()}`, { body: { name: 'Television' } })
     await router.scan([{ mac: one, ip: '192.0.2.7' }])
-    expect(await onlyDevice(router)).toMatchObject({ name: 'Television', macs: [one, other], ips: ['192.0.2.7'] })
+    expect(await onlyDevice(router)).toMatchObject({
+      name: 'Television',
+      macs: [one, other],
+      ips: ['192.0.2.7'],
+    })
   })
 
   it('is not the router itself, under none of its addresses', async () => {
@@ -161,8 +197,13 @@ describe('a device', () => {
     const registry: Record<string, string> = createRequire(import.meta.url)('oui-data')
     const organisation = (prefix: string) => registry[prefix]?.split('\n')[0]?.trim()
     const longer = (length: number) => {
-      const isOf = (prefix: string) => prefix.length === length && !(Number.parseInt(prefix.slice(0, 2), 16) & 3)
-      return Object.keys(registry).find((prefix) => isOf(prefix) && organisation(prefix) !== organisation(prefix.slice(0, 6))) ?? ''
+      const isOf = (prefix: string) =>
+        prefix.length === length && !(Number.parseInt(prefix.slice(0, 2), 16) & 3)
+      return (
+        Object.keys(registry).find(
+          (prefix) => isOf(prefix) && organisation(prefix) !== organisation(prefix.slice(0, 6)),
+        ) ?? ''
+      )
     }
     const [of28, of36] = [longer(7), longer(9)]
     const expected: Record<string, string | undefined | null> = {
@@ -196,14 +237,21 @@ describe('a device', () => {
   ])('that is new to a router with newDevices %s is %s, and stays so', async (newDevices, approval) => {
     const router = await ada.router({ newDevices })
     for (const ip of ['192.0.2.7', '192.0.2.8']) await router.scan([{ mac: 'b8:27:eb:00:00:01', ip }])
-    expect(await rowsOf('select approval from user_devices where router_id = $1', [router.id])).toEqual([{ approval }])
+    expect(await rowsOf('select approval from user_devices where router_id = $1', [router.id])).toEqual([
+      { approval },
+    ])
   })
 
   it('is out of reach for the agent of another router, of the same owner or not', async () => {
     const mac = 'b8:27:eb:00:00:01'
     const bob = await world.person()
-    const [mine, second, foreign] = (await Promise.all([ada.router(), ada.router(), bob.router()])) as [Router, Router, Router]
-    for (const router of [mine, second, foreign]) await router.scan([{ mac, ip: '192.0.2.7' }], { takenAt: minutesAgo(1) })
+    const [mine, second, foreign] = (await Promise.all([ada.router(), ada.router(), bob.router()])) as [
+      Router,
+      Router,
+      Router,
+    ]
+    for (const router of [mine, second, foreign])
+      await router.scan([{ mac, ip: '192.0.2.7' }], { takenAt: minutesAgo(1) })
     const before = await Promise.all([second.devices(), foreign.devices()])
     expect(
       countsOf(
@@ -225,23 +273,35 @@ describe('an agent', () => {
       return { status, lastSeen }
     }
     const verified = (await router.call('GET', '/api/agent/verify')).json()
-    expect(verified).toMatchObject({ routerId: router.id, routerName: 'Loft', scopes: ['scans:write', 'policy:read'] })
+    expect(verified).toMatchObject({
+      routerId: router.id,
+      routerName: 'Loft',
+      scopes: ['scans:write', 'policy:read'],
+    })
     expect(Math.abs(Date.parse(verified.serverTime) - Date.now())).toBeLessThan(60_000)
     expect(await shown()).toEqual({ status: 'never-seen', lastSeen: null })
     const { serverTime } = (await router.call('POST', '/api/agent/heartbeat', { body: {} })).json()
     expect(await shown()).toEqual({ status: 'online', lastSeen: serverTime })
-    await rowsOf(`update user_routers set last_seen = now() - interval '15 minutes' where id = $1`, [router.id])
+    await rowsOf(`update user_routers set last_seen = now() - interval '15 minutes' where id = $1`, [
+      router.id,
+    ])
     expect(await shown()).toMatchObject({ status: 'offline' })
     await router.scan([], { takenAt: '2026-01-01T00:00:00Z' })
     expect(await shown()).toMatchObject({ status: 'online' })
-    expectProblem(await router.call('POST', '/api/agent/heartbeat', { body: { at: 'now' } }), 400, 'invalid-request')
+    expectProblem(
+      await router.call('POST', '/api/agent/heartbeat', { body: { at: 'now' } }),
+      400,
+      'invalid-request',
+    )
   })
 
   it('is told the same policy revision by heartbeats and scans until the outcome changes', async () => {
     const router = await ada.router()
     const mac = 'b8:27:eb:00:00:01'
-    const heartbeat = async () => (await router.call('POST', '/api/agent/heartbeat', { body: {} })).json().policyRevision
-    const scanned = async (...entries: Parameters<Router['scan']>[0]) => (await router.scan(entries)).json().policyRevision
+    const heartbeat = async () =>
+      (await router.call('POST', '/api/agent/heartbeat', { body: {} })).json().policyRevision
+    const scanned = async (...entries: Parameters<Router['scan']>[0]) =>
+      (await router.scan(entries)).json().policyRevision
     const empty = await heartbeat()
     const revision = await scanned({ mac, ip: '192.0.2.7' })
     expect(revision).toMatch(/^[\w-]{16,}$/)
@@ -249,7 +309,12 @@ describe('an agent', () => {
     const { id } = await onlyDevice(router)
     await ada.call('PATCH', `/api/devices/${id}`, { body: { name: 'tv', mine: true } })
     const moved = { mac, ip: '192.0.2.8', hostname: 'x' }
-    const same = [await heartbeat(), await scanned({ mac, ip: '192.0.2.7' }), await scanned(moved), await heartbeat()]
+    const same = [
+      await heartbeat(),
+      await scanned({ mac, ip: '192.0.2.7' }),
+      await scanned(moved),
+      await heartbeat(),
+    ]
     expect(same).toEqual([revision, revision, revision, revision])
     expect(await scanned(newMac())).not.toBe(revision)
     expect(await heartbeat()).toBe(await scanned())
@@ -278,7 +343,9 @@ describe('a scan of five thousand devices', () => {
     const [few, fewAgain] = [await cost(5), await cost(5)]
     expect(few.statements).toBeLessThanOrEqual(24)
     expect(await cost(5_000, 5)).toEqual({ statements: few.statements, ...counts(5_000, 0, 0) })
-    // From the sixth time on PostgreSQL may plan a statement for any values, which must not make it one for few.
-    for (let time = 1; time <= 7; time += 1) expect(await cost(5_005)).toEqual({ statements: fewAgain.statements, ...counts(0, 0, 5_005) })
+    // From the sixth time on PostgreSQL may plan a statement for any values, which must not make it one for
+    // few.
+    for (let time = 1; time <= 7; time += 1)
+      expect(await cost(5_005)).toEqual({ statements: fewAgain.statements, ...counts(0, 0, 5_005) })
   })
 })

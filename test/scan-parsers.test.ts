@@ -15,7 +15,11 @@ const JSON_FORMATS = FORMAT_NAMES.filter((name) => FORMATS[name].json)
 const TEXT_FORMATS = FORMAT_NAMES.filter((name) => !FORMATS[name].json)
 
 const sample = (name: string) => readFileSync(join(import.meta.dirname, 'samples', name), 'utf8')
-const sighting = (mac: string | null, ips: string[] = [], hostname: string | null = null): Sighting => ({ mac, ips, hostname })
+const sighting = (mac: string | null, ips: string[] = [], hostname: string | null = null): Sighting => ({
+  mac,
+  ips,
+  hostname,
+})
 
 /** Devices as `mac address,address name`, then what was skipped as `line reason`. */
 function read(format: FormatName, content: unknown): string[] {
@@ -25,15 +29,20 @@ function read(format: FormatName, content: unknown): string[] {
     ...skipped.map(({ line, reason }) => `${line} ${reason}`),
   ]
 }
-const reasonOf = (format: FormatName, entry: unknown) => parseSource(format, entry).skipped.map(({ reason }) => reason)
+const reasonOf = (format: FormatName, entry: unknown) =>
+  parseSource(format, entry).skipped.map(({ reason }) => reason)
 
 describe('MACs', () => {
-  it.each([MAC, 'B8:27:EB:12:AB:CD', 'b8-27-eb-12-ab-cd', 'B827.EB12.ABCD', 'b827eb12abcd', ' b8:27:eb:12:ab:cd\t'])(
-    'are read as %j',
-    (text) => {
-      expect(parseMac(text)).toEqual({ ok: true, mac: MAC })
-    },
-  )
+  it.each([
+    MAC,
+    'B8:27:EB:12:AB:CD',
+    'b8-27-eb-12-ab-cd',
+    'B827.EB12.ABCD',
+    'b827eb12abcd',
+    ' b8:27:eb:12:ab:cd\t',
+  ])('are read as %j', (text) => {
+    expect(parseMac(text)).toEqual({ ok: true, mac: MAC })
+  })
 
   it('may lack leading zeros, as on macOS', () => {
     expect(parseMac('0:90:a9:1:2:3f')).toEqual({ ok: true, mac: '00:90:a9:01:02:3f' })
@@ -64,7 +73,11 @@ describe('MACs', () => {
   })
 
   it('are random when locally administered', () => {
-    expect(['02:00:00:00:00:01', 'd6:9e:a9:07:5f:c5', '52:54:00:6d:32:d6'].map(isRandomMac)).toEqual([true, true, true])
+    expect(['02:00:00:00:00:01', 'd6:9e:a9:07:5f:c5', '52:54:00:6d:32:d6'].map(isRandomMac)).toEqual([
+      true,
+      true,
+      true,
+    ])
     expect([MAC, '00:90:a9:01:02:3f', '0c:00:00:00:00:01'].map(isRandomMac)).toEqual([false, false, false])
   })
 })
@@ -106,16 +119,25 @@ describe('addresses', () => {
     expect(canonicalIp(text)).toBeUndefined()
   })
 
-  it.each(['0.0.0.0', '127.0.0.1', '224.0.0.251', '239.255.255.250', '255.255.255.255', '::', '::1', 'ff02::fb'])(
-    '%s is of no device',
+  it.each([
+    '0.0.0.0',
+    '127.0.0.1',
+    '224.0.0.251',
+    '239.255.255.250',
+    '255.255.255.255',
+    '::',
+    '::1',
+    'ff02::fb',
+  ])('%s is of no device', (ip) => {
+    expect(isDeviceIp(ip)).toBe(false)
+  })
+
+  it.each(['10.0.0.255', '169.254.1.1', '203.0.113.9', 'fe80::1', 'fd00::2', 'ff::1'])(
+    '%s can be of a device',
     (ip) => {
-      expect(isDeviceIp(ip)).toBe(false)
+      expect(isDeviceIp(ip)).toBe(true)
     },
   )
-
-  it.each(['10.0.0.255', '169.254.1.1', '203.0.113.9', 'fe80::1', 'fd00::2', 'ff::1'])('%s can be of a device', (ip) => {
-    expect(isDeviceIp(ip)).toBe(true)
-  })
 
   it('have one spelling', () => {
     fc.assert(
@@ -151,7 +173,10 @@ describe('host names', () => {
 describe('an entry', () => {
   it.each<[RawEntry, Sighting | string]>([
     [{ mac: MAC.toUpperCase(), ip: '10.0.0.4', hostname: 'printer' }, sighting(MAC, ['10.0.0.4'], 'printer')],
-    [{ mac: MAC, ip: '10.0.0.4', ips: ['fe80::1%lan', '10.0.0.4', 'FE80::1'] }, sighting(MAC, ['10.0.0.4', 'fe80::1'])],
+    [
+      { mac: MAC, ip: '10.0.0.4', ips: ['fe80::1%lan', '10.0.0.4', 'FE80::1'] },
+      sighting(MAC, ['10.0.0.4', 'fe80::1']),
+    ],
     [{ mac: MAC, ip: '10.0.0.400', ips: ['224.0.0.1', '10.0.0.5'] }, sighting(MAC, ['10.0.0.5'])],
     [{ mac: MAC, ip: null, hostname: null }, sighting(MAC)],
     [{ mac: null, ip: '10.0.0.4' }, sighting(null, ['10.0.0.4'])],
@@ -196,7 +221,10 @@ describe('dnsmasq leases', () => {
     ]
     const skipped = ['1 malformed', '4 malformed', '5 malformed', '6 not-ethernet']
     for (const end of ['\n', '\r\n'])
-      expect(read('dnsmasq-leases', lines.join(end))).toEqual([`${MAC} 192.168.77.240 raspberrypi`, ...skipped])
+      expect(read('dnsmasq-leases', lines.join(end))).toEqual([
+        `${MAC} 192.168.77.240 raspberrypi`,
+        ...skipped,
+      ])
   })
 
   it('distrust a line that was cut off', () => {
@@ -207,7 +235,8 @@ describe('dnsmasq leases', () => {
   })
 
   it('end where DHCPv6 begins', () => {
-    const dhcpv6 = 'duid 00:01:00:01:2c:6b:1c:9e:52:54:00:12:34:56\n1700000002 305419896 fd00::2 host6 00:01:00:01'
+    const dhcpv6 =
+      'duid 00:01:00:01:2c:6b:1c:9e:52:54:00:12:34:56\n1700000002 305419896 fd00::2 host6 00:01:00:01'
     expect(read('dnsmasq-leases', `${GOOD}\n${dhcpv6}\n`)).toEqual([`${MAC} 192.168.77.240 raspberrypi`])
   })
 })
@@ -220,7 +249,9 @@ describe('neighbours', () => {
     expect(text.sightings).toHaveLength(6)
     expect(json).toEqual({ sightings: text.sightings.map((seen) => ({ ...seen, line: null })), skipped: [] })
     expect(mergeSightings(text.sightings)).toHaveLength(5)
-    expect(mergeSightings(text.sightings)).toContainEqual(sighting('0a:00:27:8f:4e:1d', ['192.168.56.1', 'fe80::800:27ff:fe8f:4e1d']))
+    expect(mergeSightings(text.sightings)).toContainEqual(
+      sighting('0a:00:27:8f:4e:1d', ['192.168.56.1', 'fe80::800:27ff:fe8f:4e1d']),
+    )
   })
 
   it.each([
@@ -235,7 +266,9 @@ describe('neighbours', () => {
   })
 
   it('lose the zone of a link-local address', () => {
-    expect(read('ip-neigh', `FE80::1%br-lan dev br-lan lladdr ${MAC} router STALE`)).toEqual([`${MAC} fe80::1`])
+    expect(read('ip-neigh', `FE80::1%br-lan dev br-lan lladdr ${MAC} router STALE`)).toEqual([
+      `${MAC} fe80::1`,
+    ])
   })
 
   it.each([
@@ -356,7 +389,11 @@ describe('LuCI host hints', () => {
 
   it('may have many addresses or none, a name with the domain, and the shape of older releases', () => {
     const hints = {
-      'B8:27:EB:12:AB:CD': { ipaddrs: ['192.168.77.240', '192.168.77.4'], ip6addrs: ['fe80::1'], name: 'raspberrypi.lan' },
+      'B8:27:EB:12:AB:CD': {
+        ipaddrs: ['192.168.77.240', '192.168.77.4'],
+        ip6addrs: ['fe80::1'],
+        name: 'raspberrypi.lan',
+      },
       'DC:A6:32:01:02:03': { name: 'printer' },
       '00:15:5D:96:66:C3': { ipv4: '10.0.0.9', ipv6: 'fd00::9' },
       'FF:FF:FF:FF:FF:FF': { ipaddrs: ['10.0.0.255'] },
@@ -372,7 +409,8 @@ describe('LuCI host hints', () => {
   })
 
   it('are harmless whatever their keys are called', () => {
-    const hostile = '{"__proto__":{"ipaddrs":["10.0.0.4"],"polluted":true},"constructor":{"prototype":{"polluted":true}}}'
+    const hostile =
+      '{"__proto__":{"ipaddrs":["10.0.0.4"],"polluted":true},"constructor":{"prototype":{"polluted":true}}}'
     expect(reasonOf('luci-host-hints', hostile)).toEqual(['malformed', 'malformed'])
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined()
   })
@@ -393,7 +431,12 @@ describe('LuCI DHCP leases', () => {
       { ...lease, ipaddr: undefined },
       'nonsense',
     ]
-    expect(read('luci-dhcp-leases', { dhcp_leases: leases, dhcp6_leases: [{ macaddr: OTHER, ip6addr: 'fd00::2', expires: 1 }] })).toEqual([
+    expect(
+      read('luci-dhcp-leases', {
+        dhcp_leases: leases,
+        dhcp6_leases: [{ macaddr: OTHER, ip6addr: 'fd00::2', expires: 1 }],
+      }),
+    ).toEqual([
       `${MAC} 10.0.0.4 printer`,
       `${MAC} 10.0.0.4 printer`,
       'null expired',
@@ -407,8 +450,18 @@ describe('hostapd clients', () => {
   const station = { auth: true, assoc: true, authorized: true, signal: -50 }
 
   it('are those that have passed authentication', () => {
-    const clients = { [MAC]: station, [OTHER]: { ...station, authorized: false }, '02:00:00:00:00:09': { assoc: false }, router: station }
-    expect(read('hostapd-clients', { freq: 2412, clients })).toEqual([MAC, 'null unauthorized', 'null unauthorized', 'null malformed'])
+    const clients = {
+      [MAC]: station,
+      [OTHER]: { ...station, authorized: false },
+      '02:00:00:00:00:09': { assoc: false },
+      router: station,
+    }
+    expect(read('hostapd-clients', { freq: 2412, clients })).toEqual([
+      MAC,
+      'null unauthorized',
+      'null unauthorized',
+      'null malformed',
+    ])
   })
 
   it('may come from several interfaces at once', () => {
@@ -417,7 +470,11 @@ describe('hostapd clients', () => {
       { freq: 5180, clients: { [OTHER]: station } },
     ]
     expect(read('hostapd-clients', cells)).toEqual([MAC, OTHER])
-    expect(read('hostapd-clients', { 'phy0-ap0': cells[0], 'phy1-ap0': cells[1], 'phy2-ap0': {} })).toEqual([MAC, OTHER, 'null malformed'])
+    expect(read('hostapd-clients', { 'phy0-ap0': cells[0], 'phy1-ap0': cells[1], 'phy2-ap0': {} })).toEqual([
+      MAC,
+      OTHER,
+      'null malformed',
+    ])
     expect(read('hostapd-clients', {})).toEqual([])
   })
 })
@@ -425,12 +482,27 @@ describe('hostapd clients', () => {
 describe('odhcpd leases', () => {
   it('have bare MACs, may never end, and may lack a name', () => {
     const leases = [
-      { mac: 'b827eb12abcd', hostname: 'raspberrypi', 'accept-reconf': false, flags: ['bound'], address: '10.0.0.4', valid: 43000 },
-      { mac: 'dca632010203', hostname: '', flags: ['bound', 'broken-hostname'], address: '10.0.0.5', valid: -1 },
+      {
+        mac: 'b827eb12abcd',
+        hostname: 'raspberrypi',
+        'accept-reconf': false,
+        flags: ['bound'],
+        address: '10.0.0.4',
+        valid: 43000,
+      },
+      {
+        mac: 'dca632010203',
+        hostname: '',
+        flags: ['bound', 'broken-hostname'],
+        address: '10.0.0.5',
+        valid: -1,
+      },
       { mac: '000000000000', hostname: '', flags: ['static'], address: '10.0.0.6', valid: -1 },
       { mac: 'dca632010204', hostname: '' },
     ]
-    expect(read('odhcpd-leases', { device: { 'br-lan': { leases }, 'br-guest': { leases: [] }, wan: null } })).toEqual([
+    expect(
+      read('odhcpd-leases', { device: { 'br-lan': { leases }, 'br-guest': { leases: [] }, wan: null } }),
+    ).toEqual([
       `${MAC} 10.0.0.4 raspberrypi`,
       `${OTHER} 10.0.0.5`,
       'null zero-address',
@@ -449,7 +521,10 @@ describe('every format', () => {
 
   it.each(TEXT_FORMATS)('%s takes text only', (format) => {
     for (const content of [null, undefined, 7, [], {}]) {
-      expect(parseSource(format, content)).toEqual({ sightings: [], skipped: [{ line: null, reason: 'malformed' }] })
+      expect(parseSource(format, content)).toEqual({
+        sightings: [],
+        skipped: [{ line: null, reason: 'malformed' }],
+      })
     }
     expect(parseSource(format, '\ufeff\r\n \t\n')).toEqual({ sightings: [], skipped: [] })
   })
@@ -473,7 +548,9 @@ describe('every format', () => {
   )
   const text = fc.oneof(
     fc.string({ unit: 'binary' }),
-    fc.array(fc.array(word, { maxLength: 7 }).map((words) => words.join(' '))).map((lines) => lines.join('\n')),
+    fc
+      .array(fc.array(word, { maxLength: 7 }).map((words) => words.join(' ')))
+      .map((lines) => lines.join('\n')),
   )
 
   it.each(FORMAT_NAMES)('%s survives any text and any JSON', (format) => {
@@ -502,20 +579,32 @@ describe('every format', () => {
     const good = fc.tuple(fc.constantFrom(MAC, OTHER), fc.ipV4()).map(([mac, ip]) => lineOf(mac, ip))
     const bad = fc.stringMatching(/^[!-V]{1,20}$/)
     fc.assert(
-      fc.property(fc.array(fc.oneof(good, bad, fc.constantFrom('', '  ', '\r'))), fc.constantFrom('\n', '\r\n'), (lines, end) => {
-        const { sightings, skipped } = parseSource(format, lines.join(end))
-        const places = [...sightings, ...skipped].map(({ line }) => line ?? 0).sort((a, b) => a - b)
-        expect(places).toEqual(lines.flatMap((line, index) => (line.trim() === '' ? [] : [index + 1])))
-        expect(sightings).toHaveLength(lines.filter((line) => line.includes(MAC) || line.includes(OTHER)).length)
-      }),
+      fc.property(
+        fc.array(fc.oneof(good, bad, fc.constantFrom('', '  ', '\r'))),
+        fc.constantFrom('\n', '\r\n'),
+        (lines, end) => {
+          const { sightings, skipped } = parseSource(format, lines.join(end))
+          const places = [...sightings, ...skipped].map(({ line }) => line ?? 0).sort((a, b) => a - b)
+          expect(places).toEqual(lines.flatMap((line, index) => (line.trim() === '' ? [] : [index + 1])))
+          expect(sightings).toHaveLength(
+            lines.filter((line) => line.includes(MAC) || line.includes(OTHER)).length,
+          )
+        },
+      ),
     )
   })
 
   const mac = fc.constantFrom(MAC, OTHER, '00:00:00:00:00:00', 'nonsense')
   const row = fc.oneof(
     fc.jsonValue(),
-    fc.record({ dst: fc.ipV4(), lladdr: mac, state: fc.constantFrom(['STALE'], ['FAILED'], null) }, { requiredKeys: [] }),
-    fc.record({ macaddr: mac, mac, ipaddr: fc.ipV4(), address: fc.ipV6(), expires: fc.constantFrom(0, false, 60) }, { requiredKeys: [] }),
+    fc.record(
+      { dst: fc.ipV4(), lladdr: mac, state: fc.constantFrom(['STALE'], ['FAILED'], null) },
+      { requiredKeys: [] },
+    ),
+    fc.record(
+      { macaddr: mac, mac, ipaddr: fc.ipV4(), address: fc.ipV6(), expires: fc.constantFrom(0, false, 60) },
+      { requiredKeys: [] },
+    ),
   )
   it.each<[FormatName, (rows: unknown[]) => unknown]>([
     ['ip-neigh-json', (rows) => rows],
@@ -534,8 +623,25 @@ describe('every format', () => {
 
   // Anything that is not linear takes minutes over these.
   it.each(FORMAT_NAMES)('%s is quick over a hostile megabyte', (format) => {
-    const units = ['a', ' ', '\n', '\r', 'aa:', '20-', '%', '1.', 'a ', 'STALE,', '1.2.3.4 ', '[', '{"a":', ' with an IP address']
-    for (const unit of units) for (const start of ['', '0 ', '10.0.0.4 ']) parseSource(format, start + unit.repeat(2 ** 20 / unit.length))
+    const units = [
+      'a',
+      ' ',
+      '\n',
+      '\r',
+      'aa:',
+      '20-',
+      '%',
+      '1.',
+      'a ',
+      'STALE,',
+      '1.2.3.4 ',
+      '[',
+      '{"a":',
+      ' with an IP address',
+    ]
+    for (const unit of units)
+      for (const start of ['', '0 ', '10.0.0.4 '])
+        parseSource(format, start + unit.repeat(2 ** 20 / unit.length))
   })
 })
 
@@ -547,18 +653,31 @@ describe('merging', () => {
       sighting(MAC, ['fe80::1', '10.0.0.4'], 'a'),
       sighting(MAC, [], 'z'),
     ]
-    expect(mergeSightings(seen)).toEqual([sighting(MAC, ['10.0.0.4', 'fe80::1'], 'a'), sighting(OTHER, ['10.0.0.5'], 'b')])
+    expect(mergeSightings(seen)).toEqual([
+      sighting(MAC, ['10.0.0.4', 'fe80::1'], 'a'),
+      sighting(OTHER, ['10.0.0.5'], 'b'),
+    ])
   })
 
   it('gives an address to the last MAC that claims it', () => {
-    const seen = [sighting(MAC, ['10.0.0.4', '10.0.0.6']), sighting(OTHER, ['10.0.0.4']), sighting(null, ['10.0.0.4'], 'name')]
+    const seen = [
+      sighting(MAC, ['10.0.0.4', '10.0.0.6']),
+      sighting(OTHER, ['10.0.0.4']),
+      sighting(null, ['10.0.0.4'], 'name'),
+    ]
     expect(mergeSightings(seen)).toEqual([sighting(MAC, ['10.0.0.6']), sighting(OTHER, ['10.0.0.4'], 'name')])
   })
 
   it('makes one of those without a MAC that share an address, and gives them to the MAC that has one of theirs', () => {
-    const apart = [sighting(null, ['10.0.0.4']), sighting(null, ['10.0.0.5'], 'name'), sighting(null, ['10.0.0.4', '10.0.0.5'])]
+    const apart = [
+      sighting(null, ['10.0.0.4']),
+      sighting(null, ['10.0.0.5'], 'name'),
+      sighting(null, ['10.0.0.4', '10.0.0.5']),
+    ]
     expect(mergeSightings(apart)).toEqual([sighting(null, ['10.0.0.4', '10.0.0.5'], 'name')])
-    expect(mergeSightings([...apart, sighting(MAC, ['10.0.0.5'])])).toEqual([sighting(MAC, ['10.0.0.4', '10.0.0.5'], 'name')])
+    expect(mergeSightings([...apart, sighting(MAC, ['10.0.0.5'])])).toEqual([
+      sighting(MAC, ['10.0.0.4', '10.0.0.5'], 'name'),
+    ])
   })
 
   it('loses no MAC and no address, leaves none twice, and changes nothing the second time', () => {
@@ -569,14 +688,20 @@ describe('merging', () => {
       ips: fc.uniqueArray(ip, { maxLength: 4 }),
       hostname: name,
     })
-    const withoutMac = fc.record({ mac: fc.constant(null), ips: fc.uniqueArray(ip, { minLength: 1, maxLength: 4 }), hostname: name })
+    const withoutMac = fc.record({
+      mac: fc.constant(null),
+      ips: fc.uniqueArray(ip, { minLength: 1, maxLength: 4 }),
+      hostname: name,
+    })
     const sorted = (values: Iterable<string | null>) => [...values].sort()
     fc.assert(
       fc.property(fc.array(fc.oneof(withMac, withoutMac), { maxLength: 12 }), (seen) => {
         const merged = mergeSightings(seen)
         const macs = merged.flatMap(({ mac }) => mac ?? [])
         expect(sorted(macs)).toEqual(sorted(new Set(seen.flatMap(({ mac }) => mac ?? []))))
-        expect(sorted(merged.flatMap(({ ips }) => ips))).toEqual(sorted(new Set(seen.flatMap(({ ips }) => ips))))
+        expect(sorted(merged.flatMap(({ ips }) => ips))).toEqual(
+          sorted(new Set(seen.flatMap(({ ips }) => ips))),
+        )
         expect(mergeSightings(merged)).toEqual(merged)
       }),
       { numRuns: 1000 },

@@ -1,13 +1,33 @@
-/** The forms of a scan through HTTP: what routers print, in every format, becomes devices; what is none is named or refused. */
+/**
+ * The forms of a scan through HTTP: what routers print, in every format, becomes devices; what is none is
+ * named or refused.
+ */
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { makeApiKey } from '../src/auth/api-keys.ts'
 import { expectProblem } from './support/problems.ts'
-import { counts, countsOf, minutesAgo, onlyDevice, postRaw, postScan, postSources, seenBy } from './support/scans.ts'
+import {
+  counts,
+  countsOf,
+  minutesAgo,
+  onlyDevice,
+  postRaw,
+  postScan,
+  postSources,
+  seenBy,
+} from './support/scans.ts'
 import { recordStatements } from './support/statements.ts'
-import { openServer, type Person, type Router, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
+import {
+  openServer,
+  type Person,
+  type Router,
+  rowsOf,
+  sharedWorld,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 let world: World
 let ada: Person
@@ -41,7 +61,8 @@ const HINTS = [
   '00:15:5d:ec:1e:a2 172.17.64.1',
 ]
 const STATIONS = '{"freq":2412,"clients":{"02:00:5e:10:00:01":{"auth":true,"assoc":true,"authorized":true}}}'
-const LEASES = '{"device":{"br-lan":{"leases":[{"mac":"02005e100001","hostname":"tv","valid":-1,"address":"192.0.2.7","flags":[]}]}}}'
+const LEASES =
+  '{"device":{"br-lan":{"leases":[{"mac":"02005e100001","hostname":"tv","valid":-1,"address":"192.0.2.7","flags":[]}]}}}'
 
 describe('each format', () => {
   it.each([
@@ -62,7 +83,8 @@ describe('each format', () => {
     const routers = await Promise.all([ada.router(), ada.router(), ada.router()])
     const [text, raw, json] = routers as [Router, Router, Router]
     const answers = [await postSources(text, { format, content }), await postRaw(raw, content, { format })]
-    if (/^\s*[[{]/.test(content)) answers.push(await postSources(json, { format, content: JSON.parse(content) }))
+    if (/^\s*[[{]/.test(content))
+      answers.push(await postSources(json, { format, content: JSON.parse(content) }))
     for (const answer of answers) expect(countsOf(answer)).toEqual(counts(expected.length, 0, 0))
     for (const router of routers.slice(0, answers.length)) expect(await seenBy(router)).toEqual(expected)
   })
@@ -74,21 +96,55 @@ describe('each format', () => {
       '1 malformed',
       '4 group-address',
     ],
-    ['ip-neigh', '192.0.2.7 dev br0 lladdr 02:00:5e:10:00:01 STALE\n192.0.2.8 dev br0 FAILED\r\n?', '2 incomplete', '3 malformed'],
-    ['proc-net-arp', 'IP address HW\n192.0.2.8 0x1 0x0 00:00:00:00:00:00 * br0\n192.0.2.7 0x1 0x2 02:00:5e:10:00:01 * br0', '2 incomplete'],
-    ['arp-scan', 'WARNING: x\n192.0.2.7 02:00:5e:10:00:01 (Unknown), Inc\n192.0.2.8 ff:ff:ff:ff:ff:ff x', '3 broadcast-address'],
-    ['ip-neigh-json', '[{"dst":"192.0.2.7","lladdr":"02:00:5e:10:00:01","state":["STALE"]},{"dst":"x"}]', 'null malformed'],
-    ['hostapd-clients', '{"clients":{"02:00:5e:10:00:01":{},"02:00:5e:10:00:02":{"authorized":false}}}', 'null unauthorized'],
-    ['luci-host-hints', '{"02:00:5E:10:00:01":{"ipaddrs":["192.0.2.7"]},"01:00:5E:00:00:FB":{}}', 'null group-address'],
+    [
+      'ip-neigh',
+      '192.0.2.7 dev br0 lladdr 02:00:5e:10:00:01 STALE\n192.0.2.8 dev br0 FAILED\r\n?',
+      '2 incomplete',
+      '3 malformed',
+    ],
+    [
+      'proc-net-arp',
+      'IP address HW\n192.0.2.8 0x1 0x0 00:00:00:00:00:00 * br0\n192.0.2.7 0x1 0x2 02:00:5e:10:00:01 * br0',
+      '2 incomplete',
+    ],
+    [
+      'arp-scan',
+      'WARNING: x\n192.0.2.7 02:00:5e:10:00:01 (Unknown), Inc\n192.0.2.8 ff:ff:ff:ff:ff:ff x',
+      '3 broadcast-address',
+    ],
+    [
+      'ip-neigh-json',
+      '[{"dst":"192.0.2.7","lladdr":"02:00:5e:10:00:01","state":["STALE"]},{"dst":"x"}]',
+      'null malformed',
+    ],
+    [
+      'hostapd-clients',
+      '{"clients":{"02:00:5e:10:00:01":{},"02:00:5e:10:00:02":{"authorized":false}}}',
+      'null unauthorized',
+    ],
+    [
+      'luci-host-hints',
+      '{"02:00:5E:10:00:01":{"ipaddrs":["192.0.2.7"]},"01:00:5E:00:00:FB":{}}',
+      'null group-address',
+    ],
     ['odhcpd-leases', LEASES.replace('[{', '[{"mac":"0","address":"192.0.2.9"},{'), 'null malformed'],
-  ])('%s keeps the good entry beside bad ones and names the bad by source and line', async (format, content, ...errors) => {
-    const router = await ada.router()
-    const answer = await postSources(router, { format: 'arp-scan', content: '192.0.2.99 02:00:5e:10:00:99 x' }, { format, content })
-    expect(countsOf(answer)).toEqual(counts(2, 0, 0, errors.length))
-    const told: { source: number; line: number | null; reason: string }[] = answer.json().errors
-    expect(told.map(({ source, line, reason }) => `${source}: ${line} ${reason}`)).toEqual(errors.map((error) => `1: ${error}`))
-    expect((await seenBy(router))[0]).toMatch(/^02:00:5e:10:00:01/)
-  })
+  ])(
+    '%s keeps the good entry beside bad ones and names the bad by source and line',
+    async (format, content, ...errors) => {
+      const router = await ada.router()
+      const answer = await postSources(
+        router,
+        { format: 'arp-scan', content: '192.0.2.99 02:00:5e:10:00:99 x' },
+        { format, content },
+      )
+      expect(countsOf(answer)).toEqual(counts(2, 0, 0, errors.length))
+      const told: { source: number; line: number | null; reason: string }[] = answer.json().errors
+      expect(told.map(({ source, line, reason }) => `${source}: ${line} ${reason}`)).toEqual(
+        errors.map((error) => `1: ${error}`),
+      )
+      expect((await seenBy(router))[0]).toMatch(/^02:00:5e:10:00:01/)
+    },
+  )
 })
 
 describe('a scan', () => {
@@ -100,27 +156,51 @@ describe('a scan', () => {
       { format: 'dnsmasq-leases', content: '0 02:00:5E:10:00:01 192.0.2.7 tv *' },
       {
         format: 'ip-neigh',
-        content: 'fd00::7 dev br-lan lladdr 02:00:5e:10:00:01 STALE\n192.0.2.8 dev br-lan lladdr 02:00:5e:10:00:02 STALE',
+        content:
+          'fd00::7 dev br-lan lladdr 02:00:5e:10:00:01 STALE\n192.0.2.8 dev br-lan lladdr 02:00:5e:10:00:02 STALE',
       },
       { format: 'luci-host-hints', content: { '02-00-5E-10-00-02': { name: 'phone.lan' } } },
     )
     expect(countsOf(answer)).toEqual(counts(2, 0, 0))
-    expect(await seenBy(router)).toEqual(['02:00:5e:10:00:01 192.0.2.7,fd00::7 tv', '02:00:5e:10:00:02 192.0.2.8 phone.lan'])
-    expect(countsOf(await router.scan([{ ip: '192.0.2.7' }, { mac: '0200.5e10.0001', hostname: 'tv' }]))).toEqual(counts(0, 0, 1))
+    expect(await seenBy(router)).toEqual([
+      '02:00:5e:10:00:01 192.0.2.7,fd00::7 tv',
+      '02:00:5e:10:00:02 192.0.2.8 phone.lan',
+    ])
+    expect(
+      countsOf(await router.scan([{ ip: '192.0.2.7' }, { mac: '0200.5e10.0001', hostname: 'tv' }])),
+    ).toEqual(counts(0, 0, 1))
   })
 
   it('takes what makes sense of an entry, and skips one without a device by its reason', async () => {
     const router = await ada.router()
     const answer = await router.scan([
-      { mac: 'b8-27-eb-00-00-01', ip: '192.0.2.7', ips: ['192.0.2.7', 'FE80::1%br-lan', 'x', '224.0.0.1'], hostname: ' tv. ' },
+      {
+        mac: 'b8-27-eb-00-00-01',
+        ip: '192.0.2.7',
+        ips: ['192.0.2.7', 'FE80::1%br-lan', 'x', '224.0.0.1'],
+        hostname: ' tv. ',
+      },
       { mac: 'b827.eb00.0002', ip: null, hostname: 'a\u0000b' },
-      ...[{ mac: 'router' }, { mac: '' }, { mac: '00:00:00:00:00:00' }, { mac: '01:00:5e:00:00:01' }, { mac: '00:00:5e:00:53' }],
+      ...[
+        { mac: 'router' },
+        { mac: '' },
+        { mac: '00:00:00:00:00:00' },
+        { mac: '01:00:5e:00:00:01' },
+        { mac: '00:00:5e:00:53' },
+      ],
       ...[{}, { hostname: 'x' }, { ip: 'x' }, { ip: '0.0.0.0' }, { mac: 'x', ip: '192.0.2.9' }],
     ])
     expect(countsOf(answer)).toEqual(counts(2, 0, 0, 10))
     const reasons = answer.json().errors.map(({ reason }: { reason: string }) => reason)
     const refused = ['malformed', 'malformed', 'zero-address', 'group-address', 'malformed']
-    expect(reasons).toEqual([...refused, 'no-address', 'no-address', 'malformed', 'unusable-address', 'malformed'])
+    expect(reasons).toEqual([
+      ...refused,
+      'no-address',
+      'no-address',
+      'malformed',
+      'unusable-address',
+      'malformed',
+    ])
     expect(await seenBy(router)).toEqual(['b8:27:eb:00:00:01 192.0.2.7,fe80::1 tv', 'b8:27:eb:00:00:02'])
   })
 
@@ -148,7 +228,11 @@ describe('a scan', () => {
   ])('of %s is refused, and to those without a live key with 401', async (_what, fields) => {
     const body = { scanId: randomUUID(), takenAt: minutesAgo(0), ...fields }
     expectProblem(await postScan(quiet, body), 400, 'invalid-request')
-    expectProblem(await postScan(world.routerOf(ada, quiet.id, makeApiKey('agent', ada.id).key, ''), body), 401, 'unauthenticated')
+    expectProblem(
+      await postScan(world.routerOf(ada, quiet.id, makeApiKey('agent', ada.id).key, ''), body),
+      401,
+      'unauthenticated',
+    )
     expect(await quiet.devices()).toEqual([])
   })
 
@@ -159,7 +243,9 @@ describe('a scan', () => {
     expectProblem(await router.scan(entries(10_001)), 413, 'too-large')
     expectProblem(await postRaw(router, 'x\n'.repeat(10_001), { format: 'ip-neigh' }), 413, 'too-large')
     expectProblem(await postRaw(router, ' '.repeat(1_048_577), { format: 'ip-neigh' }), 413, 'too-large')
-    expect(countsOf(await postRaw(router, ' '.repeat(1_048_576), { format: 'ip-neigh' }))).toEqual(counts(0, 0, 0))
+    expect(countsOf(await postRaw(router, ' '.repeat(1_048_576), { format: 'ip-neigh' }))).toEqual(
+      counts(0, 0, 0),
+    )
   })
 })
 
@@ -174,7 +260,8 @@ describe('a raw scan', () => {
     expect(again.body).toBe(first.body)
     expect(await onlyDevice(router)).toMatchObject({ lastSeen: '2026-01-01T00:00:00.000Z', online: false })
     expectProblem(await postRaw(router, `${LEASE}#`, query), 409, 'scan-conflict')
-    for (const _ of [1, 2]) expect(countsOf(await postRaw(router, LEASE, { format: 'dnsmasq-leases' }))).toEqual(counts(0, 0, 1))
+    for (const _ of [1, 2])
+      expect(countsOf(await postRaw(router, LEASE, { format: 'dnsmasq-leases' }))).toEqual(counts(0, 0, 1))
     expect(await onlyDevice(router)).toMatchObject({ online: true })
   })
 
@@ -195,9 +282,18 @@ describe('a raw scan', () => {
   })
 
   it('names its format, and only a raw one does', async () => {
-    for (const query of [{}, { format: 'nmap' }, { format: 'ip-neigh', scan: 'x' }, { format: 'ip-neigh', takenAt: 'now' }])
+    for (const query of [
+      {},
+      { format: 'nmap' },
+      { format: 'ip-neigh', scan: 'x' },
+      { format: 'ip-neigh', takenAt: 'now' },
+    ])
       expectProblem(await postRaw(quiet, LEASE, query as Record<string, string>), 400, 'invalid-request')
     const body = { scanId: 'x', takenAt: minutesAgo(0), devices: [] }
-    expectProblem(await quiet.call('POST', '/api/agent/scans', { body, query: { format: 'ip-neigh' } }), 400, 'invalid-request')
+    expectProblem(
+      await quiet.call('POST', '/api/agent/scans', { body, query: { format: 'ip-neigh' } }),
+      400,
+      'invalid-request',
+    )
   })
 })

@@ -34,14 +34,18 @@ const home = async (owner = ada, fields = {}) => {
   await owner.call('PATCH', `/api/devices/${deviceId}`, { body: { groupId } })
   return { router, deviceId, groupId }
 }
-const merge = (from: string, into: string) => rowsOf('update user_devices set merged_into = $2 where id = $1', [from, into])
+const merge = (from: string, into: string) =>
+  rowsOf('update user_devices set merged_into = $2 where id = $1', [from, into])
 
 const add = (body: object, owner = ada) => owner.call('POST', '/api/schedules', { body })
 const find = (id: string, owner = ada) => owner.call('GET', `/api/schedules/${id}`)
-const change = (id: string, body: object, owner = ada) => owner.call('PATCH', `/api/schedules/${id}`, { body })
+const change = (id: string, body: object, owner = ada) =>
+  owner.call('PATCH', `/api/schedules/${id}`, { body })
 const remove = (id: string, owner = ada) => owner.call('DELETE', `/api/schedules/${id}`)
-const list = async (query: Record<string, string>, owner = ada) => (await owner.call('GET', '/api/schedules', { query })).json()
-const override = (deviceId: string, body: object, owner = ada) => owner.call('POST', `/api/devices/${deviceId}/override`, { body })
+const list = async (query: Record<string, string>, owner = ada) =>
+  (await owner.call('GET', '/api/schedules', { query })).json()
+const override = (deviceId: string, body: object, owner = ada) =>
+  owner.call('POST', `/api/devices/${deviceId}/override`, { body })
 const overrideOf = (deviceId: string, owner = ada) => owner.call('GET', `/api/devices/${deviceId}/override`)
 
 describe('a schedule', () => {
@@ -62,14 +66,21 @@ describe('a schedule', () => {
       })
       expect((await find(answer.json().id)).json()).toEqual(answer.json())
     }
-    for (const target of [{}, { deviceId, groupId }]) expectProblem(await add({ ...target, ...NIGHT }), 400, 'invalid-request')
+    for (const target of [{}, { deviceId, groupId }])
+      expectProblem(await add({ ...target, ...NIGHT }), 400, 'invalid-request')
   })
 
   it('changes field by field, and goes', async () => {
     const { deviceId } = await home()
     let kept = (await add({ deviceId, ...NIGHT, enabled: false })).json()
     expect(kept.enabled).toBe(false)
-    const changes = { kind: 'allowed-only-during', days: ['sat', 'tue'], start: '00:00', end: '23:59', enabled: true }
+    const changes = {
+      kind: 'allowed-only-during',
+      days: ['sat', 'tue'],
+      start: '00:00',
+      end: '23:59',
+      enabled: true,
+    }
     for (const [field, value] of Object.entries(changes)) {
       const answer = await change(kept.id, { [field]: value })
       expect(answer.statusCode, field).toBe(200)
@@ -79,7 +90,11 @@ describe('a schedule', () => {
     }
     const gone = await remove(kept.id)
     expect([gone.statusCode, gone.body]).toEqual([204, ''])
-    for (const answer of [await find(kept.id), await change(kept.id, { enabled: false }), await remove(kept.id)])
+    for (const answer of [
+      await find(kept.id),
+      await change(kept.id, { enabled: false }),
+      await remove(kept.id),
+    ])
       expectProblem(answer, 404, 'not-found')
   })
 
@@ -93,7 +108,10 @@ describe('a schedule', () => {
     const { deviceId } = await home()
     const { id } = (await add({ deviceId, ...NIGHT })).json()
     for (const value of refused) {
-      for (const answer of [await add({ deviceId, ...NIGHT, [field]: value }), await change(id, { [field]: value })]) {
+      for (const answer of [
+        await add({ deviceId, ...NIGHT, [field]: value }),
+        await change(id, { [field]: value }),
+      ]) {
         const { errors = [] } = expectProblem(answer, 400, 'invalid-request')
         const [path] = errors.map((error) => error.path)
         expect(path, JSON.stringify(value)).toMatch(new RegExp(`^/body/${field}(/\\d)?$`))
@@ -105,7 +123,9 @@ describe('a schedule', () => {
   it('goes with its device, its group and its router', async () => {
     const { router, deviceId, groupId } = await home()
     const [own, groups, other] = await Promise.all(
-      [{ deviceId }, { groupId }, { deviceId: await addDevice(router) }].map((target) => add({ ...target, ...NIGHT })),
+      [{ deviceId }, { groupId }, { deviceId: await addDevice(router) }].map((target) =>
+        add({ ...target, ...NIGHT }),
+      ),
     )
     await override(deviceId, { decision: 'allow', until: '2100-01-01T00:00:00Z' })
     await ada.call('DELETE', `/api/devices/${deviceId}`)
@@ -121,7 +141,11 @@ describe('a schedule', () => {
   it('wakes the agents of its router when it comes, changes and goes, once each', async () => {
     const { router, deviceId } = await home()
     let id = ''
-    const steps = [async () => (id = (await add({ deviceId, ...NIGHT })).json().id), () => change(id, { enabled: false }), () => remove(id)]
+    const steps = [
+      async () => (id = (await add({ deviceId, ...NIGHT })).json().id),
+      () => change(id, { enabled: false }),
+      () => remove(id),
+    ]
     for (const step of steps) expect(await wakeUpsOf(router.id, step)).toBe(1)
     const refused = async () => [await add({ deviceId: randomUUID(), ...NIGHT }), await remove(id)]
     expect(await wakeUpsOf(router.id, refused)).toBe(0)
@@ -139,7 +163,8 @@ describe('the list of schedules', () => {
       [{ deviceId: second.deviceId }, '12:30', '09:00', 'blocked-during'],
     ] as const)
       ids.push((await add({ ...target, ...NIGHT, start, end, kind }, owner)).json().id)
-    const found = async (query: Record<string, string>) => (await list(query, owner)).items.map(({ id }: { id: string }) => ids.indexOf(id))
+    const found = async (query: Record<string, string>) =>
+      (await list(query, owner)).items.map(({ id }: { id: string }) => ids.indexOf(id))
     expect(await found({})).toEqual([0, 1, 2])
     expect(await found({ sort: '-createdAt' })).toEqual([2, 1, 0])
     expect(await found({ sort: 'start' })).toEqual([1, 2, 0])
@@ -149,31 +174,49 @@ describe('the list of schedules', () => {
     expect(await found({ deviceId: first.deviceId })).toEqual([0])
     expect(await found({ groupId: first.groupId })).toEqual([1])
     expect(await found({ groupId: first.groupId, deviceId: first.deviceId })).toEqual([])
-    expect(await list({ limit: '1', offset: '1' }, owner)).toMatchObject({ items: [{ id: ids[1] }], total: 3, limit: 1, offset: 1 })
+    expect(await list({ limit: '1', offset: '1' }, owner)).toMatchObject({
+      items: [{ id: ids[1] }],
+      total: 3,
+      limit: 1,
+      offset: 1,
+    })
     expect(await list({ offset: '5' }, owner)).toMatchObject({ items: [], total: 3 })
-    expectProblem(await owner.call('GET', '/api/schedules', { query: { sort: 'days' } }), 400, 'invalid-request')
+    expectProblem(
+      await owner.call('GET', '/api/schedules', { query: { sort: 'days' } }),
+      400,
+      'invalid-request',
+    )
   })
 })
 
 describe('the schedules of a device or a group', () => {
-  const fill = ({ router, deviceId, groupId }: Awaited<ReturnType<typeof home>>, column: 'device' | 'group', count: number) =>
+  const fill = (
+    { router, deviceId, groupId }: Awaited<ReturnType<typeof home>>,
+    column: 'device' | 'group',
+    count: number,
+  ) =>
     rowsOf(
       `insert into user_schedules (user_id, router_id, ${column}_id, schedule_kind, days, start_time, end_time)
         select $1, $2, $3, 'blocked-during', '{mon}', '21:00', '07:00' from generate_series(1, $4)`,
       [router.owner.id, router.id, column === 'device' ? deviceId : groupId, count],
     )
 
-  it.each(['device', 'group'] as const)('are 50 of a %s at most, also when many come at once', async (column) => {
-    const place = await home()
-    const target = column === 'device' ? { deviceId: place.deviceId } : { groupId: place.groupId }
-    await fill(place, column, 47)
-    const answers = await Promise.all(Array.from({ length: 8 }, () => add({ ...target, ...NIGHT })))
-    expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([201, 201, 201, 409, 409, 409, 409, 409])
-    expectProblem(await add({ ...target, ...NIGHT }), 409, 'conflict')
-    expect((await list({ routerId: place.router.id })).total).toBe(50)
-    const other = column === 'device' ? { groupId: place.groupId } : { deviceId: place.deviceId }
-    expect((await add({ ...other, ...NIGHT })).statusCode).toBe(201)
-  })
+  it.each(['device', 'group'] as const)(
+    'are 50 of a %s at most, also when many come at once',
+    async (column) => {
+      const place = await home()
+      const target = column === 'device' ? { deviceId: place.deviceId } : { groupId: place.groupId }
+      await fill(place, column, 47)
+      const answers = await Promise.all(Array.from({ length: 8 }, () => add({ ...target, ...NIGHT })))
+      expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([
+        201, 201, 201, 409, 409, 409, 409, 409,
+      ])
+      expectProblem(await add({ ...target, ...NIGHT }), 409, 'conflict')
+      expect((await list({ routerId: place.router.id })).total).toBe(50)
+      const other = column === 'device' ? { groupId: place.groupId } : { deviceId: place.deviceId }
+      expect((await add({ ...other, ...NIGHT })).statusCode).toBe(201)
+    },
+  )
 })
 
 describe('somebody else’s schedules and overrides', () => {
@@ -193,8 +236,14 @@ describe('somebody else’s schedules and overrides', () => {
       (other) => overrideOf(other, bob),
       (other) => bob.call('DELETE', `/api/devices/${other}/override`),
     ]
-    const cases = [...asks.map((ask) => [ask, id] as const), ...deviceAsks.map((ask) => [ask, deviceId] as const)]
-    for (const [ask, theirs] of [...cases, [(other: string) => add({ groupId: other, ...NIGHT }, bob), groupId] as const]) {
+    const cases = [
+      ...asks.map((ask) => [ask, id] as const),
+      ...deviceAsks.map((ask) => [ask, deviceId] as const),
+    ]
+    for (const [ask, theirs] of [
+      ...cases,
+      [(other: string) => add({ groupId: other, ...NIGHT }, bob), groupId] as const,
+    ]) {
       const answer = await ask(theirs)
       expectProblem(answer, 404, 'not-found')
       expect(comparable(answer)).toEqual(comparable(await ask(randomUUID())))
@@ -239,12 +288,17 @@ describe('a device that was merged', () => {
     expect((await change(id, { enabled: false })).json()).toMatchObject({ deviceId: third, enabled: false })
     expect((await overrideOf(third)).json()).toMatchObject({ deviceId: third, decision: 'block' })
     expect((await override(third, { decision: 'allow', until: '2100-01-01T00:00:00Z' })).statusCode).toBe(201)
-    expect(await rowsOf('select from user_schedule_overrides where router_id = $1', [router.id])).toHaveLength(1)
+    expect(
+      await rowsOf('select from user_schedule_overrides where router_id = $1', [router.id]),
+    ).toHaveLength(1)
   })
 
   it.each([
     ['schedule', (deviceId: string) => add({ deviceId, ...NIGHT })],
-    ['override', (deviceId: string) => override(deviceId, { decision: 'allow', until: '2100-01-01T00:00:00Z' })],
+    [
+      'override',
+      (deviceId: string) => override(deviceId, { decision: 'allow', until: '2100-01-01T00:00:00Z' }),
+    ],
   ])('gets no %s that was on its way while it was merged', async (_what, ask) => {
     const { router, deviceId } = await home()
     const survivor = await addDevice(router)
@@ -253,7 +307,12 @@ describe('a device that was merged', () => {
       await client.query('select from user_routers where id = $1 for update', [router.id])
       const asked = ask(deviceId)
       for (let waiting = 0; waiting === 0; )
-        waiting = (await client.query('select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))')).rowCount ?? 0
+        waiting =
+          (
+            await client.query(
+              'select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))',
+            )
+          ).rowCount ?? 0
       await client.query('update user_devices set merged_into = $2 where id = $1', [deviceId, survivor])
       await client.query('commit')
       return asked
@@ -278,7 +337,9 @@ describe('an override', () => {
     expect((await overrideOf(deviceId)).json()).toEqual(first.json())
     const second = await override(deviceId, { decision: 'block', until: '2099-01-01T00:00:00Z' })
     expect((await overrideOf(deviceId)).json()).toEqual(second.json())
-    expect(await rowsOf('select id from user_schedule_overrides where router_id = $1', [router.id])).toEqual([{ id: second.json().id }])
+    expect(await rowsOf('select id from user_schedule_overrides where router_id = $1', [router.id])).toEqual([
+      { id: second.json().id },
+    ])
     const end = () => ada.call('DELETE', `/api/devices/${deviceId}/override`)
     const ended = await end()
     expect([ended.statusCode, ended.body]).toEqual([204, ''])
@@ -288,20 +349,31 @@ describe('an override', () => {
   it('is the only one of its device, also when several come at once', async () => {
     const { router, deviceId } = await home()
     const answers = await Promise.all(
-      Array.from({ length: 6 }, (_, index) => override(deviceId, { decision: 'allow', until: `210${index}-01-01T00:00:00Z` })),
+      Array.from({ length: 6 }, (_, index) =>
+        override(deviceId, { decision: 'allow', until: `210${index}-01-01T00:00:00Z` }),
+      ),
     )
     expect(answers.map(({ statusCode }) => statusCode)).toEqual(Array(6).fill(201))
-    expect(await rowsOf('select from user_schedule_overrides where router_id = $1', [router.id])).toHaveLength(1)
+    expect(
+      await rowsOf('select from user_schedule_overrides where router_id = $1', [router.id]),
+    ).toHaveLength(1)
   })
 
   it('is over by itself when its time has come', async () => {
     const { deviceId } = await home()
     await override(deviceId, { decision: 'allow', until: '2100-01-01T00:00:00Z' })
-    await rowsOf("update user_schedule_overrides set until = now() - interval '1 second' where device_id = $1", [deviceId])
+    await rowsOf(
+      "update user_schedule_overrides set until = now() - interval '1 second' where device_id = $1",
+      [deviceId],
+    )
     expectProblem(await overrideOf(deviceId), 404, 'not-found')
     expectProblem(await ada.call('DELETE', `/api/devices/${deviceId}/override`), 404, 'not-found')
-    expect((await override(deviceId, { decision: 'block', until: '2100-01-01T00:00:00Z' })).statusCode).toBe(201)
-    expect(await rowsOf('select from user_schedule_overrides where device_id = $1', [deviceId])).toHaveLength(1)
+    expect((await override(deviceId, { decision: 'block', until: '2100-01-01T00:00:00Z' })).statusCode).toBe(
+      201,
+    )
+    expect(await rowsOf('select from user_schedule_overrides where device_id = $1', [deviceId])).toHaveLength(
+      1,
+    )
   })
 
   it.each([
@@ -323,7 +395,11 @@ describe('an override', () => {
   ])('takes no other %s, and says so by name', async (field, refused) => {
     const { deviceId } = await home()
     for (const value of refused) {
-      const answer = await override(deviceId, { decision: 'allow', until: '2100-01-01T00:00:00Z', [field]: value })
+      const answer = await override(deviceId, {
+        decision: 'allow',
+        until: '2100-01-01T00:00:00Z',
+        [field]: value,
+      })
       const { errors = [] } = expectProblem(answer, 400, 'invalid-request')
       const [path] = errors.map((error) => error.path)
       expect(path, JSON.stringify(value)).toBe(`/body/${field}`)
@@ -344,12 +420,23 @@ describe('an override', () => {
 })
 
 describe('an override until the next change', () => {
-  /** So many hours from now in Kolkata, which is 5.5 hours ahead all year: the moment, and what the clock there shows. */
+  /**
+   * So many hours from now in Kolkata, which is 5.5 hours ahead all year: the moment, and what the clock
+   * there shows.
+   */
   const inHours = (hours: number) => {
     const moment = new Date(Math.floor((Date.now() + hours * HOUR) / MINUTE) * MINUTE)
-    return { moment: moment.toISOString(), clock: new Date(moment.getTime() + 5.5 * HOUR).toISOString().slice(11, 16) }
+    return {
+      moment: moment.toISOString(),
+      clock: new Date(moment.getTime() + 5.5 * HOUR).toISOString().slice(11, 16),
+    }
   }
-  const daily = (from: { clock: string }, to: { clock: string }) => ({ ...NIGHT, days: DAYS, start: from.clock, end: to.clock })
+  const daily = (from: { clock: string }, to: { clock: string }) => ({
+    ...NIGHT,
+    days: DAYS,
+    start: from.clock,
+    end: to.clock,
+  })
   const inKolkata = () => home(ada, { timeZone: 'Asia/Kolkata' })
 
   it.each([
@@ -359,7 +446,10 @@ describe('an override until the next change', () => {
     const { deviceId } = await inKolkata()
     await add({ deviceId, ...daily(inHours(from), inHours(to)) })
     for (const body of [{ decision: 'allow' }, { decision: 'block', until: 'next-change' }])
-      expect((await override(deviceId, body)).json()).toMatchObject({ ...{ decision: body.decision }, until: inHours(expected).moment })
+      expect((await override(deviceId, body)).json()).toMatchObject({
+        ...{ decision: body.decision },
+        until: inHours(expected).moment,
+      })
   })
 
   it('ends with the first of the windows of the device and its group, and heeds none that is disabled or of another', async () => {
@@ -370,9 +460,13 @@ describe('an override until the next change', () => {
     await add({ groupId, ...daily(inHours(2), inHours(3)), enabled: false })
     await add({ groupId: await addGroup(router), ...daily(inHours(2), inHours(3)) })
     await add({ deviceId: other, ...daily(inHours(2), inHours(3)) })
-    expect((await override(deviceId, { decision: 'allow' })).json()).toMatchObject({ until: inHours(5).moment })
+    expect((await override(deviceId, { decision: 'allow' })).json()).toMatchObject({
+      until: inHours(5).moment,
+    })
     await ada.call('PATCH', `/api/devices/${deviceId}`, { body: { groupId: null } })
-    expect((await override(deviceId, { decision: 'allow' })).json()).toMatchObject({ until: inHours(6).moment })
+    expect((await override(deviceId, { decision: 'allow' })).json()).toMatchObject({
+      until: inHours(6).moment,
+    })
   })
 
   it('heeds the windows of what was merged into the device', async () => {
@@ -380,7 +474,9 @@ describe('an override until the next change', () => {
     const survivor = await addDevice(router)
     await add({ deviceId, ...daily(inHours(2), inHours(3)) })
     await merge(deviceId, survivor)
-    expect((await override(survivor, { decision: 'allow' })).json()).toMatchObject({ until: inHours(2).moment })
+    expect((await override(survivor, { decision: 'allow' })).json()).toMatchObject({
+      until: inHours(2).moment,
+    })
   })
 
   it('is refused when nothing changes within eight days, and the earlier one stays', async () => {
@@ -389,8 +485,14 @@ describe('an override until the next change', () => {
     const always = { ...NIGHT, days: DAYS, start: '07:00', end: '07:00' }
     for (const schedule of [undefined, { ...NIGHT, enabled: false }, always]) {
       if (schedule) await add({ deviceId, ...schedule })
-      const { errors } = expectProblem(await override(deviceId, { decision: 'allow', until: 'next-change' }), 400, 'invalid-request')
-      expect(errors).toEqual([{ path: '/body/until', code: 'not-permitted', message: expect.stringMatching(/within 8 days/) }])
+      const { errors } = expectProblem(
+        await override(deviceId, { decision: 'allow', until: 'next-change' }),
+        400,
+        'invalid-request',
+      )
+      expect(errors).toEqual([
+        { path: '/body/until', code: 'not-permitted', message: expect.stringMatching(/within 8 days/) },
+      ])
     }
     expect((await overrideOf(deviceId)).json()).toEqual(earlier)
   })

@@ -1,4 +1,7 @@
-/** The identity of a transaction: nobody can forge, keep or pass it on; and so in the other forms that the database may have. */
+/**
+ * The identity of a transaction: nobody can forge, keep or pass it on; and so in the other forms that the
+ * database may have.
+ */
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { CATALOGUE } from '../src/database/self-check.ts'
@@ -25,7 +28,10 @@ afterAll(() => ground.close())
 const AS_USER: Stance = { login: 'server', role: 'user', identity: 'user' }
 const isOpen = (power: string) => power in OPEN
 
-/** Whom policies for users see when the transaction begins with this for an identity: an id, null, or an SQLSTATE. */
+/**
+ * Whom policies for users see when the transaction begins with this for an identity: an id, null, or an
+ * SQLSTATE.
+ */
 async function seenWith(seal: string, client = server): Promise<string | null> {
   await client.query('begin')
   try {
@@ -43,7 +49,9 @@ async function pastSeal(client: pg.Client, somebody: Somebody): Promise<string> 
   await client.query('commit')
   return seal
 }
-/** What a superuser, who can call the function that makes the MAC, gets with a seal of this age in seconds. */
+/**
+ * What a superuser, who can call the function that makes the MAC, gets with a seal of this age in seconds.
+ */
 async function seenAt(age: number): Promise<string | undefined> {
   const { superuser, roles, bob } = ground
   await superuser.query('begin')
@@ -62,7 +70,9 @@ async function seenAt(age: number): Promise<string | undefined> {
 }
 
 describe('the seal', { timeout: 60_000 }, () => {
-  it('of no forgery passes, whichever part is changed, missing or empty, with and without an identity before', async ({ task }) => {
+  it('of no forgery passes, whichever part is changed, missing or empty, with and without an identity before', async ({
+    task,
+  }) => {
     const trials = await attackSeal(ground)
     task.meta.matrices = toMatrices(trials, OPEN)
     expect(leaksOf(trials, OPEN)).toEqual([])
@@ -88,7 +98,9 @@ describe('the seal', { timeout: 60_000 }, () => {
     await expect(server.query('select from user_devices')).rejects.toMatchObject({ code: 'NP403' })
     await server.query('rollback')
     const fresh = await ground.connect('server', `-c app.current_user_id=${theirs}`)
-    await expect(fresh.query('select ctx.begin_context($1, $2)', [ada.userId, ada.sessionId])).rejects.toMatchObject({ code: 'NP403' })
+    await expect(
+      fresh.query('select ctx.begin_context($1, $2)', [ada.userId, ada.sessionId]),
+    ).rejects.toMatchObject({ code: 'NP403' })
     await fresh.query(`begin; set local role ${roles.user}`)
     await expect(fresh.query('select from user_devices')).rejects.toMatchObject({ code: 'NP403' })
     await fresh.end()
@@ -104,7 +116,9 @@ describe('the seal', { timeout: 60_000 }, () => {
     const { superuser, roles, bob } = ground
     await superuser.query('begin; delete from ctx.seal_key')
     try {
-      await superuser.query(`set local app.current_user_id = 'user|${bob.userId}|user||||0|'; set local role ${roles.user}`)
+      await superuser.query(
+        `set local app.current_user_id = 'user|${bob.userId}|user||||0|'; set local role ${roles.user}`,
+      )
       await expect(superuser.query('select from user_devices')).rejects.toMatchObject({ code: 'P0002' })
     } finally {
       await superuser.query('rollback')
@@ -131,7 +145,9 @@ describe('the policies', () => {
   it('have a form without sub-selects, for distributed tables, and come back from it as they were', async () => {
     const { superuser, roles } = ground
     const forms = async () => {
-      const { rows } = await superuser.query<{ using: string }>('select pg_get_expr(polqual, polrelid) as using from pg_policy')
+      const { rows } = await superuser.query<{ using: string }>(
+        'select pg_get_expr(polqual, polrelid) as using from pg_policy',
+      )
       return rows.map(({ using }) => using)
     }
     await superuser.query('begin')
@@ -152,7 +168,8 @@ describe('the policies and the seal of a distributed database', { timeout: 60_00
   beforeAll(() => distribute(ground))
 
   it('keep everybody out of the rows of others as well', async ({ task }) => {
-    const stances = ({ role, identity }: Stance) => (role === 'user' || role === 'agent') && [role, 'nobody, new'].includes(identity)
+    const stances = ({ role, identity }: Stance) =>
+      (role === 'user' || role === 'agent') && [role, 'nobody, new'].includes(identity)
     const trials = [
       ...(await attackRows(ground, { stances })),
       ...(await attackSeal(ground)),
@@ -165,7 +182,9 @@ describe('the policies and the seal of a distributed database', { timeout: 60_00
 
   it('have no sub-select, and a seal that is good on other backends, for its minute', async () => {
     const { superuser, ada } = ground
-    const { rows } = await superuser.query(`select polname from pg_policy where pg_get_expr(polqual, polrelid) ~* 'select'`)
+    const { rows } = await superuser.query(
+      `select polname from pg_policy where pg_get_expr(polqual, polrelid) ~* 'select'`,
+    )
     expect(rows).toEqual([])
     expect(await seenWith(await pastSeal(other, ada))).toBe(ada.userId)
     for (const age of [61, -61]) expect(await seenAt(age), `${age} s`).toBe('NP403')
@@ -176,8 +195,11 @@ describe('a host that refuses the fence', { timeout: 60_000 }, () => {
   beforeAll(() => takeFenceDown(ground))
 
   it('leaves nuisances, and nobody’s rows: the seal does not rest on the fence', async ({ task }) => {
-    // Connections of others, and time, are the nuisance that is meant; the whole registry of manufacturers as XML takes some.
-    const trials = await attackWith((steps) => !/pg_(terminate|cancel)_backend|pg_sleep|(schema|database)_to_xml/.test(steps))
+    // Connections of others, and time, are the nuisance that is meant; the whole registry of manufacturers as
+    // XML takes some.
+    const trials = await attackWith(
+      (steps) => !/pg_(terminate|cancel)_backend|pg_sleep|(schema|database)_to_xml/.test(steps),
+    )
     task.meta.matrices = named('without the fence', trials)
     expect(leaksOf(trials, OPEN)).toEqual([])
   })

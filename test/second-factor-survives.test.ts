@@ -1,11 +1,23 @@
-/** What a mailbox or Google alone can do to an account never switches its second factor off, whether or not the address is confirmed. */
+/**
+ * What a mailbox or Google alone can do to an account never switches its second factor off, whether or not
+ * the address is confirmed.
+ */
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeSingleUseToken } from '../src/auth/single-use-token.ts'
 import { FRONTEND, googleAccount, type StandInGoogle, startGoogle } from './support/google.ts'
 import { tokenIn } from './support/mail.ts'
 import { expectProblem } from './support/problems.ts'
-import { appOf, codeOf, confirm, type Enrolled, enrolledIn, FACTOR_PATH, setUp, wrongCodeOf } from './support/second-factor.ts'
+import {
+  appOf,
+  codeOf,
+  confirm,
+  type Enrolled,
+  enrolledIn,
+  FACTOR_PATH,
+  setUp,
+  wrongCodeOf,
+} from './support/second-factor.ts'
 import { type Answer, openServer, rowsOf, type TestServer, type World, worldOf } from './support/world.ts'
 
 let standIn: StandInGoogle
@@ -59,13 +71,17 @@ const WAYS: Record<string, (who: Enrolled) => Promise<() => Promise<Answer>>> = 
   },
   'an invitation': async (who) => reset(who, await tokenOf(who, 'invitation')),
   'a confirmed address': async (who) => {
-    expect((await post('/api/auth/verify-email', { token: await tokenOf(who, 'verify-email') })).statusCode).toBe(204)
+    expect(
+      (await post('/api/auth/verify-email', { token: await tokenOf(who, 'verify-email') })).statusCode,
+    ).toBe(204)
     return () => login(who.email, who.password)
   },
   'another address': async (who) => {
     const newEmail = `${randomUUID()}@example.com`
     await who.call('POST', '/api/users/change-email', { body: { newEmail, password: who.password } })
-    expect((await post('/api/auth/verify-email', { token: await mailedTo(newEmail, 'change-email') })).statusCode).toBe(204)
+    expect(
+      (await post('/api/auth/verify-email', { token: await mailedTo(newEmail, 'change-email') })).statusCode,
+    ).toBe(204)
     return () => login(newEmail, who.password)
   },
   'an ID token of Google': async (who) => {
@@ -79,8 +95,12 @@ const WAYS: Record<string, (who: Enrolled) => Promise<() => Promise<Answer>>> = 
       const begun = await world.send('GET', '/api/auth/google/start', { query: { returnTo: FRONTEND } })
       const [cookie] = begun.cookies as { name: string; value: string }[]
       const { pathname, search } = await standIn.consent(String(begun.headers.location), account)
-      const back = await world.send('GET', pathname + search, { headers: { cookie: `${cookie?.name}=${cookie?.value}` } })
-      return post('/api/auth/exchange', { code: new URL(String(back.headers.location)).searchParams.get('code') ?? '' })
+      const back = await world.send('GET', pathname + search, {
+        headers: { cookie: `${cookie?.name}=${cookie?.value}` },
+      })
+      return post('/api/auth/exchange', {
+        code: new URL(String(back.headers.location)).searchParams.get('code') ?? '',
+      })
     }
     expectProblem(await walk(), 401, 'second-factor-required')
     return walk
@@ -94,23 +114,32 @@ describe('a second factor', () => {
     async (way, state) => {
       const ada = await enrolledIn(world, { email: `${randomUUID()}@gmail.com` })
       // As before addresses had to be confirmed for it.
-      if (state === 'never confirmed') await rowsOf('update users set email_verified_at = null where id = $1', [ada.id])
+      if (state === 'never confirmed')
+        await rowsOf('update users set email_verified_at = null where id = $1', [ada.id])
       const signIn = await WAYS[way]?.(ada)
       const { challenge = '' } = expectProblem((await signIn?.()) as Answer, 401, 'second-factor-required')
       expectProblem(await post(FACTOR_PATH, { challenge, code: wrongCodeOf(ada.app) }), 401, 'wrong-code')
       expect((await post(FACTOR_PATH, { challenge, code: await ada.code() })).json().user?.id).toBe(ada.id)
-      const { challenge: another = '' } = expectProblem((await signIn?.()) as Answer, 401, 'second-factor-required')
-      expect((await post(FACTOR_PATH, { challenge: another, code: ada.recoveryCodes[0] })).statusCode).toBe(200)
+      const { challenge: another = '' } = expectProblem(
+        (await signIn?.()) as Answer,
+        401,
+        'second-factor-required',
+      )
+      expect((await post(FACTOR_PATH, { challenge: another, code: ada.recoveryCodes[0] })).statusCode).toBe(
+        200,
+      )
     },
   )
 
   it('is not switched on, nor offered, before the address is confirmed; the password is asked for first', async () => {
     const ada = await world.person()
-    const stored = () => rowsOf('select totp_secret, totp_confirmed_at from user_credentials where user_id = $1', [ada.id])
+    const stored = () =>
+      rowsOf('select totp_secret, totp_confirmed_at from user_credentials where user_id = $1', [ada.id])
     const nothing = [{ totp_secret: null, totp_confirmed_at: null }]
     expectProblem(await setUp(ada, { password: 'not the password' }), 403, 'wrong-password')
     const refused = [await setUp(ada), await confirm(ada, '123456')]
-    for (const answer of refused) expect(expectProblem(answer, 403, 'email-unverified').detail).toMatch(/resend-verification/)
+    for (const answer of refused)
+      expect(expectProblem(answer, 403, 'email-unverified').detail).toMatch(/resend-verification/)
     expect(await stored()).toEqual(nothing)
 
     // Nor where one was offered before.
@@ -121,7 +150,9 @@ describe('a second factor', () => {
     expect((await login(bob.email, bob.password)).statusCode).toBe(200)
 
     await post('/api/auth/resend-verification', { email: ada.email })
-    expect((await post('/api/auth/verify-email', { token: await mailedTo(ada.email, 'verify-email') })).statusCode).toBe(204)
+    expect(
+      (await post('/api/auth/verify-email', { token: await mailedTo(ada.email, 'verify-email') })).statusCode,
+    ).toBe(204)
     expect((await confirm(ada, codeOf(appOf((await setUp(ada)).json().uri)))).statusCode).toBe(200)
   })
 
@@ -130,8 +161,13 @@ describe('a second factor', () => {
     await setUp(eve)
     await rowsOf('update users set email_verified_at = null where id = $1', [eve.id])
     await post('/api/auth/forgot-password', { email: eve.email })
-    await post('/api/auth/reset-password', { token: await mailedTo(eve.email, 'reset-password'), newPassword: newPassword() })
-    expect(await rowsOf('select totp_secret from user_credentials where user_id = $1', [eve.id])).toEqual([{ totp_secret: null }])
+    await post('/api/auth/reset-password', {
+      token: await mailedTo(eve.email, 'reset-password'),
+      newPassword: newPassword(),
+    })
+    expect(await rowsOf('select totp_secret from user_credentials where user_id = $1', [eve.id])).toEqual([
+      { totp_secret: null },
+    ])
   })
 })
 
@@ -139,13 +175,21 @@ describe('what is taken from an account', () => {
   const squatted = async () => {
     const eve = await world.person({ email: `${randomUUID()}@gmail.com` })
     expect((await login(eve.email, eve.password)).statusCode).toBe(200)
-    expect((await eve.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'], password: eve.password } })).statusCode).toBe(201)
+    expect(
+      (
+        await eve.call('POST', '/api/users/keys', {
+          body: { scopes: ['routers:read'], password: eve.password },
+        })
+      ).statusCode,
+    ).toBe(201)
     return eve
   }
   const forgotten = async ({ email }: { email: string }) => {
     await post('/api/auth/forgot-password', { email })
     const token = await mailedTo(email, 'reset-password')
-    expect((await post('/api/auth/reset-password', { token, newPassword: newPassword() })).statusCode).toBe(204)
+    expect((await post('/api/auth/reset-password', { token, newPassword: newPassword() })).statusCode).toBe(
+      204,
+    )
   }
   /** The words of the last mail, as one line. */
   const lastWords = async (email: string, kind: string) => {
@@ -170,9 +214,15 @@ describe('what is taken from an account', () => {
 
   it('by a reset of a confirmed address is its login sessions and personal keys, and nothing else', async () => {
     const ada = await world.confirmedPerson()
-    const { key } = (await ada.call('POST', '/api/users/keys', { body: { scopes: ['routers:read'], password: ada.password } })).json()
+    const { key } = (
+      await ada.call('POST', '/api/users/keys', {
+        body: { scopes: ['routers:read'], password: ada.password },
+      })
+    ).json()
     await forgotten(ada)
-    expect(await lastWords(ada.email, 'password-changed')).toContain('Removed with that: 1 login session and 1 personal key for scripts.')
+    expect(await lastWords(ada.email, 'password-changed')).toContain(
+      'Removed with that: 1 login session and 1 personal key for scripts.',
+    )
     expect((await world.send('GET', '/api/routers', { headers: { 'x-api-key': key } })).statusCode).toBe(401)
   })
 
@@ -192,7 +242,9 @@ describe('what is taken from an account', () => {
     const email = `${randomUUID()}@example.com`
     await root.call('POST', '/api/admin/users', { body: { email } })
     const token = await mailedTo(email, 'invitation')
-    expect((await post('/api/auth/reset-password', { token, newPassword: newPassword() })).statusCode).toBe(204)
+    expect((await post('/api/auth/reset-password', { token, newPassword: newPassword() })).statusCode).toBe(
+      204,
+    )
     expect(await lastWords(email, 'password-changed')).not.toContain('Removed')
   })
 
@@ -203,7 +255,9 @@ describe('what is taken from an account', () => {
     const eve = await enrolledIn(world, { email: `${randomUUID()}@gmail.com` })
     await rowsOf('update users set email_verified_at = null where id = $1', [eve.id])
     const again = await arrive?.(eve)
-    expect(await lastWords(eve.email, 'account-claimed')).toContain('Removed with that: the password and 1 login session.')
+    expect(await lastWords(eve.email, 'account-claimed')).toContain(
+      'Removed with that: the password and 1 login session.',
+    )
     const told = (await mailsTo(eve.email)).length
     expectProblem((await again?.()) as Answer, 401, 'second-factor-required')
     expect(await mailsTo(eve.email)).toHaveLength(told)

@@ -6,8 +6,25 @@ import { makeSingleUseToken } from '../src/auth/single-use-token.ts'
 import { asAdmin } from './support/database.ts'
 import { googleAccount, startGoogle } from './support/google.ts'
 import { comparable, expectProblem } from './support/problems.ts'
-import { appOf, codeOf, confirm, enrolledIn, FACTOR_PATH, letTimePass, setUp, wrongCodeOf } from './support/second-factor.ts'
-import { type Answer, openServer, type Person, rowsOf, sharedWorld, type World, worldOf } from './support/world.ts'
+import {
+  appOf,
+  codeOf,
+  confirm,
+  enrolledIn,
+  FACTOR_PATH,
+  letTimePass,
+  setUp,
+  wrongCodeOf,
+} from './support/second-factor.ts'
+import {
+  type Answer,
+  openServer,
+  type Person,
+  rowsOf,
+  sharedWorld,
+  type World,
+  worldOf,
+} from './support/world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -16,16 +33,20 @@ beforeAll(async () => {
 
 const PATH = FACTOR_PATH
 
-const login = ({ email, password }: Person, { send } = world) => send('POST', '/api/auth/login', { body: { email, password } })
-const challengeFor = async (who: Person, at = world) => expectProblem(await login(who, at), 401, 'second-factor-required').challenge ?? ''
-const answer = (challenge: string, code: string, { send } = world) => send('POST', PATH, { body: { challenge, code } })
+const login = ({ email, password }: Person, { send } = world) =>
+  send('POST', '/api/auth/login', { body: { email, password } })
+const challengeFor = async (who: Person, at = world) =>
+  expectProblem(await login(who, at), 401, 'second-factor-required').challenge ?? ''
+const answer = (challenge: string, code: string, { send } = world) =>
+  send('POST', PATH, { body: { challenge, code } })
 const signIn = async (who: Person, code: string, at = world) => answer(await challengeFor(who, at), code, at)
 const status = async (who: Person) => (await who.call('GET', PATH)).json()
 const renew = (who: Person, code: string) => who.call('POST', `${PATH}/recovery-codes`, { body: { code } })
 const disable = (who: Person, code: string, proof: object = { password: who.password }) =>
   who.call('POST', `${PATH}/disable`, { body: { ...proof, code } })
 const statuses = (answers: Answer[]) => answers.map(({ statusCode }) => statusCode).sort()
-const sessionsOf = async ({ id }: Person) => (await rowsOf('select 1 from user_login_sessions where user_id = $1', [id])).length
+const sessionsOf = async ({ id }: Person) =>
+  (await rowsOf('select 1 from user_login_sessions where user_id = $1', [id])).length
 
 const enrolled = (at = world) => enrolledIn(at)
 
@@ -37,13 +58,17 @@ describe('a second factor', () => {
     expect(offered.statusCode).toBe(200)
     expect(offered.json()).toEqual({
       secret: expect.stringMatching(/^[A-Z2-7]{32}$/),
-      uri: expect.stringContaining(`otpauth://totp/NetPilot:${encodeURIComponent(ada.email)}?issuer=NetPilot&secret=`),
+      uri: expect.stringContaining(
+        `otpauth://totp/NetPilot:${encodeURIComponent(ada.email)}?issuer=NetPilot&secret=`,
+      ),
     })
     const app = appOf(offered.json().uri)
     expect(app.secret.base32).toBe(offered.json().secret)
     const confirmed = await confirm(ada, codeOf(app))
     expect(confirmed.statusCode).toBe(200)
-    expect(confirmed.json()).toEqual({ recoveryCodes: expect.arrayContaining([expect.stringMatching(/^(\w{4}-){2}\w{4}$/)]) })
+    expect(confirmed.json()).toEqual({
+      recoveryCodes: expect.arrayContaining([expect.stringMatching(/^(\w{4}-){2}\w{4}$/)]),
+    })
     expect(new Set(confirmed.json().recoveryCodes).size).toBe(10)
     expect(await status(ada)).toEqual({
       enabled: true,
@@ -58,7 +83,9 @@ describe('a second factor', () => {
     const { user, accessToken, refreshToken, ...rest } = signedIn.json()
     expect(rest).toEqual({ tokenType: 'Bearer', expiresIn: 600 })
     expect(user).toMatchObject({ id: ada.id, email: ada.email, hasPassword: true })
-    const me = await world.send('GET', '/api/auth/me', { headers: { authorization: `Bearer ${accessToken}` } })
+    const me = await world.send('GET', '/api/auth/me', {
+      headers: { authorization: `Bearer ${accessToken}` },
+    })
     expect(me.json()).toEqual(user)
     expect((await world.send('POST', '/api/auth/refresh', { body: { refreshToken } })).statusCode).toBe(200)
   })
@@ -85,7 +112,8 @@ describe('a second factor', () => {
 
   it('is set up by who proves to be the owner; a login session is not enough', async () => {
     const ada = await world.confirmedPerson()
-    const stored = async () => (await rowsOf('select totp_secret from user_credentials where user_id = $1', [ada.id]))[0]?.totp_secret
+    const stored = async () =>
+      (await rowsOf('select totp_secret from user_credentials where user_id = $1', [ada.id]))[0]?.totp_secret
     expectProblem(await setUp(ada, { password: 'not the password' }), 403, 'wrong-password')
     expectProblem(await setUp(ada, { googleIdToken: 'not a token' }), 403, 'wrong-password')
     expectProblem(await setUp(ada, {}), 400, 'invalid-request')
@@ -113,10 +141,19 @@ describe('a second factor', () => {
     const [app, bob] = [appOf((await setUp(ada)).json().uri), await enrolled()]
     const confirmed = await asAdmin(inject('database').adminUrl, async (client) => {
       await client.query('begin')
-      await client.query('update user_credentials set totp_secret = $2 where user_id = $1', [ada.id, bob.app.secret.bytes])
+      await client.query('update user_credentials set totp_secret = $2 where user_id = $1', [
+        ada.id,
+        bob.app.secret.bytes,
+      ])
       const confirming = confirm(ada, codeOf(app))
       // It has found the secret that it was asked to confirm, and waits to use the code up.
-      while ((await client.query('select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))')).rowCount !== 1);
+      while (
+        (
+          await client.query(
+            'select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))',
+          )
+        ).rowCount !== 1
+      );
       await client.query('commit')
       return confirming
     })
@@ -134,10 +171,15 @@ describe('a second factor', () => {
 
   it('that is off is neither confirmed, nor switched off, nor given recovery codes', async () => {
     const ada = await world.confirmedPerson()
-    for (const refused of [await confirm(ada, '123456'), await renew(ada, '123456'), await disable(ada, '123456')])
+    for (const refused of [
+      await confirm(ada, '123456'),
+      await renew(ada, '123456'),
+      await disable(ada, '123456'),
+    ])
       expectProblem(refused, 409, 'conflict')
     await setUp(ada)
-    for (const refused of [await renew(ada, '123456'), await disable(ada, '123456')]) expectProblem(refused, 409, 'conflict')
+    for (const refused of [await renew(ada, '123456'), await disable(ada, '123456')])
+      expectProblem(refused, 409, 'conflict')
   })
 
   it('ends no login session when it is switched on', async () => {
@@ -145,13 +187,20 @@ describe('a second factor', () => {
     const other = (await login(ada)).json()
     await confirm(ada, codeOf(appOf((await setUp(ada)).json().uri)))
     expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
-    expect((await world.send('POST', '/api/auth/refresh', { body: { refreshToken: other.refreshToken } })).statusCode).toBe(200)
+    expect(
+      (await world.send('POST', '/api/auth/refresh', { body: { refreshToken: other.refreshToken } }))
+        .statusCode,
+    ).toBe(200)
   })
 
   it('is stored so that its secret shows nothing, and opens in no other row', async () => {
     const [ada, bob] = await Promise.all([enrolled(), enrolled()])
     const secretOf = async ({ id }: Person) =>
-      (await rowsOf<{ totp_secret: Buffer }>('select totp_secret from user_credentials where user_id = $1', [id]))[0]?.totp_secret
+      (
+        await rowsOf<{ totp_secret: Buffer }>('select totp_secret from user_credentials where user_id = $1', [
+          id,
+        ])
+      )[0]?.totp_secret
     const sealed = await secretOf(ada)
     expect(sealed?.includes(Buffer.from(ada.app.secret.bytes))).toBe(false)
     expect(sealed?.includes(ada.app.secret.base32)).toBe(false)
@@ -170,7 +219,12 @@ describe('a second factor', () => {
     await disable(ada, await ada.code(), { password: 'not the password' })
     await disable(ada, wrongCodeOf(ada.app))
     await disable(ada, await ada.code())
-    const acts = await rowsOf<{ act: string; outcome: string; detail: Record<string, unknown> | null; actor_id: string | null }>(
+    const acts = await rowsOf<{
+      act: string
+      outcome: string
+      detail: Record<string, unknown> | null
+      actor_id: string | null
+    }>(
       'select act, outcome, detail, actor_id from user_audit_log where user_id = $1 order by sequence offset 2',
       [ada.id],
     )
@@ -230,7 +284,9 @@ describe('a second factor', () => {
     await answer(challenge, wrong, at)
     await answer(challenge, code, at)
     await at.send('POST', PATH, { body: { challenge, code, more: ada.recoveryCodes[0] } })
-    await rowsOf('update user_credentials set totp_secret = totp_secret || totp_secret where user_id = $1', [ada.id])
+    await rowsOf('update user_credentials set totp_secret = totp_secret || totp_secret where user_id = $1', [
+      ada.id,
+    ])
     await signIn(ada, codeOf(ada.app), at)
     const logged = server.logged.join('\n')
     expect(logged).toContain('"route":"/api/auth/second-factor"')
@@ -306,7 +362,9 @@ describe('a recovery code', () => {
   it('lets in one of those who use it at once', async () => {
     const ada = await enrolled()
     const challenges = await Promise.all(Array.from({ length: 5 }, () => challengeFor(ada)))
-    const answers = await Promise.all(challenges.map((challenge) => answer(challenge, ada.recoveryCodes[0] ?? '')))
+    const answers = await Promise.all(
+      challenges.map((challenge) => answer(challenge, ada.recoveryCodes[0] ?? '')),
+    )
     expect(statuses(answers)).toEqual([200, 401, 401, 401, 401])
     expect(await status(ada)).toMatchObject({ recoveryCodesLeft: 9 })
   })
@@ -349,7 +407,9 @@ describe('a challenge', () => {
     expectProblem(await answer(challenge, wrongCodeOf(ada.app)), 401, 'wrong-code')
     expect((await answer(challenge, await ada.code())).statusCode).toBe(200)
     const code = await ada.code()
-    expect(expectProblem(await answer(challenge, code), 401, 'challenge-ended').detail).toMatch(/Sign in again/)
+    expect(expectProblem(await answer(challenge, code), 401, 'challenge-ended').detail).toMatch(
+      /Sign in again/,
+    )
     expect((await signIn(ada, code)).statusCode).toBe(200)
   })
 
@@ -402,24 +462,31 @@ describe('a challenge', () => {
     expectProblem(await answer(ofAda, code), 401, 'wrong-code')
     // Bob's own proof, under Ada's name.
     const ofBob = await challengeFor(bob)
-    expectProblem(await answer(ofAda.slice(0, 27) + ofBob.slice(27), await ada.code()), 401, 'challenge-ended')
+    expectProblem(
+      await answer(ofAda.slice(0, 27) + ofBob.slice(27), await ada.code()),
+      401,
+      'challenge-ended',
+    )
     const signedIn = await answer(ofBob, await bob.code())
     expect(signedIn.json().user.id).toBe(bob.id)
   })
 
-  it.each(['', 'npt_', `npt_${'0'.repeat(22)}_${'0'.repeat(43)}`, 'x'.repeat(128)])('is no made-up text: %j', async (text) => {
-    const refused = await answer(text, '123456')
-    if (text === '') expectProblem(refused, 400, 'invalid-request')
-    else expectProblem(refused, 401, 'challenge-ended')
-  })
+  it.each(['', 'npt_', `npt_${'0'.repeat(22)}_${'0'.repeat(43)}`, 'x'.repeat(128)])(
+    'is no made-up text: %j',
+    async (text) => {
+      const refused = await answer(text, '123456')
+      if (text === '') expectProblem(refused, 400, 'invalid-request')
+      else expectProblem(refused, 401, 'challenge-ended')
+    },
+  )
 
   it('is stored as a digest', async () => {
     const ada = await enrolled()
     const challenge = await challengeFor(ada)
-    const rows = await rowsOf<{ row: string }>('select to_jsonb(t)::text as row from user_tokens t where user_id = $1 and purpose = $2', [
-      ada.id,
-      'second-factor',
-    ])
+    const rows = await rowsOf<{ row: string }>(
+      'select to_jsonb(t)::text as row from user_tokens t where user_id = $1 and purpose = $2',
+      [ada.id, 'second-factor'],
+    )
     expect(rows).toHaveLength(1)
     expect(rows[0]?.row).toContain('"purpose": "second-factor"')
     expect(rows[0]?.row).not.toContain(challenge.slice(27))
@@ -452,7 +519,10 @@ describe('guessing at a second factor', () => {
       .update(`second-factor ${ada.id}`)
       .digest()
     const pass = (interval: string) =>
-      rowsOf('update sign_in_attempts set locked_until = locked_until - $2::interval where key = $1 returning 1', [key, interval])
+      rowsOf(
+        'update sign_in_attempts set locked_until = locked_until - $2::interval where key = $1 returning 1',
+        [key, interval],
+      )
     expect(await pass('280 seconds')).toHaveLength(1)
     expectProblem(await answer(challenge, await ada.code(), at), 429, 'locked-out')
     await pass('20 seconds')
@@ -463,26 +533,35 @@ describe('guessing at a second factor', () => {
     const ada = await enrolled()
     for (let round = 0; round < 2; round += 1) {
       const challenge = await challengeFor(ada)
-      for (let guess = 0; guess < 4; guess += 1) expectProblem(await answer(challenge, wrongCodeOf(ada.app)), 401, 'wrong-code')
+      for (let guess = 0; guess < 4; guess += 1)
+        expectProblem(await answer(challenge, wrongCodeOf(ada.app)), 401, 'wrong-code')
       expect((await answer(challenge, await ada.code())).statusCode).toBe(200)
     }
   })
 
   it('stops neither login sessions, nor refresh, nor the password; and is one count, wherever the code is asked for, T19', async () => {
     const ada = await enrolled()
-    for (let guess = 0; guess < 3; guess += 1) expectProblem(await disable(ada, wrongCodeOf(ada.app)), 403, 'wrong-code')
+    for (let guess = 0; guess < 3; guess += 1)
+      expectProblem(await disable(ada, wrongCodeOf(ada.app)), 403, 'wrong-code')
     expectProblem(await renew(ada, wrongCodeOf(ada.app)), 403, 'wrong-code')
     expectProblem(await signIn(ada, wrongCodeOf(ada.app)), 401, 'wrong-code')
     expectProblem(await signIn(ada, await ada.code()), 429, 'locked-out')
     expect((await ada.call('GET', '/api/auth/me')).statusCode).toBe(200)
-    expect((await world.send('POST', '/api/auth/refresh', { body: { refreshToken: ada.refreshToken } })).statusCode).toBe(200)
+    expect(
+      (await world.send('POST', '/api/auth/refresh', { body: { refreshToken: ada.refreshToken } }))
+        .statusCode,
+    ).toBe(200)
     expect(await challengeFor(ada)).not.toBe('')
   })
 
   it('takes a challenge: nobody locks out a stranger, T19', async () => {
     const ada = await enrolled()
     for (let guess = 0; guess < 6; guess += 1)
-      expectProblem(await answer(makeSingleUseToken(ada.id).token, wrongCodeOf(ada.app)), 401, 'challenge-ended')
+      expectProblem(
+        await answer(makeSingleUseToken(ada.id).token, wrongCodeOf(ada.app)),
+        401,
+        'challenge-ended',
+      )
     expect((await signIn(ada, await ada.code())).statusCode).toBe(200)
   })
 
@@ -495,7 +574,11 @@ describe('guessing at a second factor', () => {
     const [wrong, { password }] = [wrongCodeOf(ada.app), ada]
     for (let guess = 0; guess < 6; guess += 1) {
       expectProblem(await stolen('recovery-codes', { code: wrong }), 401, 'unauthenticated')
-      expectProblem(await stolen('disable', { password: 'not the password', code: wrong }), 401, 'unauthenticated')
+      expectProblem(
+        await stolen('disable', { password: 'not the password', code: wrong }),
+        401,
+        'unauthenticated',
+      )
     }
     const code = await ada.code()
     expectProblem(await stolen('recovery-codes', { code }), 401, 'unauthenticated')
@@ -558,7 +641,9 @@ describe('switching a second factor off', () => {
 describe('proving to be the owner', () => {
   it('is over after five wrong passwords at once or in turn, apart from the count of the login, T18', async () => {
     const ada = await world.confirmedPerson()
-    const answers = await Promise.all(Array.from({ length: 20 }, () => setUp(ada, { password: 'not the password' })))
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => setUp(ada, { password: 'not the password' })),
+    )
     expect(statuses(answers)).toEqual([...Array(5).fill(403), ...Array(15).fill(429)])
     expectProblem(await setUp(ada), 429, 'locked-out')
     expect((await login(ada)).statusCode).toBe(200)
@@ -568,7 +653,8 @@ describe('proving to be the owner', () => {
   it('right once forgets what was wrong before', async () => {
     const ada = await world.confirmedPerson()
     for (let round = 0; round < 2; round += 1) {
-      for (let guess = 0; guess < 4; guess += 1) expectProblem(await setUp(ada, { password: 'not the password' }), 403, 'wrong-password')
+      for (let guess = 0; guess < 4; guess += 1)
+        expectProblem(await setUp(ada, { password: 'not the password' }), 403, 'wrong-password')
       expect((await setUp(ada)).statusCode).toBe(200)
     }
   })
@@ -609,7 +695,11 @@ describe('every way to sign in', () => {
     expect(signedIn.json().user).toEqual(user)
 
     const [code] = recoveryCodes
-    expectProblem(await own('disable', { googleIdToken: standIn.idToken(googleAccount()), code }), 403, 'wrong-password')
+    expectProblem(
+      await own('disable', { googleIdToken: standIn.idToken(googleAccount()), code }),
+      403,
+      'wrong-password',
+    )
     expect((await own('disable', { googleIdToken: standIn.idToken(account), code })).statusCode).toBe(204)
     expect((await withGoogle()).statusCode).toBe(200)
   })

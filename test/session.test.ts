@@ -1,4 +1,7 @@
-/** The only door: what it hands out, what it takes back, and that nothing of one session reaches the next. A pool of one makes it visible. */
+/**
+ * The only door: what it hands out, what it takes back, and that nothing of one session reaches the next. A
+ * pool of one makes it visible.
+ */
 import { randomUUID } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
@@ -18,7 +21,13 @@ const roles = roleNames(database.rolePrefix)
 const page = { limit: 50, offset: 0 }
 
 const open = (size: number, acquireTimeoutMs = 500) =>
-  openPool({ url: loginUrl(database, 'server'), size, acquireTimeoutMs, applicationName: `session ${randomUUID()}`, onIdleError: () => {} })
+  openPool({
+    url: loginUrl(database, 'server'),
+    size,
+    acquireTimeoutMs,
+    applicationName: `session ${randomUUID()}`,
+    onIdleError: () => {},
+  })
 const server = open(1)
 const auth = openPool({
   url: loginUrl(database, 'auth'),
@@ -55,15 +64,19 @@ afterAll(() => Promise.all([server, auth, admin].map((pool) => pool.end())))
 /** The identity, the role and the connection that statements have right now, without a session. */
 async function leftovers() {
   const client = await server.connect()
-  const { rows } = await client.query(`select current_user as role, coalesce(current_setting('app.current_user_id', true), '') as identity`)
+  const { rows } = await client.query(
+    `select current_user as role, coalesce(current_setting('app.current_user_id', true), '') as identity`,
+  )
   client.release()
   return rows[0]
 }
 const nothingLeft = { role: roles.server, identity: '' }
-const pidOf = async (tx: Tx) => (await tx.query<{ pid: number }>({ name: 'pid', text: 'select pg_backend_pid() as pid' }))[0]?.pid
+const pidOf = async (tx: Tx) =>
+  (await tx.query<{ pid: number }>({ name: 'pid', text: 'select pg_backend_pid() as pid' }))[0]?.pid
 
 describe('a session', () => {
-  // Whatever a test did to the one connection: the next person is served, as themselves, and nothing is left behind.
+  // Whatever a test did to the one connection: the next person is served, as themselves, and nothing is left
+  // behind.
   beforeEach(() => async () => {
     expect(await namesSeen(bob)).toEqual(['of bob'])
     expect(await leftovers()).toEqual(nothingLeft)
@@ -106,14 +119,20 @@ describe('a session', () => {
     ]
     for (const work of works) {
       await expect(withSession(null, work)).rejects.toMatchObject({ code: 'unauthenticated' })
-      await expect(withSession({ ...asUser(ada), sessionId: randomUUID() }, work)).rejects.toMatchObject({ code: 'unauthenticated' })
-      await expect(withSession({ ...asUser(ada), sessionId: bob.sessionId }, work)).rejects.toMatchObject({ code: 'unauthenticated' })
+      await expect(withSession({ ...asUser(ada), sessionId: randomUUID() }, work)).rejects.toMatchObject({
+        code: 'unauthenticated',
+      })
+      await expect(withSession({ ...asUser(ada), sessionId: bob.sessionId }, work)).rejects.toMatchObject({
+        code: 'unauthenticated',
+      })
     }
   })
 
   it('keeps its connection after a refused identity', async () => {
     const before = await withSession(asUser(ada), pidOf)
-    await expect(withSession({ ...asUser(ada), sessionId: randomUUID() }, pidOf)).rejects.toMatchObject({ code: 'unauthenticated' })
+    await expect(withSession({ ...asUser(ada), sessionId: randomUUID() }, pidOf)).rejects.toMatchObject({
+      code: 'unauthenticated',
+    })
     expect(await withSession(asUser(ada), pidOf)).toBe(before)
   })
 
@@ -129,7 +148,9 @@ describe('a session', () => {
   })
 
   it('gives errors of the database unwrapped, without the statement and its parameters', async () => {
-    const failure = await withSession(asUser(ada), (tx) => tx.execute(sql`select ${'my secret'}::int`)).catch((error: Error) => error)
+    const failure = await withSession(asUser(ada), (tx) => tx.execute(sql`select ${'my secret'}::int`)).catch(
+      (error: Error) => error,
+    )
     expect(failure).toBeInstanceOf(pg.DatabaseError)
     expect(failure).toMatchObject({ code: '22P02' })
     expect(failure).not.toHaveProperty('params')
@@ -167,7 +188,9 @@ describe('a session', () => {
   })
 
   it('runs one statement at a time: stacked ones are refused, with values and without', async () => {
-    await expect(withSession(asUser(ada), (tx) => tx.execute(sql.raw('select 1; select 2')))).rejects.toMatchObject({ code: '42601' })
+    await expect(
+      withSession(asUser(ada), (tx) => tx.execute(sql.raw('select 1; select 2'))),
+    ).rejects.toMatchObject({ code: '42601' })
     const client = await server.connect()
     await expect(client.query('select 1; select 2')).rejects.toMatchObject({ code: '42601' })
     await expect(client.query('select 1; select 2', [])).rejects.toMatchObject({ code: '42601' })
@@ -179,8 +202,12 @@ describe('a session', () => {
     await withSession(asUser(ada), async (tx) => {
       escaped = tx
     })
-    await expect((escaped as Tx).query({ name: 'late', text: 'select 1' })).rejects.toThrow('the session is over')
-    await expect(listRouters(escaped as Tx, page, 15)).rejects.toMatchObject({ cause: { message: 'the session is over' } })
+    await expect((escaped as Tx).query({ name: 'late', text: 'select 1' })).rejects.toThrow(
+      'the session is over',
+    )
+    await expect(listRouters(escaped as Tx, page, 15)).rejects.toMatchObject({
+      cause: { message: 'the session is over' },
+    })
   })
 
   it('fails when a query was sent and not awaited, and stores nothing of it', async () => {
@@ -215,7 +242,8 @@ describe('a session', () => {
   })
 
   it('destroys a connection on which a value could not be sent, since named statements are then in doubt', async () => {
-    const query = (values: unknown[]) => (tx: Tx) => tx.query({ name: 'poison', text: 'select $1::jsonb as value', values })
+    const query = (values: unknown[]) => (tx: Tx) =>
+      tx.query({ name: 'poison', text: 'select $1::jsonb as value', values })
     const before = await withSession(asUser(ada), pidOf)
     await expect(withSession(asUser(ada), query([{ big: 1n }]))).rejects.toThrow()
     expect(await withSession(asUser(ada), query([{ fine: 1 }]))).toEqual([{ value: { fine: 1 } }])
@@ -223,8 +251,11 @@ describe('a session', () => {
   })
 
   it('is cut off by the time limit of its login, and answers 57014', async () => {
-    const text = 'select count(*) from pg_attribute a, pg_attribute b, pg_attribute c where a.attnum + b.attnum > c.attnum'
-    await expect(withSession(asUser(ada), (tx) => tx.query({ name: 'endless', text }))).rejects.toMatchObject({ code: '57014' })
+    const text =
+      'select count(*) from pg_attribute a, pg_attribute b, pg_attribute c where a.attnum + b.attnum > c.attnum'
+    await expect(withSession(asUser(ada), (tx) => tx.query({ name: 'endless', text }))).rejects.toMatchObject(
+      { code: '57014' },
+    )
   })
 })
 
@@ -242,9 +273,15 @@ describe('the pool', () => {
     await setImmediate()
     const waiting = Array.from({ length: 30 }, () => session(asUser(bob), pidOf))
     const outcomes = await Promise.allSettled(waiting)
-    expect(outcomes.every((outcome) => outcome.status === 'rejected' && outcome.reason.code === 'unavailable')).toBe(true)
+    expect(
+      outcomes.every((outcome) => outcome.status === 'rejected' && outcome.reason.code === 'unavailable'),
+    ).toBe(true)
     // Beyond the bound on waiters nobody waits at all.
-    expect(outcomes.some((outcome) => outcome.status === 'rejected' && outcome.reason.options.detail === 'The server is busy')).toBe(true)
+    expect(
+      outcomes.some(
+        (outcome) => outcome.status === 'rejected' && outcome.reason.options.detail === 'The server is busy',
+      ),
+    ).toBe(true)
     finish()
     await holding
     expect(await session(asUser(bob), pidOf)).toEqual(expect.any(Number))
@@ -252,10 +289,16 @@ describe('the pool', () => {
   })
 
   it('keeps two people apart who use one named statement under a generic plan, each as user and as agent', async () => {
-    const list = (tx: Tx) => tx.query<{ user_id: string }>({ name: 'shared', text: 'select user_id from user_devices' })
+    const list = (tx: Tx) =>
+      tx.query<{ user_id: string }>({ name: 'shared', text: 'select user_id from user_devices' })
     for (let round = 0; round < 12; round += 1) {
       for (const somebody of [ada, bob]) {
-        const agent = { kind: 'agent', userId: somebody.userId, keyId: somebody.keyId, sha256: somebody.sha256 } as const
+        const agent = {
+          kind: 'agent',
+          userId: somebody.userId,
+          keyId: somebody.keyId,
+          sha256: somebody.sha256,
+        } as const
         for (const identity of [asUser(somebody), agent]) {
           const rows = await withSession(identity, list)
           expect(rows.length).toBeGreaterThan(0)

@@ -16,10 +16,14 @@ beforeEach(async () => {
 const inScope = (routerId?: string) => (routerId ? { query: { routerId } } : {})
 const put = (key: string, value: unknown, routerId?: string, person = ada) =>
   person.call('PUT', `/api/settings/${key}`, { body: { value }, ...inScope(routerId) })
-const get = (key: string, routerId?: string, person = ada) => person.call('GET', `/api/settings/${key}`, inScope(routerId))
-const remove = (key: string, routerId?: string, person = ada) => person.call('DELETE', `/api/settings/${key}`, inScope(routerId))
-const list = (query: Record<string, string> = {}, person = ada) => person.call('GET', '/api/settings', { query })
-const addRouter = async (person = ada): Promise<string> => (await person.call('POST', '/api/routers', { body: { name: 'Home' } })).json().id
+const get = (key: string, routerId?: string, person = ada) =>
+  person.call('GET', `/api/settings/${key}`, inScope(routerId))
+const remove = (key: string, routerId?: string, person = ada) =>
+  person.call('DELETE', `/api/settings/${key}`, inScope(routerId))
+const list = (query: Record<string, string> = {}, person = ada) =>
+  person.call('GET', '/api/settings', { query })
+const addRouter = async (person = ada): Promise<string> =>
+  (await person.call('POST', '/api/routers', { body: { name: 'Home' } })).json().id
 
 describe('a setting', () => {
   it.each([
@@ -67,12 +71,17 @@ describe('a setting', () => {
       [office, 'office'],
     ]) {
       expect((await get('theme', routerId)).json().value).toBe(value)
-      expect((await list(routerId ? { routerId } : {})).json()).toMatchObject({ total: 1, items: [{ value }] })
+      expect((await list(routerId ? { routerId } : {})).json()).toMatchObject({
+        total: 1,
+        items: [{ value }],
+      })
     }
     expect((await remove('theme', home)).statusCode).toBe(204)
     expect((await get('theme')).statusCode).toBe(200)
     await ada.call('DELETE', `/api/routers/${office}`)
-    expect(await rowsOf('select setting_value as value from user_settings where user_id = $1', [ada.id])).toEqual([{ value: 'mine' }])
+    expect(
+      await rowsOf('select setting_value as value from user_settings where user_id = $1', [ada.id]),
+    ).toEqual([{ value: 'mine' }])
   })
 
   it('is one however many write it at once, a person’s own too', async () => {
@@ -84,12 +93,15 @@ describe('a setting', () => {
     }
   })
 
-  it.each(['Theme', '1st', '-a', 'a_b', 'a b', 'ä', 'a'.repeat(65), 'a%00', 'a%2Fb'])('cannot be named %s', async (key) => {
-    for (const answer of [await put(key, 1), await get(key), await remove(key)]) {
-      const { errors = [] } = expectProblem(answer, 400, 'invalid-request')
-      expect(errors.map(({ path }) => path)).toEqual(['/params/key'])
-    }
-  })
+  it.each(['Theme', '1st', '-a', 'a_b', 'a b', 'ä', 'a'.repeat(65), 'a%00', 'a%2Fb'])(
+    'cannot be named %s',
+    async (key) => {
+      for (const answer of [await put(key, 1), await get(key), await remove(key)]) {
+        const { errors = [] } = expectProblem(answer, 400, 'invalid-request')
+        expect(errors.map(({ path }) => path)).toEqual(['/params/key'])
+      }
+    },
+  )
 
   it.each([
     ['U+0000 in a text', '"a\\u0000"'],
@@ -102,7 +114,9 @@ describe('a setting', () => {
       headers: { 'content-type': 'application/json' },
       body: `{"value":${json}}`,
     })
-    expect(expectProblem(answer, 400, 'invalid-request').errors?.map(({ path }) => path)).toEqual(['/body/value'])
+    expect(expectProblem(answer, 400, 'invalid-request').errors?.map(({ path }) => path)).toEqual([
+      '/body/value',
+    ])
     expectProblem(await get('theme'), 404, 'not-found')
   })
 
@@ -116,7 +130,10 @@ describe('a setting', () => {
   it('needs a value, and nothing else', async () => {
     for (const body of [{}, { value: 1, key: 'other' }, [], 'x', null])
       expectProblem(
-        await ada.call('PUT', '/api/settings/theme', { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+        await ada.call('PUT', '/api/settings/theme', {
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(body),
+        }),
         400,
         'invalid-request',
       )
@@ -131,7 +148,8 @@ describe('settings that NetPilot knows', () => {
   ])('take a %s that is one, for a person and for a router', async (key, values) => {
     const routerId = await addRouter()
     for (const value of values)
-      for (const scope of [undefined, routerId]) expect((await put(key, value, scope)).json()).toMatchObject({ key, value })
+      for (const scope of [undefined, routerId])
+        expect((await put(key, value, scope)).json()).toMatchObject({ key, value })
   })
 
   it.each([
@@ -139,7 +157,17 @@ describe('settings that NetPilot knows', () => {
     ['locale', ['', 'en_US', 'english language', 5, null, ['de'], [], {}, 'x-'.repeat(100)]],
     [
       'notifications',
-      [true, null, [], ['email'], 'email', { sms: true }, { email: 1 }, { email: null }, { email: true, constructor: true }],
+      [
+        true,
+        null,
+        [],
+        ['email'],
+        'email',
+        { sms: true },
+        { email: 1 },
+        { email: null },
+        { email: true, constructor: true },
+      ],
     ],
   ])('take no other %s', async (key, values) => {
     for (const value of values) {
@@ -163,8 +191,12 @@ describe('the settings of a scope', () => {
         [ada.id, scope ?? null],
       )
       const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => put(`late${n}`, n, scope)))
-      expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([...Array(5).fill(200), ...Array(5).fill(409)])
-      for (const answer of answers.filter(({ statusCode }) => statusCode === 409)) expectProblem(answer, 409, 'conflict')
+      expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([
+        ...Array(5).fill(200),
+        ...Array(5).fill(409),
+      ])
+      for (const answer of answers.filter(({ statusCode }) => statusCode === 409))
+        expectProblem(answer, 409, 'conflict')
       expect((await put('key1', 'changed', scope)).statusCode).toBe(200)
       expect((await list({ limit: '1', ...(scope && { routerId: scope }) })).json().total).toBe(100)
       await remove('key1', scope)
@@ -174,14 +206,26 @@ describe('the settings of a scope', () => {
 
   it('come in pages, by key or by age', async () => {
     for (const key of ['b', 'c', 'a']) await put(key, key)
-    const keys = async (query: Record<string, string>) => (await list(query)).json().items.map(({ key }: { key: string }) => key)
+    const keys = async (query: Record<string, string>) =>
+      (await list(query)).json().items.map(({ key }: { key: string }) => key)
     expect(await keys({})).toEqual(['a', 'b', 'c'])
     expect(await keys({ sort: '-key' })).toEqual(['c', 'b', 'a'])
     expect(await keys({ sort: 'updatedAt' })).toEqual(['b', 'c', 'a'])
     expect(await keys({ sort: '-updatedAt' })).toEqual(['a', 'c', 'b'])
-    expect((await list({ limit: '1', offset: '1' })).json()).toMatchObject({ items: [{ key: 'b' }], total: 3, limit: 1, offset: 1 })
+    expect((await list({ limit: '1', offset: '1' })).json()).toMatchObject({
+      items: [{ key: 'b' }],
+      total: 3,
+      limit: 1,
+      offset: 1,
+    })
     expect((await list({ offset: '9' })).json()).toMatchObject({ items: [], total: 3 })
-    for (const query of [{ limit: '0' }, { limit: '201' }, { offset: '-1' }, { sort: 'value' }, { routerId: '7' }])
+    for (const query of [
+      { limit: '0' },
+      { limit: '201' },
+      { offset: '-1' },
+      { sort: 'value' },
+      { routerId: '7' },
+    ])
       expectProblem(await list(query as Record<string, string>), 400, 'invalid-request')
   })
 })

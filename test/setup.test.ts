@@ -1,4 +1,7 @@
-/** Setting a database up again mends what a login can do to itself, and the logins of the embedded database reach no other of its cluster. */
+/**
+ * Setting a database up again mends what a login can do to itself, and the logins of the embedded database
+ * reach no other of its cluster.
+ */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +18,9 @@ it('takes back what a login set, and what it gave in advance', async () => {
   const roles = roleNames(database.rolePrefix)
   await prepare(database)
   await asAdmin(loginUrl(database, 'server'), async (client) => {
-    await client.query(`alter role ${roles.server} set search_path = pg_temp; alter role ${roles.server} set statement_timeout = '1ms'`)
+    await client.query(
+      `alter role ${roles.server} set search_path = pg_temp; alter role ${roles.server} set statement_timeout = '1ms'`,
+    )
     await client.query('alter default privileges in schema public grant all on tables to public')
     await client.query(`alter default privileges grant execute on functions to ${roles.user}`)
   })
@@ -54,8 +59,12 @@ it('leaves no other database of the embedded cluster to the logins', { timeout: 
   try {
     for (const url of Object.values(urls))
       for (const other of ['postgres', 'template1']) {
-        const client = new pg.Client({ connectionString: Object.assign(new URL(url), { pathname: `/${other}` }).href })
-        await expect(client.connect(), `${other} by ${new URL(url).username}`).rejects.toMatchObject({ code: '42501' })
+        const client = new pg.Client({
+          connectionString: Object.assign(new URL(url), { pathname: `/${other}` }).href,
+        })
+        await expect(client.connect(), `${other} by ${new URL(url).username}`).rejects.toMatchObject({
+          code: '42501',
+        })
       }
   } finally {
     await stop()

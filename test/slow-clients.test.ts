@@ -1,4 +1,7 @@
-/** Clients on real sockets that are slow, or do not speak HTTP: none of them holds anything for long, and others notice nothing. */
+/**
+ * Clients on real sockets that are slow, or do not speak HTTP: none of them holds anything for long, and
+ * others notice nothing.
+ */
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
@@ -68,7 +71,12 @@ function expectBareProblem({ status, headers, body }: Conversation, expected: nu
   for (const [name, value] of Object.entries(BARE_HEADERS)) expect(headers).toContain(`${name}: ${value}`)
   const { requestId, ...rest } = JSON.parse(body)
   expect(headers).toContain(`X-Request-Id: ${requestId}`)
-  expect(rest).toEqual({ type: `urn:netpilot:problem:${code}`, title: expect.any(String), status: expected, code })
+  expect(rest).toEqual({
+    type: `urn:netpilot:problem:${code}`,
+    title: expect.any(String),
+    status: expected,
+    code,
+  })
   expect(requestId).toMatch(/^[0-9a-f-]{36}$/)
 }
 
@@ -95,7 +103,9 @@ describe.concurrent('a slow client', () => {
 
   it('among two hundred holds up nobody, T36', async () => {
     const slow = Array.from({ length: 200 }, (_, index) =>
-      index % 2 ? talk(post('Content-Length: 100', '{'), ' '.repeat(90)) : talk('GET /health HTTP/1.1\r\nHost: x\r\nX: ', 'a'.repeat(90)),
+      index % 2
+        ? talk(post('Content-Length: 100', '{'), ' '.repeat(90))
+        : talk('GET /health HTTP/1.1\r\nHost: x\r\nX: ', 'a'.repeat(90)),
     )
     let areGone = false
     const gone = Promise.all(slow).finally(() => {
@@ -128,13 +138,16 @@ describe('a request line or a host that another reader could take for something 
     const { status, headers, body } = await talk(text)
     expect([status, JSON.parse(body).code]).toEqual([400, 'invalid-request'])
     const sent = headers.toLowerCase()
-    for (const [name, value] of Object.entries(BARE_HEADERS)) expect(sent).toContain(`${name}: ${value}`.toLowerCase())
+    for (const [name, value] of Object.entries(BARE_HEADERS))
+      expect(sent).toContain(`${name}: ${value}`.toLowerCase())
   })
 
   it.each(['x', 'x:3000', '192.0.2.1:80', '[2001:db8::1]:3000', 'a_b.example.', 'xn--bcher-kva.example'])(
     'is no host such as %s',
     async (host) => {
-      expect((await talk(`GET /health/live HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).status).toBe(200)
+      expect(
+        (await talk(`GET /health/live HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).status,
+      ).toBe(200)
     },
   )
 
@@ -145,7 +158,11 @@ describe('a request line or a host that another reader could take for something 
 
 describe('five hundred slow clients at once', () => {
   it('hold nothing that others wait for: all of those are answered while none of these is gone, T36', async () => {
-    const patient = await openServer({ HEADERS_TIMEOUT_MS: '60000', REQUEST_TIMEOUT_MS: '300000', IDLE_TIMEOUT_MS: '300000' })
+    const patient = await openServer({
+      HEADERS_TIMEOUT_MS: '60000',
+      REQUEST_TIMEOUT_MS: '300000',
+      IDLE_TIMEOUT_MS: '300000',
+    })
     await patient.app.listen({ host: '127.0.0.1', port: 0 })
     const { port: here } = patient.app.server.address() as AddressInfo
     const halves = [
@@ -162,7 +179,9 @@ describe('five hundred slow clients at once', () => {
     await Promise.all(slow.map((socket) => once(socket, 'connect')))
     const { accessToken } = await worldOf(patient).person()
     for (let asked = 0; asked < 30; asked += 1) {
-      const answer = await fetch(`http://127.0.0.1:${here}/api/routers`, { headers: { authorization: `Bearer ${accessToken}` } })
+      const answer = await fetch(`http://127.0.0.1:${here}/api/routers`, {
+        headers: { authorization: `Bearer ${accessToken}` },
+      })
       expect(answer.status).toBe(200)
       await answer.text()
     }
@@ -178,7 +197,12 @@ describe.concurrent('a client that does not speak HTTP/1.1', () => {
     ['nonsense', 400, 'invalid-request', 'nonsense\r\n\r\n'],
     ['a method that is none', 400, 'invalid-request', 'STEAL / HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['HTTP/2', 400, 'invalid-request', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
-    ['a length and chunks', 400, 'invalid-request', post('Content-Length: 5\r\nTransfer-Encoding: chunked', '0\r\n\r\n')],
+    [
+      'a length and chunks',
+      400,
+      'invalid-request',
+      post('Content-Length: 5\r\nTransfer-Encoding: chunked', '0\r\n\r\n'),
+    ],
     ['two lengths', 400, 'invalid-request', post('Content-Length: 5\r\nContent-Length: 6', '12345')],
     ['a chunk of no size', 400, 'invalid-request', post('Transfer-Encoding: chunked', 'zz\r\n')],
     ['a space before a colon', 400, 'invalid-request', 'GET / HTTP/1.1\r\nHost: x\r\nX : a\r\n\r\n'],
@@ -190,19 +214,40 @@ describe.concurrent('a client that does not speak HTTP/1.1', () => {
 
   it.each([
     ['no host', 400, 'invalid-request', 'GET /health HTTP/1.1\r\nConnection: close\r\n\r\n'],
-    ['two hosts', 400, 'invalid-request', 'GET /health HTTP/1.1\r\nHost: x\r\nhost: x\r\nConnection: close\r\n\r\n'],
+    [
+      'two hosts',
+      400,
+      'invalid-request',
+      'GET /health HTTP/1.1\r\nHost: x\r\nhost: x\r\nConnection: close\r\n\r\n',
+    ],
     ['TRACE', 404, 'not-found', 'TRACE /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'],
-    ['a body that lacks', 400, 'invalid-request', post('Expect: miracles\r\nConnection: close\r\nContent-Length: 0')],
-  ] as const)('but %s gets %i like any other that cannot be served, T37', async (_what, status, code, text) => {
-    const { headers, body, ...answer } = await talk(text)
-    expect(answer).toMatchObject({ status })
-    expect(headers).toContain('content-type: application/problem+json')
-    expect(JSON.parse(body)).toMatchObject({ status, code, requestId: /x-request-id: (\S+)/.exec(headers)?.[1] })
-  })
+    [
+      'a body that lacks',
+      400,
+      'invalid-request',
+      post('Expect: miracles\r\nConnection: close\r\nContent-Length: 0'),
+    ],
+  ] as const)(
+    'but %s gets %i like any other that cannot be served, T37',
+    async (_what, status, code, text) => {
+      const { headers, body, ...answer } = await talk(text)
+      expect(answer).toMatchObject({ status })
+      expect(headers).toContain('content-type: application/problem+json')
+      expect(JSON.parse(body)).toMatchObject({
+        status,
+        code,
+        requestId: /x-request-id: (\S+)/.exec(headers)?.[1],
+      })
+    },
+  )
 
   it.each([
     ['CONNECT', Number.NaN, 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n'],
-    ['an upgrade', 200, 'GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n'],
+    [
+      'an upgrade',
+      200,
+      'GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
+    ],
     ['OPTIONS of everything', 204, 'OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'],
   ])('and %s leads nowhere, T37', async (_what, status, text) => {
     expect(await talk(text)).toMatchObject({ status, body: status === 200 ? '{"status":"ok"}' : '' })
@@ -252,7 +297,8 @@ describe('a server that closes', () => {
     const ada = await worldOf(closing).person()
     await closing.app.listen({ host: '127.0.0.1', port: 0 })
     const taken = await closing.pools.server.connect()
-    const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ada.accessToken}\r\n\r\n`
+    const get = (path: string) =>
+      `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ada.accessToken}\r\n\r\n`
     const arrived = () => once(closing.app.server, 'request')
     const { port: here } = closing.app.server.address() as AddressInfo
     const socket = connect(here, '127.0.0.1', () => socket.write(get('/api/auth/me')))
@@ -272,6 +318,8 @@ describe('a server that closes', () => {
     await closed
     const [first, second] = received.split(/(?=HTTP\/1\.1 )/)
     expect(first).toContain('HTTP/1.1 200 ')
-    expect(second).toMatch(/^HTTP\/1\.1 (200 |503 [\s\S]*retry-after: \d[\s\S]*urn:netpilot:problem:unavailable)/i)
+    expect(second).toMatch(
+      /^HTTP\/1\.1 (200 |503 [\s\S]*retry-after: \d[\s\S]*urn:netpilot:problem:unavailable)/i,
+    )
   })
 })

@@ -1,5 +1,6 @@
 /**
- * Text is kept to the code point: what a body stores is read back equal, or refused by a rule that the documentation states. The fields are
+ * Text is kept to the code point: what a body stores is read back equal, or refused by a rule that the
+ * documentation states. The fields are
  * found in the OpenAPI document: whatever text a body takes and its answer shows under the same name.
  */
 import { randomUUID } from 'node:crypto'
@@ -19,18 +20,31 @@ const resolved = (schema: Schema & { $ref?: string }): Schema =>
 /** Fields with a text of the client's own choice. */
 const fields = (await listOperations(world)).flatMap((operation) => {
   const { responses } = paths[operation.path][operation.method.toLowerCase()]
-  const shown = resolved((responses[200] ?? responses[201])?.content?.['application/json']?.schema)?.properties ?? {}
+  const shown =
+    resolved((responses[200] ?? responses[201])?.content?.['application/json']?.schema)?.properties ?? {}
   return Object.entries(operation.body?.properties ?? {}).flatMap(([field, schema]) =>
-    operation.door === 'person' && schema.pattern?.includes('\\ud800') && shown[field] ? [{ operation, field, schema }] : [],
+    operation.door === 'person' && schema.pattern?.includes('\\ud800') && shown[field]
+      ? [{ operation, field, schema }]
+      : [],
   )
 })
 /** What is read back of it. */
-const storedIn = async (person: Person, { path, operationId }: Operation, ids: { id: string }, answer: Answer, field: string) => {
+const storedIn = async (
+  person: Person,
+  { path, operationId }: Operation,
+  ids: { id: string },
+  answer: Answer,
+  field: string,
+) => {
   const { id } = answer.json()
-  const one = operationId?.startsWith('add') ? `${path.replace(/\/$/, '')}/${id}` : urlOf({ path, parameters: [] } as never, ids)
+  const one = operationId?.startsWith('add')
+    ? `${path.replace(/\/$/, '')}/${id}`
+    : urlOf({ path, parameters: [] } as never, ids)
   const item = await person.call('GET', one)
   if (item.statusCode === 200) return item.json()[field]
-  const list = await person.call('GET', path.replace(/\/(\{id\})?$/, '').replace('{id}', ids.id), { query: { limit: '200' } })
+  const list = await person.call('GET', path.replace(/\/(\{id\})?$/, '').replace('{id}', ids.id), {
+    query: { limit: '200' },
+  })
   return list.json().items.find((each: { id: string }) => each.id === (id ?? ids.id))?.[field]
 }
 
@@ -55,12 +69,19 @@ const KEPT = [
 ]
 
 /** A key of a person takes a proof that they are there. */
-const proofOf = ({ operationId }: Operation, { password }: Person) => (operationId === 'addPersonalKey' ? { password } : {})
+const proofOf = ({ operationId }: Operation, { password }: Person) =>
+  operationId === 'addPersonalKey' ? { password } : {}
 
 describe('a text of a body', () => {
   it('is among these fields', () => {
     const found = fields.map(({ operation, field }) => `${nameOf(operation)} ${field}`)
-    expect(found).toEqual(expect.arrayContaining(['POST /api/routers name', 'PATCH /api/devices/{id} type', 'POST /api/blocks reason']))
+    expect(found).toEqual(
+      expect.arrayContaining([
+        'POST /api/routers name',
+        'PATCH /api/devices/{id} type',
+        'POST /api/blocks reason',
+      ]),
+    )
     expect(found.length).toBeGreaterThan(15)
   })
 
@@ -86,7 +107,11 @@ describe('a text of a body', () => {
           [field]: text,
         }
         const answer = await person.call(operation.method, url(ids.id), { body })
-        const isKept = !text.includes('\0') && text !== '' && [...text].length <= maxLength && !(isVisible && text.trim() === '')
+        const isKept =
+          !text.includes('\0') &&
+          text !== '' &&
+          [...text].length <= maxLength &&
+          !(isVisible && text.trim() === '')
         if (!isKept || (OF_A_KIND.includes(field) && answer.statusCode === 400)) {
           const { errors } = expectProblem(answer, 400, 'invalid-request')
           // What is of a kind may also clash with what else the body names.
@@ -97,8 +122,10 @@ describe('a text of a body', () => {
         expect(answer.json()[field]).toBe(text)
         expect(await storedIn(person, operation, ids, answer, field)).toBe(text)
       }
-      for (const text of isCreating ? [KEPT.join('').slice(0, maxLength).toWellFormed()] : KEPT) await store(text.slice(0, maxLength))
-      for (const text of ['😀'.repeat(maxLength), '😀'.repeat(maxLength + 1), ' \u00a0\u3000', '\0']) await store(text)
+      for (const text of isCreating ? [KEPT.join('').slice(0, maxLength).toWellFormed()] : KEPT)
+        await store(text.slice(0, maxLength))
+      for (const text of ['😀'.repeat(maxLength), '😀'.repeat(maxLength + 1), ' \u00a0\u3000', '\0'])
+        await store(text)
       const any = fc.string({ unit: 'binary', maxLength: Math.min(maxLength, 60) })
       await fc.assert(fc.asyncProperty(any, store), { numRuns: isCreating ? 5 : 25 })
     },
@@ -126,7 +153,8 @@ describe('a text of a body', () => {
     await fc.assert(
       fc.asyncProperty(any, async (value) => {
         const answer = await ada.call('PUT', '/api/settings/theme', { body: { value } })
-        if (JSON.stringify(value).includes('\\u0000')) return void expectProblem(answer, 400, 'invalid-request')
+        if (JSON.stringify(value).includes('\\u0000'))
+          return void expectProblem(answer, 400, 'invalid-request')
         expect(answer.statusCode, answer.body).toBe(200)
         expect((await ada.call('GET', '/api/settings/theme')).json().value).toEqual(value)
       }),
@@ -136,7 +164,8 @@ describe('a text of a body', () => {
 })
 
 describe('an address', () => {
-  const register = (email: string) => world.send('POST', '/api/auth/register', { body: { email, password: `pw ${randomUUID()}` } })
+  const register = (email: string) =>
+    world.send('POST', '/api/auth/register', { body: { email, password: `pw ${randomUUID()}` } })
 
   it.each([
     'a,b@x.com',
@@ -168,7 +197,16 @@ describe('an address', () => {
   })
 
   it('that has one is trimmed and lower-cased, in any script', async () => {
-    for (const local of ["o'neil+tag", 'ΣΊΣΥΦΟΣ', 'Dvořák', 'İstanbul', '用户', 'straße', 'x_y-z.1', '!#$%&*/=?^`{|}~']) {
+    for (const local of [
+      "o'neil+tag",
+      'ΣΊΣΥΦΟΣ',
+      'Dvořák',
+      'İstanbul',
+      '用户',
+      'straße',
+      'x_y-z.1',
+      '!#$%&*/=?^`{|}~',
+    ]) {
       const email = ` \u00a0\t${local}@${randomUUID()}.Example `
       const answer = await register(email)
       expect(answer.statusCode, `${local} ${answer.body}`).toBe(201)
@@ -177,15 +215,22 @@ describe('an address', () => {
   })
 
   it('of any text is stored so that a mail can go there, or refused', async () => {
-    const unit = fc.oneof(fc.constantFrom(...'.@ ,<>"aA-ςΣİ'), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }))
+    const unit = fc.oneof(
+      fc.constantFrom(...'.@ ,<>"aA-ςΣİ'),
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+    )
     await fc.assert(
-      fc.asyncProperty(fc.string({ unit, maxLength: 20 }), fc.string({ unit, maxLength: 5 }), async (local, label) => {
-        const email = `${local}@${label}${randomUUID()}.example`
-        const answer = await register(email)
-        if (answer.statusCode !== 201) return void expectProblem(answer, 400, 'invalid-request')
-        expect(answer.json().user.email).toBe(email.trim().toLowerCase())
-        expect(isAddress(answer.json().user.email)).toBe(true)
-      }),
+      fc.asyncProperty(
+        fc.string({ unit, maxLength: 20 }),
+        fc.string({ unit, maxLength: 5 }),
+        async (local, label) => {
+          const email = `${local}@${label}${randomUUID()}.example`
+          const answer = await register(email)
+          if (answer.statusCode !== 201) return void expectProblem(answer, 400, 'invalid-request')
+          expect(answer.json().user.email).toBe(email.trim().toLowerCase())
+          expect(isAddress(answer.json().user.email)).toBe(true)
+        },
+      ),
       { numRuns: 200 },
     )
   })

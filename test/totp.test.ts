@@ -1,4 +1,7 @@
-/** The parts of the second factor: codes of an authenticator app, the secret behind them at rest, and codes for when the app is lost. */
+/**
+ * The parts of the second factor: codes of an authenticator app, the secret behind them at rest, and codes
+ * for when the app is lost.
+ */
 import { randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { URI } from 'otpauth'
@@ -39,7 +42,9 @@ describe('a code of an authenticator app', () => {
 
   it('holds for its step, one before and one after, and tells the same step all the while', () => {
     const code = '081804'
-    const around = [-31, -30, -1, 0, 29, 30, 59, 60].map((offset) => matchTotp(secret, code, at(step * 30 + offset)))
+    const around = [-31, -30, -1, 0, 29, 30, 59, 60].map((offset) =>
+      matchTotp(secret, code, at(step * 30 + offset)),
+    )
     expect(around).toEqual([undefined, step, step, step, step, step, step, undefined])
   })
 
@@ -48,12 +53,23 @@ describe('a code of an authenticator app', () => {
     expect(matchTotp(Buffer.concat([secret, Buffer.of(1)]), '081804', at(step * 30))).toBeUndefined()
   })
 
-  it.each(['', '08180', '0818041', '081 804', ' 81804', '+81804', '8.1804', '0x1804', '08180\n', '081804\n', '٠٨١٨٠٤', '08180é', '🔑🔑🔑'])(
-    'is six digits and nothing else: %j is none',
-    (code) => {
-      expect(matchTotp(secret, code, at(step * 30))).toBeUndefined()
-    },
-  )
+  it.each([
+    '',
+    '08180',
+    '0818041',
+    '081 804',
+    ' 81804',
+    '+81804',
+    '8.1804',
+    '0x1804',
+    '08180\n',
+    '081804\n',
+    '٠٨١٨٠٤',
+    '08180é',
+    '🔑🔑🔑',
+  ])('is six digits and nothing else: %j is none', (code) => {
+    expect(matchTotp(secret, code, at(step * 30))).toBeUndefined()
+  })
 
   it('is found in no other text, and no text makes the reader throw', () => {
     fc.assert(
@@ -80,18 +96,24 @@ describe('a secret of an authenticator app', () => {
   it('is described by a URI that names the service and the account, in the form that every app knows', () => {
     const { secret, uri } = describeTotp(Buffer.from('12345678901234567890'), 'ada+home@example.com')
     expect(secret).toBe('GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ')
-    expect(uri).toBe(`otpauth://totp/NetPilot:ada%2Bhome%40example.com?issuer=NetPilot&secret=${secret}&algorithm=SHA1&digits=6&period=30`)
+    expect(uri).toBe(
+      `otpauth://totp/NetPilot:ada%2Bhome%40example.com?issuer=NetPilot&secret=${secret}&algorithm=SHA1&digits=6&period=30`,
+    )
   })
 
   it('makes the same codes in an app as here, whatever the account is called', () => {
     fc.assert(
-      fc.property(fc.stringMatching(/^[^\s@]{1,40}@example\.com$/), fc.integer({ min: 0, max: 2 ** 33 }), (account, seconds) => {
-        const secret = makeTotpSecret()
-        const app = URI.parse(describeTotp(secret, account).uri)
-        expect(app).toMatchObject({ issuer: 'NetPilot', label: account })
-        const code = 'period' in app ? app.generate({ timestamp: seconds * 1_000 }) : ''
-        expect(matchTotp(secret, code, at(seconds))).toBe(Math.floor(seconds / 30))
-      }),
+      fc.property(
+        fc.stringMatching(/^[^\s@]{1,40}@example\.com$/),
+        fc.integer({ min: 0, max: 2 ** 33 }),
+        (account, seconds) => {
+          const secret = makeTotpSecret()
+          const app = URI.parse(describeTotp(secret, account).uri)
+          expect(app).toMatchObject({ issuer: 'NetPilot', label: account })
+          const code = 'period' in app ? app.generate({ timestamp: seconds * 1_000 }) : ''
+          expect(matchTotp(secret, code, at(seconds))).toBe(Math.floor(seconds / 30))
+        },
+      ),
     )
   })
 })
@@ -128,7 +150,8 @@ describe('a sealed secret', () => {
       changed.writeUInt8(changed.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3)
       expect(() => seal.open(ada, changed)).toThrow()
     }
-    for (let length = 0; length < sealed.length; length += 1) expect(() => seal.open(ada, sealed.subarray(0, length))).toThrow()
+    for (let length = 0; length < sealed.length; length += 1)
+      expect(() => seal.open(ada, sealed.subarray(0, length))).toThrow()
     expect(() => seal.open(ada, Buffer.concat([sealed, Buffer.of(0)]))).toThrow()
   })
 })

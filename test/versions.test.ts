@@ -1,4 +1,6 @@
-/** Versions of what people edit: `ETag` and `If-Match`, of each resource whose path has a GET and a change. */
+/**
+ * Versions of what people edit: `ETag` and `If-Match`, of each resource whose path has a GET and a change.
+ */
 import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { listOperations, type Operation } from './support/operations.ts'
@@ -24,7 +26,8 @@ async function newHome(): Promise<Home> {
   return { ada, router, mac, routerId: router.id, device: String((await router.devices())[0]?.id) }
 }
 
-const made = async ({ ada }: Home, url: string, body: object) => `${url}/${(await ada.call('POST', url, { body })).json().id}`
+const made = async ({ ada }: Home, url: string, body: object) =>
+  `${url}/${(await ada.call('POST', url, { body })).json().id}`
 const name = (number: number) => ({ name: `name ${number}` })
 
 /** By the path in the OpenAPI document. */
@@ -36,16 +39,31 @@ const RESOURCES: Record<string, (home: Home) => Promise<Resource>> = {
     change: name,
   }),
   '/api/schedules/{id}': async (home) => ({
-    url: await made(home, '/api/schedules', { deviceId: home.device, kind: 'blocked-during', days: ['mon'], start: '21:00', end: '07:00' }),
+    url: await made(home, '/api/schedules', {
+      deviceId: home.device,
+      kind: 'blocked-during',
+      days: ['mon'],
+      start: '21:00',
+      end: '07:00',
+    }),
     change: (number) => ({ start: `20:${String(number).padStart(2, '0')}` }),
   }),
-  '/api/whitelist/{id}': async (home) => ({ url: await made(home, '/api/whitelist', { deviceId: home.device }), change: name }),
-  '/api/blacklist/{id}': async (home) => ({ url: await made(home, '/api/blacklist', { deviceId: home.device }), change: name }),
+  '/api/whitelist/{id}': async (home) => ({
+    url: await made(home, '/api/whitelist', { deviceId: home.device }),
+    change: name,
+  }),
+  '/api/blacklist/{id}': async (home) => ({
+    url: await made(home, '/api/blacklist', { deviceId: home.device }),
+    change: name,
+  }),
   '/api/settings/{key}': async ({ ada }) => {
     await ada.call('PUT', '/api/settings/theme', { body: { value: 'dark' } })
     return { url: '/api/settings/theme', change: (value) => ({ value }) }
   },
-  '/api/users/profile': async () => ({ url: '/api/users/profile', change: (number) => ({ fullName: `name ${number}` }) }),
+  '/api/users/profile': async () => ({
+    url: '/api/users/profile',
+    change: (number) => ({ fullName: `name ${number}` }),
+  }),
 }
 
 const changes = () =>
@@ -85,7 +103,8 @@ describe('each resource that people edit', () => {
         expectProblem(await ada.call(method(), url, withTag(tag, change(2))), 412, 'precondition-failed')
       expect((await ada.call('GET', url)).json()).toEqual(before)
 
-      for (const tag of [second, '*']) expect((await ada.call(method(), url, withTag(tag, change(1)))).statusCode).toBe(200)
+      for (const tag of [second, '*'])
+        expect((await ada.call(method(), url, withTag(tag, change(1)))).statusCode).toBe(200)
       expect((await ada.call(method(), url, withTag(`"x", ${second}`, change(3)))).statusCode).toBe(200)
       // Without the header it is as it always was.
       expect((await ada.call(method(), url, { body: change(4) })).statusCode).toBe(200)
@@ -96,7 +115,9 @@ describe('each resource that people edit', () => {
       const { url, change } = await make(home)
       const seen = etagOf(await home.ada.call('GET', url))
       const answers = await Promise.all(
-        Array.from({ length: 20 }, (_, index) => home.ada.call(method(), url, withTag(seen, change(index + 10)))),
+        Array.from({ length: 20 }, (_, index) =>
+          home.ada.call(method(), url, withTag(seen, change(index + 10))),
+        ),
       )
       expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([200, ...Array(19).fill(412)])
     })
@@ -109,8 +130,11 @@ describe('each resource that people edit', () => {
       const seen = etagOf(await ada.call('GET', url))
       await ada.call(method(), url, { body: change(1) })
       expectProblem(await ada.call('DELETE', url, withTag(seen)), 412, 'precondition-failed')
-      expect((await ada.call('DELETE', url, withTag(etagOf(await ada.call('GET', url))))).statusCode).toBe(204)
-      // Whose it was does not matter once it is gone; a setting would be made anew, but not in a version that it does not have.
+      expect((await ada.call('DELETE', url, withTag(etagOf(await ada.call('GET', url))))).statusCode).toBe(
+        204,
+      )
+      // Whose it was does not matter once it is gone; a setting would be made anew, but not in a version that
+      // it does not have.
       const gone = await ada.call(method(), url, withTag(seen, change(1)))
       expect([404, 412]).toContain(gone.statusCode)
       expect(gone.statusCode).toBe(path.startsWith('/api/settings') ? 412 : 404)
@@ -135,7 +159,8 @@ describe('each resource that people edit', () => {
       if (!url.includes('-')) return
       const seen = etagOf(await home.ada.call('GET', url))
       const bob = await world.person()
-      for (const tag of [seen, '*', '"x"']) expectProblem(await bob.call(method(), url, withTag(tag, change(1))), 404, 'not-found')
+      for (const tag of [seen, '*', '"x"'])
+        expectProblem(await bob.call(method(), url, withTag(tag, change(1))), 404, 'not-found')
     })
   })
 })

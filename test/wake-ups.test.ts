@@ -1,4 +1,7 @@
-/** Wake-ups go to whoever listens, and any login may: what they carry says nothing about whose router it is, to whoever knows ids. */
+/**
+ * Wake-ups go to whoever listens, and any login may: what they carry says nothing about whose router it is,
+ * to whoever knows ids.
+ */
 import { createHash, getHashes } from 'node:crypto'
 import pg from 'pg'
 import { beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vitest'
@@ -28,13 +31,25 @@ async function heardBy(login: LoginRole, work: () => Promise<unknown>): Promise<
   return heard
 }
 
-const change = (router: Router) => router.owner.call('PATCH', `/api/routers/${router.id}`, { body: { mode: 'whitelist' } })
+const change = (router: Router) =>
+  router.owner.call('PATCH', `/api/routers/${router.id}`, { body: { mode: 'whitelist' } })
 
-/** All that can be had of an id without a key: itself, and every digest, as text and as bytes, whole or the beginning. */
+/**
+ * All that can be had of an id without a key: itself, and every digest, as text and as bytes, whole or the
+ * beginning.
+ */
 function computableFrom(id: string): Set<string> {
   const hex = id.replaceAll('-', '')
   const bytes = Buffer.from(hex, 'hex')
-  const forms = [id, id.toUpperCase(), hex, hex.toUpperCase(), bytes, `netpilot_policy${id}`, `netpilot_policy|${id}`]
+  const forms = [
+    id,
+    id.toUpperCase(),
+    hex,
+    hex.toUpperCase(),
+    bytes,
+    `netpilot_policy${id}`,
+    `netpilot_policy|${id}`,
+  ]
   const digests = getHashes().flatMap((name) => {
     try {
       return forms.map((form) =>
@@ -46,26 +61,31 @@ function computableFrom(id: string): Set<string> {
       return [] // OpenSSL names some that it does not compute.
     }
   })
-  const values = [bytes, ...digests].flatMap((digest) => (['hex', 'base64', 'base64url'] as const).map((form) => digest.toString(form)))
+  const values = [bytes, ...digests].flatMap((digest) =>
+    (['hex', 'base64', 'base64url'] as const).map((form) => digest.toString(form)),
+  )
   return new Set([id, ...values].map((value) => value.toLowerCase()))
 }
 
 describe('who listens as', () => {
-  it.each(LOGINS)('%s hears that some policy changed, and nothing that follows from an id they know', async (login) => {
-    const router = await bob.router()
-    const heard = await heardBy(login, () => change(router))
-    expect(heard.length).toBeGreaterThan(0)
-    const ids = [bob.id, router.id, router.keyId]
-    for (const [id, values] of ids.map((each) => [each, [...computableFrom(each)]] as const)) {
-      expect(values.length).toBeGreaterThan(300)
-      // Digests are compared in part too: eight characters in common would be no accident.
-      for (const payload of heard.map((each) => each.toLowerCase()))
-        expect(
-          values.filter((value) => payload.includes(value.slice(0, 8)) || value.includes(payload)),
-          id,
-        ).toEqual([])
-    }
-  })
+  it.each(LOGINS)(
+    '%s hears that some policy changed, and nothing that follows from an id they know',
+    async (login) => {
+      const router = await bob.router()
+      const heard = await heardBy(login, () => change(router))
+      expect(heard.length).toBeGreaterThan(0)
+      const ids = [bob.id, router.id, router.keyId]
+      for (const [id, values] of ids.map((each) => [each, [...computableFrom(each)]] as const)) {
+        expect(values.length).toBeGreaterThan(300)
+        // Digests are compared in part too: eight characters in common would be no accident.
+        for (const payload of heard.map((each) => each.toLowerCase()))
+          expect(
+            values.filter((value) => payload.includes(value.slice(0, 8)) || value.includes(payload)),
+            id,
+          ).toEqual([])
+      }
+    },
+  )
 
   it.each(['server', 'auth', 'admin', 'monitor', 'backup'] as const)(
     '%s cannot ask for what somebody’s router is called',
@@ -90,10 +110,15 @@ describe('the agent whose router it is', () => {
     const { server: pool } = server.pools
     const looks = vi.spyOn(pool, 'connect')
     const ask = () =>
-      router.call('GET', '/api/agent/policy', { headers: { 'if-none-match': `"${revision}"` }, query: { wait: `${seconds}` } })
+      router.call('GET', '/api/agent/policy', {
+        headers: { 'if-none-match': `"${revision}"` },
+        query: { wait: `${seconds}` },
+      })
     const answer = ask()
     // It looks before it begins to watch, and once more since.
-    await expect.poll(() => looks.mock.calls.length >= 2 && pool.idleCount === pool.totalCount, { timeout: 5_000 }).toBe(true)
+    await expect
+      .poll(() => looks.mock.calls.length >= 2 && pool.idleCount === pool.totalCount, { timeout: 5_000 })
+      .toBe(true)
     return { router, answer, ask }
   }
 

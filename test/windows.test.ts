@@ -1,7 +1,17 @@
-/** Windows of schedules: the clock changes of 2026 in three zones as a table, and what holds in every zone at any time. */
+/**
+ * Windows of schedules: the clock changes of 2026 in three zones as a table, and what holds in every zone at
+ * any time.
+ */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { DAYS, type Day, nextChange, type Recurrence, type Window, windowsWithin } from '../src/modules/schedules/windows.ts'
+import {
+  DAYS,
+  type Day,
+  nextChange,
+  type Recurrence,
+  type Window,
+  windowsWithin,
+} from '../src/modules/schedules/windows.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
@@ -13,10 +23,16 @@ const recurrenceOf = (text: string, timeZone: string): Recurrence => {
   return { days: days.split(',') as Day[], start, end, timeZone }
 }
 /** `03-28T20:00/03-29T05:00` */
-const shown = ({ from, to }: Window) => [from, to].map((moment) => moment.toISOString().slice(5, 16)).join('/')
+const shown = ({ from, to }: Window) =>
+  [from, to].map((moment) => moment.toISOString().slice(5, 16)).join('/')
 
 // Each line is one window that the change touches, and the real time (UTC) that it takes.
-const CHANGES: [change: string, timeZone: string, span: [string, string], cases: [window: string, expected: string[], why: string][]][] = [
+const CHANGES: [
+  change: string,
+  timeZone: string,
+  span: [string, string],
+  cases: [window: string, expected: string[], why: string][],
+][] = [
   [
     '02:00 becomes 03:00 on 29 March (01:00Z)',
     'Europe/Berlin',
@@ -127,16 +143,24 @@ describe('windows of usual days', () => {
       '06-01T21:00/06-02T07:00',
       '06-03T21:00/06-04T07:00',
     ])
-    expect(within('sun 12:00-12:00', 'Asia/Kolkata', '2026-06-02T00:00', '2026-06-08T00:00')).toEqual(['06-07T06:30/06-08T06:30'])
+    expect(within('sun 12:00-12:00', 'Asia/Kolkata', '2026-06-02T00:00', '2026-06-08T00:00')).toEqual([
+      '06-07T06:30/06-08T06:30',
+    ])
   })
 
   it('are those of the day in the zone, not in UTC', () => {
-    expect(within('mon 08:00-09:00', 'Pacific/Kiritimati', '2026-05-31T00:00', '2026-06-02T00:00')).toEqual(['05-31T18:00/05-31T19:00'])
-    expect(within('mon 20:00-21:00', 'Pacific/Pago_Pago', '2026-06-01T00:00', '2026-06-03T00:00')).toEqual(['06-02T07:00/06-02T08:00'])
+    expect(within('mon 08:00-09:00', 'Pacific/Kiritimati', '2026-05-31T00:00', '2026-06-02T00:00')).toEqual([
+      '05-31T18:00/05-31T19:00',
+    ])
+    expect(within('mon 20:00-21:00', 'Pacific/Pago_Pago', '2026-06-01T00:00', '2026-06-03T00:00')).toEqual([
+      '06-02T07:00/06-02T08:00',
+    ])
   })
 
   it('are whole where they reach beyond the span, and are not there when they only touch it', () => {
-    expect(within('mon 21:00-07:00', 'UTC', '2026-06-02T06:59', '2026-06-02T07:30')).toEqual(['06-01T21:00/06-02T07:00'])
+    expect(within('mon 21:00-07:00', 'UTC', '2026-06-02T06:59', '2026-06-02T07:30')).toEqual([
+      '06-01T21:00/06-02T07:00',
+    ])
     expect(within('mon 21:00-07:00', 'UTC', '2026-06-02T07:00', '2026-06-02T08:00')).toEqual([])
     expect(within('mon 21:00-07:00', 'UTC', '2026-06-01T20:00', '2026-06-01T21:00')).toEqual([])
   })
@@ -151,7 +175,9 @@ describe('windows of usual days', () => {
   it('do not start on a day that a zone left out: Samoa had no 30 December 2011', () => {
     const friday = spanOf('2011-12-29T00:00', '2012-01-01T00:00')
     expect(windowsWithin(recurrenceOf('fri 10:00-12:00', 'Pacific/Apia'), friday)).toEqual([])
-    expect(windowsWithin(recurrenceOf('thu 22:00-07:00', 'Pacific/Apia'), friday).map(shown)).toEqual(['12-30T08:00/12-30T10:00'])
+    expect(windowsWithin(recurrenceOf('thu 22:00-07:00', 'Pacific/Apia'), friday).map(shown)).toEqual([
+      '12-30T08:00/12-30T10:00',
+    ])
   })
 })
 
@@ -161,11 +187,15 @@ describe('windows of a clock that goes back across midnight', () => {
     windowsWithin(recurrenceOf(window, 'America/St_Johns'), spanOf(from, to)).map(shown)
 
   it('are found in the minute of the day after, though the day before is not over', () => {
-    expect(within('fri 23:30-23:30', '2010-11-07T02:30:10', '2010-11-07T02:30:50')).toEqual(['11-06T02:00/11-07T03:00'])
+    expect(within('fri 23:30-23:30', '2010-11-07T02:30:10', '2010-11-07T02:30:50')).toEqual([
+      '11-06T02:00/11-07T03:00',
+    ])
   })
 
   it('are found when they began in that minute and the span ends on the day before', () => {
-    expect(within('sun 00:00-06:00', '2010-11-07T02:20:00', '2010-11-07T02:40:00')).toEqual(['11-07T02:30/11-07T09:30'])
+    expect(within('sun 00:00-06:00', '2010-11-07T02:20:00', '2010-11-07T02:40:00')).toEqual([
+      '11-07T02:30/11-07T09:30',
+    ])
   })
 })
 
@@ -181,20 +211,38 @@ describe('the next change', () => {
     [['mon 21:00-07:00'], '2026-06-01T18:59', '2026-06-01T19:00:00.000Z', 'a start'],
     [['mon 21:00-07:00'], '2026-06-01T19:00', '2026-06-02T05:00:00.000Z', 'the end, when it starts just now'],
     [['mon 21:00-07:00'], '2026-06-02T05:00', '2026-06-08T19:00:00.000Z', 'next week, when it ends just now'],
-    [['mon 21:00-07:00', 'tue 06:00-06:30'], '2026-06-01T20:00', '2026-06-02T04:00:00.000Z', 'of several the first'],
+    [
+      ['mon 21:00-07:00', 'tue 06:00-06:30'],
+      '2026-06-01T20:00',
+      '2026-06-02T04:00:00.000Z',
+      'of several the first',
+    ],
     [['sun 02:30-06:00'], '2026-03-22T05:00', '2026-03-29T01:00:00.000Z', 'on the day of a clock change'],
     [[], '2026-06-01T20:00', undefined, 'none without a schedule'],
     [['mon,tue,wed,thu,fri,sat,sun 06:00-06:00'], '2026-06-01T20:00', undefined, 'none when it never ends'],
-    [['mon,tue,wed,thu,fri,sat,sun 06:00-06:00'], '2026-06-01T04:00', undefined, 'none when it never ends, as a day of it begins'],
+    [
+      ['mon,tue,wed,thu,fri,sat,sun 06:00-06:00'],
+      '2026-06-01T04:00',
+      undefined,
+      'none when it never ends, as a day of it begins',
+    ],
   ])('of %j after %s is %s: %s', (windows, after, expected, _why) => {
     expect(next(windows, after)).toBe(expected)
   })
 })
 
 describe('windows of any recurrence', () => {
-  // Beirut and Havana change at midnight, so that a part of a day comes twice; Casablanca changes twice within weeks; Apia is far east.
+  // Beirut and Havana change at midnight, so that a part of a day comes twice; Casablanca changes twice
+  // within weeks; Apia is far east.
   const ZONES = [
-    ...['Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe', 'Asia/Beirut', 'America/Havana', 'Africa/Casablanca'],
+    ...[
+      'Europe/Berlin',
+      'America/New_York',
+      'Australia/Lord_Howe',
+      'Asia/Beirut',
+      'America/Havana',
+      'Africa/Casablanca',
+    ],
     ...['Pacific/Apia', 'Asia/Kolkata', 'America/St_Johns', 'UTC'],
   ]
   const clocks = new Map(
@@ -212,20 +260,31 @@ describe('windows of any recurrence', () => {
   )
   /** What the zone's clock shows, as Intl has it: an answer that is not Temporal's. */
   const clockAt = (timeZone: string, moment: number) => {
-    const parts = Object.fromEntries((clocks.get(timeZone)?.formatToParts(moment) ?? []).map(({ type, value }) => [type, value]))
-    return { day: parts.weekday?.toLowerCase() as Day, time: `${parts.hour}:${parts.minute}`, offset: parts.timeZoneName }
+    const parts = Object.fromEntries(
+      (clocks.get(timeZone)?.formatToParts(moment) ?? []).map(({ type, value }) => [type, value]),
+    )
+    return {
+      day: parts.weekday?.toLowerCase() as Day,
+      time: `${parts.hour}:${parts.minute}`,
+      offset: parts.timeZoneName,
+    }
   }
 
   const time = fc
     .integer({ min: 0, max: 1439 })
-    .map((minute) => `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`)
+    .map(
+      (minute) =>
+        `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`,
+    )
   const recurrence = fc.record({
     days: fc.subarray([...DAYS]),
     start: time,
     end: time,
     timeZone: fc.constantFrom(...ZONES),
   })
-  const minute = fc.integer({ min: Date.UTC(2026, 0, 1) / 60_000, max: Date.UTC(2027, 0, 1) / 60_000 }).map((count) => count * 60_000)
+  const minute = fc
+    .integer({ min: Date.UTC(2026, 0, 1) / 60_000, max: Date.UTC(2027, 0, 1) / 60_000 })
+    .map((count) => count * 60_000)
   const length = fc.integer({ min: 1, max: 12 * 1440 }).map((minutes) => minutes * 60_000)
   const windowsOf = (rule: Recurrence, from: number, to: number) =>
     windowsWithin(rule, { from: new Date(from), to: new Date(to) }).map((window) => ({
@@ -279,8 +338,10 @@ describe('windows of any recurrence', () => {
         }
         const windows = windowsOf(rule, from, from + 2 * DAY)
         for (let moment = from; moment < from + 2 * DAY; moment += 7 * 60_000)
-          if (isMeant(moment)) expect(windows.some((window) => window.from <= moment && moment < window.to)).toBe(true)
-        for (const window of windows) expect([window.from, window.to - 60_000].map(isMeant)).toEqual([true, true])
+          if (isMeant(moment))
+            expect(windows.some((window) => window.from <= moment && moment < window.to)).toBe(true)
+        for (const window of windows)
+          expect([window.from, window.to - 60_000].map(isMeant)).toEqual([true, true])
       }),
       { numRuns: 100 },
     )
@@ -293,7 +354,9 @@ describe('windows of any recurrence', () => {
         const minutesOf = (text: string) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3))
         const nominal = (minutesOf(rule.end) - minutesOf(rule.start) + 1440) % 1440 || 1440
         for (const window of windowsOf({ ...rule, days: [day] }, from, from + 7 * DAY)) {
-          const offsets = [-2 * DAY, 0, DAY, 3 * DAY].map((shift) => clockAt(rule.timeZone, window.from + shift).offset)
+          const offsets = [-2 * DAY, 0, DAY, 3 * DAY].map(
+            (shift) => clockAt(rule.timeZone, window.from + shift).offset,
+          )
           if (new Set(offsets).size > 1) continue
           tried += 1
           expect(window.to - window.from).toBe(nominal * 60_000)

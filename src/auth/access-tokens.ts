@@ -1,6 +1,8 @@
 /**
- * Access tokens: JSON web tokens (RFC 9068 in form) that name a person and a login session for ten minutes, and decide nothing else: what
- * the person may do is read from the database. @fastify/jwt does the cryptography; on its own it accepts or chokes on a good part of
+ * Access tokens: JSON web tokens (RFC 9068 in form) that name a person and a login session for ten minutes,
+ * and decide nothing else: what
+ * the person may do is read from the database. @fastify/jwt does the cryptography; on its own it accepts or
+ * chokes on a good part of
  * hostile tokens, so what it is shown is checked before, and what it returns after.
  */
 import { randomUUID } from 'node:crypto'
@@ -16,7 +18,10 @@ export type Bearer = Pick<UserIdentity, 'userId' | 'sessionId'>
 
 export type AccessTokens = {
   sign(bearer: Bearer): string
-  /** Whom an authentic, current token speaks for; undefined (401 to the caller) for any other text. Never throws. */
+  /**
+   * Whom an authentic, current token speaks for; undefined (401 to the caller) for any other text. Never
+   * throws.
+   */
   verify(token: string): Bearer | undefined
 }
 
@@ -33,10 +38,12 @@ const CLOCK_SKEW = 30
 const MAX_LENGTH = 2_048
 
 /**
- * There is one header per key, and a token must carry it to the byte. That leaves no room for another algorithm or type, an unknown key,
+ * There is one header per key, and a token must carry it to the byte. That leaves no room for another
+ * algorithm or type, an unknown key,
  * `crit`, an embedded key, or a second spelling.
  */
-const headerOf = (kid: string) => Buffer.from(JSON.stringify({ alg: ALGORITHM, typ: TYPE, kid })).toString('base64url')
+const headerOf = (kid: string) =>
+  Buffer.from(JSON.stringify({ alg: ALGORITHM, typ: TYPE, kid })).toString('base64url')
 
 const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
@@ -51,7 +58,10 @@ function readClaims(claims: Record<string, unknown>, now: number, lifetime: numb
 }
 
 /** Registers @fastify/jwt on `app`; the result works once `app` is ready. */
-export function openAccessTokens(app: FastifyInstance, { keyring, lifetime }: AccessTokenOptions): AccessTokens {
+export function openAccessTokens(
+  app: FastifyInstance,
+  { keyring, lifetime }: AccessTokenOptions,
+): AccessTokens {
   const [current] = keyring.accessTokens
   const secrets = new Map(keyring.accessTokens.map(({ kid, secret }) => [headerOf(kid), secret]))
   app.register(fastifyJwt, {
@@ -84,10 +94,14 @@ export function openAccessTokens(app: FastifyInstance, { keyring, lifetime }: Ac
       if (token.length > MAX_LENGTH) return undefined
       const [header = '', payload = '', signature = '', ...more] = token.split('.')
       const secret = secrets.get(header)
-      if (!secret || !decodeBase64url(payload) || !decodeBase64url(signature) || more.length > 0) return undefined
+      if (!secret || !decodeBase64url(payload) || !decodeBase64url(signature) || more.length > 0)
+        return undefined
       try {
         // Without options the library uses the verifier it has made for the current key.
-        const claims = app.jwt.verify<Record<string, unknown>>(token, secret === current.secret ? undefined : { key: secret })
+        const claims = app.jwt.verify<Record<string, unknown>>(
+          token,
+          secret === current.secret ? undefined : { key: secret },
+        )
         return readClaims(claims, Date.now() / 1_000, lifetime)
       } catch {
         return undefined

@@ -4,7 +4,10 @@ import type { Tx } from '../rls/session.ts'
 import type { AccountStatus } from './account-schema.ts'
 import { endLoginSessions } from './session-repository.ts'
 
-export async function findAccountStatus(tx: Tx, userId: string): Promise<Static<typeof AccountStatus> | undefined> {
+export async function findAccountStatus(
+  tx: Tx,
+  userId: string,
+): Promise<Static<typeof AccountStatus> | undefined> {
   const [status] = await tx.query<Static<typeof AccountStatus>>({
     name: 'find account status',
     text: `select u.is_active as "isActive", u.role, u.email_verified_at is not null as "emailVerified",

@@ -1,4 +1,7 @@
-/** What a person does about their account as a whole: profile, status, leaving for a while, coming back, leaving for good, taking everything along. */
+/**
+ * What a person does about their account as a whole: profile, status, leaving for a while, coming back,
+ * leaving for good, taking everything along.
+ */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../http/etag.ts'
@@ -7,7 +10,13 @@ import { answers } from '../http/schemas.ts'
 import { accountDeactivated, accountDeleted } from '../mail/texts.ts'
 import { changeProfile, exportHome, findProfile, holdProfile } from '../modules/users/repository.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
-import { deactivateAccount, deleteAccount, exportCredentials, findAccountStatus, reactivateAccount } from './account-repository.ts'
+import {
+  deactivateAccount,
+  deleteAccount,
+  exportCredentials,
+  findAccountStatus,
+  reactivateAccount,
+} from './account-repository.ts'
 import { AccountStatus, ChangeProfile, Export, Profile, Reactivate } from './account-schema.ts'
 import { recordAct } from './audit.ts'
 import { asAuth, SIGN_IN } from './identity.ts'
@@ -20,7 +29,12 @@ import { type Account, findAccountByGoogleId } from './repository.ts'
 import { OwnerProof, Tokens, TokenTransport } from './schema.ts'
 import type { SignIn } from './sign-in.ts'
 
-export type AccountRoutesOptions = { withSession: WithSession; proveOwner: ProveOwner; refreshCookie: RefreshCookie; ownerMail: OwnerMail }
+export type AccountRoutesOptions = {
+  withSession: WithSession
+  proveOwner: ProveOwner
+  refreshCookie: RefreshCookie
+  ownerMail: OwnerMail
+}
 
 const documented = { tags: ['account'], security: [{ person: [] }] }
 
@@ -34,7 +48,15 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
 
   app.get(
     '/profile',
-    { config, schema: { ...documented, operationId: 'getProfile', summary: 'Get your profile', response: answers({ 200: Profile }) } },
+    {
+      config,
+      schema: {
+        ...documented,
+        operationId: 'getProfile',
+        summary: 'Get your profile',
+        response: answers({ 200: Profile }),
+      },
+    },
     async (request) => {
       const profile = await withSession(request.identity, findProfile, { readOnly: true })
       if (!profile) throw gone()
@@ -56,8 +78,13 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
     },
     async (request) => {
       const { avatarUrl } = request.body
-      if (typeof avatarUrl === 'string' && !(URL.canParse(avatarUrl) && new URL(avatarUrl).protocol === 'https:'))
-        throw problem('invalid-request', { errors: [{ path: '/body/avatarUrl', code: 'wrong-format', message: 'must be an https URL' }] })
+      if (
+        typeof avatarUrl === 'string' &&
+        !(URL.canParse(avatarUrl) && new URL(avatarUrl).protocol === 'https:')
+      )
+        throw problem('invalid-request', {
+          errors: [{ path: '/body/avatarUrl', code: 'wrong-format', message: 'must be an https URL' }],
+        })
       return withSession(request.identity, async (tx) => {
         await requireVersion(request, () => holdProfile(tx))
         const profile = await changeProfile(tx, request.body)
@@ -79,7 +106,9 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
     },
     async (request) => {
       const identity = asAuth(request.identity)
-      const status = await withSession(identity, (tx) => findAccountStatus(tx, identity.userId), { readOnly: true })
+      const status = await withSession(identity, (tx) => findAccountStatus(tx, identity.userId), {
+        readOnly: true,
+      })
       if (!status) throw gone()
       return status
     },
@@ -92,17 +121,24 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         ...documented,
         operationId: 'exportAccount',
         summary: 'Export your data',
-        description: 'Every table by its name, as it is stored, without what opens anything (passwords, keys, sessions).',
+        description:
+          'Every table by its name, as it is stored, without what opens anything (passwords, keys, sessions).',
         response: answers({ 200: Export }),
       },
     },
     async (request, reply) => {
       const identity = asAuth(request.identity)
-      const [account, home] = await withSession(request.identity, async (tx) => [await findProfile(tx), await exportHome(tx)] as const, {
+      const [account, home] = await withSession(
+        request.identity,
+        async (tx) => [await findProfile(tx), await exportHome(tx)] as const,
+        {
+          readOnly: true,
+        },
+      )
+      if (!account) throw gone()
+      const credentials = await withSession(identity, (tx) => exportCredentials(tx, identity.userId), {
         readOnly: true,
       })
-      if (!account) throw gone()
-      const credentials = await withSession(identity, (tx) => exportCredentials(tx, identity.userId), { readOnly: true })
       reply.header('content-disposition', 'attachment; filename="netpilot-export.json"')
       return { exportedAt: new Date(), account, tables: { ...home, ...credentials } }
     },
@@ -115,7 +151,8 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         ...documented,
         operationId: 'deactivate',
         summary: 'Deactivate your account',
-        description: 'Ends every login session and stops every key, of scripts and of routers. Nothing is deleted; `reactivate` undoes it.',
+        description:
+          'Ends every login session and stops every key, of scripts and of routers. Nothing is deleted; `reactivate` undoes it.',
         body: OwnerProof,
         response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
@@ -140,7 +177,8 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         ...documented,
         operationId: 'deleteAccount',
         summary: 'Delete your account',
-        description: 'Deletes everything that the account owns. The audit log stays for its time, without personal data.',
+        description:
+          'Deletes everything that the account owns. The audit log stays for its time, without personal data.',
         body: OwnerProof,
         response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
@@ -181,10 +219,18 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
         tags: ['account'],
         operationId: 'reactivate',
         summary: 'Reactivate your account',
-        description: 'With the same credentials as before. An account that an administrator deactivated is 401 like a wrong password.',
+        description:
+          'With the same credentials as before. An account that an administrator deactivated is 401 like a wrong password.',
         body: Reactivate,
         headers: TokenTransport,
-        response: answers({ 200: Tokens }, 'invalid-credentials', 'second-factor-required', 'email-unverified', 'cross-site', 'locked-out'),
+        response: answers(
+          { 200: Tokens },
+          'invalid-credentials',
+          'second-factor-required',
+          'email-unverified',
+          'cross-site',
+          'locked-out',
+        ),
       },
     },
     async (request, reply) => {
@@ -195,7 +241,9 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
       }
       const withGoogle = async (idToken: string) => {
         const claims = await verifyGoogle?.(idToken)
-        return withSession(SIGN_IN, async (tx) => comeBack(tx, claims && (await findAccountByGoogleId(tx, claims.sub))))
+        return withSession(SIGN_IN, async (tx) =>
+          comeBack(tx, claims && (await findAccountByGoogleId(tx, claims.sub))),
+        )
       }
       const admitted =
         googleIdToken === undefined

@@ -39,7 +39,11 @@ export const Export = Type.Object(
   {
     exportedAt: Instant(),
     account: Profile,
-    tables: Type.Unsafe<Record<string, unknown[]>>({ type: 'object', additionalProperties: true, examples: [{ user_routers: [] }] }),
+    tables: Type.Unsafe<Record<string, unknown[]>>({
+      type: 'object',
+      additionalProperties: true,
+      examples: [{ user_routers: [] }],
+    }),
   },
   { $id: 'Export' },
 )

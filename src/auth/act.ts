@@ -18,5 +18,10 @@ export function actOf(request: FastifyRequest): Act | undefined {
   const { operationId, tags } = request.routeOptions.schema ?? {}
   if (operationId === undefined || request.method === 'GET' || request.method === 'HEAD') return undefined
   const ids = Object.values((request.params ?? {}) as Record<string, unknown>).filter(isUuid)
-  return { operation: operationId, targetKind: tags?.[0] ?? null, targetId: ids.at(-1) ?? null, address: visitorOf(request).address }
+  return {
+    operation: operationId,
+    targetKind: tags?.[0] ?? null,
+    targetId: ids.at(-1) ?? null,
+    address: visitorOf(request).address,
+  }
 }

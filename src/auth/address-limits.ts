@@ -1,5 +1,6 @@
 /**
- * How often one address may try to sign up or in: counted in the database, so that the count is one however many servers there are. Of IPv6
+ * How often one address may try to sign up or in: counted in the database, so that the count is one however
+ * many servers there are. Of IPv6
  * a /64 counts as one address: whoever has one address there has all of them (RFC 6177).
  */
 import { createHmac } from 'node:crypto'
@@ -20,14 +21,23 @@ export type AddressLimitsOptions = {
 
 const WINDOW = 60
 
-/** A hook for what anybody may call: registrations have a quota of their own, everything else there is a way to sign in. */
-export function limitAddresses({ withSession, keys, registrations, signIns }: AddressLimitsOptions): onRequestAsyncHookHandler {
+/**
+ * A hook for what anybody may call: registrations have a quota of their own, everything else there is a way
+ * to sign in.
+ */
+export function limitAddresses({
+  withSession,
+  keys,
+  registrations,
+  signIns,
+}: AddressLimitsOptions): onRequestAsyncHookHandler {
   const policies: Record<'registration' | 'sign-in', RatePolicy> = {
     registration: { name: 'registration', quota: registrations, window: WINDOW },
     'sign-in': { name: 'sign-in', quota: signIns, window: WINDOW },
   }
   return async (request, reply) => {
-    const policy = policies[request.routeOptions.schema?.operationId === 'register' ? 'registration' : 'sign-in']
+    const policy =
+      policies[request.routeOptions.schema?.operationId === 'register' ? 'registration' : 'sign-in']
     const key = keyOfCounted(keys, clientNetwork(request.ip))
     const { count, reset } = await withSession(SIGN_IN, (tx) => countOne(tx, policy, key))
     const left = Math.max(0, policy.quota - count)
@@ -35,8 +45,14 @@ export function limitAddresses({ withSession, keys, registrations, signIns }: Ad
   }
 }
 
-/** One more, in the window that is now. @returns how many it makes, and in how many seconds the window ends */
-export async function countOne(tx: Tx, { name, window }: RatePolicy, key: Buffer): Promise<{ count: number; reset: number }> {
+/**
+ * One more, in the window that is now. @returns how many it makes, and in how many seconds the window ends
+ */
+export async function countOne(
+  tx: Tx,
+  { name, window }: RatePolicy,
+  key: Buffer,
+): Promise<{ count: number; reset: number }> {
   const [counted] = await tx.query<{ count: number; reset: number }>({
     name: 'count by address',
     text: `insert into rate_counters as c (bucket, key, window_start, count)
@@ -50,4 +66,5 @@ export async function countOne(tx: Tx, { name, window }: RatePolicy, key: Buffer
 }
 
 /** Addresses of people are not kept, only what tells them apart. */
-export const keyOfCounted = ([{ secret }]: SigningKeys, what: string): Buffer => createHmac('sha256', secret).update(what).digest()
+export const keyOfCounted = ([{ secret }]: SigningKeys, what: string): Buffer =>
+  createHmac('sha256', secret).update(what).digest()

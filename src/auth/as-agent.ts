@@ -4,7 +4,9 @@ import type { Opened, SessionOptions, Tx, WithSession } from '../rls/session.ts'
 import type { AgentIdentity, Identity } from './identity.ts'
 import type { AgentScope } from './key-schema.ts'
 
-/** A session of the agent whose key has the scope (null: any live key), with the router that it is bound to. */
+/**
+ * A session of the agent whose key has the scope (null: any live key), with the router that it is bound to.
+ */
 export type AsAgent = <T>(
   identity: Identity | null,
   scope: AgentScope | null,
@@ -13,7 +15,8 @@ export type AsAgent = <T>(
 ) => Promise<T>
 
 /**
- * Of the sessions of one key that write, one runs at a time and a few wait: a router's scans queue up on its row anyway, and would each hold
+ * Of the sessions of one key that write, one runs at a time and a few wait: a router's scans queue up on its
+ * row anyway, and would each hold
  * a connection while they do. Waiting longer than a scan takes is 503.
  */
 const WRITES_OF_A_KEY = { concurrency: 1, queue: 16, waitMs: 5_000 }
@@ -39,7 +42,8 @@ export function agentSessions(withSession: WithSession, noteUse: (identity: Agen
         identity,
         async (tx) => {
           const opened = await tx.opened()
-          if (scope && !opened.scopes.includes(scope)) throw problem('insufficient-scope', { detail: `The key lacks the scope ${scope}` })
+          if (scope && !opened.scopes.includes(scope))
+            throw problem('insufficient-scope', { detail: `The key lacks the scope ${scope}` })
           if (identity?.kind === 'agent') noteUse(identity)
           return work(tx, opened)
         },

@@ -1,5 +1,6 @@
 /**
- * The audit log where a session does not write it by itself: who signs in, or fails to, and guesses of who is signed in. (What else
+ * The audit log where a session does not write it by itself: who signs in, or fails to, and guesses of who is
+ * signed in. (What else
  * signed-in people do, each session records: `rls/record.ts`.)
  */
 import type { FastifyRequest } from 'fastify'

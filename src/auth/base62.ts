@@ -1,6 +1,8 @@
 /**
- * Bytes as digits and letters only, so that a double click selects a whole key: a big-endian number in base 62, padded with zeros to the
- * width that its byte length needs (4 bytes 6, 16 bytes 22, 32 bytes 43 characters). One text per value, and one value per text.
+ * Bytes as digits and letters only, so that a double click selects a whole key: a big-endian number in base
+ * 62, padded with zeros to the
+ * width that its byte length needs (4 bytes 6, 16 bytes 22, 32 bytes 43 characters). One text per value, and
+ * one value per text.
  */
 import { randomInt } from 'node:crypto'
 
@@ -19,7 +21,10 @@ export function encodeBase62(bytes: Buffer): string {
   return text
 }
 
-/** The `byteLength` bytes behind a text, or undefined when it has another width, a foreign character, or a value that does not fit. */
+/**
+ * The `byteLength` bytes behind a text, or undefined when it has another width, a foreign character, or a
+ * value that does not fit.
+ */
 export function decodeBase62(text: string, byteLength: number): Buffer | undefined {
   if (text.length !== widthOf(byteLength)) return undefined
   let value = 0n
@@ -33,4 +38,5 @@ export function decodeBase62(text: string, byteLength: number): Buffer | undefin
 }
 
 /** `width` characters, each drawn without bias from a cryptographic source (5.95 bits each). */
-export const randomBase62 = (width: number): string => Array.from({ length: width }, () => DIGITS.charAt(randomInt(DIGITS.length))).join('')
+export const randomBase62 = (width: number): string =>
+  Array.from({ length: width }, () => DIGITS.charAt(randomInt(DIGITS.length))).join('')

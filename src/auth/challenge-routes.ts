@@ -13,7 +13,12 @@ import { AnswerChallenge } from './second-factor-schema.ts'
 import type { SignIn } from './sign-in.ts'
 import { findToken, useToken } from './token-repository.ts'
 
-export type ChallengeRoutesOptions = { withSession: WithSession; signIn: SignIn; secondFactor: SecondFactor; ownerMail: OwnerMail }
+export type ChallengeRoutesOptions = {
+  withSession: WithSession
+  signIn: SignIn
+  secondFactor: SecondFactor
+  ownerMail: OwnerMail
+}
 
 /** Half signed in: who proved themselves once and is asked for the second factor. */
 export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> = async (
@@ -52,7 +57,9 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
         if (!provenBy) return { user, isLast }
         // Answered by another request meanwhile: then this code is not used up.
         if (!(await useToken(tx, challenge, 'second-factor'))) throw deadChallenge()
-        const admitted = await signIn.admit(tx, { ...user, hasSecondFactor: true }, request, { secondFactor: provenBy })
+        const admitted = await signIn.admit(tx, { ...user, hasSecondFactor: true }, request, {
+          secondFactor: provenBy,
+        })
         return { user, isLast, proven: { provenBy, admitted, ...(await findFactorStatus(tx, user.id)) } }
       })
       if (!proven) {
@@ -60,7 +67,8 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
         throw problem('wrong-code', { status: 401 })
       }
       const { provenBy, admitted, recoveryCodesLeft: left } = proven
-      if (provenBy === 'recovery-code') ownerMail.tell(user.email, (occasion) => recoveryCodeUsed({ ...occasion, left }), request)
+      if (provenBy === 'recovery-code')
+        ownerMail.tell(user.email, (occasion) => recoveryCodeUsed({ ...occasion, left }), request)
       return signIn.answer(admitted, request, reply)
     },
   )

@@ -1,8 +1,13 @@
-/** Passwords that many people have. Where the list is from, and whose it is, `common-passwords.txt` says at its beginning. */
+/**
+ * Passwords that many people have. Where the list is from, and whose it is, `common-passwords.txt` says at
+ * its beginning.
+ */
 import { readFileSync } from 'node:fs'
 import { isPredictable, repeatedUnit } from './predictable.ts'
 
-/** Too well known to be on a list of what people choose by themselves; its words may be parted by anything. */
+/**
+ * Too well known to be on a list of what people choose by themselves; its words may be parted by anything.
+ */
 const FAMOUS = ['correct', 'horse', 'battery', 'staple']
 const FAMOUS_PARTED = new RegExp(FAMOUS.join('[^\\p{L}\\p{N}]*'), 'gu')
 
@@ -18,10 +23,16 @@ function commonPasswords(): ReadonlySet<string> {
   return known
 }
 
-/** Whether a lower-case text is a common password, if repeated, or has one at its heart and little but digits and punctuation around it. */
+/**
+ * Whether a lower-case text is a common password, if repeated, or has one at its heart and little but digits
+ * and punctuation around it.
+ */
 export function isCommon(text: string, common = commonPasswords()): boolean {
   const unit = repeatedUnit(text.replace(FAMOUS_PARTED, FAMOUS.join('')))
   const alphanumeric = unit.replace(/^[^\p{L}\p{N}]+/u, '').replace(/[^\p{L}\p{N}]+$/u, '')
   const letters = unit.replace(/^\P{L}+/u, '').replace(/\P{L}+$/u, '')
-  return common.has(text) || [unit, alphanumeric, letters].some((heart) => common.has(heart) && isPredictable(unit.replace(heart, '')))
+  return (
+    common.has(text) ||
+    [unit, alphanumeric, letters].some((heart) => common.has(heart) && isPredictable(unit.replace(heart, '')))
+  )
 }

@@ -1,5 +1,6 @@
 /**
- * Signing in by being sent to Google and back: the authorization code flow (OpenID Connect Core 1.0, 3.1) with PKCE (RFC 7636). The server
+ * Signing in by being sent to Google and back: the authorization code flow (OpenID Connect Core 1.0, 3.1)
+ * with PKCE (RFC 7636). The server
  * keeps nothing about it: the browser does, in one sealed cookie that the way back ends.
  */
 import { createHash, randomBytes } from 'node:crypto'
@@ -11,12 +12,14 @@ import { openSeal } from './sealed-cookie.ts'
 
 export type GoogleFlow = {
   /**
-   * Where to send the browser, and what it keeps in the cookie meanwhile; undefined when `returnTo` (an absolute URL) is not on an allowed
+   * Where to send the browser, and what it keeps in the cookie meanwhile; undefined when `returnTo` (an
+   * absolute URL) is not on an allowed
    * origin.
    */
   start(returnTo: string): { location: string; cookie: string } | undefined
   /**
-   * The flow that this browser began with this `state`, at most ten minutes ago; undefined for every other: one of another browser, one
+   * The flow that this browser began with this `state`, at most ten minutes ago; undefined for every other:
+   * one of another browser, one
    * whose cookie is gone because it was finished.
    */
   resume(state: string, cookie: string): ResumedFlow | undefined
@@ -24,11 +27,17 @@ export type GoogleFlow = {
 
 export type ResumedFlow = {
   returnTo: string
-  /** Redeems Google's code, once. Undefined when Google does not take it, or vouches for nobody by it. @throws Problem `unavailable` */
+  /**
+   * Redeems Google's code, once. Undefined when Google does not take it, or vouches for nobody by it. @throws
+   * Problem `unavailable`
+   */
   redeem(code: string): Promise<GoogleClaims | undefined>
 }
 
-/** The browser keeps this cookie from other sites' subdomains (`__Host-`), from scripts, and from requests that others start, but for links. */
+/**
+ * The browser keeps this cookie from other sites' subdomains (`__Host-`), from scripts, and from requests
+ * that others start, but for links.
+ */
 export const FLOW_COOKIE = {
   name: '__Host-netpilot-google',
   maxAge: 600,
@@ -38,7 +47,12 @@ export const FLOW_COOKIE = {
 /** `startedAt`: seconds since 1970. */
 type Flow = { state: string; nonce: string; verifier: string; returnTo: string; startedAt: number }
 
-type FlowOptions = GoogleRedirect & { client: OAuth2Client; verify: VerifyIdToken; method: CodeChallengeMethod; keys: SigningKeys }
+type FlowOptions = GoogleRedirect & {
+  client: OAuth2Client
+  verify: VerifyIdToken
+  method: CodeChallengeMethod
+  keys: SigningKeys
+}
 
 const MAX_RETURN_TO = 2_000
 
@@ -51,7 +65,13 @@ export function googleFlow({ client, verify, method, keys, returnOrigins }: Flow
     start(text) {
       const returnTo = allowedUrl(text, returnOrigins)
       if (returnTo === undefined) return undefined
-      const flow: Flow = { state: random(), nonce: random(), verifier: random(), returnTo, startedAt: Date.now() / 1_000 }
+      const flow: Flow = {
+        state: random(),
+        nonce: random(),
+        verifier: random(),
+        returnTo,
+        startedAt: Date.now() / 1_000,
+      }
       const location = client.generateAuthUrl({
         scope: 'openid email profile',
         state: flow.state,
@@ -78,12 +98,17 @@ export function googleFlow({ client, verify, method, keys, returnOrigins }: Flow
   }
 }
 
-async function redeemCode(client: OAuth2Client, code: string, codeVerifier: string): Promise<string | undefined> {
+async function redeemCode(
+  client: OAuth2Client,
+  code: string,
+  codeVerifier: string,
+): Promise<string | undefined> {
   try {
     const { tokens } = await client.getToken({ code, codeVerifier })
     return tokens.id_token ?? undefined
   } catch (error) {
-    // `invalid_grant`: the code is used, expired, of another flow or made up (RFC 6749, 5.2). Any other refusal is about us.
+    // `invalid_grant`: the code is used, expired, of another flow or made up (RFC 6749, 5.2). Any other
+    // refusal is about us.
     if ((error as { status?: number }).status === 400) return undefined
     throw unreachable(error)
   }
@@ -94,7 +119,10 @@ function allowedUrl(text: string, origins: readonly string[]): string | undefine
   if (!URL.canParse(text)) return undefined
   const { protocol, origin, username, password, href } = new URL(text)
   // The origin of a blob: URL is that of the page inside.
-  return origins.includes(origin) && origin.startsWith(`${protocol}//`) && username + password === '' && href.length <= MAX_RETURN_TO
+  return origins.includes(origin) &&
+    origin.startsWith(`${protocol}//`) &&
+    username + password === '' &&
+    href.length <= MAX_RETURN_TO
     ? href
     : undefined
 }

@@ -1,6 +1,8 @@
 /**
- * ID tokens of Google's (OpenID Connect Core 1.0). google-auth-library verifies signature, issuer and audience; it asks for no subject, no
- * verified address, no nonce and no fresh token, and takes any audience when it is given none, so that all of this is asked here.
+ * ID tokens of Google's (OpenID Connect Core 1.0). google-auth-library verifies signature, issuer and
+ * audience; it asks for no subject, no
+ * verified address, no nonce and no fresh token, and takes any audience when it is given none, so that all of
+ * this is asked here.
  */
 import type { Certificates, OAuth2Client } from 'google-auth-library'
 import { problem } from '../http/problem.ts'
@@ -23,7 +25,10 @@ export type GoogleClaims = {
 /** `nonce`: the one that the token must carry. `maxAgeSeconds`: how old it may be at most (default 600). */
 export type Expected = { nonce?: string | undefined; maxAgeSeconds?: number }
 
-/** Whom a token of Google's for us speaks for, or undefined for any other text. @throws Problem `unavailable` without Google's keys */
+/**
+ * Whom a token of Google's for us speaks for, or undefined for any other text. @throws Problem `unavailable`
+ * without Google's keys
+ */
 export type VerifyIdToken = (idToken: string, expected?: Expected) => Promise<GoogleClaims | undefined>
 
 const MAX_AGE = 600
@@ -37,7 +42,12 @@ export function openIdTokens(client: OAuth2Client, settings: GoogleSettings): Ve
     if (idToken.length > MAX_LENGTH || algorithmOf(idToken) !== 'RS256') return undefined
     const keys = await certificates()
     try {
-      const ticket = await client.verifySignedJwtWithCertsAsync(idToken, keys, [...settings.clientIds], client.issuers)
+      const ticket = await client.verifySignedJwtWithCertsAsync(
+        idToken,
+        keys,
+        [...settings.clientIds],
+        client.issuers,
+      )
       return readClaims({ ...ticket.getPayload() }, settings, expected)
     } catch {
       // The library's errors repeat the token and its claims: none of them goes any further.
@@ -46,7 +56,10 @@ export function openIdTokens(client: OAuth2Client, settings: GoogleSettings): Ve
   }
 }
 
-/** Google's keys, kept for as long as it says (the library does that); whoever asks while they are fetched waits for the same answer. */
+/**
+ * Google's keys, kept for as long as it says (the library does that); whoever asks while they are fetched
+ * waits for the same answer.
+ */
 function keepCertificates(client: OAuth2Client): () => Promise<Certificates> {
   let asked: Promise<Certificates> | undefined
   const fetchKeys = async () => {
@@ -66,14 +79,22 @@ function keepCertificates(client: OAuth2Client): () => Promise<Certificates> {
   }
 }
 
-/** What failed between Google and us. The library's error holds the whole request: only its status or code is kept. */
+/**
+ * What failed between Google and us. The library's error holds the whole request: only its status or code is
+ * kept.
+ */
 export function unreachable(error: unknown) {
   const { status, code } = error as { status?: number; code?: string }
-  return problem('unavailable', { detail: 'Google cannot be asked now', cause: new Error(`Google was asked in vain: ${status ?? code}`) })
+  return problem('unavailable', {
+    detail: 'Google cannot be asked now',
+    cause: new Error(`Google was asked in vain: ${status ?? code}`),
+  })
 }
 
 const isCertificates = (certs: unknown): certs is Certificates =>
-  typeof certs === 'object' && certs !== null && Object.values(certs).some((pem) => String(pem).startsWith('-----BEGIN '))
+  typeof certs === 'object' &&
+  certs !== null &&
+  Object.values(certs).some((pem) => String(pem).startsWith('-----BEGIN '))
 
 /** Of the header, before any other is looked at by the library. */
 function algorithmOf(token: string): unknown {
@@ -86,7 +107,11 @@ function algorithmOf(token: string): unknown {
 
 const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 const isText = (value: unknown, max: number): value is string =>
-  typeof value === 'string' && value !== '' && value.length <= max && value.isWellFormed() && !value.includes('\0')
+  typeof value === 'string' &&
+  value !== '' &&
+  value.length <= max &&
+  value.isWellFormed() &&
+  !value.includes('\0')
 
 /** The claims by name, of a token whose signature, issuer and audience are right. */
 function readClaims(
@@ -97,11 +122,19 @@ function readClaims(
   const now = Date.now() / 1_000
   const { sub, email, azp, hd, iat, nbf, exp, name, picture } = claims
   if (!isText(sub, 255) || !isText(email, 254) || claims.email_verified !== true) return undefined
-  // A nonce that nobody asks about is none of ours: the sign-in libraries of mobile systems make one of their own.
+  // A nonce that nobody asks about is none of ours: the sign-in libraries of mobile systems make one of their
+  // own.
   if (nonce !== undefined && claims.nonce !== nonce) return undefined
   if (azp !== undefined && !clientIds.some((id) => id === azp)) return undefined
   if (hostedDomains.length > 0 && !hostedDomains.some((domain) => domain === hd)) return undefined
-  if (!isTime(iat) || !isTime(exp) || iat > now + CLOCK_SKEW || exp <= now - CLOCK_SKEW || now - iat > maxAgeSeconds) return undefined
+  if (
+    !isTime(iat) ||
+    !isTime(exp) ||
+    iat > now + CLOCK_SKEW ||
+    exp <= now - CLOCK_SKEW ||
+    now - iat > maxAgeSeconds
+  )
+    return undefined
   if (nbf !== undefined && (!isTime(nbf) || nbf > now + CLOCK_SKEW)) return undefined
   const address = email.trim().toLowerCase()
   if (!isAccountAddress(address)) return undefined

@@ -13,10 +13,17 @@ import { findProofs } from './repository.ts'
 import { requireRecentProof } from './session-repository.ts'
 
 /** `google`: undefined where it is not configured; its routes are 404 then. */
-export type GoogleLinkRoutesOptions = { withSession: WithSession; google: Google | undefined; proveOwner: ProveOwner }
+export type GoogleLinkRoutesOptions = {
+  withSession: WithSession
+  google: Google | undefined
+  proveOwner: ProveOwner
+}
 
 /** For the signed-in: whether Google signs in to their account. */
-export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions> = async (app, { withSession, google, proveOwner }) => {
+export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions> = async (
+  app,
+  { withSession, google, proveOwner },
+) => {
   const documented = { tags: ['auth'], security: [{ person: [] }] }
 
   app.post(
@@ -28,7 +35,14 @@ export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions
         summary: 'Link your account to a Google account',
         description: 'Its address may be another one. From then on it signs in to your account.',
         body: GoogleLink,
-        response: answers({ 204: Type.Null() }, 'wrong-password', 'invalid-credentials', 'locked-out', 'conflict', 'not-found'),
+        response: answers(
+          { 204: Type.Null() },
+          'wrong-password',
+          'invalid-credentials',
+          'locked-out',
+          'conflict',
+          'not-found',
+        ),
       },
     },
     async (request, reply) => {
@@ -38,7 +52,9 @@ export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions
       await proveOwner(request, { password })
       await withSession(self, async (tx) => {
         if (!(await linkGoogle(tx, self.userId, claims)))
-          throw problem('conflict', { detail: 'Your account is linked to another Google account: unlink that first' })
+          throw problem('conflict', {
+            detail: 'Your account is linked to another Google account: unlink that first',
+          })
       })
       return reply.code(204).send(null)
     },
@@ -63,7 +79,8 @@ export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions
         await requireRecentProof(tx, self.userId, self.sessionId)
         const proofs = await findProofs(tx, self.userId)
         if (!proofs?.googleId) throw problem('not-found')
-        if (proofs.passwordHash === null) throw problem('conflict', { detail: 'You would have no way to sign in: set a password first' })
+        if (proofs.passwordHash === null)
+          throw problem('conflict', { detail: 'You would have no way to sign in: set a password first' })
         await unlinkGoogle(tx, self.userId)
       })
       return reply.code(204).send(null)

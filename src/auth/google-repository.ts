@@ -9,7 +9,10 @@ import { endLoginSessions } from './session-repository.ts'
 
 export type GoogleAccount = Account & { googleId: string | null }
 
-/** The account of this Google account, the account with its address, or both: they may be two, or one. They stay so until the transaction ends. */
+/**
+ * The account of this Google account, the account with its address, or both: they may be two, or one. They
+ * stay so until the transaction ends.
+ */
 export function findAccountsByGoogle(tx: Tx, { sub, email }: GoogleClaims): Promise<GoogleAccount[]> {
   return tx.query<GoogleAccount>({
     name: 'find accounts by google',
@@ -20,7 +23,10 @@ export function findAccountsByGoogle(tx: Tx, { sub, email }: GoogleClaims): Prom
 }
 
 /** @returns undefined when the address or the Google account has an account by now */
-export async function addGoogleUser(tx: Tx, { sub, email, fullName, avatarUrl }: GoogleClaims): Promise<User | undefined> {
+export async function addGoogleUser(
+  tx: Tx,
+  { sub, email, fullName, avatarUrl }: GoogleClaims,
+): Promise<User | undefined> {
   const [user] = await tx.query<Omit<User, 'hasPassword'>>({
     name: 'add google user',
     text: `insert into users as u (google_id, email, email_verified_at, full_name, avatar_url) values ($1, $2, now(), $3, $4)
@@ -28,11 +34,18 @@ export async function addGoogleUser(tx: Tx, { sub, email, fullName, avatarUrl }:
     values: [sub, email, fullName, avatarUrl],
   })
   if (!user) return undefined
-  await tx.query({ name: 'add no credentials', text: 'insert into user_credentials (user_id) values ($1)', values: [user.id] })
+  await tx.query({
+    name: 'add no credentials',
+    text: 'insert into user_credentials (user_id) values ($1)',
+    values: [user.id],
+  })
   return { ...user, hasPassword: false }
 }
 
-/** The address counts as verified when it is the one that Google vouches for. @returns false when the account has another Google account */
+/**
+ * The address counts as verified when it is the one that Google vouches for. @returns false when the account
+ * has another Google account
+ */
 export async function linkGoogle(tx: Tx, userId: string, { sub, email }: GoogleClaims): Promise<boolean> {
   const linked = await tx.query({
     name: 'link google',
@@ -54,8 +67,10 @@ export async function unlinkGoogle(tx: Tx, userId: string): Promise<boolean> {
 }
 
 /**
- * Takes from an account all that whoever registered it could come back by: password, login sessions, tokens that were sent (they die with the
- * password's version), personal keys. A second factor stays, because it opens nothing by itself; a secret that was only offered goes.
+ * Takes from an account all that whoever registered it could come back by: password, login sessions, tokens
+ * that were sent (they die with the
+ * password's version), personal keys. A second factor stays, because it opens nothing by itself; a secret
+ * that was only offered goes.
  */
 export async function dispossess(tx: Tx, userId: string): Promise<Removed> {
   const [before] = await tx.query<{ hadPassword: boolean }>({
@@ -67,5 +82,9 @@ export async function dispossess(tx: Tx, userId: string): Promise<Removed> {
     values: [userId],
   })
   const loginSessions = await endLoginSessions(tx, userId, 'revoked')
-  return { password: before?.hadPassword ?? false, loginSessions, personalKeys: await revokePersonalKeys(tx, userId) }
+  return {
+    password: before?.hadPassword ?? false,
+    loginSessions,
+    personalKeys: await revokePersonalKeys(tx, userId),
+  }
 }

@@ -18,7 +18,12 @@ import type { Proven, SignIn } from './sign-in.ts'
 import { addToken, useToken } from './token-repository.ts'
 
 /** `google`: undefined where it is not configured; its routes are 404 then. */
-export type GoogleSignInRoutesOptions = { withSession: WithSession; google: Google | undefined; signIn: SignIn; ownerMail: OwnerMail }
+export type GoogleSignInRoutesOptions = {
+  withSession: WithSession
+  google: Google | undefined
+  signIn: SignIn
+  ownerMail: OwnerMail
+}
 
 const EXCHANGE_MINUTES = 1
 
@@ -29,15 +34,23 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
 ) => {
   const documented = { tags: ['auth'] }
 
-  /** `work` is what the arrival leads to, in its transaction. Whoever had an account taken over is told what it lost. */
-  async function arriving<T>(request: FastifyRequest, claims: GoogleClaims, work: (tx: Tx, account: Proven) => Promise<T>) {
+  /**
+   * `work` is what the arrival leads to, in its transaction. Whoever had an account taken over is told what
+   * it lost.
+   */
+  async function arriving<T>(
+    request: FastifyRequest,
+    claims: GoogleClaims,
+    work: (tx: Tx, account: Proven) => Promise<T>,
+  ) {
     const arrived = await withSession(SIGN_IN, async (tx) => {
       const arrival = await arrive(tx, claims, request)
       return 'refusal' in arrival ? arrival : { ...arrival, done: await work(tx, arrival.account) }
     })
     if ('refusal' in arrived) return arrived
     const { account, isNew, removed, done } = arrived
-    if (removed) ownerMail.tell(account.email, (occasion) => accountClaimed({ ...occasion, ...removed }), request)
+    if (removed)
+      ownerMail.tell(account.email, (occasion) => accountClaimed({ ...occasion, ...removed }), request)
     return { isNew, done }
   }
 
@@ -88,7 +101,9 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
       const started = google.flow.start(request.query.returnTo)
       if (!started)
         throw problem('invalid-request', {
-          errors: [{ path: '/querystring/returnTo', code: 'not-permitted', message: 'is not on an allowed origin' }],
+          errors: [
+            { path: '/querystring/returnTo', code: 'not-permitted', message: 'is not on an allowed origin' },
+          ],
         })
       const { name, maxAge, attributes } = FLOW_COOKIE
       return reply.setCookie(name, started.cookie, { ...attributes, maxAge }).redirect(started.location)
@@ -112,12 +127,22 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
       const { state = '', code } = request.query
       const flow = google.flow.resume(state, request.cookies[FLOW_COOKIE.name] ?? '')
       reply.clearCookie(FLOW_COOKIE.name, FLOW_COOKIE.attributes)
-      if (!flow) throw problem('invalid-request', { detail: 'This browser has not begun to sign in, or too long ago: begin again' })
+      if (!flow)
+        throw problem('invalid-request', {
+          detail: 'This browser has not begun to sign in, or too long ago: begin again',
+        })
       // Without a code, Google or its user has refused.
       const claims = code === undefined ? undefined : await flow.redeem(code)
       if (!claims) return reply.redirect(withOutcome(flow.returnTo, { error: notVouchedFor().code }))
-      const arrived = await arriving(request, claims, (tx, { id }) => addToken(tx, id, { purpose: 'exchange', minutes: EXCHANGE_MINUTES }))
-      return reply.redirect(withOutcome(flow.returnTo, 'refusal' in arrived ? { error: arrived.refusal.code } : { code: arrived.done }))
+      const arrived = await arriving(request, claims, (tx, { id }) =>
+        addToken(tx, id, { purpose: 'exchange', minutes: EXCHANGE_MINUTES }),
+      )
+      return reply.redirect(
+        withOutcome(
+          flow.returnTo,
+          'refusal' in arrived ? { error: arrived.refusal.code } : { code: arrived.done },
+        ),
+      )
     },
   )
 
@@ -131,7 +156,14 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         description: 'Once, and within a minute.',
         body: Exchange,
         headers: TokenTransport,
-        response: answers({ 200: Tokens }, 'invalid-credentials', 'second-factor-required', 'email-unverified', 'cross-site', 'not-found'),
+        response: answers(
+          { 200: Tokens },
+          'invalid-credentials',
+          'second-factor-required',
+          'email-unverified',
+          'cross-site',
+          'not-found',
+        ),
       },
     },
     async (request, reply) => {
@@ -141,13 +173,18 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         const account = token && (await findActiveUser(tx, token.userId))
         return account && signIn.admit(tx, account, request)
       })
-      if (!admitted) throw problem('invalid-credentials', { detail: 'The code was used, is older than a minute, or never was one' })
+      if (!admitted)
+        throw problem('invalid-credentials', {
+          detail: 'The code was used, is older than a minute, or never was one',
+        })
       return signIn.answer(admitted, request, reply)
     },
   )
 }
 
-/** What stood there by the same name was the wish of whoever made the link, and might be somebody else's code. */
+/**
+ * What stood there by the same name was the wish of whoever made the link, and might be somebody else's code.
+ */
 function withOutcome(returnTo: string, outcome: { code: string } | { error: string }): string {
   const url = new URL(returnTo)
   for (const name of ['code', 'error']) url.searchParams.delete(name)

@@ -9,7 +9,11 @@ const IdToken = Text({
 const Nonce = Text({ max: 255, description: 'What the token must carry, when you asked Google for one' })
 
 export const GoogleSignIn = Strict({ idToken: IdToken, nonce: Type.Optional(Nonce) })
-export const GoogleLink = Strict({ idToken: IdToken, nonce: Type.Optional(Nonce), password: Text({ max: 256, examples: ['<password>'] }) })
+export const GoogleLink = Strict({
+  idToken: IdToken,
+  nonce: Type.Optional(Nonce),
+  password: Text({ max: 256, examples: ['<password>'] }),
+})
 export const GoogleStart = Strict({
   returnTo: Text({
     max: 2_000,
@@ -24,5 +28,9 @@ export const GoogleCallback = Type.Object({
   code: Type.Optional(Text({ max: 2_048 })),
 })
 export const Exchange = Strict({
-  code: Text({ max: 512, examples: ['npt_0F3K…'], description: 'From the address that the flow came back to' }),
+  code: Text({
+    max: 512,
+    examples: ['npt_0F3K…'],
+    description: 'From the address that the flow came back to',
+  }),
 })

@@ -1,4 +1,6 @@
-/** Google as a proof of who somebody is: by ID tokens that a frontend got, and by sending the browser there. */
+/**
+ * Google as a proof of who somebody is: by ID tokens that a frontend got, and by sending the browser there.
+ */
 import { type GoogleFlow, googleFlow } from './google-flow.ts'
 import { openIdTokens, type VerifyIdToken } from './google-id-tokens.ts'
 import type { GoogleSettings } from './google-settings.ts'
@@ -14,7 +16,10 @@ export type Google = {
 
 const FRESH_SECONDS = 300
 
-export async function openGoogle({ keyring, ...settings }: GoogleSettings & { keyring: Keyring }): Promise<Google> {
+export async function openGoogle({
+  keyring,
+  ...settings
+}: GoogleSettings & { keyring: Keyring }): Promise<Google> {
   const { clientIds, endpoints, timeoutMs, redirect } = settings
   // 35 ms of the start, which only those pay who use it.
   const { CodeChallengeMethod, OAuth2Client } = await import('google-auth-library')
@@ -33,6 +38,8 @@ export async function openGoogle({ keyring, ...settings }: GoogleSettings & { ke
     transporterOptions: { timeout: timeoutMs, retryConfig: { retry: 0 }, redirect: 'error' },
   })
   const verify = openIdTokens(client, settings)
-  const flow = redirect && googleFlow({ client, verify, method: CodeChallengeMethod.S256, keys: keyring.googleFlows, ...redirect })
+  const flow =
+    redirect &&
+    googleFlow({ client, verify, method: CodeChallengeMethod.S256, keys: keyring.googleFlows, ...redirect })
   return { verify, verifyFresh: (idToken) => verify(idToken, { maxAgeSeconds: FRESH_SECONDS }), flow }
 }

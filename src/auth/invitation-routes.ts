@@ -1,4 +1,7 @@
-/** What an administrator has sent to people: an invitation, or a mail to choose a new password. Nobody but the owner chooses one. */
+/**
+ * What an administrator has sent to people: an invitation, or a mail to choose a new password. Nobody but the
+ * owner chooses one.
+ */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { orNotFound, problem } from '../http/problem.ts'
 import { answers, IdParams } from '../http/schemas.ts'
@@ -11,10 +14,10 @@ import { MINUTES, type OwnerMail } from './owner-mail.ts'
 import { normalisedEmail } from './password-proof.ts'
 import { addToken } from './token-repository.ts'
 
-export const invitationRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; ownerMail: OwnerMail }> = async (
-  app,
-  { withSession, ownerMail },
-) => {
+export const invitationRoutes: FastifyPluginAsyncTypebox<{
+  withSession: WithSession
+  ownerMail: OwnerMail
+}> = async (app, { withSession, ownerMail }) => {
   const documented = { tags: ['admin'], security: [{ admin: [] }] }
 
   app.post(
@@ -24,7 +27,8 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSess
         ...documented,
         operationId: 'inviteUser',
         summary: 'Invite a user by e-mail',
-        description: 'They choose the password themselves (`reset-password` with the token of the mail), within a week.',
+        description:
+          'They choose the password themselves (`reset-password` with the token of the mail), within a week.',
         body: Invite,
         response: answers({ 201: Account }, 'email-taken'),
       },
@@ -57,7 +61,10 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSess
     async (request, reply) => {
       const { email, token } = await withSession(request.identity, async (tx) => {
         const account = orNotFound(await findAccount(tx, request.params.id))
-        const issued = await addToken(tx, account.id, { purpose: 'reset-password', minutes: MINUTES['reset-password'] })
+        const issued = await addToken(tx, account.id, {
+          purpose: 'reset-password',
+          minutes: MINUTES['reset-password'],
+        })
         return { email: account.email, token: issued }
       })
       ownerMail.bring(email, resetPassword, { token, minutes: MINUTES['reset-password'] })

@@ -33,7 +33,12 @@ const columns = {
 
 /** Live keys of a router, or (null) of the person. */
 const ofHolder = (tx: Tx, routerId: string | null, more?: SQL) =>
-  and(mine(tx, apiKeys), routerId === null ? isNull(apiKeys.routerId) : eq(apiKeys.routerId, routerId), isNull(apiKeys.revokedAt), more)
+  and(
+    mine(tx, apiKeys),
+    routerId === null ? isNull(apiKeys.routerId) : eq(apiKeys.routerId, routerId),
+    isNull(apiKeys.revokedAt),
+    more,
+  )
 const unexpired = sql`(${ENDS_AT} is null or ${ENDS_AT} > now())`
 
 export const listKeys = (tx: Tx, routerId: string | null) =>
@@ -43,7 +48,10 @@ export const listKeys = (tx: Tx, routerId: string | null) =>
     .where(ofHolder(tx, routerId, unexpired))
     .orderBy(asc(apiKeys.createdAt), asc(apiKeys.id))
 
-/** Holds the key's row: of two rotations at once, the second finds it gone. `inherits`: the expiry that its successor gets. */
+/**
+ * Holds the key's row: of two rotations at once, the second finds it gone. `inherits`: the expiry that its
+ * successor gets.
+ */
 export async function holdKey(tx: Tx, routerId: string | null, id: string) {
   const [key] = await tx
     .select({ ...columns, inherits: apiKeys.expiresAt })
@@ -54,8 +62,10 @@ export async function holdKey(tx: Tx, routerId: string | null, id: string) {
 }
 
 /**
- * Adds a key: of a router in a free one of its two slots (an expired key gives its slot up first), or a personal one.
- * @returns undefined when there are as many as there may be @throws SQLSTATE 23503 when there is no such router
+ * Adds a key: of a router in a free one of its two slots (an expired key gives its slot up first), or a
+ * personal one.
+ * @returns undefined when there are as many as there may be @throws SQLSTATE 23503 when there is no such
+ * router
  */
 export async function addKey(tx: Tx, values: KeyValues) {
   await tx
@@ -94,7 +104,10 @@ export async function revokeKey(tx: Tx, routerId: string | null, id: string): Pr
   return revoked.length > 0
 }
 
-/** Lets a key that is being replaced end in so many minutes, or when it would have ended anyway, whichever is sooner. */
+/**
+ * Lets a key that is being replaced end in so many minutes, or when it would have ended anyway, whichever is
+ * sooner.
+ */
 export async function retireKey(tx: Tx, routerId: string | null, id: string, minutes: number): Promise<void> {
   await tx
     .update(apiKeys)

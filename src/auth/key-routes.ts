@@ -1,6 +1,8 @@
 /**
- * API keys: of a router's agent, and of a person's own scripts. They are credentials: the user role cannot see them, so these sessions use
- * the auth login, and only a signed-in person manages them, never a key. A stolen login session must not become a key that outlives it:
+ * API keys: of a router's agent, and of a person's own scripts. They are credentials: the user role cannot
+ * see them, so these sessions use
+ * the auth login, and only a signed-in person manages them, never a key. A stolen login session must not
+ * become a key that outlives it:
  * a new key takes a proof of the owner with the request, or, where it cannot touch the account, a recent one.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
@@ -64,7 +66,12 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
     const identity = asAuth(request.identity)
     const { userId, sessionId } = identity
     const routerId = holderIn(request.params)
-    const { key, keyId, prefix, sha256: secretSha256 } = makeApiKey(holder === 'person' ? 'personal' : 'agent', userId)
+    const {
+      key,
+      keyId,
+      prefix,
+      sha256: secretSha256,
+    } = makeApiKey(holder === 'person' ? 'personal' : 'agent', userId)
     const { owner, replaces, ...made } = await withSession(identity, async (tx) => {
       await requireRecentProof(tx, userId, sessionId)
       const { replaces = false, ...plan } = await prepare(tx)
@@ -72,15 +79,27 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       if (!added) throw problem('key-limit', { detail: 'Revoke a key first' })
       // Of a router's key the router is the target, which the path names.
       if (routerId === null) tx.audit({ targetId: added.id })
-      return { ...added, key, replaces, owner: holder === 'person' ? await findMailbox(tx, userId) : undefined }
+      return {
+        ...added,
+        key,
+        replaces,
+        owner: holder === 'person' ? await findMailbox(tx, userId) : undefined,
+      }
     })
     const { scopes, expiresAt } = made
-    if (owner) ownerMail.tell(owner.email, (occasion) => keyAdded({ ...occasion, scopes, expiresAt, replaces }), request)
+    if (owner)
+      ownerMail.tell(
+        owner.email,
+        (occasion) => keyAdded({ ...occasion, scopes, expiresAt, replaces }),
+        request,
+      )
     return made
   }
 
   const refusals =
-    holder === 'person' ? (['wrong-password', 'wrong-code', 'locked-out', 'conflict'] as const) : (['proof-required'] as const)
+    holder === 'person'
+      ? (['wrong-password', 'wrong-code', 'locked-out', 'conflict'] as const)
+      : (['proof-required'] as const)
 
   app.post(
     path,
@@ -97,9 +116,14 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
     },
     async (request, reply) => {
       const { name = null, scopes = [...AGENT_SCOPES], expiresAt, ...proof }: Made = request.body ?? {}
-      const ends = expiresAt === undefined && holder === 'person' ? new Date(Date.now() + PERSONAL_KEY_DAYS * DAY_MS) : instantOf(expiresAt)
+      const ends =
+        expiresAt === undefined && holder === 'person'
+          ? new Date(Date.now() + PERSONAL_KEY_DAYS * DAY_MS)
+          : instantOf(expiresAt)
       if (ends && ends.getTime() <= Date.now())
-        throw problem('invalid-request', { errors: [{ path: '/body/expiresAt', code: 'in-the-past', message: 'is in the past' }] })
+        throw problem('invalid-request', {
+          errors: [{ path: '/body/expiresAt', code: 'in-the-past', message: 'is in the past' }],
+        })
       if (holder === 'person') await proveOwner(request, proof)
       return reply.code(201).send(await makeKey(request, async () => ({ name, scopes, expiresAt: ends })))
     },
@@ -120,7 +144,9 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
     async (request) => {
       const routerId = holderIn(request.params)
       if (routerId !== null && !(await routerExists(request.identity, routerId))) throw problem('not-found')
-      const items = await withSession(asAuth(request.identity), (tx) => listKeys(tx, routerId), { readOnly: true })
+      const items = await withSession(asAuth(request.identity), (tx) => listKeys(tx, routerId), {
+        readOnly: true,
+      })
       const { limit, offset } = request.query
       return { items: items.slice(offset, offset + limit), total: items.length, limit, offset }
     },
@@ -162,7 +188,9 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       const { overlapMinutes = DEFAULT_OVERLAP_MINUTES, ...proof }: Rotated = request.body ?? {}
       const given = Object.keys(proof).length
       if (given > 1)
-        throw problem('invalid-request', { errors: [{ path: '/body', code: 'exactly-one-of', message: 'must hold one proof' }] })
+        throw problem('invalid-request', {
+          errors: [{ path: '/body', code: 'exactly-one-of', message: 'must hold one proof' }],
+        })
       if (given === 1) await proveOwner(request, proof)
       else if (holder === 'person' && overlapMinutes === 0) throw proofRequired()
       const rotated = await makeKey(request, async (tx) => {

@@ -7,14 +7,26 @@ export const AGENT_SCOPES = ['scans:write', 'policy:read'] as const
 export type AgentScope = (typeof AGENT_SCOPES)[number]
 
 /** The parts of the API that a personal key may be for: reading, or also changing. */
-export const AREAS = ['routers', 'devices', 'lists', 'blocks', 'groups', 'schedules', 'settings', 'policy'] as const
+export const AREAS = [
+  'routers',
+  'devices',
+  'lists',
+  'blocks',
+  'groups',
+  'schedules',
+  'settings',
+  'policy',
+] as const
 export type Area = (typeof AREAS)[number]
 export const PERSONAL_SCOPES = AREAS.flatMap((area) => [`${area}:read`, `${area}:write`] as const)
 
 const key = {
   id: Uuid(),
   name: Nullable(Type.String({ examples: ['Attic'] })),
-  prefix: Type.String({ description: 'The public beginning of the key, to recognise it by', examples: ['npa_2xKf…_9bQe…'] }),
+  prefix: Type.String({
+    description: 'The public beginning of the key, to recognise it by',
+    examples: ['npa_2xKf…_9bQe…'],
+  }),
   scopes: Type.Array(OneOf<string>([...new Set([...AGENT_SCOPES, ...PERSONAL_SCOPES])])),
   createdAt: Instant(),
   expiresAt: NullableInstant('Null: never', '2026-05-01T20:00:00.000Z'),
@@ -23,7 +35,13 @@ const key = {
 
 export const Key = Type.Object(key, { $id: 'Key' })
 export const NewKey = Type.Object(
-  { ...key, key: Type.String({ description: 'The key itself: shown now and never again', examples: ['npa_2xKf…_9bQe…_7TzW…'] }) },
+  {
+    ...key,
+    key: Type.String({
+      description: 'The key itself: shown now and never again',
+      examples: ['npa_2xKf…_9bQe…_7TzW…'],
+    }),
+  },
   { $id: 'NewKey' },
 )
 const { limit, offset } = pageQuery([])
@@ -37,7 +55,13 @@ export const PERSONAL_KEY_DAYS = 90
 const about = (defaultEnd: string) => ({
   name: Type.Optional(Nullable(Name({ max: 100, examples: ['Attic'] }))),
   expiresAt: Type.Optional(
-    Nullable(Type.String({ format: 'date-time', maxLength: 40, description: `Default: ${defaultEnd}; null: no end` })),
+    Nullable(
+      Type.String({
+        format: 'date-time',
+        maxLength: 40,
+        description: `Default: ${defaultEnd}; null: no end`,
+      }),
+    ),
   ),
 })
 export const AddRouterKey = Strict({ ...about('no end'), scopes: Type.Optional(scopesOf(AGENT_SCOPES)) })
@@ -47,7 +71,11 @@ export const AddPersonalKey = Strict(
 )
 const overlap = {
   overlapMinutes: Type.Optional(
-    Type.Integer({ minimum: 0, maximum: 10_080, description: 'How long the old key goes on working (default 60); 0 ends it at once' }),
+    Type.Integer({
+      minimum: 0,
+      maximum: 10_080,
+      description: 'How long the old key goes on working (default 60); 0 ends it at once',
+    }),
   ),
 }
 export const RotateRouterKey = Strict(overlap)

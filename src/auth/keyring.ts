@@ -1,15 +1,24 @@
-/** The keys that sign tokens and seal cookies, derived from one master secret, or from two while one replaces the other. */
+/**
+ * The keys that sign tokens and seal cookies, derived from one master secret, or from two while one replaces
+ * the other.
+ */
 import { deriveKey } from './derived-key.ts'
 import { requireStrongSecret } from './strong-secret.ts'
 
-/** `kid` names the key inside a token: 8 base64url characters (6 bytes), which say nothing about the secret's 32 bytes. */
+/**
+ * `kid` names the key inside a token: 8 base64url characters (6 bytes), which say nothing about the secret's
+ * 32 bytes.
+ */
 export type SigningKey = { kid: string; secret: Buffer }
 
 /** The current key, which signs, and after it those that still verify. */
 export type SigningKeys = readonly [current: SigningKey, ...previous: SigningKey[]]
 
 /** One set of keys for each purpose, so that no kind of token can pass for another. */
-export type Keyring = Record<'accessTokens' | 'refreshTokens' | 'guesses' | 'csrfTokens' | 'addresses' | 'googleFlows', SigningKeys>
+export type Keyring = Record<
+  'accessTokens' | 'refreshTokens' | 'guesses' | 'csrfTokens' | 'addresses' | 'googleFlows',
+  SigningKeys
+>
 
 /** `previous` is the secret that `current` replaced; keep it for as long as a refresh token may lie idle. */
 export type MasterSecrets = { current: string; previous?: string | undefined }

@@ -1,5 +1,6 @@
 /**
- * When keys were last used: noted in the process at each use, written once a minute in one statement, so that no request waits for it.
+ * When keys were last used: noted in the process at each use, written once a minute in one statement, so that
+ * no request waits for it.
  * A crash loses a minute of it, which nothing depends on.
  */
 import type { WithSession } from '../rls/session.ts'
@@ -26,10 +27,18 @@ export function collectLastUse({ withSession, onError }: LastUseOptions): LastUs
     if (noted.size === 0) return
     const uses = noted
     noted = new Map()
-    const values = [[...uses.values()].map(({ userId }) => userId), [...uses.keys()], [...uses.values()].map(({ at }) => at)]
+    const values = [
+      [...uses.values()].map(({ userId }) => userId),
+      [...uses.keys()],
+      [...uses.values()].map(({ at }) => at),
+    ]
     try {
       await withSession({ kind: 'auth' }, (tx) =>
-        tx.query({ name: 'record key use', text: 'select ctx.record_key_use($1::uuid[], $2::text[], $3::timestamptz[])', values }),
+        tx.query({
+          name: 'record key use',
+          text: 'select ctx.record_key_use($1::uuid[], $2::text[], $3::timestamptz[])',
+          values,
+        }),
       )
     } catch (error) {
       for (const [key, use] of uses) if (!noted.has(key)) noted.set(key, use)

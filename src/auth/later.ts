@@ -1,10 +1,16 @@
-/** Work that an answer must not wait for, because how long it takes would tell whether there is such an account; or that must not be lost. */
+/**
+ * Work that an answer must not wait for, because how long it takes would tell whether there is such an
+ * account; or that must not be lost.
+ */
 import { setTimeout as pause } from 'node:timers/promises'
 
 export type Later = {
   /** Begins at once; a failure is only logged. */
   run(work: () => Promise<unknown>): void
-  /** The same, but a failure is tried again for so long, after growing pauses. @returns when it is done or given up */
+  /**
+   * The same, but a failure is tried again for so long, after growing pauses. @returns when it is done or
+   * given up
+   */
   keepTrying(work: () => Promise<unknown>, forMs: number): Promise<void>
   /** When everything that was begun has ended. */
   settled(): Promise<void>

@@ -1,6 +1,8 @@
 /**
- * A bound on guesses: after so many failures nobody may guess at that account for a while, whether or not it exists. A guess is counted
- * before it is checked and forgotten when it was right, so that guesses at once, on any number of servers, are no more than guesses in turn.
+ * A bound on guesses: after so many failures nobody may guess at that account for a while, whether or not it
+ * exists. A guess is counted
+ * before it is checked and forgotten when it was right, so that guesses at once, on any number of servers,
+ * are no more than guesses in turn.
  * What failed for another reason than being wrong is given back.
  */
 import { createHmac } from 'node:crypto'
@@ -8,10 +10,15 @@ import { problem } from '../http/problem.ts'
 import type { Tx } from '../rls/session.ts'
 import type { SigningKeys } from './keyring.ts'
 
-/** What is guessed at. Each is counted apart: a stranger who guesses at the login locks none of the others. */
+/**
+ * What is guessed at. Each is counted apart: a stranger who guesses at the login locks none of the others.
+ */
 export type Guess = { at: 'login'; email: string } | { at: 'password' | 'second-factor'; userId: string }
 
-/** `isLast`: it was the last one that is allowed. `at`: when it was counted, as the database's text, which is exact where a Date is not. */
+/**
+ * `isLast`: it was the last one that is allowed. `at`: when it was counted, as the database's text, which is
+ * exact where a Date is not.
+ */
 export type Counted = { isLast: boolean; at: string }
 
 export type Lockout = {
@@ -20,8 +27,10 @@ export type Lockout = {
   /** A guess was right, or there is another password to guess at: all are forgotten. */
   clear(tx: Tx, ...guesses: Guess[]): Promise<void>
   /**
-   * A guess was not found wrong: it counts no more, and a lockout that was only reached with it ends. Nothing is given back when its time has
-   * passed. When a right guess meanwhile made all forgotten, one that was counted since may be given back instead: so for each right guess there
+   * A guess was not found wrong: it counts no more, and a lockout that was only reached with it ends. Nothing
+   * is given back when its time has
+   * passed. When a right guess meanwhile made all forgotten, one that was counted since may be given back
+   * instead: so for each right guess there
    * may be as many more as were under way.
    */
   giveBack(tx: Tx, guess: Guess, counted: Counted): Promise<void>
@@ -60,23 +69,34 @@ export function openLockout({ keys: [{ secret }], failures, seconds }: LockoutOp
       throw problem('locked-out', { retryAfter: locked?.seconds ?? 1 })
     },
     async clear(tx, ...guesses) {
-      await tx.query({ name: 'clear guesses', text: 'delete from sign_in_attempts where key = any($1)', values: [guesses.map(keyOf)] })
+      await tx.query({
+        name: 'clear guesses',
+        text: 'delete from sign_in_attempts where key = any($1)',
+        values: [guesses.map(keyOf)],
+      })
     },
     async giveBack(tx, guess, { at }) {
       const key = keyOf(guess)
       await tx.query({
         name: 'give guess back',
-        // Those who guessed since have moved `last_failed_at` on. For so many seconds after a guess no new count can have begun by itself.
-        // Inserting waits for a count whose COMMIT is still under way on a connection that was lost; updating would not find it.
+        // Those who guessed since have moved `last_failed_at` on. For so many seconds after a guess no new
+        // count can have begun by itself.
+        // Inserting waits for a count whose COMMIT is still under way on a connection that was lost; updating
+        // would not find it.
         text: `insert into sign_in_attempts as a (key, failures, last_failed_at) values ($1, 0, $2::timestamptz)
           on conflict (key) do update set failures = a.failures - 1, locked_until = null
             where a.last_failed_at >= $2::timestamptz and $2::timestamptz > now() - make_interval(secs => $3::int)`,
         values: [key, at, seconds],
       })
-      await tx.query({ name: 'forget no guesses', text: 'delete from sign_in_attempts where key = $1 and failures <= 0', values: [key] })
+      await tx.query({
+        name: 'forget no guesses',
+        text: 'delete from sign_in_attempts where key = $1 and failures <= 0',
+        values: [key],
+      })
     },
   }
 }
 
 /** What a guess is aimed at, as one text. */
-export const nameOf = (guess: Guess): string => `${guess.at} ${guess.at === 'login' ? guess.email : guess.userId}`
+export const nameOf = (guess: Guess): string =>
+  `${guess.at} ${guess.at === 'login' ? guess.email : guess.userId}`

@@ -23,9 +23,18 @@ export async function confirmEmail(tx: Tx, userId: string): Promise<void> {
 }
 
 export const isTaken = async (tx: Tx, email: string): Promise<boolean> =>
-  (await tx.query({ name: 'is address taken', text: 'select from ctx.accounts_of($1, null)', values: [email] })).length > 0
+  (
+    await tx.query({
+      name: 'is address taken',
+      text: 'select from ctx.accounts_of($1, null)',
+      values: [email],
+    })
+  ).length > 0
 
-/** Tokens that were sent to the old address die with it. @returns false when another account has the address by now */
+/**
+ * Tokens that were sent to the old address die with it. @returns false when another account has the address
+ * by now
+ */
 export async function changeEmail(tx: Tx, userId: string, email: string): Promise<boolean> {
   const changed = await tx
     .query({

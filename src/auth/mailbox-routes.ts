@@ -1,4 +1,6 @@
-/** What a mailbox proves: that an address is one's own, and, where the password is lost, that the account is. */
+/**
+ * What a mailbox proves: that an address is one's own, and, where the password is lost, that the account is.
+ */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { problem } from '../http/problem.ts'
@@ -66,7 +68,9 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
       const email = normalisedEmail(request.body.email)
       later.run(async () => {
         const token = await withSession(SIGN_IN, async (tx) => {
-          const account = (await ownerMail.mayBring(tx, email)) ? await findAccountByEmail(tx, email) : undefined
+          const account = (await ownerMail.mayBring(tx, email))
+            ? await findAccountByEmail(tx, email)
+            : undefined
           if (!account?.isActive) return undefined
           await recordAct(tx, account.id, request, 'success')
           return addToken(tx, account.id, { purpose: 'reset-password', minutes: MINUTES['reset-password'] })
@@ -93,7 +97,9 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
       const email = normalisedEmail(request.body.email)
       later.run(async () => {
         const token = await withSession(SIGN_IN, async (tx) => {
-          const account = (await ownerMail.mayBring(tx, email)) ? await findAccountByEmail(tx, email) : undefined
+          const account = (await ownerMail.mayBring(tx, email))
+            ? await findAccountByEmail(tx, email)
+            : undefined
           if (!account?.isActive || account.emailVerified) return undefined
           return addToken(tx, account.id, { purpose: 'verify-email', minutes: MINUTES['verify-email'] })
         })
@@ -182,13 +188,22 @@ export const mailboxRoutes: FastifyPluginAsyncTypebox<MailboxRoutesOptions> = as
         await recordAct(tx, moving.userId, request, 'success')
         return { from: mailbox.email, to: moving.email }
       })
-      if (changed) ownerMail.tell(changed.from, (occasion) => addressWasChanged({ ...occasion, newEmail: changed.to }), request)
+      if (changed)
+        ownerMail.tell(
+          changed.from,
+          (occasion) => addressWasChanged({ ...occasion, newEmail: changed.to }),
+          request,
+        )
       return reply.code(204).send(null)
     },
   )
 }
 
-export type ChangeEmailRoutesOptions = { withSession: WithSession; proveOwner: ProveOwner; ownerMail: OwnerMail }
+export type ChangeEmailRoutesOptions = {
+  withSession: WithSession
+  proveOwner: ProveOwner
+  ownerMail: OwnerMail
+}
 
 /** For the signed-in. */
 export const changeEmailRoutes: FastifyPluginAsyncTypebox<ChangeEmailRoutesOptions> = async (
@@ -223,7 +238,10 @@ export const changeEmailRoutes: FastifyPluginAsyncTypebox<ChangeEmailRoutesOptio
           })
         const isFree = !(await isTaken(tx, to)) && (await ownerMail.mayBring(tx, to))
         const options = { purpose: 'change-email', minutes: MINUTES['change-email'], newEmail: to } as const
-        return { from: mailbox.email, token: isFree ? await addToken(tx, identity.userId, options) : undefined }
+        return {
+          from: mailbox.email,
+          token: isFree ? await addToken(tx, identity.userId, options) : undefined,
+        }
       })
       if (token) ownerMail.bring(to, confirmNewAddress, { token, minutes: MINUTES['change-email'] })
       ownerMail.tell(from, (occasion) => addressIsChanging({ ...occasion, newEmail: to }), request)

@@ -13,12 +13,16 @@ export const AuthOptions = Type.Object(
       ['required', 'optional'],
       'Required: an address must be confirmed before the first sign-in, and `register` gives no tokens (202)',
     ),
-    secondFactor: Type.Object({ requiredFor: OneOf(['nobody', 'admins', 'everyone'], 'Who must have one; everybody may') }),
+    secondFactor: Type.Object({
+      requiredFor: OneOf(['nobody', 'admins', 'everyone'], 'Who must have one; everybody may'),
+    }),
     providers: Type.Object({
       password: Type.Boolean({ examples: [true] }),
       google: Type.Object({
         idToken: Type.Boolean({ description: '`POST /api/auth/google` takes ID tokens' }),
-        redirect: Type.Boolean({ description: '`GET /api/auth/google/start` sends browsers to Google and back' }),
+        redirect: Type.Boolean({
+          description: '`GET /api/auth/google/start` sends browsers to Google and back',
+        }),
       }),
     }),
     password: PasswordRequirements,
@@ -27,7 +31,10 @@ export const AuthOptions = Type.Object(
 )
 export type AuthOptions = Static<typeof AuthOptions>
 
-export const authOptionsRoutes: FastifyPluginAsyncTypebox<{ authOptions: AuthOptions }> = async (app, { authOptions }) => {
+export const authOptionsRoutes: FastifyPluginAsyncTypebox<{ authOptions: AuthOptions }> = async (
+  app,
+  { authOptions },
+) => {
   app.get(
     '/options',
     {

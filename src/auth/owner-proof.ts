@@ -1,4 +1,7 @@
-/** For acts that a stolen login session must not be enough for: a signed-in person proves again that they are the owner of the account. */
+/**
+ * For acts that a stolen login session must not be enough for: a signed-in person proves again that they are
+ * the owner of the account.
+ */
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../http/problem.ts'
 import { passwordGuessed, recoveryCodeUsed, secondFactorLocked } from '../mail/texts.ts'
@@ -18,7 +21,8 @@ export type OwnerProof = { password?: string; googleIdToken?: string; code?: str
 
 /**
  * Also renews the proof of the login session (`requireRecentProof`).
- * @throws Problem `wrong-password` or `wrong-code` when the proof is wrong, or of somebody else; `locked-out` after too many wrong passwords, which are
+ * @throws Problem `wrong-password` or `wrong-code` when the proof is wrong, or of somebody else; `locked-out`
+ * after too many wrong passwords, which are
  * counted apart from those of strangers at the login; `unauthenticated` when the login session is over
  */
 export type ProveOwner = (request: FastifyRequest, proof: OwnerProof) => Promise<void>
@@ -50,14 +54,20 @@ export function openOwnerProof(options: OwnerProofOptions): ProveOwner {
     const renew = (tx: Tx) => renewProof(tx, userId, sessionId)
     const find = (tx: Tx) => findProofs(tx, userId)
     const recordFailure = (isLast: boolean) =>
-      withSession(identity, (tx) => recordAct(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null))
+      withSession(identity, (tx) =>
+        recordAct(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null),
+      )
 
     if (code !== undefined) {
       // Committed also when the code is wrong: the transaction holds the count.
       const { proofs, provenBy, isLast, left } = await withSession(identity, async (tx) => {
         const attempt = await secondFactor.prove(tx, userId, code, request)
         if (attempt.provenBy) await renew(tx)
-        return { ...attempt, proofs: await find(tx), left: (await findFactorStatus(tx, userId)).recoveryCodesLeft }
+        return {
+          ...attempt,
+          proofs: await find(tx),
+          left: (await findFactorStatus(tx, userId)).recoveryCodesLeft,
+        }
       })
       if (isLast && !provenBy && proofs) ownerMail.tell(proofs.email, secondFactorLocked, request)
       if (!provenBy) throw problem('wrong-code')
@@ -68,7 +78,8 @@ export function openOwnerProof(options: OwnerProofOptions): ProveOwner {
 
     if (password === undefined) {
       const proofs = await withSession(identity, find)
-      if (await isLinked(googleIdToken ?? '', proofs?.googleId)) return void (await withSession(identity, renew))
+      if (await isLinked(googleIdToken ?? '', proofs?.googleId))
+        return void (await withSession(identity, renew))
       await recordFailure(false)
       throw problem('wrong-password')
     }
@@ -87,7 +98,12 @@ export function openOwnerProof(options: OwnerProofOptions): ProveOwner {
         }),
       async whenWrong(proofs, isLast) {
         await recordFailure(isLast)
-        if (isLast && proofs) ownerMail.tell(proofs.email, (occasion) => passwordGuessed({ ...occasion, ...lockout.limits }), request)
+        if (isLast && proofs)
+          ownerMail.tell(
+            proofs.email,
+            (occasion) => passwordGuessed({ ...occasion, ...lockout.limits }),
+            request,
+          )
         throw problem('wrong-password')
       },
     })

@@ -1,5 +1,6 @@
 /**
- * One guess at a password, from its count to what it leads to. It stays counted when it was found wrong, or when who made it was turned away
+ * One guess at a password, from its count to what it leads to. It stays counted when it was found wrong, or
+ * when who made it was turned away
  * after all. When the server or the database fails instead, it is given back: that was nobody's guess.
  */
 import { setTimeout as pause } from 'node:timers/promises'
@@ -18,24 +19,41 @@ export type PasswordGuess<Found, Result> = {
   find(tx: Tx): Promise<Found | undefined>
   /** Null, or nothing found: no password is right, and that takes as long to say. */
   storedIn(found: Found): string | null
-  /** All that a right password leads to; what it throws decides whether the guess stays counted. `upgrade`: the hash is of an older scheme. */
+  /**
+   * All that a right password leads to; what it throws decides whether the guess stays counted. `upgrade`:
+   * the hash is of an older scheme.
+   */
   whenRight(found: Found, upgrade: boolean): Promise<Result>
   /** `isLast`: the lockout has begun. */
   whenWrong(found: Found | undefined, isLast: boolean): Promise<void>
 }
 
-/** @throws Problem `invalid-credentials`; `unavailable`, before anything is counted, when there is no room; `locked-out`, before anything is checked */
+/**
+ * @throws Problem `invalid-credentials`; `unavailable`, before anything is counted, when there is no room;
+ * `locked-out`, before anything is checked
+ */
 export type GuessPassword = <Found, Result>(guess: PasswordGuess<Found, Result>) => Promise<Result>
 
-export type PasswordGuessOptions = { withSession: WithSession; passwords: Passwords; lockout: Lockout; later: Later }
+export type PasswordGuessOptions = {
+  withSession: WithSession
+  passwords: Passwords
+  lockout: Lockout
+  later: Later
+}
 
 /** How long somebody waits for a guess to be given back: long enough for the next attempt at it. */
 const PATIENCE_MS = 2 * LONGEST_PAUSE_MS
 
-export function openPasswordGuesses({ withSession, passwords, lockout, later }: PasswordGuessOptions): GuessPassword {
+export function openPasswordGuesses({
+  withSession,
+  passwords,
+  lockout,
+  later,
+}: PasswordGuessOptions): GuessPassword {
   /** Guesses that are not given back yet, by what was guessed at. */
   const owed = new Map<string, Promise<unknown>>()
-  const waitFor = (work: Promise<unknown> | undefined) => work && Promise.race([work, pause(PATIENCE_MS, undefined, { ref: false })])
+  const waitFor = (work: Promise<unknown> | undefined) =>
+    work && Promise.race([work, pause(PATIENCE_MS, undefined, { ref: false })])
 
   /** The database may be what failed, hence more than one attempt. */
   function giveBack(guess: Guess, counted: Counted): Promise<unknown> {
@@ -44,7 +62,9 @@ export function openPasswordGuesses({ withSession, passwords, lockout, later }: 
       () => withSession(SIGN_IN, (tx) => lockout.giveBack(tx, guess, counted)),
       1_000 * lockout.limits.seconds,
     )
-    const all = Promise.all([owed.get(name), attempts]).finally(() => owed.get(name) === all && owed.delete(name))
+    const all = Promise.all([owed.get(name), attempts]).finally(
+      () => owed.get(name) === all && owed.delete(name),
+    )
     owed.set(name, all)
     return all
   }

@@ -1,4 +1,7 @@
-/** Somebody without a token proves who they are by address and password. Whatever is missing costs the same bcrypt and has the same answer. */
+/**
+ * Somebody without a token proves who they are by address and password. Whatever is missing costs the same
+ * bcrypt and has the same answer.
+ */
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../http/problem.ts'
 import { accountLocked } from '../mail/texts.ts'
@@ -22,9 +25,12 @@ export type PasswordProofOptions = {
 }
 
 /**
- * `work` is what the proof leads to, in one transaction with what it does to the account: the guesses are forgotten, and the password's newer
- * hash is stored. When the work fails, so that nothing of it is stored, the guess is given back; when it throws a refusal, it stays counted.
- * @throws Problem `invalid-credentials`, also when the password was changed meanwhile; `locked-out` before anything is checked
+ * `work` is what the proof leads to, in one transaction with what it does to the account: the guesses are
+ * forgotten, and the password's newer
+ * hash is stored. When the work fails, so that nothing of it is stored, the guess is given back; when it
+ * throws a refusal, it stays counted.
+ * @throws Problem `invalid-credentials`, also when the password was changed meanwhile; `locked-out` before
+ * anything is checked
  */
 export type ProvePassword = <T>(
   request: FastifyRequest,
@@ -58,7 +64,12 @@ export function openPasswordProof(options: PasswordProofOptions): ProvePassword 
         if (!account) return
         const detail = isLast ? { lockedOut: true } : null
         later.run(() => withSession(SIGN_IN, (tx) => recordAct(tx, account.id, request, 'failure', detail)))
-        if (isLast) ownerMail.tell(account.email, (occasion) => accountLocked({ ...occasion, ...lockout.limits }), request)
+        if (isLast)
+          ownerMail.tell(
+            account.email,
+            (occasion) => accountLocked({ ...occasion, ...lockout.limits }),
+            request,
+          )
       },
     })
   }

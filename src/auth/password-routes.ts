@@ -17,7 +17,10 @@ import type { Passwords } from './passwords.ts'
 import { setPassword } from './repository.ts'
 import { endLoginSessions } from './session-repository.ts'
 
-export const passwordRequirementRoutes: FastifyPluginAsyncTypebox<{ passwordRules: PasswordRules }> = async (app, { passwordRules }) => {
+export const passwordRequirementRoutes: FastifyPluginAsyncTypebox<{ passwordRules: PasswordRules }> = async (
+  app,
+  { passwordRules },
+) => {
   app.get(
     '/password-requirements',
     {
@@ -64,17 +67,28 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
     },
     async (request, reply) => {
       const identity = asAuth(request.identity)
-      const { currentPassword, googleIdToken, newPassword, keepOtherSessions = false, revokeKeys = false } = request.body
+      const {
+        currentPassword,
+        googleIdToken,
+        newPassword,
+        keepOtherSessions = false,
+        revokeKeys = false,
+      } = request.body
       const me = await withSession(request.identity, findMe, { readOnly: true })
       if (!me) throw problem('unauthenticated')
       passwordRules.demand('/body/newPassword', newPassword, me)
-      await proveOwner(request, { ...(currentPassword && { password: currentPassword }), ...(googleIdToken && { googleIdToken }) })
+      await proveOwner(request, {
+        ...(currentPassword && { password: currentPassword }),
+        ...(googleIdToken && { googleIdToken }),
+      })
       const hash = await passwords.hash(newPassword)
       const removed = await withSession(identity, async (tx) => {
         await setPassword(tx, identity.userId, hash)
         await lockout.clear(tx, { at: 'login', email: me.email }, { at: 'password', userId: identity.userId })
         return {
-          loginSessions: keepOtherSessions ? 0 : await endLoginSessions(tx, identity.userId, 'password-changed', identity.sessionId),
+          loginSessions: keepOtherSessions
+            ? 0
+            : await endLoginSessions(tx, identity.userId, 'password-changed', identity.sessionId),
           personalKeys: revokeKeys ? await revokePersonalKeys(tx, identity.userId) : 0,
         }
       })

@@ -1,5 +1,6 @@
 /**
- * What a password must be when it is chosen, wherever that is: long enough, and not what a guesser tries first. No composition rules (NIST
+ * What a password must be when it is chosen, wherever that is: long enough, and not what a guesser tries
+ * first. No composition rules (NIST
  * SP 800-63B, 3.1.1.2), and no normalisation.
  */
 import { problem } from '../http/problem.ts'
@@ -9,11 +10,24 @@ import { isPredictable } from './predictable.ts'
 /** Code points; `min` unless the configuration says otherwise. */
 export const PASSWORD_LENGTH = { min: 12, max: 256 } as const
 
-/** Who chooses it, whose name and address it must not consist of; `minLength` replaces the default minimum. */
-export type PasswordContext = { email?: string | undefined; fullName?: string | null | undefined; minLength?: number | undefined }
+/**
+ * Who chooses it, whose name and address it must not consist of; `minLength` replaces the default minimum.
+ */
+export type PasswordContext = {
+  email?: string | undefined
+  fullName?: string | null | undefined
+  minLength?: number | undefined
+}
 
 /** Stable: clients are written against them. */
-export const PASSWORD_PROBLEMS = ['malformed', 'too-short', 'too-long', 'predictable', 'context-word', 'common'] as const
+export const PASSWORD_PROBLEMS = [
+  'malformed',
+  'too-short',
+  'too-long',
+  'predictable',
+  'context-word',
+  'common',
+] as const
 export type PasswordProblem = (typeof PASSWORD_PROBLEMS)[number]
 
 type Rule = {
@@ -77,17 +91,28 @@ const RULES: Rule[] = [
   },
 ]
 
-const brokenRule = (password: string, context: PasswordContext) => RULES.find(({ isBroken }) => isBroken(password, context))
+const brokenRule = (password: string, context: PasswordContext) =>
+  RULES.find(({ isBroken }) => isBroken(password, context))
 
 /** The first rule that a password breaks, or undefined when it may be used. */
-export const passwordProblem = (password: string, context: PasswordContext = {}): PasswordProblem | undefined =>
-  brokenRule(password, context)?.code
+export const passwordProblem = (
+  password: string,
+  context: PasswordContext = {},
+): PasswordProblem | undefined => brokenRule(password, context)?.code
 
 /** The rules as they are configured, for every place where a password is chosen. */
 export type PasswordRules = {
   /** For a form, before anything is chosen. */
-  requirements: { minLength: number; maxLength: number; unit: 'code points'; rules: { code: PasswordProblem; text: string }[] }
-  /** `path`: where the password stands in the request. @throws Problem `invalid-request`, naming the rule that the password breaks */
+  requirements: {
+    minLength: number
+    maxLength: number
+    unit: 'code points'
+    rules: { code: PasswordProblem; text: string }[]
+  }
+  /**
+   * `path`: where the password stands in the request. @throws Problem `invalid-request`, naming the rule that
+   * the password breaks
+   */
   demand(path: string, password: string, chooser: Omit<PasswordContext, 'minLength'>): void
 }
 
@@ -101,7 +126,10 @@ export function openPasswordRules(minLength: number): PasswordRules {
     },
     demand(path, password, chooser) {
       const rule = brokenRule(password, { ...chooser, minLength })
-      if (rule) throw problem('invalid-request', { errors: [{ path, code: rule.code, message: rule.text(minLength) }] })
+      if (rule)
+        throw problem('invalid-request', {
+          errors: [{ path, code: rule.code, message: rule.text(minLength) }],
+        })
     },
   }
 }

@@ -23,7 +23,9 @@ export const ChangePassword = Strict(
     currentPassword: Type.Optional(Text({ max: 256, examples: ['<password>'] })),
     googleIdToken: ownerProof.googleIdToken,
     newPassword: Password,
-    keepOtherSessions: Type.Optional(Type.Boolean({ description: 'Stay signed in elsewhere too (default false)' })),
+    keepOtherSessions: Type.Optional(
+      Type.Boolean({ description: 'Stay signed in elsewhere too (default false)' }),
+    ),
     revokeKeys: Type.Optional(Type.Boolean({ description: 'End every personal key too (default false)' })),
   },
   { oneOf: [{ required: ['currentPassword'] }, { required: ['googleIdToken'] }] },

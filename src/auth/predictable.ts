@@ -1,6 +1,12 @@
-/** How much of a text surprises somebody who guesses: what repeats, counts, spells an alphabet or runs along a keyboard does not. */
+/**
+ * How much of a text surprises somebody who guesses: what repeats, counts, spells an alphabet or runs along a
+ * keyboard does not.
+ */
 
-/** Each character says the next, forwards and backwards: alphabets, the rows of Latin and Russian keyboards, and their columns. */
+/**
+ * Each character says the next, forwards and backwards: alphabets, the rows of Latin and Russian keyboards,
+ * and their columns.
+ */
 const ROWS = [
   ['abcdefghijklmnopqrstuvwxyz', 'абвгдежзийклмнопрстуфхцчшщъыьэюя', '01234567890'],
   ['qwertyuiop', 'asdfghjkl', 'zxcvbnm', 'qwertzuiop', 'yxcvbnm', 'azertyuiop', 'qsdfghjklm', 'wxcvbn'],
@@ -8,7 +14,8 @@ const ROWS = [
   ['1qaz', '2wsx', '3edc', '4rfv', '5tgb', '6yhn', '7ujm', '1q2w3e4r5t6y7u8i9o0p', 'q1w2e3r4t5y6u7i8o9p0'],
 ].flat()
 
-const pairsOf = (row: string) => Array.from({ length: row.length - 1 }, (_, index) => row.slice(index, index + 2))
+const pairsOf = (row: string) =>
+  Array.from({ length: row.length - 1 }, (_, index) => row.slice(index, index + 2))
 const FORWARD = new Set(ROWS.flatMap(pairsOf))
 
 const stepBetween = (before: string | undefined, after: string) => {
@@ -23,10 +30,14 @@ const YEAR = /(?:19|20)\d\d/g
 /** Code points; a run of three or more counts as its first. */
 function surprisesIn(characters: string[]): number {
   const steps = characters.map((character, index) => stepBetween(characters[index - 1], character))
-  return steps.filter((step, index) => step === undefined || (step !== steps[index - 1] && step !== steps[index + 1])).length
+  return steps.filter(
+    (step, index) => step === undefined || (step !== steps[index - 1] && step !== steps[index + 1]),
+  ).length
 }
 
-/** `hello` of `hellohello` and of `hellohellohel`; the text itself when it repeats nothing from start to end. */
+/**
+ * `hello` of `hellohello` and of `hellohellohel`; the text itself when it repeats nothing from start to end.
+ */
 export function repeatedUnit(text: string): string {
   const characters = [...text]
   for (let length = 1; length * 2 <= characters.length; length += 1)
@@ -35,8 +46,11 @@ export function repeatedUnit(text: string): string {
   return text
 }
 
-/** Fewer make no password, nor the part of one that makes the difference: `dragon2024!` is as good as `2024!`. */
+/**
+ * Fewer make no password, nor the part of one that makes the difference: `dragon2024!` is as good as `2024!`.
+ */
 const MIN_SURPRISES = 6
 
 /** Whether a lower-case text holds so few surprises that the rest of a password must hold more. */
-export const isPredictable = (text: string): boolean => surprisesIn([...repeatedUnit(text).replaceAll(YEAR, '\0')]) < MIN_SURPRISES
+export const isPredictable = (text: string): boolean =>
+  surprisesIn([...repeatedUnit(text).replaceAll(YEAR, '\0')]) < MIN_SURPRISES

@@ -1,7 +1,10 @@
 import { BlockList, isIPv4 } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 
-/** Addresses that are not routed in the public internet. Loopback is not among them: browsers trust it as they trust TLS. */
+/**
+ * Addresses that are not routed in the public internet. Loopback is not among them: browsers trust it as they
+ * trust TLS.
+ */
 const PRIVATE = new BlockList()
 PRIVATE.addSubnet('10.0.0.0', 8)
 PRIVATE.addSubnet('172.16.0.0', 12)
@@ -14,7 +17,10 @@ PRIVATE.addSubnet('fe80::', 10, 'ipv6')
 
 const PRIVATE_DOMAINS = ['.local', '.lan', '.internal', '.home.arpa']
 
-/** Whether the request came over plain HTTP to a host of a private network, where a browser drops every cookie that is `Secure`. */
+/**
+ * Whether the request came over plain HTTP to a host of a private network, where a browser drops every cookie
+ * that is `Secure`.
+ */
 export const isPrivateHttp = ({ protocol, host, hostname }: FastifyRequest): boolean =>
   protocol === 'http' && (isPrivateAddress(hostname) || isPrivateName(host, hostname.toLowerCase()))
 
@@ -25,7 +31,8 @@ function isPrivateAddress(hostname: string): boolean {
 }
 
 function isPrivateName(host: string, hostname: string): boolean {
-  // A URL keeps a name as it is. Of 2130706433 and 0x7f.1 it makes an address, as browsers do, and of other things it makes nothing.
+  // A URL keeps a name as it is. Of 2130706433 and 0x7f.1 it makes an address, as browsers do, and of other
+  // things it makes nothing.
   if (!URL.canParse(`http://${host}`) || new URL(`http://${host}`).hostname !== hostname) return false
   const name = hostname.replace(/\.$/, '')
   const isLabel = /^[^.:]+$/.test(name) && name !== 'localhost'

@@ -1,6 +1,8 @@
 /**
- * Refresh tokens are derived, not stored: `npr_` and the base64url of 75 bytes (version 1, kid 6, user id 16, session id 16, counter 4
- * big-endian, HMAC-SHA-256 over all of these 32). A leaked database cannot mint one, and only the login session's row can end one.
+ * Refresh tokens are derived, not stored: `npr_` and the base64url of 75 bytes (version 1, kid 6, user id 16,
+ * session id 16, counter 4
+ * big-endian, HMAC-SHA-256 over all of these 32). A leaked database cannot mint one, and only the login
+ * session's row can end one.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { decodeBase64url } from './base64url.ts'
@@ -11,7 +13,10 @@ import { bytesToUuid, uuidToBytes } from './uuid.ts'
 export type RefreshClaim = { userId: string; sessionId: string; counter: number }
 
 export type RefreshTokens = {
-  /** 104 characters; the same claim gives the same token. @throws when an id is no lower-case uuid or the counter is out of range */
+  /**
+   * 104 characters; the same claim gives the same token. @throws when an id is no lower-case uuid or the
+   * counter is out of range
+   */
   issue(claim: RefreshClaim): string
   /** What an authentic token claims; undefined for anything else. Never throws. */
   read(token: string): RefreshClaim | undefined
@@ -31,7 +36,13 @@ export function openRefreshTokens({ refreshTokens: keys }: Keyring): RefreshToke
       const rotation = Buffer.alloc(4)
       rotation.writeUInt32BE(counter)
       const kid = Buffer.from(current.kid, 'base64url')
-      const signed = Buffer.concat([Buffer.of(VERSION), kid, uuidToBytes(userId), uuidToBytes(sessionId), rotation])
+      const signed = Buffer.concat([
+        Buffer.of(VERSION),
+        kid,
+        uuidToBytes(userId),
+        uuidToBytes(sessionId),
+        rotation,
+      ])
       return PREFIX + Buffer.concat([signed, macOf(current.secret, signed)]).toString('base64url')
     },
     read(token) {
@@ -39,7 +50,8 @@ export function openRefreshTokens({ refreshTokens: keys }: Keyring): RefreshToke
       const bytes = decodeBase64url(token.slice(PREFIX.length))
       if (bytes?.[0] !== VERSION) return undefined
       const secret = secrets.get(bytes.toString('base64url', AT.kid, AT.user))
-      if (!secret || !timingSafeEqual(macOf(secret, bytes.subarray(0, AT.mac)), bytes.subarray(AT.mac))) return undefined
+      if (!secret || !timingSafeEqual(macOf(secret, bytes.subarray(0, AT.mac)), bytes.subarray(AT.mac)))
+        return undefined
       return {
         userId: bytesToUuid(bytes.subarray(AT.user, AT.session)),
         sessionId: bytesToUuid(bytes.subarray(AT.session, AT.counter)),

@@ -3,9 +3,16 @@ import type { User } from '../modules/users/schema.ts'
 import type { Tx } from '../rls/session.ts'
 
 /** `passwordVersion`: how often the password was changed. */
-export type Account = User & { passwordHash: string | null; passwordVersion: number; isActive: boolean; hasSecondFactor: boolean }
+export type Account = User & {
+  passwordHash: string | null
+  passwordVersion: number
+  isActive: boolean
+  hasSecondFactor: boolean
+}
 export type LoginSession = { id: string; counter: number }
-/** Where a login session comes from, for its owner's list: the browser's words for itself, and the address. */
+/**
+ * Where a login session comes from, for its owner's list: the browser's words for itself, and the address.
+ */
 export type Visitor = { device: string | null; address: string | null }
 export type SessionLifetime = { idleDays: number; maxDays: number }
 
@@ -18,7 +25,12 @@ export const ACCOUNT = `${USER}, u.is_active as "isActive", u.password_version a
   from users u left join user_credentials c on c.user_id = u.id`
 
 /** @returns undefined when the address is taken */
-export async function addUser(tx: Tx, email: string, fullName: string | null, passwordHash: string): Promise<User | undefined> {
+export async function addUser(
+  tx: Tx,
+  email: string,
+  fullName: string | null,
+  passwordHash: string,
+): Promise<User | undefined> {
   const [user] = await tx.query<Omit<User, 'hasPassword'>>({
     name: 'add user',
     text: `insert into users as u (email, full_name) values ($1, $2) on conflict (email) do nothing returning ${USER}`,
@@ -52,8 +64,14 @@ export async function findAccountByGoogleId(tx: Tx, googleId: string): Promise<A
   return account
 }
 
-/** Whether the password is still the one that was found with the account; until the transaction ends, it and the account stay so. */
-export async function holdPassword(tx: Tx, { id, passwordVersion }: Pick<Account, 'id' | 'passwordVersion'>): Promise<boolean> {
+/**
+ * Whether the password is still the one that was found with the account; until the transaction ends, it and
+ * the account stay so.
+ */
+export async function holdPassword(
+  tx: Tx,
+  { id, passwordVersion }: Pick<Account, 'id' | 'passwordVersion'>,
+): Promise<boolean> {
   const held = await tx.query({
     name: 'hold password',
     text: 'select from users where id = $1 and password_version = $2 for no key update',
@@ -62,8 +80,15 @@ export async function holdPassword(tx: Tx, { id, passwordVersion }: Pick<Account
   return held.length > 0
 }
 
-/** Replaces the hash that was found with the account, which is of an older scheme, unless the password was changed meanwhile. */
-export async function upgradePasswordHash(tx: Tx, { id, passwordHash }: Pick<Account, 'id' | 'passwordHash'>, to: string): Promise<void> {
+/**
+ * Replaces the hash that was found with the account, which is of an older scheme, unless the password was
+ * changed meanwhile.
+ */
+export async function upgradePasswordHash(
+  tx: Tx,
+  { id, passwordHash }: Pick<Account, 'id' | 'passwordHash'>,
+  to: string,
+): Promise<void> {
   await tx.query({
     name: 'upgrade password hash',
     text: 'update user_credentials set password_hash = $3, updated_at = now() where user_id = $1 and password_hash = $2',
@@ -71,7 +96,9 @@ export async function upgradePasswordHash(tx: Tx, { id, passwordHash }: Pick<Acc
   })
 }
 
-/** Stores a password that was chosen. Tokens that were sent before die with the account's password version. */
+/**
+ * Stores a password that was chosen. Tokens that were sent before die with the account's password version.
+ */
 export async function setPassword(tx: Tx, userId: string, passwordHash: string): Promise<void> {
   await tx.query({
     name: 'change password version',
@@ -86,7 +113,10 @@ export async function setPassword(tx: Tx, userId: string, passwordHash: string):
   })
 }
 
-/** More than anybody has devices; whoever signs in by a script each time it runs is to leave no trail of sessions. */
+/**
+ * More than anybody has devices; whoever signs in by a script each time it runs is to leave no trail of
+ * sessions.
+ */
 export const MAX_LOGIN_SESSIONS = 50
 
 /** Of more than there may be, the sessions end that were used least lately. */
@@ -113,7 +143,8 @@ export async function addLoginSession(
 }
 
 /**
- * Takes a refresh token's counter one further, if it is the newest one of a live session of an active account. Of any number of
+ * Takes a refresh token's counter one further, if it is the newest one of a live session of an active
+ * account. Of any number of
  * requests with the same token at once, one gets the row.
  */
 export async function rotateLoginSession(
@@ -137,7 +168,11 @@ export async function rotateLoginSession(
 export type SessionState = LoginSession & { secondsSinceRotation: number }
 
 /** A live session, whatever its counter. */
-export async function findLiveSession(tx: Tx, userId: string, sessionId: string): Promise<SessionState | undefined> {
+export async function findLiveSession(
+  tx: Tx,
+  userId: string,
+  sessionId: string,
+): Promise<SessionState | undefined> {
   const [session] = await tx.query<SessionState>({
     name: 'find live session',
     text: `select id, counter, extract(epoch from now() - rotated_at)::float8 as "secondsSinceRotation" from user_login_sessions
@@ -148,7 +183,12 @@ export async function findLiveSession(tx: Tx, userId: string, sessionId: string)
 }
 
 /** Ends a login session; its access tokens end with it, since every request looks the session up. */
-export async function endLoginSession(tx: Tx, userId: string, sessionId: string, reason: 'logout' | 'reuse'): Promise<void> {
+export async function endLoginSession(
+  tx: Tx,
+  userId: string,
+  sessionId: string,
+  reason: 'logout' | 'reuse',
+): Promise<void> {
   await tx.query({
     name: 'end login session',
     text: 'update user_login_sessions set ended_at = now(), end_reason = $3 where user_id = $1 and id = $2 and ended_at is null',
@@ -180,7 +220,10 @@ export async function findProofs(tx: Tx, userId: string): Promise<Proofs | undef
   return proofs
 }
 
-/** The account with this address becomes an administrator's, and is made first where there is none. It is in the log as the system's act. */
+/**
+ * The account with this address becomes an administrator's, and is made first where there is none. It is in
+ * the log as the system's act.
+ */
 export async function makeAdministrator(tx: Tx, email: string): Promise<{ id: string; isNew: boolean }> {
   const [account] = await tx.query<{ id: string; isNew: boolean }>({
     name: 'make administrator',

@@ -6,7 +6,10 @@ import { apiKeyOf, bearerOf } from './bearer.ts'
 import type { Area } from './key-schema.ts'
 import type { LastUse } from './last-use.ts'
 
-/** The door of the scope `users`: an authentic access token. That its login session is live, the first statement of the session proves. */
+/**
+ * The door of the scope `users`: an authentic access token. That its login session is live, the first
+ * statement of the session proves.
+ */
 export function requireUser(accessTokens: AccessTokens): onRequestAsyncHookHandler {
   return async (request) => {
     const bearer = accessTokens.verify(bearerOf(request) ?? '')
@@ -15,7 +18,10 @@ export function requireUser(accessTokens: AccessTokens): onRequestAsyncHookHandl
   }
 }
 
-/** The door of the scope `admins`: a signed-in person. Whether they are an administrator the session asks the database, and 404 is the answer. */
+/**
+ * The door of the scope `admins`: a signed-in person. Whether they are an administrator the session asks the
+ * database, and 404 is the answer.
+ */
 export function requireAdmin(accessTokens: AccessTokens): onRequestAsyncHookHandler {
   return async (request) => {
     const bearer = accessTokens.verify(bearerOf(request) ?? '')
@@ -27,15 +33,29 @@ export function requireAdmin(accessTokens: AccessTokens): onRequestAsyncHookHand
   }
 }
 
-/** The door of the scope `homes`: a signed-in person, or a script of theirs whose personal key is for this area. That it is, the session proves. */
-export function requireUserOrKey(accessTokens: AccessTokens, area: Area, { readOnly = false } = {}): onRequestAsyncHookHandler {
+/**
+ * The door of the scope `homes`: a signed-in person, or a script of theirs whose personal key is for this
+ * area. That it is, the session proves.
+ */
+export function requireUserOrKey(
+  accessTokens: AccessTokens,
+  area: Area,
+  { readOnly = false } = {},
+): onRequestAsyncHookHandler {
   const asUser = requireUser(accessTokens)
   return async function (request, reply) {
     const key = apiKeyOf(request)
     if (!key) return asUser.call(this, request, reply)
     if (key.kind !== 'personal') throw problem('unauthenticated')
     const { userId, keyId, sha256 } = key
-    request.identity = { kind: 'key', userId, keyId, sha256, scope: scopeOf(request.method, area, readOnly), act: actOf(request) }
+    request.identity = {
+      kind: 'key',
+      userId,
+      keyId,
+      sha256,
+      scope: scopeOf(request.method, area, readOnly),
+      act: actOf(request),
+    }
   }
 }
 

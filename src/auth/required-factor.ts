@@ -3,12 +3,17 @@ import type { FastifyInstance } from 'fastify'
 
 export type FactorRequirement = 'off' | 'admins' | 'everyone'
 
-/** Confirming the address and refreshing need no identity; these are what else it takes to set a factor up, and to leave. */
+/**
+ * Confirming the address and refreshing need no identity; these are what else it takes to set a factor up,
+ * and to leave.
+ */
 const ALLOWED_WITHOUT = ['getMe', 'getAccountStatus', 'setUpSecondFactor', 'confirmSecondFactor', 'logout']
 
 /**
- * For the whole server, so that no group of routes can forget it: after the guards, which say who asks. Whether the person has a factor, the
- * transaction asks the database as it begins. Keys are not asked: they open no account, and those from before go on.
+ * For the whole server, so that no group of routes can forget it: after the guards, which say who asks.
+ * Whether the person has a factor, the
+ * transaction asks the database as it begins. Keys are not asked: they open no account, and those from before
+ * go on.
  */
 export function requireSecondFactor(app: FastifyInstance, of: FactorRequirement): void {
   if (of === 'off') return

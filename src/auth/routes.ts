@@ -28,7 +28,8 @@ export type SignInRoutesOptions = {
 }
 
 export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = async (app, options) => {
-  const { withSession, signIn, passwords, provePassword, passwordRules, ownerMail, emailVerification } = options
+  const { withSession, signIn, passwords, provePassword, passwordRules, ownerMail, emailVerification } =
+    options
   const documented = { tags: ['auth'] }
 
   app.post(
@@ -54,18 +55,25 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
       const registered = await withSession(SIGN_IN, async (tx) => {
         const user = await addUser(tx, email, fullName, hash)
         if (!user) return registerAgain(tx, email, request)
-        const token = await addToken(tx, user.id, { purpose: 'verify-email', minutes: MINUTES['verify-email'] })
+        const token = await addToken(tx, user.id, {
+          purpose: 'verify-email',
+          minutes: MINUTES['verify-email'],
+        })
         if (emailVerification) await recordAct(tx, user.id, request, 'success')
         return { token, admitted: await signIn.admit(tx, { ...user, hasSecondFactor: false }, request) }
       })
-      if (registered) ownerMail.bring(email, verifyAddress, { token: registered.token, minutes: MINUTES['verify-email'] })
+      if (registered)
+        ownerMail.bring(email, verifyAddress, { token: registered.token, minutes: MINUTES['verify-email'] })
       else ownerMail.tell(email, registrationAttempted, request)
       if (emailVerification || !registered) return reply.code(202).send({ status: 'check-your-mail' })
       return reply.code(201).send(signIn.answer(registered.admitted, request, reply))
     },
   )
 
-  /** The address is known: where that is nobody's business, its owner is told instead, and finds it in their log. */
+  /**
+   * The address is known: where that is nobody's business, its owner is told instead, and finds it in their
+   * log.
+   */
   async function registerAgain(tx: Tx, email: string, request: FastifyRequest): Promise<undefined> {
     if (!emailVerification) throw problem('email-taken')
     const owner = await findAccountByEmail(tx, email)
@@ -83,11 +91,20 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
           'After five failures nobody can sign in to that account with a password for five minutes, or until it gets a new one (429 `locked-out`), whether or not it exists. With `X-Token-Transport: cookie`, here and wherever tokens are the answer, the refresh token goes into a cookie: `__Host-netpilot-refresh` over https and at localhost, `netpilot-refresh` over plain HTTP at a private address or a name of a private network.',
         body: Login,
         headers: TokenTransport,
-        response: answers({ 200: Tokens }, 'invalid-credentials', 'second-factor-required', 'email-unverified', 'cross-site', 'locked-out'),
+        response: answers(
+          { 200: Tokens },
+          'invalid-credentials',
+          'second-factor-required',
+          'email-unverified',
+          'cross-site',
+          'locked-out',
+        ),
       },
     },
     async (request, reply) => {
-      const admitted = await provePassword(request, request.body, (tx, account) => signIn.admit(tx, account, request))
+      const admitted = await provePassword(request, request.body, (tx, account) =>
+        signIn.admit(tx, account, request),
+      )
       return signIn.answer(admitted, request, reply)
     },
   )

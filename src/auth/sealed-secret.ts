@@ -1,6 +1,8 @@
 /**
- * Secrets that must be read again, at rest: version 1 (1 byte), nonce (12), the secret under AES-256-GCM, tag (16). The key comes from the
- * pepper, which is kept outside the database, and the account is authenticated along: a stolen table shows nothing, and a row's secret
+ * Secrets that must be read again, at rest: version 1 (1 byte), nonce (12), the secret under AES-256-GCM, tag
+ * (16). The key comes from the
+ * pepper, which is kept outside the database, and the account is authenticated along: a stolen table shows
+ * nothing, and a row's secret
  * copied to another row does not open.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
@@ -8,9 +10,15 @@ import { deriveKey } from './derived-key.ts'
 import { uuidToBytes } from './uuid.ts'
 
 export type SecretSeal = {
-  /** 29 bytes longer than the secret, and different each time. @throws TypeError when `userId` is not a lower-case uuid */
+  /**
+   * 29 bytes longer than the secret, and different each time. @throws TypeError when `userId` is not a
+   * lower-case uuid
+   */
   seal(userId: string, secret: Buffer): Buffer
-  /** @throws Error when these bytes were not sealed for this account with this pepper: somebody changed the row, or lost the pepper */
+  /**
+   * @throws Error when these bytes were not sealed for this account with this pepper: somebody changed the
+   * row, or lost the pepper
+   */
   open(userId: string, sealed: Buffer): Buffer
 }
 
@@ -29,11 +37,19 @@ export function openSecretSeal(pepper: string, purpose: string): SecretSeal {
     seal(userId, secret) {
       const nonce = randomBytes(NONCE_BYTES)
       const cipher = createCipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES }).setAAD(boundTo(userId))
-      return Buffer.concat([Buffer.of(VERSION), nonce, cipher.update(secret), cipher.final(), cipher.getAuthTag()])
+      return Buffer.concat([
+        Buffer.of(VERSION),
+        nonce,
+        cipher.update(secret),
+        cipher.final(),
+        cipher.getAuthTag(),
+      ])
     },
     open(userId, sealed) {
       if (sealed[0] !== VERSION) throw new Error('The sealed secret is of an unknown version')
-      const decipher = createDecipheriv(CIPHER, key, sealed.subarray(1, SECRET_AT), { authTagLength: TAG_BYTES })
+      const decipher = createDecipheriv(CIPHER, key, sealed.subarray(1, SECRET_AT), {
+        authTagLength: TAG_BYTES,
+      })
         .setAAD(boundTo(userId))
         .setAuthTag(sealed.subarray(-TAG_BYTES))
       return Buffer.concat([decipher.update(sealed.subarray(SECRET_AT, -TAG_BYTES)), decipher.final()])

@@ -5,8 +5,15 @@ import type { Tx } from '../rls/session.ts'
 export type Factor = { sealedSecret: Buffer; isConfirmed: boolean; now: Date }
 export type FactorStatus = { confirmedAt: Date | null; recoveryCodesLeft: number }
 
-/** Keeps a secret that is not confirmed yet, in place of any other such. @returns the account's address; undefined when one is confirmed */
-export async function offerSecret(tx: Tx, userId: string, sealedSecret: Buffer): Promise<{ email: string } | undefined> {
+/**
+ * Keeps a secret that is not confirmed yet, in place of any other such. @returns the account's address;
+ * undefined when one is confirmed
+ */
+export async function offerSecret(
+  tx: Tx,
+  userId: string,
+  sealedSecret: Buffer,
+): Promise<{ email: string } | undefined> {
   const [account] = await tx.query<{ email: string }>({
     name: 'offer second factor',
     text: `with offered as (
@@ -31,10 +38,16 @@ export async function findFactor(tx: Tx, userId: string): Promise<Factor | undef
 }
 
 /**
- * Accepts a step that is later than every other so far: of any number of requests with one code, one gets it, and none when the secret that
+ * Accepts a step that is later than every other so far: of any number of requests with one code, one gets it,
+ * and none when the secret that
  * it was found with has been replaced.
  */
-export async function useStep(tx: Tx, userId: string, { sealedSecret }: Factor, step: number): Promise<boolean> {
+export async function useStep(
+  tx: Tx,
+  userId: string,
+  { sealedSecret }: Factor,
+  step: number,
+): Promise<boolean> {
   const used = await tx.query({
     name: 'use totp step',
     text: `update user_credentials set totp_last_step = $3
@@ -63,7 +76,11 @@ export async function confirmFactor(tx: Tx, userId: string): Promise<void> {
 }
 
 export async function replaceRecoveryCodes(tx: Tx, userId: string, digests: Buffer[]): Promise<void> {
-  await tx.query({ name: 'remove recovery codes', text: 'delete from user_recovery_codes where user_id = $1', values: [userId] })
+  await tx.query({
+    name: 'remove recovery codes',
+    text: 'delete from user_recovery_codes where user_id = $1',
+    values: [userId],
+  })
   await tx.query({
     name: 'add recovery codes',
     text: 'insert into user_recovery_codes (user_id, code_sha256) select $1, unnest($2::bytea[])',

@@ -4,7 +4,13 @@ import Type from 'typebox'
 import { problem } from '../http/problem.ts'
 import { answers } from '../http/schemas.ts'
 import type { Letter } from '../mail/letter.ts'
-import { type Occasion, recoveryCodesReplaced, secondFactorLocked, secondFactorOff, secondFactorOn } from '../mail/texts.ts'
+import {
+  type Occasion,
+  recoveryCodesReplaced,
+  secondFactorLocked,
+  secondFactorOff,
+  secondFactorOn,
+} from '../mail/texts.ts'
 import type { Tx, WithSession } from '../rls/session.ts'
 import { recordAct } from './audit.ts'
 import { asAuth } from './identity.ts'
@@ -38,7 +44,8 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
   const documented = { tags: ['auth'], security: [{ person: [] }] }
 
   /**
-   * Checks the code and does the work in one transaction, which is committed also when the code is wrong: so it records the act by itself.
+   * Checks the code and does the work in one transaction, which is committed also when the code is wrong: so
+   * it records the act by itself.
    * What was done the owner is told by `letter`.
    */
   async function withCode<T>(
@@ -79,7 +86,9 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
     },
     async (request) => {
       const identity = asAuth(request.identity)
-      const status = await withSession(identity, (tx) => findFactorStatus(tx, identity.userId), { readOnly: true })
+      const status = await withSession(identity, (tx) => findFactorStatus(tx, identity.userId), {
+        readOnly: true,
+      })
       return { enabled: status.confirmedAt !== null, ...status }
     },
   )
@@ -118,7 +127,9 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
       },
     },
     async (request) => ({
-      recoveryCodes: await withCode(request, request.body.code, secondFactor.confirm, secondFactorOn, { confirming: true }),
+      recoveryCodes: await withCode(request, request.body.code, secondFactor.confirm, secondFactorOn, {
+        confirming: true,
+      }),
     }),
   )
 
@@ -135,7 +146,12 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
       },
     },
     async (request) => ({
-      recoveryCodes: await withCode(request, request.body.code, secondFactor.renewRecoveryCodes, recoveryCodesReplaced),
+      recoveryCodes: await withCode(
+        request,
+        request.body.code,
+        secondFactor.renewRecoveryCodes,
+        recoveryCodesReplaced,
+      ),
     }),
   )
 

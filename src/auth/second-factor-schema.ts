@@ -3,11 +3,19 @@ import { NullableInstant, Strict, Text } from '../http/schemas.ts'
 import { RECOVERY_CODE_COUNT } from './recovery-codes.ts'
 import { ONE_PROOF, ownerProof } from './schema.ts'
 
-const Code = Text({ max: 64, description: 'Six digits of the authenticator app, or a recovery code', examples: ['123456'] })
+const Code = Text({
+  max: 64,
+  description: 'Six digits of the authenticator app, or a recovery code',
+  examples: ['123456'],
+})
 const TotpCode = Text({ max: 64, description: 'Six digits of the authenticator app', examples: ['123456'] })
 
 export const AnswerChallenge = Strict({
-  challenge: Text({ max: 128, description: 'Of the problem `second-factor-required`', examples: ['npt_0F3K…'] }),
+  challenge: Text({
+    max: 128,
+    description: 'Of the problem `second-factor-required`',
+    examples: ['npt_0F3K…'],
+  }),
   code: Code,
 })
 export const ConfirmFactor = Strict({ code: TotpCode })
@@ -16,7 +24,10 @@ export const SwitchOffFactor = Strict({ ...ownerProof, code: Code }, ONE_PROOF)
 
 export const OfferedSecret = Type.Object(
   {
-    secret: Type.String({ description: 'To be typed into an app; base32', examples: ['GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ'] }),
+    secret: Type.String({
+      description: 'To be typed into an app; base32',
+      examples: ['GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ'],
+    }),
     uri: Type.String({
       description: 'To be shown as a QR code',
       examples: [

@@ -1,5 +1,6 @@
 /**
- * The second factor: codes of an authenticator app, and recovery codes for when that is lost. Each code is good once, and each attempt is a
+ * The second factor: codes of an authenticator app, and recovery codes for when that is lost. Each code is
+ * good once, and each attempt is a
  * guess that is counted before it is checked.
  */
 import type { FastifyRequest } from 'fastify'
@@ -35,11 +36,20 @@ export type SecondFactor = {
    */
   offer(tx: Tx, userId: string): Promise<{ secret: string; uri: string }>
   /**
-   * Uses a code up. When it is wrong the transaction must be committed all the same, since it holds the count and the record of the failure.
-   * Of attempts at one account at once, one is checked after the other. `confirming`: against the secret just offered.
-   * @throws Problem `locked-out`, and `conflict` when there is no factor to prove, or to confirm; confirming, also `email-unverified`
+   * Uses a code up. When it is wrong the transaction must be committed all the same, since it holds the count
+   * and the record of the failure.
+   * Of attempts at one account at once, one is checked after the other. `confirming`: against the secret just
+   * offered.
+   * @throws Problem `locked-out`, and `conflict` when there is no factor to prove, or to confirm; confirming,
+   * also `email-unverified`
    */
-  prove(tx: Tx, userId: string, code: string, request: FastifyRequest, options?: { confirming?: boolean }): Promise<Attempt>
+  prove(
+    tx: Tx,
+    userId: string,
+    code: string,
+    request: FastifyRequest,
+    options?: { confirming?: boolean },
+  ): Promise<Attempt>
   /** The secret that was offered counts from now on. @returns ten recovery codes, to be shown once */
   confirm(tx: Tx, userId: string): Promise<string[]>
   /** @returns ten recovery codes in place of all others, to be shown once */
@@ -61,7 +71,10 @@ export function openSecondFactor({ lockout, pepper }: SecondFactorOptions): Seco
     return step !== undefined && (await useStep(tx, userId, factor, step)) ? 'totp' : undefined
   }
 
-  /** A factor outlives a reset by mail. Nobody may leave one in an account for the owner of its address to find. */
+  /**
+   * A factor outlives a reset by mail. Nobody may leave one in an account for the owner of its address to
+   * find.
+   */
   async function demandConfirmedAddress(tx: Tx, userId: string): Promise<void> {
     if (!(await findMailbox(tx, userId))?.isVerified) throw addressUnconfirmed()
   }
@@ -83,11 +96,14 @@ export function openSecondFactor({ lockout, pepper }: SecondFactorOptions): Seco
     async prove(tx, userId, code, request, { confirming = false } = {}) {
       if (confirming) await demandConfirmedAddress(tx, userId)
       const guess = { at: 'second-factor', userId } as const
-      // Holds the row of the account's guesses until the transaction ends: whoever guesses at the same time waits here.
+      // Holds the row of the account's guesses until the transaction ends: whoever guesses at the same time
+      // waits here.
       const { isLast } = await lockout.count(tx, guess)
       const factor = await findFactor(tx, userId)
       if (!factor || factor.isConfirmed === confirming)
-        throw problem('conflict', { detail: factor?.isConfirmed ? 'The second factor is on already' : 'The second factor is off' })
+        throw problem('conflict', {
+          detail: factor?.isConfirmed ? 'The second factor is on already' : 'The second factor is off',
+        })
       const provenBy = await use(tx, userId, code, factor)
       if (provenBy) await lockout.clear(tx, guess)
       else await recordAct(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null)

@@ -1,4 +1,6 @@
-/** A person's login sessions, for their own list: named by a public id, since the real one opens transactions. */
+/**
+ * A person's login sessions, for their own list: named by a public id, since the real one opens transactions.
+ */
 import { problem } from '../http/problem.ts'
 import { clientNameOf } from '../modules/users/client-name.ts'
 import type { Tx } from '../rls/session.ts'
@@ -52,7 +54,10 @@ export async function requireRecentProof(tx: Tx, userId: string, sessionId: stri
 }
 
 export const proofRequired = () =>
-  problem('proof-required', { detail: 'POST /api/auth/reauthenticate takes a password, a Google ID token, or a code of the second factor' })
+  problem('proof-required', {
+    detail:
+      'POST /api/auth/reauthenticate takes a password, a Google ID token, or a code of the second factor',
+  })
 
 /** @returns whether there was such a live session of theirs */
 export async function endLoginSessionByPublicId(tx: Tx, userId: string, publicId: string): Promise<boolean> {

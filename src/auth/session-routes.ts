@@ -30,7 +30,12 @@ import {
   RefreshHeaders,
   Tokens,
 } from './schema.ts'
-import { endLoginSessionByPublicId, endLoginSessions, listLoginSessions, renewProof } from './session-repository.ts'
+import {
+  endLoginSessionByPublicId,
+  endLoginSessions,
+  listLoginSessions,
+  renewProof,
+} from './session-repository.ts'
 import type { Admitted, SignIn } from './sign-in.ts'
 
 export type RefreshRoutesOptions = {
@@ -39,7 +44,10 @@ export type RefreshRoutesOptions = {
   refreshTokens: RefreshTokens
   refreshCookie: RefreshCookie
   lifetime: SessionLifetime & {
-    /** For so long a refresh token that was just used answers with the same successor again: a lost reply, or a second tab. Seconds. */
+    /**
+     * For so long a refresh token that was just used answers with the same successor again: a lost reply, or
+     * a second tab. Seconds.
+     */
     refreshGraceSeconds: number
   }
 }
@@ -69,7 +77,9 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
     async (request, reply) => {
       const token = request.body?.refreshToken ?? refreshCookie.read(request)
       if (token === undefined)
-        throw problem('invalid-request', { errors: [{ path: '/body/refreshToken', code: 'missing', message: 'is missing' }] })
+        throw problem('invalid-request', {
+          errors: [{ path: '/body/refreshToken', code: 'missing', message: 'is missing' }],
+        })
       const claim = refreshTokens.read(token)
       if (!claim) throw problem('unauthenticated')
       const refreshed = await withSession(SIGN_IN, (tx) => refresh(tx, claim, request, lifetime))
@@ -79,7 +89,11 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
   )
 }
 
-export type LoginSessionRoutesOptions = { withSession: WithSession; refreshCookie: RefreshCookie; proveOwner: ProveOwner }
+export type LoginSessionRoutesOptions = {
+  withSession: WithSession
+  refreshCookie: RefreshCookie
+  proveOwner: ProveOwner
+}
 
 /** For the signed-in: who they are, and where else they are signed in. */
 export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOptions> = async (
@@ -90,7 +104,14 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
 
   app.get(
     '/me',
-    { schema: { ...documented, operationId: 'getMe', summary: 'Get the signed-in user', response: answers({ 200: User }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'getMe',
+        summary: 'Get the signed-in user',
+        response: answers({ 200: User }),
+      },
+    },
     async (request) => {
       const me = await withSession(request.identity, findMe, { readOnly: true })
       if (!me) throw problem('unauthenticated')
@@ -114,7 +135,9 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
     async (request) => {
       await proveOwner(request, request.body)
       const identity = asAuth(request.identity)
-      return withSession(identity, async (tx) => ({ provenUntil: await renewProof(tx, identity.userId, identity.sessionId) }))
+      return withSession(identity, async (tx) => ({
+        provenUntil: await renewProof(tx, identity.userId, identity.sessionId),
+      }))
     },
   )
 
@@ -152,7 +175,11 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
     async (request) => {
       const identity = asAuth(request.identity)
       const { limit, offset } = request.query
-      const items = await withSession(identity, (tx) => listLoginSessions(tx, identity.userId, identity.sessionId), { readOnly: true })
+      const items = await withSession(
+        identity,
+        (tx) => listLoginSessions(tx, identity.userId, identity.sessionId),
+        { readOnly: true },
+      )
       return { items: items.slice(offset, offset + limit), total: items.length, limit, offset }
     },
   )
@@ -172,7 +199,12 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
       const identity = asAuth(request.identity)
       const { keepCurrent = false } = request.query
       await withSession(identity, async (tx) => {
-        const ended = await endLoginSessions(tx, identity.userId, 'revoked', keepCurrent ? identity.sessionId : null)
+        const ended = await endLoginSessions(
+          tx,
+          identity.userId,
+          'revoked',
+          keepCurrent ? identity.sessionId : null,
+        )
         tx.audit({ detail: { ended }, changedNothing: ended === 0 })
       })
       if (!keepCurrent && refreshCookie.isWanted(request)) refreshCookie.clear(reply)
@@ -193,13 +225,18 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
     },
     async (request, reply) => {
       const identity = asAuth(request.identity)
-      await withSession(identity, async (tx) => orNotFound(await endLoginSessionByPublicId(tx, identity.userId, request.params.id)))
+      await withSession(identity, async (tx) =>
+        orNotFound(await endLoginSessionByPublicId(tx, identity.userId, request.params.id)),
+      )
       return reply.code(204).send(null)
     },
   )
 }
 
-/** The next tokens of a session. A token that is neither the newest nor just replaced ends the session, and the answer is undefined. */
+/**
+ * The next tokens of a session. A token that is neither the newest nor just replaced ends the session, and
+ * the answer is undefined.
+ */
 async function refresh(
   tx: Tx,
   { userId, sessionId, counter }: RefreshClaim,
@@ -212,7 +249,8 @@ async function refresh(
   if (rotated) return { user, session: rotated }
   const live = await findLiveSession(tx, userId, sessionId)
   if (!live) return undefined
-  if (live.counter === counter + 1 && live.secondsSinceRotation <= lifetime.refreshGraceSeconds) return { user, session: live }
+  if (live.counter === counter + 1 && live.secondsSinceRotation <= lifetime.refreshGraceSeconds)
+    return { user, session: live }
   await endLoginSession(tx, userId, sessionId, 'reuse')
   await recordAct(tx, userId, request, 'failure', { reason: 'reuse' })
   return undefined

@@ -1,6 +1,8 @@
 /**
- * What every way to sign in ends with, once somebody has proven who they are: a login session and its tokens, or, when the account has a
- * second factor, a challenge. `admit` runs in the transaction that the proof was checked or stored in; `answer` after it was committed.
+ * What every way to sign in ends with, once somebody has proven who they are: a login session and its tokens,
+ * or, when the account has a
+ * second factor, a challenge. `admit` runs in the transaction that the proof was checked or stored in;
+ * `answer` after it was committed.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
@@ -33,16 +35,29 @@ export type Proven = User & { hasSecondFactor: boolean }
 export type Admitted = { user: User; session: LoginSession } | { challenge: string } | 'unverified'
 
 export type SignIn = {
-  /** Begins a login session, or asks for the second factor unless that is what was just proven, by what. Records the act. */
-  admit(tx: Tx, account: Proven, request: FastifyRequest, options?: { secondFactor?: ProvenBy }): Promise<Admitted>
-  /** The tokens of who was admitted. @throws Problem `second-factor-required`, with the challenge; `email-unverified` */
+  /**
+   * Begins a login session, or asks for the second factor unless that is what was just proven, by what.
+   * Records the act.
+   */
+  admit(
+    tx: Tx,
+    account: Proven,
+    request: FastifyRequest,
+    options?: { secondFactor?: ProvenBy },
+  ): Promise<Admitted>
+  /**
+   * The tokens of who was admitted. @throws Problem `second-factor-required`, with the challenge;
+   * `email-unverified`
+   */
   answer(admitted: Admitted, request: FastifyRequest, reply: FastifyReply): Static<typeof Tokens>
 }
 
 const CHALLENGE_MINUTES = 5
 
 export const addressUnconfirmed = () =>
-  problem('email-unverified', { detail: 'Open the link in the mail that was sent; resend-verification sends it again' })
+  problem('email-unverified', {
+    detail: 'Open the link in the mail that was sent; resend-verification sends it again',
+  })
 
 export function openSignIn({
   accessTokens,
@@ -56,7 +71,9 @@ export function openSignIn({
     async admit(tx, { hasSecondFactor, ...user }, request, { secondFactor } = {}) {
       if (emailVerification && !user.emailVerified) return 'unverified'
       if (hasSecondFactor && !secondFactor)
-        return { challenge: await addToken(tx, user.id, { purpose: 'second-factor', minutes: CHALLENGE_MINUTES }) }
+        return {
+          challenge: await addToken(tx, user.id, { purpose: 'second-factor', minutes: CHALLENGE_MINUTES }),
+        }
       const visitor = visitorOf(request)
       const session = await addLoginSession(tx, user.id, visitor, lifetime)
       await recordAct(tx, user.id, request, 'success', secondFactor ? { secondFactor } : null)
@@ -67,7 +84,11 @@ export function openSignIn({
       if ('challenge' in admitted) throw problem('second-factor-required', { challenge: admitted.challenge })
       const { user, session } = admitted
       const accessToken = accessTokens.sign({ userId: user.id, sessionId: session.id })
-      const refreshToken = refreshTokens.issue({ userId: user.id, sessionId: session.id, counter: session.counter })
+      const refreshToken = refreshTokens.issue({
+        userId: user.id,
+        sessionId: session.id,
+        counter: session.counter,
+      })
       const tokens = { user, accessToken, tokenType: 'Bearer', expiresIn: accessTokenSeconds } as const
       return refreshCookie.isWanted(request)
         ? { ...tokens, csrfToken: refreshCookie.write(reply, refreshToken, session.id) }

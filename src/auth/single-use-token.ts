@@ -1,5 +1,6 @@
 /**
- * Secrets for one use, sent by mail or handed to a browser: `npt_<user id, 22>_<secret, 43>`, base62. The user id routes the look-up; the
+ * Secrets for one use, sent by mail or handed to a browser: `npt_<user id, 22>_<secret, 43>`, base62. The
+ * user id routes the look-up; the
  * secret is 256 random bits, so that a plain SHA-256 of it can be stored.
  */
 import { createHash, randomBytes } from 'node:crypto'
@@ -20,5 +21,7 @@ export function makeSingleUseToken(userId: string): { token: string; sha256: Buf
 export function readSingleUseToken(text: string): SingleUseClaim | undefined {
   const { user = '', secret = '' } = FORM.exec(text)?.groups ?? {}
   const [userBytes, secretBytes] = [decodeBase62(user, 16), decodeBase62(secret, 32)]
-  return userBytes && secretBytes ? { userId: bytesToUuid(userBytes), sha256: sha256(secretBytes) } : undefined
+  return userBytes && secretBytes
+    ? { userId: bytesToUuid(userBytes), sha256: sha256(secretBytes) }
+    : undefined
 }

@@ -1,6 +1,9 @@
 const MIN_BYTES = 32
 
-/** How many bytes a text can stand for when it is read in the way that leaves the fewest: hexadecimal, then base64, then plain text. */
+/**
+ * How many bytes a text can stand for when it is read in the way that leaves the fewest: hexadecimal, then
+ * base64, then plain text.
+ */
 function fewestBytes(secret: string): number {
   if (/^[0-9a-f]*$/i.test(secret)) return secret.length / 2
   if (/^[\w+/-]*={0,2}$/.test(secret)) return (secret.replaceAll('=', '').length * 3) / 4
@@ -8,12 +11,15 @@ function fewestBytes(secret: string): number {
 }
 
 /**
- * Refuses a secret too short to hold 32 random bytes: under 64 hexadecimal digits, 43 characters of base64 or 32 bytes of any other text.
+ * Refuses a secret too short to hold 32 random bytes: under 64 hexadecimal digits, 43 characters of base64 or
+ * 32 bytes of any other text.
  * Length is all that can be checked: it keeps out words and half-length keys, not a long guessable text.
  * @throws Error naming the setting and the remedy, never the value
  */
 export function requireStrongSecret(name: string, secret: string): void {
   if (fewestBytes(secret) < MIN_BYTES) {
-    throw new Error(`${name} is too short: it must hold at least 32 random bytes. Make one with: openssl rand -base64 32`)
+    throw new Error(
+      `${name} is too short: it must hold at least 32 random bytes. Make one with: openssl rand -base64 32`,
+    )
   }
 }

@@ -22,7 +22,10 @@ const owner = () =>
     .notNull()
     .references(() => users.id, { onDelete: 'cascade' })
 
-/** One row a signed-in browser or app. `id` is a capability (it opens transactions) and is never shown; `publicId` names it in lists. */
+/**
+ * One row a signed-in browser or app. `id` is a capability (it opens transactions) and is never shown;
+ * `publicId` names it in lists.
+ */
 export const loginSessions = pgTable(
   'user_login_sessions',
   {
@@ -41,7 +44,9 @@ export const loginSessions = pgTable(
     idleExpiresAt: instant('idle_expires_at').notNull(),
     expiresAt: instant('expires_at').notNull(),
     endedAt: instant('ended_at'),
-    endReason: text('end_reason', { enum: ['logout', 'reuse', 'revoked', 'password-changed', 'deactivated', 'too-many'] }),
+    endReason: text('end_reason', {
+      enum: ['logout', 'reuse', 'revoked', 'password-changed', 'deactivated', 'too-many'],
+    }),
   },
   (t) => [
     primaryKey({ name: 'user_login_sessions_pkey', columns: [t.userId, t.id] }),
@@ -56,7 +61,10 @@ export const loginSessions = pgTable(
   ],
 )
 
-/** Keys of agents (bound to one router) and of scripts (personal, `routerId` null). Only the SHA-256 of the secret is stored. */
+/**
+ * Keys of agents (bound to one router) and of scripts (personal, `routerId` null). Only the SHA-256 of the
+ * secret is stored.
+ */
 export const apiKeys = pgTable(
   'user_api_keys',
   {
@@ -70,7 +78,10 @@ export const apiKeys = pgTable(
     prefix: text().notNull(),
     secretSha256: bytea('secret_sha256').notNull(),
     scopes: text().array().notNull(),
-    /** 1 or 2: two live keys a router at most, held by the unique index below and so also under parallel requests. */
+    /**
+     * 1 or 2: two live keys a router at most, held by the unique index below and so also under parallel
+     * requests.
+     */
     slot: smallint(),
     createdAt: instant('created_at').notNull().defaultNow(),
     expiresAt: instant('expires_at'),
@@ -82,14 +93,19 @@ export const apiKeys = pgTable(
   (t) => [
     primaryKey({ name: 'user_api_keys_pkey', columns: [t.userId, t.id] }),
     unique('user_api_keys_key_id_key').on(t.userId, t.keyId),
-    uniqueIndex('user_api_keys_live_slot_key').on(t.userId, t.routerId, t.slot).where(sql`${t.revokedAt} is null`),
+    uniqueIndex('user_api_keys_live_slot_key')
+      .on(t.userId, t.routerId, t.slot)
+      .where(sql`${t.revokedAt} is null`),
     foreignKey({
       name: 'user_api_keys_router_fk',
       columns: [t.userId, t.routerId],
       foreignColumns: [routers.userId, routers.id],
     }).onDelete('cascade'),
     check('user_api_keys_kind_known', sql`${t.kind} in ('agent', 'personal')`),
-    check('user_api_keys_agent_bound', sql`(${t.kind} = 'agent') = (${t.routerId} is not null and ${t.slot} is not null)`),
+    check(
+      'user_api_keys_agent_bound',
+      sql`(${t.kind} = 'agent') = (${t.routerId} is not null and ${t.slot} is not null)`,
+    ),
     check('user_api_keys_slot_known', sql`${t.slot} in (1, 2)`),
     check('user_api_keys_sha256_length', sql`octet_length(${t.secretSha256}) = 32`),
     ownAuthPolicy('user_api_keys', t.userId),
@@ -97,13 +113,18 @@ export const apiKeys = pgTable(
   ],
 )
 
-/** Single-use secrets sent by mail or handed to a browser: password reset, verification, change of address, invitation, exchange. */
+/**
+ * Single-use secrets sent by mail or handed to a browser: password reset, verification, change of address,
+ * invitation, exchange.
+ */
 export const userTokens = pgTable(
   'user_tokens',
   {
     userId: owner(),
     id: uuid().notNull().defaultRandom(),
-    purpose: text({ enum: ['verify-email', 'reset-password', 'change-email', 'invitation', 'exchange', 'second-factor'] }).notNull(),
+    purpose: text({
+      enum: ['verify-email', 'reset-password', 'change-email', 'invitation', 'exchange', 'second-factor'],
+    }).notNull(),
     tokenSha256: bytea('token_sha256').notNull(),
     /** The address it was sent to; a token dies when the account's address changes. */
     email: text(),
@@ -143,7 +164,8 @@ export const recoveryCodes = pgTable(
 )
 
 /**
- * Failed guesses at a password or a second factor, by the HMAC of who is being guessed at, whether or not there is such an account. Without an
+ * Failed guesses at a password or a second factor, by the HMAC of who is being guessed at, whether or not
+ * there is such an account. Without an
  * owner, and unlogged: a crash forgets it.
  */
 export const signInAttempts = pgTable(
@@ -157,7 +179,10 @@ export const signInAttempts = pgTable(
   () => [counterPolicy('sign_in_attempts'), contextPolicy('sign_in_attempts')],
 )
 
-/** How often somebody (`key`: the HMAC of an address, say) did what `bucket` limits, in the window that began at `windowStart`. Unlogged. */
+/**
+ * How often somebody (`key`: the HMAC of an address, say) did what `bucket` limits, in the window that began
+ * at `windowStart`. Unlogged.
+ */
 export const rateCounters = pgTable(
   'rate_counters',
   {

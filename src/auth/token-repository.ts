@@ -1,13 +1,30 @@
-/** Single-use tokens: bound to the password and the address that the account had at issue, so that they die when either changes. */
+/**
+ * Single-use tokens: bound to the password and the address that the account had at issue, so that they die
+ * when either changes.
+ */
 import type { Tx } from '../rls/session.ts'
 import { makeSingleUseToken, readSingleUseToken } from './single-use-token.ts'
 
-export type TokenPurpose = 'verify-email' | 'reset-password' | 'change-email' | 'invitation' | 'exchange' | 'second-factor'
+export type TokenPurpose =
+  | 'verify-email'
+  | 'reset-password'
+  | 'change-email'
+  | 'invitation'
+  | 'exchange'
+  | 'second-factor'
 
-export type TokenOptions = { purpose: TokenPurpose; minutes: number /** Of `change-email`: the new address. */; newEmail?: string }
+export type TokenOptions = {
+  purpose: TokenPurpose
+  minutes: number /** Of `change-email`: the new address. */
+  newEmail?: string
+}
 
 /** @returns the token, which is nowhere else */
-export async function addToken(tx: Tx, userId: string, { purpose, minutes, newEmail }: TokenOptions): Promise<string> {
+export async function addToken(
+  tx: Tx,
+  userId: string,
+  { purpose, minutes, newEmail }: TokenOptions,
+): Promise<string> {
   const { token, sha256 } = makeSingleUseToken(userId)
   await tx.query({
     name: 'add token',
@@ -24,7 +41,10 @@ export type Token = { userId: string; email: string }
 const LIVE = `t.user_id = $1 and t.token_sha256 = $2 and t.purpose = $3 and t.used_at is null and t.expires_at > now()
   and u.id = t.user_id and u.password_version = t.password_version and (t.purpose = 'change-email' or u.email = t.email)`
 
-/** Uses a token up: of any number of requests with it at once, one gets it. @returns undefined when it is not, or no longer, good for that */
+/**
+ * Uses a token up: of any number of requests with it at once, one gets it. @returns undefined when it is not,
+ * or no longer, good for that
+ */
 export async function useToken(tx: Tx, text: string, purpose: TokenPurpose): Promise<Token | undefined> {
   const claim = readSingleUseToken(text)
   if (!claim) return undefined

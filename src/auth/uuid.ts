@@ -12,4 +12,5 @@ export function uuidToBytes(uuid: string): Buffer {
 }
 
 /** The uuid of 16 bytes. */
-export const bytesToUuid = (bytes: Buffer): string => bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+export const bytesToUuid = (bytes: Buffer): string =>
+  bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')

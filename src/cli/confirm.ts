@@ -9,7 +9,10 @@ export async function confirm(question: string, { stdin, stdout }: Terminal): Pr
   const terminal = createInterface({ input: stdin, output: stdout })
   try {
     // Ctrl-C and Ctrl-D close it without an answer.
-    const [answer] = await Promise.race([terminal.question(`${question} [y/N] `).then((line) => [line]), once(terminal, 'close')])
+    const [answer] = await Promise.race([
+      terminal.question(`${question} [y/N] `).then((line) => [line]),
+      once(terminal, 'close'),
+    ])
     return /^y(es)?$/i.test((answer ?? '').trim())
   } finally {
     terminal.close()

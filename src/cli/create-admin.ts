@@ -1,6 +1,8 @@
 /**
- * `npm run create-admin -- ada@example.com`: makes the account with this address an administrator; the first one has to come from somewhere.
- * Where there is no such account it asks, or takes `--new`, and makes one, and prints the token that its owner chooses a password with.
+ * `npm run create-admin -- ada@example.com`: makes the account with this address an administrator; the first
+ * one has to come from somewhere.
+ * Where there is no such account it asks, or takes `--new`, and makes one, and prints the token that its
+ * owner chooses a password with.
  * `--remove` is the way back: the account stays, and is no administrator any more.
  */
 import { parseArgs } from 'node:util'
@@ -19,7 +21,10 @@ import { confirm } from './confirm.ts'
 import { run } from './run.ts'
 
 run(async (print) => {
-  const { positionals, values } = parseArgs({ allowPositionals: true, options: { new: { type: 'boolean' }, remove: { type: 'boolean' } } })
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { new: { type: 'boolean' }, remove: { type: 'boolean' } },
+  })
   const email = normalisedEmail(positionals[0] ?? '')
   if (positionals.length !== 1 || !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(email) || (values.new && values.remove))
     throw new Error('Usage: npm run create-admin -- [--new | --remove] ada@example.com')
@@ -27,9 +32,18 @@ run(async (print) => {
   const { database, dataDir } = readConfig(process.env)
   const local = database.url === undefined ? await openLocalDatabase(dataDir, database.rolePrefix) : undefined
   const url = local?.urls.auth ?? database.authUrl
-  if (!url) throw new ConfigError(['DATABASE_AUTH_URL is missing: set the connection string that "npm run setup" prints'])
+  if (!url)
+    throw new ConfigError([
+      'DATABASE_AUTH_URL is missing: set the connection string that "npm run setup" prints',
+    ])
   // Accounts are the auth login's; the other two are not needed.
-  const pool = openPool({ url, size: 1, acquireTimeoutMs: 5_000, applicationName: 'netpilot create-admin', onIdleError: () => {} })
+  const pool = openPool({
+    url,
+    size: 1,
+    acquireTimeoutMs: 5_000,
+    applicationName: 'netpilot create-admin',
+    onIdleError: () => {},
+  })
   try {
     await pool.query('select').catch((error) => {
       throw cannotConnect('DATABASE_AUTH_URL', error)
@@ -53,7 +67,9 @@ run(async (print) => {
     })
     print(`${email} is an administrator.`)
     if (token)
-      print(`\nThe account is new. Choose its password within a week, by POST /api/auth/reset-password with this token:\n\n${token}`)
+      print(
+        `\nThe account is new. Choose its password within a week, by POST /api/auth/reset-password with this token:\n\n${token}`,
+      )
   } finally {
     await pool.end()
     await local?.stop()

@@ -1,6 +1,8 @@
 /**
- * `npm run doctor`: everything that a start asks of its database, at any time, and what takes the migrator's rights besides. It changes
- * nothing: the embedded database is not set up on the way, as it is by a start. Exit code 0: nothing found; 2: nothing that would keep a
+ * `npm run doctor`: everything that a start asks of its database, at any time, and what takes the migrator's
+ * rights besides. It changes
+ * nothing: the embedded database is not set up on the way, as it is by a start. Exit code 0: nothing found;
+ * 2: nothing that would keep a
  * server from starting; 1: more than that.
  */
 import pg from 'pg'
@@ -16,20 +18,35 @@ run(async (print) => {
   loadEnvFile()
   const config = readConfig(process.env)
   const { dataDir, database } = config
-  const local = database.url === undefined ? await openLocalDatabase(dataDir, database.rolePrefix, { asItIs: true }) : undefined
+  const local =
+    database.url === undefined
+      ? await openLocalDatabase(dataDir, database.rolePrefix, { asItIs: true })
+      : undefined
   try {
     const sections = [checkConfiguration(config, local), ...(await examine(config, local))]
     for (const line of table(sections)) print(line)
     if (!sections.some(({ name }) => name === 'audit'))
       print('\nThe audit log was not read: that takes DATABASE_MIGRATE_URL, and a database that is migrated.')
-    print(['', ...(sections.every(({ findings }) => findings.length === 0) ? ['Nothing found.'] : explain(sections))].join('\n'))
-    process.exitCode = sections.some(refuses) ? 1 : sections.some(({ findings }) => findings.length > 0) ? 2 : 0
+    print(
+      [
+        '',
+        ...(sections.every(({ findings }) => findings.length === 0) ? ['Nothing found.'] : explain(sections)),
+      ].join('\n'),
+    )
+    process.exitCode = sections.some(refuses)
+      ? 1
+      : sections.some(({ findings }) => findings.length > 0)
+        ? 2
+        : 0
   } finally {
     await local?.stop()
   }
 })
 
-/** That secrets are strong was asked when they were read. Those of the embedded database were made by its start. */
+/**
+ * That secrets are strong was asked when they were read. Those of the embedded database were made by its
+ * start.
+ */
 function checkConfiguration(config: Config, local: LocalDatabase | undefined): Section {
   const faults = () => {
     try {
@@ -64,7 +81,12 @@ async function examine({ database }: Config, local: LocalDatabase | undefined): 
   try {
     for (const [variable, , url] of strings) {
       if (url === undefined) continue
-      const options = { connectionString: url, application_name: 'netpilot doctor', connectionTimeoutMillis: 5_000, pipeline: true }
+      const options = {
+        connectionString: url,
+        application_name: 'netpilot doctor',
+        connectionTimeoutMillis: 5_000,
+        pipeline: true,
+      }
       const client = new pg.Client(options)
       await client.connect().then(
         () => open.set(variable, client),
@@ -88,12 +110,14 @@ async function examine({ database }: Config, local: LocalDatabase | undefined): 
   }
 }
 
-const counted = (count: number, word: string): string[] => (count > 0 ? [`${count} ${word}${count > 1 ? 's' : ''}`] : [])
+const counted = (count: number, word: string): string[] =>
+  count > 0 ? [`${count} ${word}${count > 1 ? 's' : ''}`] : []
 
 /** A line for each check, under a heading. */
 function table(sections: Section[]): string[] {
   const width = Math.max(...sections.map(({ name }) => name.length))
-  const line = (name: string, lookedAt: string, found: string) => `${name.padEnd(width)}  ${lookedAt.padStart(9)}  ${found}`
+  const line = (name: string, lookedAt: string, found: string) =>
+    `${name.padEnd(width)}  ${lookedAt.padStart(9)}  ${found}`
   return [
     line('check', 'looked at', 'found'),
     ...sections.map(({ name, lookedAt, findings }) => {

@@ -1,4 +1,7 @@
-/** `npm run migrate`: brings the database up to this version. `npm run migrate -- --back-to NAME` (or `none`) undoes what came after NAME. */
+/**
+ * `npm run migrate`: brings the database up to this version. `npm run migrate -- --back-to NAME` (or `none`)
+ * undoes what came after NAME.
+ */
 import { parseArgs } from 'node:util'
 import { loadEnvFile, readConfig } from '../config.ts'
 import { openLocalDatabase } from '../database/local.ts'
@@ -12,12 +15,20 @@ run(async (print) => {
   const backTo = values['back-to']
   // To be opened otherwise, the embedded database is migrated on the way, which it may be unfit for.
   const local =
-    database.url === undefined ? await openLocalDatabase(dataDir, database.rolePrefix, { asItIs: backTo !== undefined }) : undefined
+    database.url === undefined
+      ? await openLocalDatabase(dataDir, database.rolePrefix, { asItIs: backTo !== undefined })
+      : undefined
   try {
     const url = local?.urls.migrate ?? database.migrateUrl
-    if (!url) throw new Error('DATABASE_MIGRATE_URL is missing: set the connection string of the migrator that "npm run setup" prints')
+    if (!url)
+      throw new Error(
+        'DATABASE_MIGRATE_URL is missing: set the connection string of the migrator that "npm run setup" prints',
+      )
     const options = { url, rolePrefix: database.rolePrefix }
-    const done = backTo === undefined ? await migrate(options) : await migrateBack(backTo === 'none' ? null : backTo, options)
+    const done =
+      backTo === undefined
+        ? await migrate(options)
+        : await migrateBack(backTo === 'none' ? null : backTo, options)
     print(
       done.length === 0
         ? 'Nothing to do: the database is at this version.'

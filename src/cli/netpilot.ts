@@ -1,5 +1,7 @@
 #!/usr/bin/env node
-/** `netpilot COMMAND`: the commands of package.json by one name, for where the package is linked or installed. */
+/**
+ * `netpilot COMMAND`: the commands of package.json by one name, for where the package is linked or installed.
+ */
 const COMMANDS: Record<string, () => Promise<unknown>> = {
   start: () => import('../server.ts'),
   setup: () => import('./setup.ts'),

@@ -1,5 +1,6 @@
 /**
- * `npm run setup`: once per database, repeatable. DATABASE_SETUP_URL is an administrator's. Makes the roles match the connection strings
+ * `npm run setup`: once per database, repeatable. DATABASE_SETUP_URL is an administrator's. Makes the roles
+ * match the connection strings
  * that the environment has, and prints the ones it made up.
  */
 import { loadEnvFile, readConfig } from '../config.ts'
@@ -20,7 +21,9 @@ run(async (print) => {
   loadEnvFile()
   const { database } = readConfig(process.env)
   if (!database.setupUrl)
-    throw new Error("DATABASE_SETUP_URL is missing: set an administrator's connection string to the database that NetPilot is to use")
+    throw new Error(
+      "DATABASE_SETUP_URL is missing: set an administrator's connection string to the database that NetPilot is to use",
+    )
   const given: Record<Role, string | undefined> = {
     server: database.url,
     auth: database.authUrl,
@@ -36,17 +39,25 @@ run(async (print) => {
       url.username = names[role]
       url.password = newPassword()
       made.push(`${VARIABLES[role]}=${url.href}`)
-    } else if (decodeURIComponent(url.username) !== names[role]) throw new Error(`${VARIABLES[role]} must name the role ${names[role]}`)
+    } else if (decodeURIComponent(url.username) !== names[role])
+      throw new Error(`${VARIABLES[role]} must name the role ${names[role]}`)
     passwords[role] = decodeURIComponent(url.password)
   }
-  const { created, refused } = await setUpDatabase({ adminUrl: database.setupUrl, rolePrefix: database.rolePrefix, passwords })
+  const { created, refused } = await setUpDatabase({
+    adminUrl: database.setupUrl,
+    rolePrefix: database.rolePrefix,
+    passwords,
+  })
   print(
     created.length > 0
       ? `Created the roles ${created.map((role) => names[role]).join(', ')}.`
       : 'The roles were there already; they are as they should be.',
   )
-  for (const refusal of refused) print(`The server refused (NetPilot runs without it; a superuser could do it): ${refusal}`)
+  for (const refusal of refused)
+    print(`The server refused (NetPilot runs without it; a superuser could do it): ${refusal}`)
   if (made.length === 0) return
-  print('\nNew passwords were set. Keep these lines in .env (readable by nobody else); they are not shown again:\n')
+  print(
+    '\nNew passwords were set. Keep these lines in .env (readable by nobody else); they are not shown again:\n',
+  )
   for (const line of made) print(line)
 })

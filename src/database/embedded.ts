@@ -1,5 +1,6 @@
 /**
- * The PostgreSQL that runs when no DATABASE_URL is set: a real server from npm's platform packages, on loopback, that lives exactly as
+ * The PostgreSQL that runs when no DATABASE_URL is set: a real server from npm's platform packages, on
+ * loopback, that lives exactly as
  * long as the process that owns it. A second process on the same data attaches to the running server instead.
  *
  *     <dataDir>/postgresql.lock        held by the owner for as long as its server runs
@@ -21,14 +22,21 @@ import { StartRefused } from './start-refused.ts'
 export type EmbeddedDatabase = {
   /** Connection string of the superuser, on loopback, password included: keep it out of logs. */
   url: string
-  /** Where the data lies: `dataDir` as asked for, or a directory under /var/lib/netpilot when root's server cannot reach that. */
+  /**
+   * Where the data lies: `dataDir` as asked for, or a directory under /var/lib/netpilot when root's server
+   * cannot reach that.
+   */
   dataDir: string
   /**
-   * Ends the server and waits until it has gone; sessions still open are cut off, their transactions rolled back. Does nothing for a
+   * Ends the server and waits until it has gone; sessions still open are cut off, their transactions rolled
+   * back. Does nothing for a
    * process that attached: the server is its owner's, and goes away when the owner stops or dies.
    */
   stop(): Promise<void>
-  /** Resolves when the server is gone without `stop` having been called: it crashed, or its owner, to whom this process attached, went away. */
+  /**
+   * Resolves when the server is gone without `stop` having been called: it crashed, or its owner, to whom
+   * this process attached, went away.
+   */
   lost: Promise<void>
 }
 
@@ -36,13 +44,21 @@ export type EmbeddedDatabase = {
 const PATIENCE_MS = 60_000
 
 /**
- * Starts the database in `dataDir`, creating both if need be, or attaches to it if another process runs it already. Any number of
- * processes may call this at once. `settings` are postgresql.conf settings, such as `fsync: 'off'` for a throw-away database.
- * @throws Error saying what is missing or wrong and what to do, with the end of PostgreSQL's log where there is one
+ * Starts the database in `dataDir`, creating both if need be, or attaches to it if another process runs it
+ * already. Any number of
+ * processes may call this at once. `settings` are postgresql.conf settings, such as `fsync: 'off'` for a
+ * throw-away database.
+ * @throws Error saying what is missing or wrong and what to do, with the end of PostgreSQL's log where there
+ * is one
  */
-export async function startEmbedded(options: { dataDir: string; settings?: Settings }): Promise<EmbeddedDatabase> {
+export async function startEmbedded(options: {
+  dataDir: string
+  settings?: Settings
+}): Promise<EmbeddedDatabase> {
   if (process.platform === 'win32') {
-    throw new StartRefused('The embedded PostgreSQL needs Linux or macOS. On Windows use WSL, or set DATABASE_URL to a PostgreSQL server.')
+    throw new StartRefused(
+      'The embedded PostgreSQL needs Linux or macOS. On Windows use WSL, or set DATABASE_URL to a PostgreSQL server.',
+    )
   }
   const home = await findHome(resolve(options.dataDir))
   const deadline = performance.now() + PATIENCE_MS
@@ -52,7 +68,9 @@ export async function startEmbedded(options: { dataDir: string; settings?: Setti
     const url = await findServer(home.cluster)
     if (url) return attach(home, url)
     if (performance.now() > deadline)
-      throw new StartRefused(`Another process has been starting the database in ${home.directory} for a minute.`)
+      throw new StartRefused(
+        `Another process has been starting the database in ${home.directory} for a minute.`,
+      )
     await setTimeout(25)
   }
 }
@@ -60,7 +78,8 @@ export async function startEmbedded(options: { dataDir: string; settings?: Setti
 async function own(home: Home, settings: Settings, release: () => void): Promise<EmbeddedDatabase> {
   try {
     const binaries = await findBinaries(home.account)
-    if (!existsSync(home.cluster)) await createCluster(home, binaries, { isDurable: settings.fsync !== 'off' })
+    if (!existsSync(home.cluster))
+      await createCluster(home, binaries, { isDurable: settings.fsync !== 'off' })
     await requireVersion(home, binaries)
     await readPassword(home.cluster, binaries)
     const leftover = await outlastLeftover(home.cluster)
@@ -86,7 +105,11 @@ async function own(home: Home, settings: Settings, release: () => void): Promise
 
 /** Holds a connection for as long as it is attached: when that ends, so did the server. */
 async function attach(home: Home, url: string): Promise<EmbeddedDatabase> {
-  const witness = new pg.Client({ connectionString: url, application_name: 'netpilot attached', keepAlive: true })
+  const witness = new pg.Client({
+    connectionString: url,
+    application_name: 'netpilot attached',
+    keepAlive: true,
+  })
   witness.on('error', () => {})
   await witness.connect()
   let isStopped = false

@@ -1,4 +1,7 @@
-/** The database of an installation that was given none: an embedded PostgreSQL, set up and migrated, with secrets of its own. */
+/**
+ * The database of an installation that was given none: an embedded PostgreSQL, set up and migrated, with
+ * secrets of its own.
+ */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -31,15 +34,22 @@ const DATABASE = 'netpilot'
 const LOCK = 7_265_715
 
 /**
- * Starts the database, or attaches to it. Unless it is to be taken `asItIs`, it is made, set up and migrated on the way.
- * @throws Error when there is none to be taken as it is, when database and secrets do not belong together, and what `startEmbedded` does
+ * Starts the database, or attaches to it. Unless it is to be taken `asItIs`, it is made, set up and migrated
+ * on the way.
+ * @throws Error when there is none to be taken as it is, when database and secrets do not belong together,
+ * and what `startEmbedded` does
  */
-export async function openLocalDatabase(dataDir: string, rolePrefix: string, { asItIs = false } = {}): Promise<LocalDatabase> {
+export async function openLocalDatabase(
+  dataDir: string,
+  rolePrefix: string,
+  { asItIs = false } = {},
+): Promise<LocalDatabase> {
   const none = () => new StartRefused(`There is no database in ${dataDir} yet: "npm start" makes one.`)
   if (asItIs && !existsSync(dataDir)) throw none()
   const home = await findHome(resolve(dataDir))
   const secretsFile = join(dataDir, 'secrets.json')
-  // A first start writes the secrets, then the cluster, then the cluster's id into the secrets: what is found in another order was lost.
+  // A first start writes the secrets, then the cluster, then the cluster's id into the secrets: what is found
+  // in another order was lost.
   const isNew = !existsSync(home.cluster)
   const kept = await readSecrets(secretsFile)
   if (!kept && !isNew) throw secretsLost(home, secretsFile)
@@ -64,8 +74,14 @@ export async function openLocalDatabase(dataDir: string, rolePrefix: string, { a
       url.password = secrets.databasePasswords[role]
       return url.href
     }
-    const urls = { server: urlOf('server'), auth: urlOf('auth'), admin: urlOf('admin'), migrate: urlOf('migrator') }
-    if (!asItIs && !(await isMigrated({ url: urls.migrate, rolePrefix }))) await migrateApart(home, urls, rolePrefix)
+    const urls = {
+      server: urlOf('server'),
+      auth: urlOf('auth'),
+      admin: urlOf('admin'),
+      migrate: urlOf('migrator'),
+    }
+    if (!asItIs && !(await isMigrated({ url: urls.migrate, rolePrefix })))
+      await migrateApart(home, urls, rolePrefix)
     return { urls, secrets, dataDir: embedded.dataDir, isNew, stop: embedded.stop, lost: embedded.lost }
   } catch (error) {
     await embedded.stop()
@@ -94,22 +110,38 @@ const secretsMismatched = ({ cluster }: Home, secretsFile: string) =>
   - Or begin anew with an empty database: mv ${cluster} ${cluster}.old; mv ${secretsFile} ${secretsFile}.old`,
   )
 
-/** `npm run migrate` as a process of its own: what it reads (the registry of manufacturers) would stay in this one's memory. */
-async function migrateApart({ cluster }: Home, urls: LocalDatabase['urls'], rolePrefix: string): Promise<void> {
-  const env = { ...process.env, DATABASE_URL: urls.server, DATABASE_MIGRATE_URL: urls.migrate, DATABASE_ROLE_PREFIX: rolePrefix }
-  await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../cli/migrate.ts', import.meta.url))], { env }).catch(
-    ({ stderr, message }: Error & { stderr?: string }) => {
-      throw new StartRefused(`The database in ${cluster} could not be migrated. ${stderr?.trim() || message}
+/**
+ * `npm run migrate` as a process of its own: what it reads (the registry of manufacturers) would stay in this
+ * one's memory.
+ */
+async function migrateApart(
+  { cluster }: Home,
+  urls: LocalDatabase['urls'],
+  rolePrefix: string,
+): Promise<void> {
+  const env = {
+    ...process.env,
+    DATABASE_URL: urls.server,
+    DATABASE_MIGRATE_URL: urls.migrate,
+    DATABASE_ROLE_PREFIX: rolePrefix,
+  }
+  await promisify(execFile)(
+    process.execPath,
+    [fileURLToPath(new URL('../cli/migrate.ts', import.meta.url))],
+    { env },
+  ).catch(({ stderr, message }: Error & { stderr?: string }) => {
+    throw new StartRefused(`The database in ${cluster} could not be migrated. ${stderr?.trim() || message}
 PostgreSQL's own words, such as of a full disk, are in ${join(cluster, 'server.log')}.`)
-    },
-  )
+  })
 }
 
 /** Of the cluster: it stays the same in every copy of the data. */
 async function systemIdentifier(url: string): Promise<string> {
   const client = await openClient(url, 'netpilot start')
   try {
-    const { rows } = await client.query<{ id: string }>('select system_identifier::text as id from pg_control_system()')
+    const { rows } = await client.query<{ id: string }>(
+      'select system_identifier::text as id from pg_control_system()',
+    )
     return rows[0]?.id ?? ''
   } finally {
     await client.end()
@@ -126,7 +158,8 @@ async function ensureDatabase(url: string): Promise<void> {
         if (error.code !== '42P04' && error.code !== '23505') throw error
       })
     }
-    // The other databases of the cluster have no fence, and nobody else has business there. Starts at once take turns: PostgreSQL refuses the
+    // The other databases of the cluster have no fence, and nobody else has business there. Starts at once
+    // take turns: PostgreSQL refuses the
     // second of two changes to one row of its catalogue.
     await client.query('select pg_advisory_lock($1)', [LOCK])
     await client.query('revoke connect on database postgres, template1 from public')

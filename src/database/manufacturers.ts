@@ -1,5 +1,6 @@
 /**
- * Fills `oui_prefixes` from the `oui-data` package, which is the IEEE's registry (MA-L, MA-M, MA-S) with its postal addresses. Part of
+ * Fills `oui_prefixes` from the `oui-data` package, which is the IEEE's registry (MA-L, MA-M, MA-S) with its
+ * postal addresses. Part of
  * `npm run migrate`; does nothing when the table already holds this version of the package.
  */
 import { readFile } from 'node:fs/promises'
@@ -11,13 +12,17 @@ const require = createRequire(import.meta.url)
 
 /** The package exports its data only, so its version is read beside it. */
 async function edition(): Promise<string> {
-  const { version } = JSON.parse(await readFile(join(dirname(require.resolve('oui-data')), 'package.json'), 'utf8')) as { version: string }
+  const { version } = JSON.parse(
+    await readFile(join(dirname(require.resolve('oui-data')), 'package.json'), 'utf8'),
+  ) as { version: string }
   return `oui-data ${version}`
 }
 
 /** Whether the table holds the edition that this version of the software ships with. */
 export async function hasManufacturers(client: pg.ClientBase): Promise<boolean> {
-  const { rows } = await client.query<{ held: string | null }>(`select obj_description('public.oui_prefixes'::regclass) as held`)
+  const { rows } = await client.query<{ held: string | null }>(
+    `select obj_description('public.oui_prefixes'::regclass) as held`,
+  )
   return rows[0]?.held === (await edition())
 }
 
@@ -37,7 +42,11 @@ export async function loadManufacturers(client: pg.ClientBase): Promise<void> {
     await client.query('delete from oui_prefixes')
     await client.query(
       'insert into oui_prefixes (prefix, bits, organization) select * from unnest($1::bigint[], $2::smallint[], $3::text[]) on conflict do nothing',
-      [assignments.map(({ prefix }) => prefix), assignments.map(({ bits }) => bits), assignments.map(({ organization }) => organization)],
+      [
+        assignments.map(({ prefix }) => prefix),
+        assignments.map(({ bits }) => bits),
+        assignments.map(({ organization }) => organization),
+      ],
     )
     await client.query(`comment on table oui_prefixes is ${pg.escapeLiteral(await edition())}`)
     await client.query('alter table oui_prefixes force row level security')

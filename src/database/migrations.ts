@@ -1,6 +1,8 @@
 /**
- * The one runner of `drizzle/*.sql`. Any number may start at once: an advisory lock lets one work and the others find it done. Each file
- * is applied by name, in one transaction, as the owner of the schema; its SHA-256 is kept, so that an edited file is noticed.
+ * The one runner of `drizzle/*.sql`. Any number may start at once: an advisory lock lets one work and the
+ * others find it done. Each file
+ * is applied by name, in one transaction, as the owner of the schema; its SHA-256 is kept, so that an edited
+ * file is noticed.
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
@@ -11,13 +13,21 @@ import { openClient } from './client.ts'
 import { hasManufacturers, loadManufacturers } from './manufacturers.ts'
 import { roleNames, withPrefix } from './role-names.ts'
 
-export type Migration = { name: string; sha256: Buffer; up: string /** How to undo it; every migration has one. */; down: string }
+export type Migration = {
+  name: string
+  sha256: Buffer
+  up: string /** How to undo it; every migration has one. */
+  down: string
+}
 export type MigrateOptions = { url: string; rolePrefix: string; directory?: string }
 
 const DIRECTORY = fileURLToPath(new URL('../../drizzle', import.meta.url))
 /** Any fixed number: it names the lock within the database. */
 const LOCK = 7_265_713
-/** A migration that waits longer than `lock_timeout` for a table gives way to requests and tries again, this often. */
+/**
+ * A migration that waits longer than `lock_timeout` for a table gives way to requests and tries again, this
+ * often.
+ */
 const LOCK_ATTEMPTS = 10
 /** It waited too long, or it and another (autovacuum, say) waited for each other. */
 const LOCK_FAILURES = ['55P03', '40P01']
@@ -29,7 +39,8 @@ export async function readMigrations(directory: string = DIRECTORY): Promise<Mig
   return Promise.all(
     ups.map(async (file) => {
       const name = file.slice(0, -'.sql'.length)
-      if (!files.includes(`${name}.down.sql`)) throw new Error(`Migration ${name} has no way back: write ${name}.down.sql`)
+      if (!files.includes(`${name}.down.sql`))
+        throw new Error(`Migration ${name} has no way back: write ${name}.down.sql`)
       const up = await readFile(join(directory, file), 'utf8')
       const down = await readFile(join(directory, `${name}.down.sql`), 'utf8')
       return { name, up, down, sha256: createHash('sha256').update(up).digest() }
@@ -37,7 +48,10 @@ export async function readMigrations(directory: string = DIRECTORY): Promise<Mig
   )
 }
 
-/** What separates a database from this version of the software: nothing, when they fit. `unknown` are of a newer one. */
+/**
+ * What separates a database from this version of the software: nothing, when they fit. `unknown` are of a
+ * newer one.
+ */
 export function compareMigrations(
   migrations: Migration[],
   applied: { name: string; sha256: Buffer }[],
@@ -45,8 +59,12 @@ export function compareMigrations(
   const known = new Map(applied.map((row) => [row.name, row.sha256]))
   return {
     missing: migrations.filter(({ name }) => !known.has(name)).map(({ name }) => name),
-    edited: migrations.filter(({ name, sha256 }) => known.get(name)?.equals(sha256) === false).map(({ name }) => name),
-    unknown: applied.map(({ name }) => name).filter((name) => !migrations.some((migration) => migration.name === name)),
+    edited: migrations
+      .filter(({ name, sha256 }) => known.get(name)?.equals(sha256) === false)
+      .map(({ name }) => name),
+    unknown: applied
+      .map(({ name }) => name)
+      .filter((name) => !migrations.some((migration) => migration.name === name)),
   }
 }
 
@@ -64,7 +82,10 @@ export function editedRemedy(migrations: Migration[], edited: string[]): string 
     .join('\n')
 }
 
-/** Applies what is missing, and brings the reference data up to this version. @returns the names it applied @throws when an applied file was edited since, or when one fails (it is rolled back) */
+/**
+ * Applies what is missing, and brings the reference data up to this version. @returns the names it applied
+ * @throws when an applied file was edited since, or when one fails (it is rolled back)
+ */
 export async function migrate({ url, rolePrefix, directory }: MigrateOptions): Promise<string[]> {
   const migrations = await readMigrations(directory)
   return withLock({ url, rolePrefix }, async (client) => {
@@ -100,16 +121,29 @@ export async function isMigrated({ url, rolePrefix, directory }: MigrateOptions)
   }
 }
 
-/** Undoes the newest migrations until `target` is the newest one applied (`null`: until none is). @returns the names it undid */
-export async function migrateBack(target: string | null, { url, rolePrefix, directory }: MigrateOptions): Promise<string[]> {
+/**
+ * Undoes the newest migrations until `target` is the newest one applied (`null`: until none is). @returns the
+ * names it undid
+ */
+export async function migrateBack(
+  target: string | null,
+  { url, rolePrefix, directory }: MigrateOptions,
+): Promise<string[]> {
   const migrations = await readMigrations(directory)
-  if (target !== null && !migrations.some(({ name }) => name === target)) throw new Error(`There is no migration ${target}`)
+  if (target !== null && !migrations.some(({ name }) => name === target))
+    throw new Error(`There is no migration ${target}`)
   return withLock({ url, rolePrefix }, async (client) => {
     const applied = new Set((await appliedMigrations(client)).map(({ name }) => name))
-    const undone = migrations.filter(({ name }) => applied.has(name) && (target === null || name > target)).reverse()
+    const undone = migrations
+      .filter(({ name }) => applied.has(name) && (target === null || name > target))
+      .reverse()
     for (const { name, down } of undone) {
-      await inTransaction(client, rolePrefix, `The way back of migration ${name}`, withPrefix(down, rolePrefix), () =>
-        client.query('delete from drizzle.migrations where name = $1', [name]),
+      await inTransaction(
+        client,
+        rolePrefix,
+        `The way back of migration ${name}`,
+        withPrefix(down, rolePrefix),
+        () => client.query('delete from drizzle.migrations where name = $1', [name]),
       )
     }
     return undone.map(({ name }) => name)
@@ -120,7 +154,10 @@ const appliedMigrations = async (client: pg.Client) =>
   (await client.query<{ name: string; sha256: Buffer }>('select name, sha256 from drizzle.migrations')).rows
 
 /** Holds the lock on a connection of its own, as the owner, with the journal in place. */
-async function withLock<T>({ url, rolePrefix }: MigrateOptions, work: (client: pg.Client) => Promise<T>): Promise<T> {
+async function withLock<T>(
+  { url, rolePrefix }: MigrateOptions,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
   const names = roleNames(rolePrefix)
   const client = await openClient(url, 'netpilot migrate', 'DATABASE_MIGRATE_URL')
   try {
@@ -138,7 +175,10 @@ async function withLock<T>({ url, rolePrefix }: MigrateOptions, work: (client: p
   } catch (error) {
     const { cause = error, message } = error as Error
     if ((cause as pg.DatabaseError).code !== '53100') throw error
-    throw new Error(`${message}. Make room on the disk of the database, and migrate again: what was done before stays.`, { cause })
+    throw new Error(
+      `${message}. Make room on the disk of the database, and migrate again: what was done before stays.`,
+      { cause },
+    )
   } finally {
     await client.end()
   }
@@ -155,7 +195,8 @@ async function inTransaction(
     try {
       await client.query('begin')
       await client.query(statements)
-      // A file may have assumed the context role to create what that role owns; the journal belongs to the owner.
+      // A file may have assumed the context role to create what that role owns; the journal belongs to the
+      // owner.
       await client.query(`set local role ${pg.escapeIdentifier(roleNames(rolePrefix).owner)}`)
       await record()
       await client.query('commit')

@@ -1,4 +1,7 @@
-/** One connection that listens, for as long as the process lives: wake-ups from other servers on the same database. */
+/**
+ * One connection that listens, for as long as the process lives: wake-ups from other servers on the same
+ * database.
+ */
 import pg from 'pg'
 import { streamOf } from './client.ts'
 
@@ -15,7 +18,9 @@ export type NotificationsOptions = {
   heartbeat?: { everyMs: number; patienceMs: number }
 }
 
-/** A connection that a firewall forgot, or whose other end vanished, looks like one on which nothing happens. */
+/**
+ * A connection that a firewall forgot, or whose other end vanished, looks like one on which nothing happens.
+ */
 export const DEFAULT_HEARTBEAT = { everyMs: 10_000, patienceMs: 5_000 }
 const RETRY_MS = { first: 100, last: 5_000 }
 
@@ -70,7 +75,11 @@ export function listenForNotifications({
       }, everyMs)
       onGap()
       if (await isPooled(next))
-        onError(new Error('A pooler stands between, and in transaction mode it delivers none. Set DATABASE_URL_DIRECT.'))
+        onError(
+          new Error(
+            'A pooler stands between, and in transaction mode it delivers none. Set DATABASE_URL_DIRECT.',
+          ),
+        )
     } catch (error) {
       lost(error as Error)
       streamOf(next).destroy()

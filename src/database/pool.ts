@@ -3,13 +3,17 @@ import pg from 'pg'
 import { streamOf } from './client.ts'
 
 /**
- * pg sends a text without values by the simple protocol, which runs stacked statements (`a; b`). Here every query takes the extended
+ * pg sends a text without values by the simple protocol, which runs stacked statements (`a; b`). Here every
+ * query takes the extended
  * protocol, which refuses them (42601).
  */
 class ExtendedClient extends pg.Client {
   // biome-ignore lint/suspicious/noExplicitAny: pg overloads `query` eight ways; this passes each on unchanged.
   override query(config: any, values?: any, callback?: any): any {
-    const extended = typeof config === 'string' ? { text: config, queryMode: 'extended' } : { ...config, queryMode: 'extended' }
+    const extended =
+      typeof config === 'string'
+        ? { text: config, queryMode: 'extended' }
+        : { ...config, queryMode: 'extended' }
     return super.query(typeof config?.submit === 'function' ? config : extended, values, callback)
   }
 }
@@ -27,7 +31,13 @@ export type PoolOptions = {
 
 const QUERY_TIMEOUT_MS = 6_000
 
-export function openPool({ url, size, acquireTimeoutMs, applicationName, onIdleError }: PoolOptions): pg.Pool {
+export function openPool({
+  url,
+  size,
+  acquireTimeoutMs,
+  applicationName,
+  onIdleError,
+}: PoolOptions): pg.Pool {
   const options = {
     connectionString: url,
     max: size,
@@ -35,7 +45,8 @@ export function openPool({ url, size, acquireTimeoutMs, applicationName, onIdleE
     idleTimeoutMillis: 30_000,
     application_name: applicationName,
     keepAlive: true,
-    // Above `statement_timeout`: for a database that no longer answers at all. The connection is then destroyed.
+    // Above `statement_timeout`: for a database that no longer answers at all. The connection is then
+    // destroyed.
     query_timeout: QUERY_TIMEOUT_MS,
     // A session's BEGIN, identity and first query travel together.
     pipeline: true,
@@ -48,11 +59,14 @@ export function openPool({ url, size, acquireTimeoutMs, applicationName, onIdleE
   return pool
 }
 
-/** What a connection of this pool is released with when a query on it took longer than its `query_timeout`. */
+/**
+ * What a connection of this pool is released with when a query on it took longer than its `query_timeout`.
+ */
 const isTimeout = (error: Error | undefined) => error?.message === 'Query read timeout'
 
 /**
- * When one connection does not answer, those beside it are behind the same network: they would each hold a request as long. They are made
+ * When one connection does not answer, those beside it are behind the same network: they would each hold a
+ * request as long. They are made
  * anew, which takes milliseconds where they were well; to test each first would take longer and more code.
  */
 function dropIdleAfterTimeout(pool: pg.Pool): void {

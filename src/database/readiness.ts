@@ -1,4 +1,7 @@
-/** Whether a database answers, takes writes and has every migration: what the health routes tell. `self-check.ts` says whether it may be served from. */
+/**
+ * Whether a database answers, takes writes and has every migration: what the health routes tell.
+ * `self-check.ts` says whether it may be served from.
+ */
 import type pg from 'pg'
 import { compareMigrations, type Migration } from './migrations.ts'
 
@@ -15,7 +18,10 @@ const PATIENCE_MS = 2_000
 const ANSWER_MS = 1_500
 
 /** A standby's transactions are read-only, too. */
-const IS_READ_ONLY = { text: `select current_setting('transaction_read_only') = 'on' as "isReadOnly"`, query_timeout: ANSWER_MS }
+const IS_READ_ONLY = {
+  text: `select current_setting('transaction_read_only') = 'on' as "isReadOnly"`,
+  query_timeout: ANSWER_MS,
+}
 
 /** However many ask at once, one check is under way, and it takes two seconds at most. */
 export function databaseCheck(pools: pg.Pool[], migrations: Migration[]): () => Promise<DatabaseState> {
@@ -57,7 +63,10 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
-/** What separates a database from this version, asked with the rights of the server's login, before anybody is known. */
+/**
+ * What separates a database from this version, asked with the rights of the server's login, before anybody is
+ * known.
+ */
 export async function compareWithApplied(
   db: Pick<pg.ClientBase, 'query'>,
   migrations: Migration[],

@@ -1,4 +1,6 @@
-/** `secrets.json`: what an installation with the embedded database keeps to itself, readable by its user only. */
+/**
+ * `secrets.json`: what an installation with the embedded database keeps to itself, readable by its user only.
+ */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -8,13 +10,19 @@ export type LocalSecrets = {
   jwtSecret: string
   passwordPepper: string
   databasePasswords: Record<'migrator' | 'server' | 'auth' | 'admin', string>
-  /** PostgreSQL's system identifier of the cluster that these secrets belong to; absent until the first start has made it. */
+  /**
+   * PostgreSQL's system identifier of the cluster that these secrets belong to; absent until the first start
+   * has made it.
+   */
   databaseId?: string
 }
 
 const random = () => randomBytes(32).toString('base64url')
 
-/** @returns undefined when there is no such file @throws StartRefused when it holds no secrets, and what reading a file does */
+/**
+ * @returns undefined when there is no such file @throws StartRefused when it holds no secrets, and what
+ * reading a file does
+ */
 export async function readSecrets(path: string): Promise<LocalSecrets | undefined> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
@@ -40,12 +48,15 @@ function parsed(text: string): unknown {
 function isWhole(value: unknown): value is LocalSecrets {
   const { jwtSecret, passwordPepper, databasePasswords } = (value ?? {}) as Partial<LocalSecrets>
   const { migrator, server, auth, admin } = databasePasswords ?? {}
-  return [jwtSecret, passwordPepper, migrator, server, auth, admin].every((secret) => typeof secret === 'string' && secret.length > 0)
+  return [jwtSecret, passwordPepper, migrator, server, auth, admin].every(
+    (secret) => typeof secret === 'string' && secret.length > 0,
+  )
 }
 
 /** Makes the secrets of a new installation. Of two starts at once, both get those of the first. */
 export async function makeSecrets(path: string): Promise<LocalSecrets> {
-  // Passable for others, because started by root the database runs as another user; the file itself is its user's alone.
+  // Passable for others, because started by root the database runs as another user; the file itself is its
+  // user's alone.
   await mkdir(dirname(path), { recursive: true, mode: 0o711 })
   const draft = await writeDraft(path, {
     jwtSecret: random(),

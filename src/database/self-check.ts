@@ -1,7 +1,10 @@
 /**
- * Whether isolation holds on this database, asked before a server serves from it and by "npm run doctor" at any time: who the connection
- * strings name, what PostgreSQL it is, whether its clock is ours, what was migrated, and what the catalogue says. What refuses a start and what only warns is told in
- * `catalogue/check.ts`. It reads with the rights of the server's login, in a few milliseconds and one transaction.
+ * Whether isolation holds on this database, asked before a server serves from it and by "npm run doctor" at
+ * any time: who the connection
+ * strings name, what PostgreSQL it is, whether its clock is ours, what was migrated, and what the catalogue
+ * says. What refuses a start and what only warns is told in
+ * `catalogue/check.ts`. It reads with the rights of the server's login, in a few milliseconds and one
+ * transaction.
  */
 import type pg from 'pg'
 import type { Finding, Promised, Queryable, Result } from './catalogue/check.ts'
@@ -14,7 +17,10 @@ import { compareWithApplied } from './readiness.ts'
 import type { RoleName } from './role-names.ts'
 
 export type Section = Omit<Promised, 'check'> & Result & { name: string }
-/** A connection by the variable that holds its string, and the role that it is to name. Who migrates may become the owner, nobody else. */
+/**
+ * A connection by the variable that holds its string, and the role that it is to name. Who migrates may
+ * become the owner, nobody else.
+ */
 export type Login = { variable: string; role: string; db: Queryable; migrates?: boolean }
 
 export const CATALOGUE = { ...TABLES, ...RIGHTS }
@@ -25,7 +31,10 @@ const warning = (what: string): Finding => ({ what, isWarning: true })
 /** Whether a server must not serve with this. */
 export const refuses = ({ findings }: Section): boolean => findings.some(({ isWarning }) => !isWarning)
 
-/** What a start asks. Where the logins or the migrations are not those that are needed, what follows from that is not listed too. */
+/**
+ * What a start asks. Where the logins or the migrations are not those that are needed, what follows from that
+ * is not listed too.
+ */
 export async function selfCheck(
   pools: Record<keyof typeof VARIABLES, pg.Pool>,
   migrations: Migration[],
@@ -60,7 +69,11 @@ export async function selfCheck(
  * What `catalogue` and `seal` promise, of this version and its migrations.
  * @param client one connection, in pipeline mode, in no transaction
  */
-export async function checkDatabase(client: Queryable, migrations: Migration[], roles: Record<RoleName, string>): Promise<Section[]> {
+export async function checkDatabase(
+  client: Queryable,
+  migrations: Migration[],
+  roles: Record<RoleName, string>,
+): Promise<Section[]> {
   const { rows } = await client.query<{ number: number; name: string }>(
     `select current_setting('server_version_num')::int as number, current_setting('server_version') as name`,
   )
@@ -103,7 +116,9 @@ export async function checkLogins(logins: Login[]): Promise<Section> {
 }
 
 async function loginFindings({ variable, role, db, migrates }: Login): Promise<Finding[]> {
-  const { rows } = await db.query<Record<'superuser' | 'bypass' | 'mayBypass' | 'owns', boolean> & { name: string }>(
+  const { rows } = await db.query<
+    Record<'superuser' | 'bypass' | 'mayBypass' | 'owns', boolean> & { name: string }
+  >(
     `select r.rolname as name, r.rolsuper as superuser, r.rolbypassrls as bypass,
         exists (select from pg_roles p where (p.rolsuper or p.rolbypassrls) and pg_has_role(r.oid, p.oid, 'MEMBER')) as "mayBypass",
         exists (select from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
@@ -111,11 +126,16 @@ async function loginFindings({ variable, role, db, migrates }: Login): Promise<F
       from pg_roles r where r.rolname = current_user`,
   )
   return rows.flatMap(({ name, superuser, bypass, mayBypass, owns }) => {
-    if (superuser) return refusal(`${variable}: the role ${name} is a superuser, whom row security does not bind`)
-    if (bypass) return refusal(`${variable}: the role ${name} has BYPASSRLS, so row security does not bind it`)
-    if (mayBypass) return refusal(`${variable}: the role ${name} may become one that row security does not bind`)
+    if (superuser)
+      return refusal(`${variable}: the role ${name} is a superuser, whom row security does not bind`)
+    if (bypass)
+      return refusal(`${variable}: the role ${name} has BYPASSRLS, so row security does not bind it`)
+    if (mayBypass)
+      return refusal(`${variable}: the role ${name} may become one that row security does not bind`)
     if (owns && !migrates)
-      return refusal(`${variable}: the role ${name} owns tables, or may become who does, and could switch row security off`)
+      return refusal(
+        `${variable}: the role ${name} owns tables, or may become who does, and could switch row security off`,
+      )
     return name === role ? [] : refusal(`${variable} names the role ${name}, but ${role} is needed there`)
   })
 }
@@ -124,17 +144,22 @@ async function loginFindings({ variable, role, db, migrates }: Login): Promise<F
 const MAX_CLOCK_DIFFERENCE_SECONDS = 30
 
 async function checkClock(db: Queryable): Promise<Section> {
-  const { rows } = await db.query<{ seconds: number }>('select extract(epoch from clock_timestamp())::float8 as seconds')
+  const { rows } = await db.query<{ seconds: number }>(
+    'select extract(epoch from clock_timestamp())::float8 as seconds',
+  )
   const ahead = rows.map(({ seconds }) => Math.round(seconds - Date.now() / 1_000))
   return {
     name: 'clock',
-    promise: "has the same time as this machine, to within half a minute, or tokens of one server are another's 401",
+    promise:
+      "has the same time as this machine, to within half a minute, or tokens of one server are another's 401",
     remedy: 'Keep both clocks right with NTP.',
     lookedAt: rows.length,
     findings: ahead
       .filter((seconds) => Math.abs(seconds) > MAX_CLOCK_DIFFERENCE_SECONDS)
       .map((seconds) =>
-        warning(`the database's clock is ${Math.abs(seconds)} seconds ${seconds > 0 ? 'ahead of' : 'behind'} this machine's`),
+        warning(
+          `the database's clock is ${Math.abs(seconds)} seconds ${seconds > 0 ? 'ahead of' : 'behind'} this machine's`,
+        ),
       ),
   }
 }
@@ -169,16 +194,28 @@ export function versionFindings(number: number, name: string): Finding[] {
   const major = Math.floor(number / 10_000)
   const mended = MENDED[major] ?? 0
   if (number < FLOOR) return [refusal(`PostgreSQL 15.14 or later is needed; this is ${name}`)]
-  if (number < mended) return [warning(`PostgreSQL ${name} lacks the fix of CVE-2026-6473, which ${major}.${mended % 10_000} has`)]
-  return major > NEWEST_KNOWN ? [warning(`PostgreSQL ${name} is newer than this version of NetPilot knows`)] : []
+  if (number < mended)
+    return [
+      warning(`PostgreSQL ${name} lacks the fix of CVE-2026-6473, which ${major}.${mended % 10_000} has`),
+    ]
+  return major > NEWEST_KNOWN
+    ? [warning(`PostgreSQL ${name} is newer than this version of NetPilot knows`)]
+    : []
 }
 
-/** The sections that have findings, in lines: what must hold, what differs, and what to do. Told are all, or those that `isTold` picks. */
+/**
+ * The sections that have findings, in lines: what must hold, what differs, and what to do. Told are all, or
+ * those that `isTold` picks.
+ */
 export function explain(sections: Section[], isTold: (finding: Finding) => boolean = () => true): string[] {
   return sections.flatMap(({ name, promise, remedy, findings }) => {
     const told = findings.filter(isTold)
     return told.length === 0
       ? []
-      : [`${name}: check failed. Expected: the database ${promise}. Found:`, ...told.map(({ what }) => `  - ${what}`), `  ${remedy}`]
+      : [
+          `${name}: check failed. Expected: the database ${promise}. Found:`,
+          ...told.map(({ what }) => `  - ${what}`),
+          `  ${remedy}`,
+        ]
   })
 }

@@ -1,8 +1,11 @@
 /**
- * What an administrator does once per database (`npm run setup`), repeatable: roles, memberships, schemas, and the fence, which takes from
- * PUBLIC the built-in functions that let one injected statement outlive or leave its transaction, and from PostgreSQL the conditions that it
+ * What an administrator does once per database (`npm run setup`), repeatable: roles, memberships, schemas,
+ * and the fence, which takes from
+ * PUBLIC the built-in functions that let one injected statement outlive or leave its transaction, and from
+ * PostgreSQL the conditions that it
  * would run before a policy. A hosted PostgreSQL may refuse parts of
- * it to an administrator who is no superuser; what was refused is named in the answer, nothing else depends on it.
+ * it to an administrator who is no superuser; what was refused is named in the answer, nothing else depends
+ * on it.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
@@ -16,10 +19,16 @@ export type SetupOptions = {
   /** Connection string of an administrator: a superuser, or a role with CREATEROLE that owns the database. */
   adminUrl: string
   rolePrefix: string
-  /** Passwords the login roles are to have; a role without one here keeps its password, or cannot log in with one yet. */
+  /**
+   * Passwords the login roles are to have; a role without one here keeps its password, or cannot log in with
+   * one yet.
+   */
   passwords: Partial<Record<LoginRole, string>>
 }
-export type SetupReport = { created: RoleName[] /** Steps the server refused, each with its reason. */; refused: string[] }
+export type SetupReport = {
+  created: RoleName[] /** Steps the server refused, each with its reason. */
+  refused: string[]
+}
 
 const LOGINS: LoginRole[] = ['migrator', 'server', 'auth', 'admin', 'backup', 'monitor']
 
@@ -29,7 +38,10 @@ const OF_SERVING = {
   idle_in_transaction_session_timeout: '10s',
   temp_file_limit: '512MB',
 }
-/** On the login roles, because SET ROLE does not load a role's settings (docs/decisions/0002-roles.md). Milliseconds unless a unit stands there. */
+/**
+ * On the login roles, because SET ROLE does not load a role's settings (docs/decisions/0002-roles.md).
+ * Milliseconds unless a unit stands there.
+ */
 const LOGIN_SETTINGS: Partial<Record<LoginRole, Record<string, string>>> = {
   server: OF_SERVING,
   auth: OF_SERVING,
@@ -37,7 +49,10 @@ const LOGIN_SETTINGS: Partial<Record<LoginRole, Record<string, string>>> = {
   migrator: { lock_timeout: '5s' },
 }
 
-/** How often a set-up begins again that met one of another database of the cluster: the catalogue takes one change of a role at a time. */
+/**
+ * How often a set-up begins again that met one of another database of the cluster: the catalogue takes one
+ * change of a role at a time.
+ */
 const ATTEMPTS = 20
 const MAX_PAUSE_MS = 200
 /** Any fixed number: it names the lock within the database. */
@@ -49,7 +64,8 @@ export async function setUpDatabase(options: SetupOptions): Promise<SetupReport>
       return await setUpOnce(options)
     } catch (error) {
       const { code, message } = error as pg.DatabaseError
-      const metAnother = message.includes('concurrently') || code === '42710' || code === '23505' || code === '42P06'
+      const metAnother =
+        message.includes('concurrently') || code === '42710' || code === '23505' || code === '42P06'
       if (!metAnother || attempt === ATTEMPTS) throw error
       await setTimeout(Math.random() * MAX_PAUSE_MS)
     }
@@ -68,14 +84,21 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     })
   }
   try {
-    // One set-up of a database at a time. After the first, the fence keeps an administrator who is no superuser from this function.
+    // One set-up of a database at a time. After the first, the fence keeps an administrator who is no
+    // superuser from this function.
     await client.query('select pg_advisory_lock($1)', [LOCK]).catch((error: pg.DatabaseError) => {
       if (error.code !== '42501') throw error
     })
-    const { rows: existing } = await client.query<{ rolname: string }>('select rolname from pg_roles where rolname = any($1)', [
-      Object.values(names),
-    ])
-    const { rows: self } = await client.query<{ name: string; database: string; superuser: boolean; boundsFiles: boolean }>(
+    const { rows: existing } = await client.query<{ rolname: string }>(
+      'select rolname from pg_roles where rolname = any($1)',
+      [Object.values(names)],
+    )
+    const { rows: self } = await client.query<{
+      name: string
+      database: string
+      superuser: boolean
+      boundsFiles: boolean
+    }>(
       `select current_user as name, current_database() as database, rolsuper as superuser,
           has_parameter_privilege('temp_file_limit', 'set') as "boundsFiles" from pg_roles where rolname = current_user`,
     )
@@ -90,11 +113,13 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     }
     const defaults = await readDefaults(client, Object.values(names))
     for (const role of LOGINS) {
-      // What a login may set for itself, with its password, would outlast its connection. At once with the settings that are meant: a
+      // What a login may set for itself, with its password, would outlast its connection. At once with the
+      // settings that are meant: a
       // connection that opens in between would have no limits on time and temporary files.
       await client.query('begin')
       await client.query(`alter role ${id(role)} reset all`)
-      const verifier = passwords[role] === undefined ? '' : ` password ${pg.escapeLiteral(scramVerifier(passwords[role]))}`
+      const verifier =
+        passwords[role] === undefined ? '' : ` password ${pg.escapeLiteral(scramVerifier(passwords[role]))}`
       await client.query(`alter role ${id(role)} login${verifier}`)
       for (const [setting, value] of Object.entries(LOGIN_SETTINGS[role] ?? {})) {
         if (setting === 'temp_file_limit' && !self[0]?.boundsFiles)
@@ -113,7 +138,8 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     await attempt('backup may read every table', `grant pg_read_all_data to ${id('backup')}`)
     await attempt('monitor may read statistics', `grant pg_monitor to ${id('monitor')}`)
 
-    // Creating a schema for somebody takes being able to become them; an administrator who is no superuser borrows that.
+    // Creating a schema for somebody takes being able to become them; an administrator who is no superuser
+    // borrows that.
     if (!isSuperuser) await client.query(`grant ${id('owner')}, ${id('context')} to ${me}`)
     await client.query(`create schema if not exists drizzle authorization ${id('owner')}`)
     await client.query(`create schema if not exists ctx authorization ${id('context')}`)
@@ -126,13 +152,20 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     await client.query(`revoke all on database ${database} from public`)
     await client.query(`grant connect on database ${database} to ${LOGINS.map(id).join(', ')}`)
 
-    await attempt('PL/pgSQL blocks for the owner of the schema only', `revoke usage on language plpgsql from public`)
-    await attempt('PL/pgSQL for migrations', `grant usage on language plpgsql to ${id('owner')}, ${id('context')}`)
+    await attempt(
+      'PL/pgSQL blocks for the owner of the schema only',
+      `revoke usage on language plpgsql from public`,
+    )
+    await attempt(
+      'PL/pgSQL for migrations',
+      `grant usage on language plpgsql to ${id('owner')}, ${id('context')}`,
+    )
     const { rows: functions } = await client.query<{ signature: string }>(
       `select p.oid::regprocedure::text as signature from pg_proc p where p.pronamespace = 'pg_catalog'::regnamespace and ${FENCED}`,
     )
     // One by one: a host that refuses some of them need not refuse all.
-    for (const { signature } of functions) await client.query(`revoke execute on function ${signature} from public`).catch(rethrowRaces)
+    for (const { signature } of functions)
+      await client.query(`revoke execute on function ${signature} from public`).catch(rethrowRaces)
     // All at once: only a superuser may, and then may each. What a set-up did before is not done again.
     const { rows: leakproof } = await client.query<{ signature: string }>(
       `select p.oid::regprocedure::text as signature from pg_proc p where ${OPEN_LEAKPROOF}`,
@@ -145,7 +178,10 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
       'set_config for backups',
       `grant execute on function set_config(text, text, boolean) to ${id('backup')}, ${id('migrator')}, ${id('monitor')}`,
     )
-    await attempt('wake-ups by the identity functions', `grant execute on function pg_notify(text, text) to ${id('context')}`)
+    await attempt(
+      'wake-ups by the identity functions',
+      `grant execute on function pg_notify(text, text) to ${id('context')}`,
+    )
     await attempt(
       'advisory locks for migrations',
       `grant execute on function pg_advisory_lock(bigint), pg_advisory_unlock(bigint) to ${id('migrator')}`,
@@ -157,7 +193,9 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
   }
 }
 
-/** What makes the privileges that our roles give in advance the usual ones again: they are to make nothing. */
+/**
+ * What makes the privileges that our roles give in advance the usual ones again: they are to make nothing.
+ */
 async function readDefaults(client: pg.Client, roles: string[]): Promise<string[]> {
   const { rows } = await client.query<{ revoke: string; grant: string | null }>(
     `select prefix || ' revoke all on ' || kind || ' from ' || string_agg(distinct grantee, ', ') as revoke,
@@ -174,7 +212,9 @@ async function readDefaults(client: pg.Client, roles: string[]): Promise<string[
   return rows.map(({ revoke, grant }) => (grant === null ? revoke : `${revoke}; ${grant}`))
 }
 
-/** Built-in functions that PostgreSQL would run before a policy, and should not: a condition on `pg_proc p`. */
+/**
+ * Built-in functions that PostgreSQL would run before a policy, and should not: a condition on `pg_proc p`.
+ */
 const OPEN_LEAKPROOF = `p.proleakproof and p.pronamespace = 'pg_catalog'::regnamespace and p.oid::regprocedure::text <> all ($1)`
 
 /** What meets another set-up of the same cluster begins again; a refusal is told by what it leaves open. */
@@ -182,7 +222,9 @@ function rethrowRaces(error: pg.DatabaseError): void {
   if (error.code === 'XX000') throw error
 }
 
-/** What the fence was to close and is open all the same: PostgreSQL only warns when a REVOKE has no effect. */
+/**
+ * What the fence was to close and is open all the same: PostgreSQL only warns when a REVOKE has no effect.
+ */
 async function findGaps(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ gap: string }>(
     `select p.oid::regprocedure::text as gap from pg_proc p
@@ -191,13 +233,18 @@ async function findGaps(client: pg.Client): Promise<string[]> {
      union all select concat(count(*), ' comparisons that run before a policy') from pg_proc p where ${OPEN_LEAKPROOF} having count(*) > 0 order by 1`,
     [Object.keys(LEAKPROOF)],
   )
-  return rows.length === 0 ? [] : [`what should be closed to everybody stays open: ${rows.map(({ gap }) => gap).join(', ')}`]
+  return rows.length === 0
+    ? []
+    : [`what should be closed to everybody stays open: ${rows.map(({ gap }) => gap).join(', ')}`]
 }
 
 /** 32 random bytes; URL-safe, so that it can stand in a connection string as it is. */
 export const newPassword = (): string => randomBytes(32).toString('base64url')
 
-/** The SCRAM-SHA-256 verifier (RFC 5803) of a password: with it the password itself never is a literal in SQL, nor in a server's log. */
+/**
+ * The SCRAM-SHA-256 verifier (RFC 5803) of a password: with it the password itself never is a literal in SQL,
+ * nor in a server's log.
+ */
 function scramVerifier(password: string): string {
   const salt = randomBytes(16)
   const iterations = 4096

@@ -5,10 +5,14 @@ import { problem } from './problem.ts'
 const MAX_JSON_DEPTH = 32
 const UTF_8 = new TextDecoder('utf-8', { fatal: true })
 
-/** The body as text; a byte order mark before it is dropped. @throws Problem `unsupported-media-type` or `invalid-request` when it is not UTF-8 */
+/**
+ * The body as text; a byte order mark before it is dropped. @throws Problem `unsupported-media-type` or
+ * `invalid-request` when it is not UTF-8
+ */
 export function textOf({ headers }: FastifyRequest, body: Buffer): string {
   const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(headers['content-type'] ?? '') ?? []
-  if (!/^(utf-?8|us-ascii)$/i.test(charset)) throw problem('unsupported-media-type', { detail: 'Text is UTF-8 here' })
+  if (!/^(utf-?8|us-ascii)$/i.test(charset))
+    throw problem('unsupported-media-type', { detail: 'Text is UTF-8 here' })
   try {
     return UTF_8.decode(body)
   } catch {
@@ -17,22 +21,33 @@ export function textOf({ headers }: FastifyRequest, body: Buffer): string {
   }
 }
 
-/** JSON without prototype keys or names given twice, no deeper than 32 levels; a body announced as JSON and empty counts as absent. */
+/**
+ * JSON without prototype keys or names given twice, no deeper than 32 levels; a body announced as JSON and
+ * empty counts as absent.
+ */
 export function parseJsonBodies(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error')
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
-    const text = textOf(request, body)
-    if (text === '') return undefined
-    const value = await new Promise((resolve, reject) => {
-      const done = (error: Error | null, parsed?: unknown) =>
-        error ? reject(problem('invalid-request', { detail: 'The body is not valid JSON' })) : resolve(parsed)
-      void parse(request, text, done)
-    })
-    if (hasInexactInteger(text)) throw problem('invalid-request', { errors: [INEXACT] })
-    if (countMembers(value) !== countColons(text)) throw problem('invalid-request', { detail: 'An object in the body has a name twice' })
-    return value
-  })
-  // What no route has a use for is 415, also `text/plain`, which a browser sends across origins without asking first.
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    async (request: FastifyRequest, body: Buffer) => {
+      const text = textOf(request, body)
+      if (text === '') return undefined
+      const value = await new Promise((resolve, reject) => {
+        const done = (error: Error | null, parsed?: unknown) =>
+          error
+            ? reject(problem('invalid-request', { detail: 'The body is not valid JSON' }))
+            : resolve(parsed)
+        void parse(request, text, done)
+      })
+      if (hasInexactInteger(text)) throw problem('invalid-request', { errors: [INEXACT] })
+      if (countMembers(value) !== countColons(text))
+        throw problem('invalid-request', { detail: 'An object in the body has a name twice' })
+      return value
+    },
+  )
+  // What no route has a use for is 415, also `text/plain`, which a browser sends across origins without
+  // asking first.
   app.removeContentTypeParser('text/plain')
 }
 
@@ -58,7 +73,8 @@ function hasInexactInteger(json: string): boolean {
 /** Of all objects in a value together. @throws Problem where it is nested too deep */
 function countMembers(value: unknown, levels = MAX_JSON_DEPTH): number {
   if (typeof value !== 'object' || value === null) return 0
-  if (levels === 0) throw problem('invalid-request', { detail: `The body is nested deeper than ${MAX_JSON_DEPTH} levels` })
+  if (levels === 0)
+    throw problem('invalid-request', { detail: `The body is nested deeper than ${MAX_JSON_DEPTH} levels` })
   let count = Array.isArray(value) ? 0 : Object.keys(value).length
   for (const inner of Object.values(value)) count += countMembers(inner, levels - 1)
   return count
@@ -66,7 +82,10 @@ function countMembers(value: unknown, levels = MAX_JSON_DEPTH): number {
 
 const [QUOTE, BACKSLASH, COLON] = [0x22, 0x5c, 0x3a]
 
-/** Of valid JSON, outside its strings: each member has one, and of members with one name JSON.parse keeps only the last. */
+/**
+ * Of valid JSON, outside its strings: each member has one, and of members with one name JSON.parse keeps only
+ * the last.
+ */
 function countColons(json: string): number {
   let count = 0
   let isInString = false

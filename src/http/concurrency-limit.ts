@@ -5,9 +5,15 @@ import { problem } from './problem.ts'
 export type JobLimits = { concurrency: number; queue: number; waitMs: number }
 
 export type RunJob = {
-  /** Runs a job when its turn comes, first come, first served. @throws Problem `unavailable` in its place; such a job never runs later */
+  /**
+   * Runs a job when its turn comes, first come, first served. @throws Problem `unavailable` in its place;
+   * such a job never runs later
+   */
   <T>(job: () => Promise<T>): Promise<T>
-  /** For who would have work to do before the job. @throws Problem `unavailable` when a job would be turned away at once */
+  /**
+   * For who would have work to do before the job. @throws Problem `unavailable` when a job would be turned
+   * away at once
+   */
   demandRoom(): void
 }
 
@@ -15,7 +21,11 @@ export function limitJobs({ concurrency, queue, waitMs }: JobLimits): RunJob {
   let running = 0
   const waiting = new Set<() => void>()
   // After `waitMs`, everyone who waits now has been served or sent away.
-  const busy = () => problem('unavailable', { detail: 'The server is busy', retryAfter: Math.max(1, Math.ceil(waitMs / 1_000)) })
+  const busy = () =>
+    problem('unavailable', {
+      detail: 'The server is busy',
+      retryAfter: Math.max(1, Math.ceil(waitMs / 1_000)),
+    })
 
   const turn = () =>
     new Promise<void>((resolve, reject) => {

@@ -1,9 +1,17 @@
 /**
- * Bounds on what connections may hold. A connection has one request under way at a time; what a client sends ahead waits, unrouted, and its
- * answers come in order anyway (RFC 9112, 9.3.2). Answers that nobody reads are bounded in time and, over all connections, in bytes. One
+ * Bounds on what connections may hold. A connection has one request under way at a time; what a client sends
+ * ahead waits, unrouted, and its
+ * answers come in order anyway (RFC 9112, 9.3.2). Answers that nobody reads are bounded in time and, over all
+ * connections, in bytes. One
  * address has a bounded share of the connections.
  */
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { BlockList, isIPv6, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.ts'
@@ -11,17 +19,25 @@ import { clientNetwork } from '../network/client-network.ts'
 
 /** More requests than this sent ahead on one connection end it: no browser, agent or proxy sends any. */
 const MAX_AHEAD = 8
-/** How often unread answers are looked at, and how long one stays when all of them are too large, milliseconds. */
+/**
+ * How often unread answers are looked at, and how long one stays when all of them are too large,
+ * milliseconds.
+ */
 const LOOK_MS = 1_000
 const PATIENCE_MS = 3_000
-/** Requests that were sent ahead get so much of each turn of the event loop, milliseconds: others come first. */
+/**
+ * Requests that were sent ahead get so much of each turn of the event loop, milliseconds: others come first.
+ */
 const SLICE_MS = 5
 const TURNED_AWAY = new Set([429, 503])
 /** Refused connections are logged once in so long, milliseconds. */
 const LOG_EVERY_MS = 60_000
 
 type Exchange = { request: IncomingMessage; response: ServerResponse }
-/** `waiting`: requests that nobody serves yet. `unread`: its answer, as it was found at the first look since any of it was taken. */
+/**
+ * `waiting`: requests that nobody serves yet. `unread`: its answer, as it was found at the first look since
+ * any of it was taken.
+ */
 type Connection = { current: Exchange | undefined; waiting: Exchange[]; unread: Unread | undefined }
 /** `bytes` are in our memory; `queued` are those of them that the system has not taken yet. */
 type Unread = { response: ServerResponse; bytes: number; queued: number; since: number }
@@ -31,7 +47,8 @@ type Log = { warn(fields: object, message: string): void }
 export function createBoundedServer(handle: RequestListener, { http, trustProxy }: Config, log: Log): Server {
   const connections = new Map<Socket, Connection>()
   const server = createServer(
-    // A request that names no host is answered like any other that cannot be served (`answerForNode`), not by Node.
+    // A request that names no host is answered like any other that cannot be served (`answerForNode`), not by
+    // Node.
     { headersTimeout: http.headersTimeoutMs, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     oneAtATime(handle, connections),
   )
@@ -46,12 +63,18 @@ export function createBoundedServer(handle: RequestListener, { http, trustProxy 
   return server
 }
 
-/** Once a request is read, silence is the server's, and work takes its time. (An injected request has no such socket.) */
+/**
+ * Once a request is read, silence is the server's, and work takes its time. (An injected request has no such
+ * socket.)
+ */
 export function liftIdleTimeout(app: FastifyInstance): void {
   app.addHook('preValidation', async ({ raw }) => void raw.socket.setTimeout?.(0))
 }
 
-/** A request is served once all is read that came with it: by then it shows who sent ahead, and those wait for everybody else. */
+/**
+ * A request is served once all is read that came with it: by then it shows who sent ahead, and those wait for
+ * everybody else.
+ */
 function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection>): RequestListener {
   const behind: Connection[] = []
   let isScheduled = false
@@ -64,7 +87,8 @@ function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection
     if (!isScheduled) setImmediate(serveBehind)
     isScheduled = true
   }
-  const begin = (connection: Connection) => (connection.waiting.length > 1 ? wait(connection) : serve(connection))
+  const begin = (connection: Connection) =>
+    connection.waiting.length > 1 ? wait(connection) : serve(connection)
   const serve = (connection: Connection) => {
     const exchange = connection.waiting.shift()
     if (!exchange || exchange.request.socket.destroyed) return
@@ -100,10 +124,15 @@ function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection
 }
 
 /**
- * Who takes nothing of an answer for `idleTimeoutMs` is dropped, whatever else they send meanwhile; and when the answers that stay unread hold
+ * Who takes nothing of an answer for `idleTimeoutMs` is dropped, whatever else they send meanwhile; and when
+ * the answers that stay unread hold
  * more than `maxUnreadBytes` together, the largest are.
  */
-function dropUnread(connections: Map<Socket, Connection>, { idleTimeoutMs, maxUnreadBytes }: Config['http'], log: Log): void {
+function dropUnread(
+  connections: Map<Socket, Connection>,
+  { idleTimeoutMs, maxUnreadBytes }: Config['http'],
+  log: Log,
+): void {
   const now = performance.now()
   const waiting: { socket: Socket; unread: Unread }[] = []
   for (const [socket, connection] of connections) {
@@ -127,9 +156,12 @@ function unreadOf(socket: Socket, { current, unread }: Connection, now: number):
   if (!current || current.response.writableLength === 0) return undefined
   const { response } = current
   const bytes = response.writableLength
-  // Node counts a write until all of it is taken; how much is left of it, only the handle tells (as Node's own timeouts ask it).
-  const queued = (socket as unknown as { _handle: { writeQueueSize: number } | null })._handle?.writeQueueSize ?? 0
-  if (unread && unread.response === response && unread.bytes === bytes && unread.queued === queued) return unread
+  // Node counts a write until all of it is taken; how much is left of it, only the handle tells (as Node's
+  // own timeouts ask it).
+  const queued =
+    (socket as unknown as { _handle: { writeQueueSize: number } | null })._handle?.writeQueueSize ?? 0
+  if (unread && unread.response === response && unread.bytes === bytes && unread.queued === queued)
+    return unread
   return { response, bytes, queued, since: now }
 }
 

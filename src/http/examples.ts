@@ -1,4 +1,7 @@
-/** Examples of bodies, made of those of their fields. None is invented for a field that has none: a test asks for the missing one. */
+/**
+ * Examples of bodies, made of those of their fields. None is invented for a field that has none: a test asks
+ * for the missing one.
+ */
 import { createHash } from 'node:crypto'
 import { PROBLEMS, type ProblemCode, ProblemDocument } from './problem.ts'
 
@@ -45,7 +48,10 @@ export function exampleOf(schema: Schema, named: Record<string, Schema>, name = 
     const fields = Object.entries(properties).filter(
       ([field, { examples }]) => needed.includes(field) || (examples && !others.flat().includes(field)),
     )
-    const told = fields.map(([field, inner]) => [field, exampleOf(inner, named, field === 'id' ? name : field)])
+    const told = fields.map(([field, inner]) => [
+      field,
+      exampleOf(inner, named, field === 'id' ? name : field),
+    ])
     return Object.fromEntries(told.filter(([, example]) => example !== undefined))
   }
   if (items) return Array.from({ length: minItems }, () => exampleOf(items, named, name))

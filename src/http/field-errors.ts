@@ -1,7 +1,10 @@
 /** What is wrong with a field of a request, in words for people and codes for programs. */
 import type { ErrorObject } from 'ajv'
 
-/** Stable: clients are written against them. Those from `predictable` on are rules for passwords (`GET /api/auth/password-requirements`). */
+/**
+ * Stable: clients are written against them. Those from `predictable` on are rules for passwords (`GET
+ * /api/auth/password-requirements`).
+ */
 export const FIELD_CODES = [
   'missing',
   'unknown-field',
@@ -28,10 +31,14 @@ export const FIELD_CODES = [
 ] as const
 export type FieldCode = (typeof FIELD_CODES)[number]
 
-/** One fault of one field: `path` is a JSON pointer that begins with the part of the request (`/body/email`). */
+/**
+ * One fault of one field: `path` is a JSON pointer that begins with the part of the request (`/body/email`).
+ */
 export type FieldError = { path: string; message: string; code: FieldCode }
 
-/** The part of JSON Schema that requests are described in. `x-expects` says in words what a pattern asks for. */
+/**
+ * The part of JSON Schema that requests are described in. `x-expects` says in words what a pattern asks for.
+ */
 type Schema = {
   type?: string | string[]
   enum?: unknown[]
@@ -71,11 +78,15 @@ const FORMATS: Record<string, string> = {
   ipv6: 'an IPv6 address',
 }
 
-/** Of what is far from its schema a beginning is looked at: there is a fault for each field of a body, and more are told to nobody. */
+/**
+ * Of what is far from its schema a beginning is looked at: there is a fault for each field of a body, and
+ * more are told to nobody.
+ */
 const MAX_FAULTS = 200
 
 /**
- * @param all faults of Ajv with `verbose`, so that they hold the value and the schema that it was held against
+ * @param all faults of Ajv with `verbose`, so that they hold the value and the schema that it was held
+ * against
  * @param part of the request: body, params, querystring
  * @returns one for each field: the type comes first, since the rest follows from it
  */
@@ -108,27 +119,36 @@ function fieldErrorOf(
   const path = `/${part}${instancePath}`
   const below = (field: string) => `${path}/${field.replaceAll('~', '~0').replaceAll('/', '~1')}`
 
-  if (keyword === 'required') return { path: below(params.missingProperty), code: 'missing', message: 'is missing' }
+  if (keyword === 'required')
+    return { path: below(params.missingProperty), code: 'missing', message: 'is missing' }
   if (keyword === 'additionalProperties')
     return { path: below(params.additionalProperty), code: 'unknown-field', message: 'is not a known field' }
   if (keyword === 'oneOf') return { path, code: 'exactly-one-of', message: `give ${chosenFrom(schema)}` }
   if (keyword === 'minProperties' || keyword === 'maxProperties') {
     const fields = Object.keys(schema.properties ?? {}).join(', ')
-    if (schema.maxProperties === 1) return { path, code: 'exactly-one-of', message: `give exactly one of ${fields}` }
+    if (schema.maxProperties === 1)
+      return { path, code: 'exactly-one-of', message: `give exactly one of ${fields}` }
     return { path, code: 'too-few', message: `give at least one of ${fields}` }
   }
   if (keyword === 'uniqueItems') return { path, code: 'duplicate', message: 'must not name anything twice' }
   // Where there is no body at all, it is checked as null.
-  if (path === '/body' && data === null) return { path, code: 'missing', message: `is missing: send ${describe(schema)}` }
-  if (part === 'querystring' && Array.isArray(data)) return { path, code: 'duplicate', message: 'is given more than once' }
+  if (path === '/body' && data === null)
+    return { path, code: 'missing', message: `is missing: send ${describe(schema)}` }
+  if (part === 'querystring' && Array.isArray(data))
+    return { path, code: 'duplicate', message: 'is given more than once' }
   if (keyword === 'pattern' && !schema['x-expects']) {
     const text = String(data)
     if (!text.isWellFormed() || text.includes('\0'))
-      return { path, code: 'malformed', message: 'holds a character that cannot be stored: U+0000 or a lone surrogate' }
+      return {
+        path,
+        code: 'malformed',
+        message: 'holds a character that cannot be stored: U+0000 or a lone surrogate',
+      }
     if (text.trim() === '') return { path, code: 'blank', message: 'must not be blank' }
   }
   // Of several forms, the one that has the type of the value is what was meant.
-  const meant = keyword === 'anyOf' ? (branches.find((branch) => branch.keyword !== 'type')?.keyword ?? 'type') : keyword
+  const meant =
+    keyword === 'anyOf' ? (branches.find((branch) => branch.keyword !== 'type')?.keyword ?? 'type') : keyword
   return { path, code: CODES[meant] ?? 'not-permitted', message: `must be ${describe(schema, meant)}` }
 }
 
@@ -139,10 +159,21 @@ function describe(schema: Schema, fault?: string): string {
 }
 
 function describeOne(schema: Schema, fault = ''): string {
-  const { type, enum: values, format = '', minLength, maxLength, minimum, maximum, minItems, maxItems } = schema
+  const {
+    type,
+    enum: values,
+    format = '',
+    minLength,
+    maxLength,
+    minimum,
+    maximum,
+    minItems,
+    maxItems,
+  } = schema
   if (type === 'null') return 'null'
   if (values) return `one of ${values.filter((value) => value !== null).join(', ')}`
-  if (type === 'integer' || type === 'number') return `a ${type === 'integer' ? 'whole ' : ''}number${range('from', minimum, maximum)}`
+  if (type === 'integer' || type === 'number')
+    return `a ${type === 'integer' ? 'whole ' : ''}number${range('from', minimum, maximum)}`
   if (type === 'boolean') return 'true or false'
   if (type === 'array') return `a list${range('of', minItems, maxItems, 'entries')}`
   if (type === 'object') return `an object${withFields(schema)}`
@@ -164,11 +195,15 @@ function range(word: string, min: number | undefined, max: number | undefined, u
 }
 
 function withFields({ required = [], oneOf, ...schema }: Schema): string {
-  const parts = [...(required.length > 0 ? [required.join(', ')] : []), ...(oneOf ? [chosenFrom({ ...schema, oneOf })] : [])]
+  const parts = [
+    ...(required.length > 0 ? [required.join(', ')] : []),
+    ...(oneOf ? [chosenFrom({ ...schema, oneOf })] : []),
+  ]
   return parts.length > 0 ? ` with ${parts.join(' and ')}` : ''
 }
 
 const chosenFrom = ({ oneOf = [] }: Schema) =>
   `exactly one of ${oneOf.map(({ required: [first = '', ...rest] }) => (rest.length > 0 ? `${first} with ${rest.join(', ')}` : first)).join(', ')}`
 
-const orList = (words: string[]) => (words.length > 1 ? `${words.slice(0, -1).join(', ')} or ${words.at(-1)}` : String(words[0]))
+const orList = (words: string[]) =>
+  words.length > 1 ? `${words.slice(0, -1).join(', ')} or ${words.at(-1)}` : String(words[0])

@@ -17,7 +17,9 @@ const PAGE = `<!doctype html>
 </html>
 `
 
-/** Who opens the server's address in a browser is shown the way; to everybody else there is nothing at `/`. */
+/**
+ * Who opens the server's address in a browser is shown the way; to everybody else there is nothing at `/`.
+ */
 export function frontPage(app: FastifyInstance): void {
   app.get('/', { schema: { hide: true } }, async ({ headers }, reply) => {
     reply.header('vary', [reply.getHeader('vary'), 'Accept'].flat().filter(Boolean).join(', '))

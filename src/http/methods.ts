@@ -1,12 +1,17 @@
-/** What follows from the routes that there are: other methods on a path that exists are 405, and what was made says where it lies. */
+/**
+ * What follows from the routes that there are: other methods on a path that exists are 405, and what was made
+ * says where it lies.
+ */
 import type { FastifyInstance, HTTPMethods } from 'fastify'
 import { problem } from './problem.ts'
 
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 /**
- * Before the routes. What was made is found under its id below the path that it was posted to, where that is a path; other routes say
- * themselves where it is. Each path of an operation gets a route for the methods that it lacks, in the scope where its operations are: so whoever
+ * Before the routes. What was made is found under its id below the path that it was posted to, where that is
+ * a path; other routes say
+ * themselves where it is. Each path of an operation gets a route for the methods that it lacks, in the scope
+ * where its operations are: so whoever
  * may not enter there is told so first.
  * @returns adds those routes, when all others are there
  */

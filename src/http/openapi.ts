@@ -1,8 +1,17 @@
-/** OpenAPI 3.1 from the schemas that validate, at `/openapi.json`, and a page to try it that needs no network, at `/docs`. */
+/**
+ * OpenAPI 3.1 from the schemas that validate, at `/openapi.json`, and a page to try it that needs no network,
+ * at `/docs`.
+ */
 import { createHash } from 'node:crypto'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, onRequestHookHandler } from 'fastify'
+import type {
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifySchema,
+  onRequestHookHandler,
+} from 'fastify'
 import { clientNetwork } from '../network/client-network.ts'
 import { exampleOf, problemExample, type Schema } from './examples.ts'
 import { PROBLEMS, type ProblemCode } from './problem.ts'
@@ -29,7 +38,10 @@ A filter narrows a list: by an id that names nothing of yours it is empty, where
 /** `url`: where the API is reached; `perMinute`: how many documents one address may fetch. */
 export type DescriptionOptions = { version: string; url: string; perMinute: number }
 
-export async function describeApi(app: FastifyInstance, { version, url, perMinute }: DescriptionOptions): Promise<void> {
+export async function describeApi(
+  app: FastifyInstance,
+  { version, url, perMinute }: DescriptionOptions,
+): Promise<void> {
   /** Operations about a resource that has versions (`etag.ts`). */
   const versioned = new Set<string>()
   app.addHook('onRoute', ({ schema, config }) => {
@@ -43,15 +55,30 @@ export async function describeApi(app: FastifyInstance, { version, url, perMinut
       components: {
         examples: {},
         securitySchemes: {
-          person: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of a signed-in person' },
-          admin: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of an administrator' },
+          person: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'The access token of a signed-in person',
+          },
+          admin: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'The access token of an administrator',
+          },
           script: {
             type: 'apiKey',
             in: 'header',
             name: 'X-API-Key',
             description: 'A personal key, with the scope named there; `Authorization: Bearer` works too',
           },
-          agent: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: "A router's key; `Authorization: Bearer` works too" },
+          agent: {
+            type: 'apiKey',
+            in: 'header',
+            name: 'X-API-Key',
+            description: "A router's key; `Authorization: Bearer` works too",
+          },
         },
       },
       tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
@@ -63,7 +90,8 @@ export async function describeApi(app: FastifyInstance, { version, url, perMinut
       return openapiObject as never
     },
     refResolver: {
-      buildLocalReference: (schema, _base, _fragment, index) => (typeof schema.$id === 'string' ? schema.$id : `schema-${index}`),
+      buildLocalReference: (schema, _base, _fragment, index) =>
+        typeof schema.$id === 'string' ? schema.$id : `schema-${index}`,
     },
   })
   const document = openApiDocument(app)
@@ -78,7 +106,9 @@ export async function describeApi(app: FastifyInstance, { version, url, perMinut
   const take = openBuckets(policy)
   await app.register(async function documents(scope) {
     // The largest answers that anybody may ask for.
-    scope.addHook('onRequest', async (request, reply) => answerRate(reply, policy, take(clientNetwork(request.ip))))
+    scope.addHook('onRequest', async (request, reply) =>
+      answerRate(reply, policy, take(clientNetwork(request.ip))),
+    )
     await scope.register(swaggerUi, {
       routePrefix: '/docs',
       staticCSP: DOCS_CSP,
@@ -90,7 +120,9 @@ export async function describeApi(app: FastifyInstance, { version, url, perMinut
 }
 
 /** The document in both forms, each serialised once and sent with its ETag. */
-function openApiDocument(app: FastifyInstance): Record<'json' | 'yaml', (request: FastifyRequest, reply: FastifyReply) => FastifyReply> {
+function openApiDocument(
+  app: FastifyInstance,
+): Record<'json' | 'yaml', (request: FastifyRequest, reply: FastifyReply) => FastifyReply> {
   const once = (type: string, write: () => string) => {
     let written: { body: Buffer; etag: string } | undefined
     return (request: FastifyRequest, reply: FastifyReply) => {
@@ -145,7 +177,8 @@ const HEADERS = {
 } as const
 
 /**
- * The plugin refers to a schema with a name only where it is part of another, and copies it elsewhere. So it is made part of one here, which
+ * The plugin refers to a schema with a name only where it is part of another, and copies it elsewhere. So it
+ * is made part of one here, which
  * `complete` takes off again.
  */
 function wrapNamed({ body, response, ...schema }: FastifySchema): FastifySchema {
@@ -154,12 +187,17 @@ function wrapNamed({ body, response, ...schema }: FastifySchema): FastifySchema 
     ...schema,
     ...(body !== undefined && { body: wrap(body) }),
     ...(response !== undefined && {
-      response: Object.fromEntries(Object.entries(response as object).map(([status, each]) => [status, wrap(each)])),
+      response: Object.fromEntries(
+        Object.entries(response as object).map(([status, each]) => [status, wrap(each)]),
+      ),
     }),
   }
 }
 
-/** What follows from the form of an operation, and so stands at no route: common failures, headers, examples, and that anybody may enter. */
+/**
+ * What follows from the form of an operation, and so stands at no route: common failures, headers, examples,
+ * and that anybody may enter.
+ */
 function complete({ paths, components }: Described, versioned: Set<string>): void {
   for (const [path, methods] of Object.entries(paths))
     for (const [method, operation] of Object.entries(methods)) {
@@ -171,7 +209,8 @@ function complete({ paths, components }: Described, versioned: Set<string>): voi
       if (!operation.tags?.includes('health'))
         completeFailures(responses, commonProblems(path, operation, hasVersions && isChange), components)
       for (const [status, response] of Object.entries(responses)) {
-        if (response.description === 'Default Response') response.description = SUCCESSES[status] ?? 'The answer'
+        if (response.description === 'Default Response')
+          response.description = SUCCESSES[status] ?? 'The answer'
         response.headers = {
           ...response.headers,
           ...(status.startsWith('2') && status !== '204' && hasVersions && { ETag: HEADERS.etag }),
@@ -204,8 +243,15 @@ function completeBodies({ requestBody, responses }: Operation, { schemas }: Comp
     }
 }
 
-/** The failures of the route and those that are common, by status; the example of each code stands among the components once. */
-function completeFailures(responses: Operation['responses'], common: KnownProblem[], { examples }: Components): void {
+/**
+ * The failures of the route and those that are common, by status; the example of each code stands among the
+ * components once.
+ */
+function completeFailures(
+  responses: Operation['responses'],
+  common: KnownProblem[],
+  { examples }: Components,
+): void {
   const codesOf = ({ content }: Response) => Object.keys(content?.[PROBLEM]?.examples ?? {}) as ProblemCode[]
   const own = Object.entries(responses).flatMap(([status, response]) =>
     status.endsWith('XX') ? [] : codesOf(response).map((code) => [code, Number(status)] as const),
@@ -221,7 +267,11 @@ function completeFailures(responses: Operation['responses'], common: KnownProble
   }
 }
 
-function commonProblems(path: string, { security = [], requestBody }: Operation, isConditional: boolean): KnownProblem[] {
+function commonProblems(
+  path: string,
+  { security = [], requestBody }: Operation,
+  isConditional: boolean,
+): KnownProblem[] {
   const doors = security.flatMap((way) => Object.keys(way))
   return [
     'invalid-request',

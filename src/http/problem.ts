@@ -1,4 +1,7 @@
-/** Every way a request can fail (RFC 9457), defined once and rendered once. The driver's text never reaches a client. */
+/**
+ * Every way a request can fail (RFC 9457), defined once and rendered once. The driver's text never reaches a
+ * client.
+ */
 import { type Server, STATUS_CODES } from 'node:http'
 import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -15,11 +18,17 @@ export const PROBLEMS = {
   'invalid-credentials': { status: 401, title: 'The e-mail address or the password is wrong' },
   'challenge-ended': { status: 401, title: 'The challenge is not, or no longer, good' },
   'invalid-token': { status: 400, title: 'The token is not, or no longer, good' },
-  'wrong-password': { status: 403, title: 'The password is wrong, or the Google account is not the one that is linked' },
+  'wrong-password': {
+    status: 403,
+    title: 'The password is wrong, or the Google account is not the one that is linked',
+  },
   'wrong-code': { status: 403, title: 'The code is wrong, or was used before' },
   'email-unverified': { status: 403, title: 'The e-mail address was not confirmed yet' },
   'second-factor-required': { status: 401, title: 'The second factor is needed as well' },
-  'second-factor-required-setup': { status: 403, title: 'This account must have a second factor: set one up first' },
+  'second-factor-required-setup': {
+    status: 403,
+    title: 'This account must have a second factor: set one up first',
+  },
   'not-found': { status: 404, title: 'No such resource' },
   'method-not-allowed': { status: 405, title: 'The resource does not have this method' },
   conflict: { status: 409, title: 'The request conflicts with existing data' },
@@ -77,27 +86,40 @@ export class Problem extends Error {
 
 export const problem = (code: ProblemCode, options?: ProblemOptions): Problem => new Problem(code, options)
 
-/** Whether somebody was turned away on purpose; every other error means that the server, or what it depends on, failed. */
-export const isRefusal = (error: unknown): boolean => error instanceof Problem && PROBLEMS[error.code].status < 500
+/**
+ * Whether somebody was turned away on purpose; every other error means that the server, or what it depends
+ * on, failed.
+ */
+export const isRefusal = (error: unknown): boolean =>
+  error instanceof Problem && PROBLEMS[error.code].status < 500
 
-/** 404 for what a field named, where a request names more than one thing. Whether it is a stranger's or nobody's makes no difference. */
+/**
+ * 404 for what a field named, where a request names more than one thing. Whether it is a stranger's or
+ * nobody's makes no difference.
+ */
 export const notFound = (path: string, message = 'names nothing that exists for you'): Problem =>
   problem('not-found', { errors: [{ path, code: 'not-found', message }] })
 
-/** @throws Problem `not-found` where there is nothing: thrown in a transaction, the refusal leaves nothing behind, not even in the audit log */
+/**
+ * @throws Problem `not-found` where there is nothing: thrown in a transaction, the refusal leaves nothing
+ * behind, not even in the audit log
+ */
 export function orNotFound<T>(found: T | undefined | false): T {
   if (found === undefined || found === false) throw problem('not-found')
   return found
 }
 
 /**
- * The one field of a request that can have named what does not exist, as a pointer: an id in the query or the body, or else the end of the
+ * The one field of a request that can have named what does not exist, as a pointer: an id in the query or the
+ * body, or else the end of the
  * path. Undefined when it may have been several.
  * @param relation of a foreign key that was broken: router, device or group
  */
 function namingField({ params, query, body }: FastifyRequest, relation?: string): string | undefined {
   const idsOf = (part: string, fields: unknown) =>
-    Object.keys(fields ?? {}).flatMap((name) => (name.endsWith('Id') ? [{ name, path: `/${part}/${name}` }] : []))
+    Object.keys(fields ?? {}).flatMap((name) =>
+      name.endsWith('Id') ? [{ name, path: `/${part}/${name}` }] : [],
+    )
   const given = [...idsOf('querystring', query), ...(Array.isArray(body) ? [] : idsOf('body', body))]
   const related = given.find(({ name }) => name === `${relation}Id`)
   if (related) return related.path
@@ -113,17 +135,28 @@ export const ProblemDocument = Type.Object(
     title: Type.String(),
     status: Type.Integer(),
     detail: Type.Optional(Type.String()),
-    entryId: Type.Optional(Type.String({ format: 'uuid', description: 'With `on-other-list`: the entry there' })),
+    entryId: Type.Optional(
+      Type.String({ format: 'uuid', description: 'With `on-other-list`: the entry there' }),
+    ),
     challenge: Type.Optional(
-      Type.String({ description: 'With `second-factor-required`: what to answer, for five minutes', examples: ['npt_0F3K…'] }),
+      Type.String({
+        description: 'With `second-factor-required`: what to answer, for five minutes',
+        examples: ['npt_0F3K…'],
+      }),
     ),
     code: Type.String({ enum: Object.keys(PROBLEMS), description: 'Stable; write your client against it' }),
     requestId: Type.String({ examples: ['3d2f6f0e-5a52-4c55-9d3f-0a4f6f9b7a11'] }),
     errors: Type.Optional(
       Type.Array(
         Type.Object({
-          path: Type.String({ description: 'A JSON pointer that begins with the part of the request', examples: ['/body/email'] }),
-          message: Type.String({ description: 'What is wrong, to follow the name of the field', examples: ['is missing'] }),
+          path: Type.String({
+            description: 'A JSON pointer that begins with the part of the request',
+            examples: ['/body/email'],
+          }),
+          message: Type.String({
+            description: 'What is wrong, to follow the name of the field',
+            examples: ['is missing'],
+          }),
           code: Type.String({
             enum: [...FIELD_CODES],
             description: 'Stable; of a refused password the rule that it breaks',
@@ -139,7 +172,10 @@ export const ProblemDocument = Type.Object(
 const DEFAULT_RETRY_AFTER = 1
 const MAX_FIELD_ERRORS = 20
 
-/** SQLSTATE → code, for statements of a request (errors while a session opens are 401 or 503 and never come here). */
+/**
+ * SQLSTATE → code, for statements of a request (errors while a session opens are 401 or 503 and never come
+ * here).
+ */
 const BY_SQLSTATE: Record<string, ProblemCode> = {
   '22021': 'invalid-request', // a NUL or an invalid character
   '22P02': 'invalid-request',
@@ -172,11 +208,16 @@ export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const { code, validation, validationContext, statusCode, message } = error as FastifyError
   if (validation) {
-    const errors = fieldErrorsOf(validation as ErrorObject[], validationContext ?? 'body').slice(0, MAX_FIELD_ERRORS)
+    const errors = fieldErrorsOf(validation as ErrorObject[], validationContext ?? 'body').slice(
+      0,
+      MAX_FIELD_ERRORS,
+    )
     return problem('invalid-request', { errors })
   }
-  if (typeof code === 'string' && Object.hasOwn(BY_SQLSTATE, code)) return problem(BY_SQLSTATE[code] as ProblemCode, { cause: error })
-  // A parent that does not exist for this identity: whether it is a stranger's or nobody's is not for the asker to learn.
+  if (typeof code === 'string' && Object.hasOwn(BY_SQLSTATE, code))
+    return problem(BY_SQLSTATE[code] as ProblemCode, { cause: error })
+  // A parent that does not exist for this identity: whether it is a stranger's or nobody's is not for the
+  // asker to learn.
   if (code === '23503') return problem('not-found', { cause: error })
   if (typeof code === 'string' && /^08/.test(code)) return problem('unavailable', { cause: error })
   // Of the database it would be a Problem already: the client went away in the middle of its request.
@@ -195,7 +236,10 @@ export function toProblem(error: unknown): Problem {
 function missingFields({ options }: Problem, request: FastifyRequest): FieldError[] | undefined {
   if (options.errors) return options.errors.length > 0 ? options.errors : undefined
   if (request.is404 || request.routeOptions.schema?.operationId === undefined) return undefined
-  const [, relation] = /_(router|device|group)_fk$/.exec((options.cause as { constraint?: string } | undefined)?.constraint ?? '') ?? []
+  const [, relation] =
+    /_(router|device|group)_fk$/.exec(
+      (options.cause as { constraint?: string } | undefined)?.constraint ?? '',
+    ) ?? []
   const path = namingField(request, relation)
   return path === undefined ? undefined : notFound(path).options.errors
 }
@@ -245,7 +289,10 @@ const LOG_UNAVAILABLE_EVERY_MS = 60_000
 /** How many failures of each kind were not logged one by one, for each server. */
 const unlogged = new WeakMap<Server, Map<string, number>>()
 
-/** An outage fails hundreds of requests alike: the first is logged, those of the next minute are counted. Its stack would name only the driver. */
+/**
+ * An outage fails hundreds of requests alike: the first is logged, those of the next minute are counted. Its
+ * stack would name only the driver.
+ */
 function logUnavailable({ server: app, log }: FastifyRequest, failure: Problem): void {
   const { name, message, code, severity, constraint } = (failure.cause ?? failure) as DatabaseError
   const kind = code ?? message
@@ -258,7 +305,8 @@ function logUnavailable({ server: app, log }: FastifyRequest, failure: Problem):
   const tell = () => {
     const more = counts.get(kind)
     counts.delete(kind)
-    if (more) app.log.warn({ code: failure.code, kind, count: more }, 'the same failure, so often in the last minute')
+    if (more)
+      app.log.warn({ code: failure.code, kind, count: more }, 'the same failure, so often in the last minute')
   }
   setTimeout(tell, LOG_UNAVAILABLE_EVERY_MS).unref()
 }
@@ -280,7 +328,10 @@ export const BARE_HEADERS = {
   'x-frame-options': 'DENY',
 } as const
 
-/** The answer to what never became a request (unparsable, too slow, too large a header, before the server serves), written on the bare socket. */
+/**
+ * The answer to what never became a request (unparsable, too slow, too large a header, before the server
+ * serves), written on the bare socket.
+ */
 export function bareProblem(status: keyof typeof BARE, requestId: string): string {
   const title = STATUS_CODES[status]
   const code: ProblemCode = BARE[status]

@@ -1,5 +1,6 @@
 /**
- * Rate limits as clients read them (draft-ietf-httpapi-ratelimit-headers-10): `RateLimit-Policy` names the quota and its window in seconds,
+ * Rate limits as clients read them (draft-ietf-httpapi-ratelimit-headers-10): `RateLimit-Policy` names the
+ * quota and its window in seconds,
  * `RateLimit` what is left of it and in how many seconds it is whole again, and a refusal says `Retry-After`.
  */
 import type { FastifyReply } from 'fastify'
@@ -21,15 +22,23 @@ export function answerRate(
   if (!isAllowed) throw problem('rate-limited', { retryAfter })
 }
 
-/** A bucket that is full is as good as none, and the oldest go when there are more: a bound on memory that no client can pass. */
+/**
+ * A bucket that is full is as good as none, and the oldest go when there are more: a bound on memory that no
+ * client can pass.
+ */
 const MAX_BUCKETS = 20_000
 
 /**
- * A bucket of tokens for each key, in this process: it holds `quota`, and fills up again evenly within `window`. For routes whose work is
- * spread over servers anyway; what must be exact across servers counts in the database (`auth/address-limits.ts`).
+ * A bucket of tokens for each key, in this process: it holds `quota`, and fills up again evenly within
+ * `window`. For routes whose work is
+ * spread over servers anyway; what must be exact across servers counts in the database
+ * (`auth/address-limits.ts`).
  * @param now milliseconds, of any clock that only goes forward
  */
-export function openBuckets({ quota, window }: RatePolicy, now: () => number = () => performance.now()): (key: string) => RateState {
+export function openBuckets(
+  { quota, window }: RatePolicy,
+  now: () => number = () => performance.now(),
+): (key: string) => RateState {
   const buckets = new Map<string, { tokens: number; at: number }>()
   const perMs = quota / (window * 1_000)
   const secondsFor = (tokens: number) => Math.max(1, Math.ceil(tokens / perMs / 1_000))
@@ -44,6 +53,11 @@ export function openBuckets({ quota, window }: RatePolicy, now: () => number = (
     buckets.delete(key)
     buckets.set(key, { tokens, at })
     if (buckets.size > MAX_BUCKETS) buckets.delete(buckets.keys().next().value as string)
-    return { left: Math.floor(tokens), reset: secondsFor(quota - tokens), retryAfter: secondsFor(1 - tokens), isAllowed }
+    return {
+      left: Math.floor(tokens),
+      reset: secondsFor(quota - tokens),
+      retryAfter: secondsFor(1 - tokens),
+      isAllowed,
+    }
   }
 }

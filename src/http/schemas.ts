@@ -19,22 +19,39 @@ export const TAGS = {
   health: 'For operators',
 } as const
 
-/** Any text but U+0000, which PostgreSQL cannot hold, and lone surrogates, which would silently become U+FFFD. */
+/**
+ * Any text but U+0000, which PostgreSQL cannot hold, and lone surrogates, which would silently become U+FFFD.
+ */
 const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$'
 
 const VISIBLE = '^\\s*[^\\s\\u0000\\ud800-\\udfff][^\\u0000\\ud800-\\udfff]*$'
 
 /** `x-expects`: what the pattern asks for, in words that can follow "must be". */
-type TextOptions = { min?: number; max: number; pattern?: string; 'x-expects'?: string; description?: string; examples?: string[] }
+type TextOptions = {
+  min?: number
+  max: number
+  pattern?: string
+  'x-expects'?: string
+  description?: string
+  examples?: string[]
+}
 
-export const Text = ({ min = 1, max, ...rest }: TextOptions) => Type.String({ minLength: min, maxLength: max, pattern: STORABLE, ...rest })
+export const Text = ({ min = 1, max, ...rest }: TextOptions) =>
+  Type.String({ minLength: min, maxLength: max, pattern: STORABLE, ...rest })
 
 /** Text that people are to see: kept as it is, but never white space alone. */
 export const Name = (options: TextOptions) => Text({ pattern: VISIBLE, ...options })
 
-/** `type: [x, 'null']` rather than a union: Ajv's message stays readable, and fast-json-stringify is a third quicker. */
+/**
+ * `type: [x, 'null']` rather than a union: Ajv's message stays readable, and fast-json-stringify is a third
+ * quicker.
+ */
 export const Nullable = <T extends Type.TSchema & { type?: string; enum?: readonly unknown[] }>(schema: T) =>
-  Type.Unsafe<Type.Static<T> | null>({ ...schema, type: [schema.type, 'null'], ...(schema.enum && { enum: [...schema.enum, null] }) })
+  Type.Unsafe<Type.Static<T> | null>({
+    ...schema,
+    type: [schema.type, 'null'],
+    ...(schema.enum && { enum: [...schema.enum, null] }),
+  })
 
 /** May be left out by the client and then has its default by the time a handler reads it. */
 const Defaulted = <T extends Type.TSchema>(schema: T) => Type.Optional(schema) as unknown as T
@@ -47,7 +64,8 @@ const told = (description?: string, example?: string | null) => ({
 
 export const EXAMPLE_ID = '7e5f1c1e-0000-4000-8000-000000000000'
 
-export const Uuid = (description?: string, example?: string | null) => Type.String({ format: 'uuid', ...told(description, example) })
+export const Uuid = (description?: string, example?: string | null) =>
+  Type.String({ format: 'uuid', ...told(description, example) })
 
 /** RFC 3339 UTC on the wire; a `Date` in code. */
 export const Instant = (description?: string, example?: string) =>
@@ -89,7 +107,9 @@ export const bulkAnswer = ($id: string, index: string, id: string) =>
           index: Type.Integer({ description: index, examples: [0] }),
           status: Type.Integer({ description: 'What the single call would have answered', examples: [200] }),
           id: Type.Optional(Uuid(id, EXAMPLE_ID)),
-          code: Type.Optional(OneOf(Object.keys(PROBLEMS) as ProblemCode[], 'Of the problem, where it failed')),
+          code: Type.Optional(
+            OneOf(Object.keys(PROBLEMS) as ProblemCode[], 'Of the problem, where it failed'),
+          ),
         }),
       ),
     },
@@ -106,15 +126,23 @@ const failure = (status: number, codes: ProblemCode[]) => ({
   content: {
     'application/problem+json': {
       schema: Type.Ref('Problem'),
-      examples: Object.fromEntries(codes.map((code) => [code, { $ref: `#/components/examples/${status}-${code}` }])),
+      examples: Object.fromEntries(
+        codes.map((code) => [code, { $ref: `#/components/examples/${status}-${code}` }]),
+      ),
     },
   },
 })
 
 /** The failures with these codes, by status, in words. */
-export function failures(known: KnownProblem[]): Record<string, ReturnType<typeof failure> & { description: string }> {
+export function failures(
+  known: KnownProblem[],
+): Record<string, ReturnType<typeof failure> & { description: string }> {
   const byStatus = Map.groupBy(
-    known.map((each) => (typeof each === 'string' ? { code: each, status: PROBLEMS[each].status } : { code: each[0], status: each[1] })),
+    known.map((each) =>
+      typeof each === 'string'
+        ? { code: each, status: PROBLEMS[each].status }
+        : { code: each[0], status: each[1] },
+    ),
     ({ status }) => status,
   )
   return Object.fromEntries(
@@ -127,8 +155,10 @@ export function failures(known: KnownProblem[]): Record<string, ReturnType<typeo
 }
 
 /**
- * The answers of a route: its own, and a problem document for each failure. A response always has a schema, so no column can leak.
- * @param known codes that this route in particular may answer with; the document adds those that follow from its form
+ * The answers of a route: its own, and a problem document for each failure. A response always has a schema,
+ * so no column can leak.
+ * @param known codes that this route in particular may answer with; the document adds those that follow from
+ * its form
  */
 export const answers = <T extends Record<number, Type.TSchema>>(success: T, ...known: KnownProblem[]) =>
   ({

@@ -1,8 +1,17 @@
-/** Bounds on time and size that a client cannot stretch. Without them Fastify drops slow headers after 91 s and slow bodies never. */
+/**
+ * Bounds on time and size that a client cannot stretch. Without them Fastify drops slow headers after 91 s
+ * and slow bodies never.
+ */
 import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import type { FastifyBaseLogger, FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type {
+  FastifyBaseLogger,
+  FastifyHttpOptions,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+} from 'fastify'
 import type { Config } from '../config.ts'
 import { createBoundedServer } from './connections.ts'
 import { logController } from './logging.ts'
@@ -22,13 +31,18 @@ export const serverOptions = (config: Config): FastifyHttpOptions<Server> => ({
   forceCloseConnections: 'idle',
   clientErrorHandler(error, socket) {
     if (error.code === 'ECONNRESET' || !(socket as Socket).writable) return socket.destroy()
-    const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+    const status =
+      error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
     socket.end(bareProblem(status, randomUUID()))
   },
   // A URL that cannot be decoded meets neither hooks nor the error handler.
   frameworkErrors: (_error, request, reply) => {
     reply.header('x-request-id', request.id).headers(BARE_HEADERS)
-    sendProblem(problem('invalid-request', { detail: 'The URL cannot be read' }), request as FastifyRequest, reply as FastifyReply)
+    sendProblem(
+      problem('invalid-request', { detail: 'The URL cannot be read' }),
+      request as FastifyRequest,
+      reply as FastifyReply,
+    )
   },
 })
 
@@ -39,11 +53,16 @@ const HOST = /^(\[[\da-f:.]+(?:%[\w.~%-]+)?\]|[\w.~!$&'()*+,;=%-]+)(:\d{0,5})?$/
 export function answerForNode(app: FastifyInstance): void {
   app.addHook('onRequest', async ({ raw }) => {
     const { httpVersion, rawHeaders } = raw
-    if (httpVersion !== '1.1' && httpVersion !== '1.0') throw problem('invalid-request', { detail: 'HTTP/1.1 is spoken here' })
-    // RFC 9112, 3.2: exactly one, or else a proxy may have routed by another than is read here. Only HTTP/1.0 may leave it out.
-    const hosts = rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'host')
+    if (httpVersion !== '1.1' && httpVersion !== '1.0')
+      throw problem('invalid-request', { detail: 'HTTP/1.1 is spoken here' })
+    // RFC 9112, 3.2: exactly one, or else a proxy may have routed by another than is read here. Only HTTP/1.0
+    // may leave it out.
+    const hosts = rawHeaders.filter(
+      (_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'host',
+    )
     const isNamed = hosts.length === 1 || (httpVersion === '1.0' && hosts.length === 0)
-    if (!isNamed || !hosts.every((host) => HOST.test(host))) throw problem('invalid-request', { detail: 'A request names its host, once' })
+    if (!isNamed || !hosts.every((host) => HOST.test(host)))
+      throw problem('invalid-request', { detail: 'A request names its host, once' })
   })
   // RFC 9110, 10.1.1: an expectation that nobody knows may be refused; there is no need to.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))

@@ -1,11 +1,15 @@
-/** How requests are checked against their schemas: nothing is coerced in bodies, unknown fields are refused, every fault is reported. */
+/**
+ * How requests are checked against their schemas: nothing is coerced in bodies, unknown fields are refused,
+ * every fault is reported.
+ */
 import { Ajv, type Options } from 'ajv'
 import addFormats from 'ajv-formats'
 import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
 import type { TSchema } from 'typebox'
 import { Strict } from './schemas.ts'
 
-// `allErrors` is for people who fill in forms; a scan of a megabyte stops at its first fault (`stopAtFirstFault`).
+// `allErrors` is for people who fill in forms; a scan of a megabyte stops at its first fault
+// (`stopAtFirstFault`).
 const options: Options = {
   allErrors: true,
   useDefaults: true,
@@ -57,9 +61,13 @@ export function createValidatorCompiler(extra: Options = {}): FastifySchemaCompi
   }
 }
 
-/** An operation that names no parameters has none: what it does not know is refused, as everywhere. Health answers whoever asks however. */
+/**
+ * An operation that names no parameters has none: what it does not know is refused, as everywhere. Health
+ * answers whoever asks however.
+ */
 export function refuseUnknownQueries(app: FastifyInstance): void {
   app.addHook('onRoute', ({ schema }) => {
-    if (schema?.operationId !== undefined && !schema.tags?.includes('health')) schema.querystring ??= Strict({})
+    if (schema?.operationId !== undefined && !schema.tags?.includes('health'))
+      schema.querystring ??= Strict({})
   })
 }

@@ -4,23 +4,40 @@
 export type Letter = { kind: string; subject: string; text: string; html: string }
 
 /**
- * A paragraph; a link with its words; a secret to copy; or facts, each with its name. Nothing in a block can break out of it: line breaks
+ * A paragraph; a link with its words; a secret to copy; or facts, each with its name. Nothing in a block can
+ * break out of it: line breaks
  * and control characters in what somebody typed become spaces.
  */
-export type Block = string | { link: string; words: string } | { secret: string } | { facts: Record<string, string> }
+export type Block =
+  | string
+  | { link: string; words: string }
+  | { secret: string }
+  | { facts: Record<string, string> }
 
 const WIDTH = 72
-const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+const ENTITIES: Record<string, string> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
 
 const oneLine = (text: string) => text.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\p{Z}]+/gu, ' ').trim()
-const escaped = (text: string) => oneLine(text).replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? character)
+const escaped = (text: string) =>
+  oneLine(text).replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? character)
 /** Between words only: a link or an address stays whole. */
 const wrapped = (text: string) => text.replaceAll(new RegExp(`(.{1,${WIDTH}})(?: |$)`, 'g'), '$1\n').trimEnd()
 
 export function writeLetter(kind: string, title: string, blocks: Block[]): Letter {
   const subject = `NetPilot: ${title}`
   const all = [...blocks, 'NetPilot sent this mail by itself; answers to it are not read.']
-  return { kind, subject, text: `${all.map(asText).join('\n\n')}\n`, html: asPage(subject, all.map(asHtml).join('\n')) }
+  return {
+    kind,
+    subject,
+    text: `${all.map(asText).join('\n\n')}\n`,
+    html: asPage(subject, all.map(asHtml).join('\n')),
+  }
 }
 
 function asText(block: Block): string {
@@ -35,7 +52,8 @@ function asText(block: Block): string {
 function asHtml(block: Block): string {
   if (typeof block === 'string') return `<p>${escaped(block)}</p>`
   // The address is shown too: whoever cannot follow a link copies it, and whoever is careful reads it first.
-  if ('link' in block) return `<p>${escaped(block.words)}:<br><a href="${escaped(block.link)}">${escaped(block.link)}</a></p>`
+  if ('link' in block)
+    return `<p>${escaped(block.words)}:<br><a href="${escaped(block.link)}">${escaped(block.link)}</a></p>`
   if ('secret' in block) return `<p><code>${escaped(block.secret)}</code></p>`
   const facts = Object.entries(block.facts).map(([name, value]) => `${escaped(name)}: ${escaped(value)}`)
   return `<p>${facts.join('<br>')}</p>`

@@ -1,7 +1,10 @@
 /** How mail is configured: over SMTP, or into files. Half of it is refused. */
 import { type Mailbox, readMailbox } from './mailbox.ts'
 
-/** In nodemailer's words. `secure`: TLS from the first byte; `requireTLS`: no mail and no password before STARTTLS. */
+/**
+ * In nodemailer's words. `secure`: TLS from the first byte; `requireTLS`: no mail and no password before
+ * STARTTLS.
+ */
 export type SmtpServer = {
   host: string
   port: number
@@ -20,13 +23,21 @@ export type MailSettings = {
 }
 
 /** As read from the environment. */
-export type GivenMailSettings = { smtpUrl: string | undefined; from: string | undefined; appUrl: string | undefined }
+export type GivenMailSettings = {
+  smtpUrl: string | undefined
+  from: string | undefined
+  appUrl: string | undefined
+}
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/i
 /** Nobody gets a mail from here: it is written to a file. */
 const NOBODY: Mailbox = { name: 'NetPilot', address: 'netpilot@localhost' }
 
-export function mailSettings({ smtpUrl, from, appUrl }: GivenMailSettings, isProduction: boolean, faults: string[]): MailSettings {
+export function mailSettings(
+  { smtpUrl, from, appUrl }: GivenMailSettings,
+  isProduction: boolean,
+  faults: string[],
+): MailSettings {
   const smtp = smtpUrl === undefined ? undefined : readSmtpUrl(smtpUrl)
   const sender = from === undefined ? NOBODY : readMailbox(from)
   const app = appUrl === undefined ? undefined : readAppUrl(appUrl, isProduction)
@@ -34,8 +45,12 @@ export function mailSettings({ smtpUrl, from, appUrl }: GivenMailSettings, isPro
     faults.push(
       'SMTP_URL must be smtp://user:password@host:port or smtps://…, special characters percent-encoded; ?requireTLS=false is all that may follow',
     )
-  if (smtpUrl !== undefined && from === undefined) faults.push('MAIL_FROM is missing: with SMTP_URL, the address that mails come from')
-  if (!sender) faults.push('MAIL_FROM must be one address, such as no-reply@example.com or NetPilot <no-reply@example.com>')
+  if (smtpUrl !== undefined && from === undefined)
+    faults.push('MAIL_FROM is missing: with SMTP_URL, the address that mails come from')
+  if (!sender)
+    faults.push(
+      'MAIL_FROM must be one address, such as no-reply@example.com or NetPilot <no-reply@example.com>',
+    )
   if (appUrl !== undefined && !app)
     faults.push(
       'APP_URL must be the https:// address of the frontend (in production http:// on localhost only), with nothing after the path',
@@ -44,12 +59,20 @@ export function mailSettings({ smtpUrl, from, appUrl }: GivenMailSettings, isPro
 }
 
 /**
- * TLS is required, except on this machine, where it would only fail on a certificate that nobody signed, or by `?requireTLS=false`: then
- * STARTTLS is used where it is offered. Other parameters of nodemailer's are refused: some of them log what is sent.
+ * TLS is required, except on this machine, where it would only fail on a certificate that nobody signed, or
+ * by `?requireTLS=false`: then
+ * STARTTLS is used where it is offered. Other parameters of nodemailer's are refused: some of them log what
+ * is sent.
  */
 export function readSmtpUrl(text: string): SmtpServer | undefined {
   const url = URL.parse(text)
-  if (!url || !/^smtps?:$/.test(url.protocol) || !/^\/?$/.test(url.pathname) || url.hash || !['', '?requireTLS=false'].includes(url.search))
+  if (
+    !url ||
+    !/^smtps?:$/.test(url.protocol) ||
+    !/^\/?$/.test(url.pathname) ||
+    url.hash ||
+    !['', '?requireTLS=false'].includes(url.search)
+  )
     return undefined
   const host = decode(url.hostname.replace(/^\[(.+)\]$/, '$1'))
   const [user, pass] = [decode(url.username), decode(url.password)]
@@ -69,7 +92,8 @@ export function readSmtpUrl(text: string): SmtpServer | undefined {
 
 function readAppUrl(text: string, isProduction: boolean): string | undefined {
   const url = URL.parse(text)
-  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password || /[?#]/.test(text)) return undefined
+  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password || /[?#]/.test(text))
+    return undefined
   if (isProduction && url.protocol === 'http:' && !LOOPBACK.test(url.hostname)) return undefined
   return url.href.replace(/\/+$/, '')
 }

@@ -3,7 +3,8 @@
 /** `name` may be empty. */
 export type Mailbox = { name: string; address: string }
 
-// RFC 5322 3.2.3 (dot-atom) with RFC 6532's letters of all scripts. A quoted local part ("a,b"@example.com) is legal, but nobody's.
+// RFC 5322 3.2.3 (dot-atom) with RFC 6532's letters of all scripts. A quoted local part ("a,b"@example.com)
+// is legal, but nobody's.
 const ATOM = "[\\p{L}\\p{M}\\p{N}!#$%&'*+/=?^_`{|}~-]+"
 const ALPHANUMERIC = '[\\p{L}\\p{M}\\p{N}]+'
 /** No hyphen at either end (RFC 1123, 2.1). */

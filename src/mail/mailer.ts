@@ -1,6 +1,8 @@
 /**
- * Sends mail without making anybody wait for it: over SMTP, or into files. The log says which kind of mail went or did not, and nothing of
- * what it holds or to whom it goes. Mails that wait are in memory only: a process that dies takes them along, and people ask again.
+ * Sends mail without making anybody wait for it: over SMTP, or into files. The log says which kind of mail
+ * went or did not, and nothing of
+ * what it holds or to whom it goes. Mails that wait are in memory only: a process that dies takes them along,
+ * and people ask again.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -18,7 +20,10 @@ export type Mail = Letter & { to: string }
 export type Mailer = {
   /** Returns at once, and never throws: what becomes of the mail, the log tells. */
   send(mail: Mail): void
-  /** Takes no more mails, and waits for those under way until the deadline; what is not sent by then is given up. */
+  /**
+   * Takes no more mails, and waits for those under way until the deadline; what is not sent by then is given
+   * up.
+   */
   close(): Promise<void>
 }
 
@@ -33,7 +38,9 @@ export type MailerOptions = {
   queue: number
   /** How long the server may keep silent, milliseconds. */
   timeoutMs: number
-  /** The pause after each attempt that failed in passing, milliseconds; after the last comes one more attempt. */
+  /**
+   * The pause after each attempt that failed in passing, milliseconds; after the last comes one more attempt.
+   */
   pausesMs?: readonly number[]
   /** How long `close` waits, milliseconds. */
   closeMs: number
@@ -55,7 +62,11 @@ export function openMailer(options: MailerOptions): Mailer {
   const deadline = new AbortController()
   let closing = false
 
-  const attempt = async (kind: string, message: SendMailOptions, pauses: readonly number[]): Promise<void> => {
+  const attempt = async (
+    kind: string,
+    message: SendMailOptions,
+    pauses: readonly number[],
+  ): Promise<void> => {
     try {
       const { file } = await inTurn(() => deliver(message, deadline.signal))
       log.info({ mail: kind, file }, file ? 'a mail was written to a file' : 'a mail was sent')
@@ -63,7 +74,10 @@ export function openMailer(options: MailerOptions): Mailer {
       const [next, ...later] = pauses
       if (next === undefined || deadline.signal.aborted || !isPassing(error as NodemailerError))
         return log.error({ mail: kind, ...reasonOf(error as NodemailerError) }, 'a mail could not be sent')
-      log.warn({ mail: kind, ...reasonOf(error as NodemailerError), againInMs: next }, 'a mail could not be sent yet')
+      log.warn(
+        { mail: kind, ...reasonOf(error as NodemailerError), againInMs: next },
+        'a mail could not be sent yet',
+      )
       await pause(next, undefined, { signal: deadline.signal }).catch(() => {})
       await attempt(kind, message, later)
     }
@@ -79,7 +93,9 @@ export function openMailer(options: MailerOptions): Mailer {
     send({ kind, to, subject, text, html }) {
       const refusal = refusalOf(to)
       if (refusal !== undefined) return log.error({ mail: kind }, `a mail was refused: ${refusal}`)
-      const sending = attempt(kind, compose({ from, to, subject, text, html }), pausesMs).finally(() => underWay.delete(sending))
+      const sending = attempt(kind, compose({ from, to, subject, text, html }), pausesMs).finally(() =>
+        underWay.delete(sending),
+      )
       underWay.add(sending)
     },
     async close() {
@@ -92,13 +108,22 @@ export function openMailer(options: MailerOptions): Mailer {
 }
 
 /** Made once for all attempts, so that a mail that arrives twice is recognised as the same. */
-const compose = ({ from, to, subject, text, html }: { from: Mailbox } & Omit<Mail, 'kind'>): SendMailOptions => ({
+const compose = ({
+  from,
+  to,
+  subject,
+  text,
+  html,
+}: { from: Mailbox } & Omit<Mail, 'kind'>): SendMailOptions => ({
   from,
   // As an object: a text would be parsed, and could turn out to be a list.
   to: { name: '', address: to },
   subject,
-  // Left as it is where it can be, so that whoever opens a file can copy a link: it would else be broken at 76 characters.
-  text: /^[\n -~]*$/.test(text) ? { raw: `Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 7bit\n\n${text}` } : text,
+  // Left as it is where it can be, so that whoever opens a file can copy a link: it would else be broken at
+  // 76 characters.
+  text: /^[\n -~]*$/.test(text)
+    ? { raw: `Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 7bit\n\n${text}` }
+    : text,
   html,
   date: new Date(),
   messageId: `<${randomUUID()}@${from.address.replace(/^.*@/, '')}>`,
@@ -113,7 +138,11 @@ const isPassing = ({ responseCode, code = '' }: NodemailerError) =>
   responseCode === undefined ? PASSING.includes(code) : responseCode >= 400 && responseCode < 500
 
 /** All that is free of addresses and of the server's words. */
-const reasonOf = ({ code, originalCode, responseCode, command }: NodemailerError) => ({ code: originalCode ?? code, responseCode, command })
+const reasonOf = ({ code, originalCode, responseCode, command }: NodemailerError) => ({
+  code: originalCode ?? code,
+  responseCode,
+  command,
+})
 
 /** At most so many at once, first come, first served. */
 function takeTurns(places: number) {

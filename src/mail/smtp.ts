@@ -3,7 +3,10 @@ import { createTransport } from 'nodemailer'
 import type { SmtpServer } from './mail-settings.ts'
 import type { Deliver } from './mailer.ts'
 
-/** `timeoutMs` bounds each wait for the server; three times as much, the whole delivery, however slowly the server talks. */
+/**
+ * `timeoutMs` bounds each wait for the server; three times as much, the whole delivery, however slowly the
+ * server talks.
+ */
 export function deliverBySmtp(server: SmtpServer, timeoutMs: number): Deliver {
   const transport = createTransport({
     ...server,
@@ -14,7 +17,10 @@ export function deliverBySmtp(server: SmtpServer, timeoutMs: number): Deliver {
     socketCloseTimeout: 1_000,
   })
   return async (message, signal) => {
-    await transport.sendMail({ ...message, signal: AbortSignal.any([signal, AbortSignal.timeout(3 * timeoutMs)]) })
+    await transport.sendMail({
+      ...message,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(3 * timeoutMs)]),
+    })
     return {}
   }
 }

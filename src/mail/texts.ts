@@ -1,5 +1,6 @@
 /**
- * What NetPilot writes to people. Whoever makes it write chose nothing of what it says, but an address in a mail to its owner: names and
+ * What NetPilot writes to people. Whoever makes it write chose nothing of what it says, but an address in a
+ * mail to its owner: names and
  * browsers are left out, or a registration with somebody's address would carry a stranger's words to them.
  */
 import { type Block, type Letter, writeLetter } from './letter.ts'
@@ -7,7 +8,10 @@ import { type Block, type Letter, writeLetter } from './letter.ts'
 /** Where the frontend lies, and where the API does: as configured, or not known. */
 export type Whereabouts = { appUrl?: string | undefined; publicUrl?: string | undefined }
 
-/** A secret that travels in a mail, for how long it is good, and the frontend that takes it; without one, the API does. */
+/**
+ * A secret that travels in a mail, for how long it is good, and the frontend that takes it; without one, the
+ * API does.
+ */
 export type MailedToken = Whereabouts & { token: string; minutes: number }
 
 /** When something was done and from where, where that is known. */
@@ -64,7 +68,10 @@ export const addressWasChanged = ({ newEmail, ...occasion }: Occasion & { newEma
   ])
 
 /** `invitedBy`: an administrator, in their own words. */
-export const invitation = ({ invitedBy, ...mailed }: MailedToken & { invitedBy?: string | undefined }): Letter =>
+export const invitation = ({
+  invitedBy,
+  ...mailed
+}: MailedToken & { invitedBy?: string | undefined }): Letter =>
   writeLetter('invitation', 'You are invited to NetPilot', [
     `You are invited to NetPilot${invitedBy === undefined ? '' : ` by ${invitedBy}`}: to see, allow, slow down, pause or block every device on your networks. To begin, choose a password.`,
     ...use('invitation', 'Choose a password', mailed),
@@ -72,7 +79,11 @@ export const invitation = ({ invitedBy, ...mailed }: MailedToken & { invitedBy?:
   ])
 
 /** `failures` in a row locked signing in with the password for so many `seconds`. */
-export const accountLocked = ({ failures, seconds, ...occasion }: Occasion & { failures: number; seconds: number }): Letter =>
+export const accountLocked = ({
+  failures,
+  seconds,
+  ...occasion
+}: Occasion & { failures: number; seconds: number }): Letter =>
   writeLetter('account-locked', 'Signing in is locked for a while', [
     `After ${failures} failed attempts in a row, nobody can sign in to your NetPilot account with a password for ${duration(Math.ceil(seconds / 60))}. None of them got in, and whoever was signed in before still is.`,
     facts(occasion),
@@ -80,8 +91,15 @@ export const accountLocked = ({ failures, seconds, ...occasion }: Occasion & { f
     ...newPassword(occasion),
   ])
 
-/** `failures` in a row by somebody who is signed in, and asked for what takes the password; none is taken for so many `seconds`. */
-export const passwordGuessed = ({ failures, seconds, ...occasion }: Occasion & { failures: number; seconds: number }): Letter =>
+/**
+ * `failures` in a row by somebody who is signed in, and asked for what takes the password; none is taken for
+ * so many `seconds`.
+ */
+export const passwordGuessed = ({
+  failures,
+  seconds,
+  ...occasion
+}: Occasion & { failures: number; seconds: number }): Letter =>
   writeLetter('password-guessed', 'Wrong passwords while signed in', [
     `Somebody who is signed in to your NetPilot account gave ${failures} wrong passwords in a row. None is taken there for ${duration(Math.ceil(seconds / 60))}, and nothing of what was asked for was done.`,
     facts(occasion),
@@ -108,7 +126,9 @@ export const accountClaimed = (occasion: Occasion & Removed): Letter =>
     ...newPassword(occasion),
   ])
 
-/** Where registration answers the same whether or not the address is known: what its owner is told instead. */
+/**
+ * Where registration answers the same whether or not the address is known: what its owner is told instead.
+ */
 export const registrationAttempted = (occasion: Occasion): Letter =>
   writeLetter('registration-attempted', 'You already have an account', [
     'Somebody, you perhaps, tried to open a NetPilot account with this e-mail address. There is one already, and nothing about it was changed. Sign in to it, or choose a new password if you forgot yours.',
@@ -188,10 +208,18 @@ export const accountDeleted = (occasion: Occasion): Letter =>
   ])
 
 /** The token travels in the fragment, which browsers send to no server, so that it is in no server's log. */
-function use(purpose: keyof typeof ROUTES, words: string, { token, minutes, appUrl, publicUrl = '' }: MailedToken): Block[] {
+function use(
+  purpose: keyof typeof ROUTES,
+  words: string,
+  { token, minutes, appUrl, publicUrl = '' }: MailedToken,
+): Block[] {
   const once = `good for ${duration(minutes)}, and for one use`
   if (appUrl === undefined)
-    return [`${words} with this token, by POST ${publicUrl}${ROUTES[purpose]}:`, { secret: token }, `The token is ${once}.`]
+    return [
+      `${words} with this token, by POST ${publicUrl}${ROUTES[purpose]}:`,
+      { secret: token },
+      `The token is ${once}.`,
+    ]
   return [{ link: `${appUrl}/${purpose}#token=${encodeURIComponent(token)}`, words }, `The link is ${once}.`]
 }
 
@@ -213,10 +241,17 @@ const removals = ({ password, loginSessions = 0, google, personalKeys = 0 }: Rem
 const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
 const LIST = new Intl.ListFormat('en')
 const UTC = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' })
-const facts = ({ at, ip }: Occasion): Block => ({ facts: { When: `${UTC.format(at)} UTC`, ...(ip && { 'Network address': ip }) } })
+const facts = ({ at, ip }: Occasion): Block => ({
+  facts: { When: `${UTC.format(at)} UTC`, ...(ip && { 'Network address': ip }) },
+})
 
 /** In whole days from two on, in whole hours, else in minutes. */
 function duration(minutes: number): string {
-  const [unit, length] = minutes % 1_440 === 0 && minutes > 1_440 ? ['day', 1_440] : minutes % 60 === 0 ? ['hour', 60] : ['minute', 1]
+  const [unit, length] =
+    minutes % 1_440 === 0 && minutes > 1_440
+      ? ['day', 1_440]
+      : minutes % 60 === 0
+        ? ['hour', 60]
+        : ['minute', 1]
   return new Intl.NumberFormat('en', { style: 'unit', unit, unitDisplay: 'long' }).format(minutes / length)
 }

@@ -1,11 +1,13 @@
 /**
- * What a session's work gets instead of the connection: it takes statements that read or change rows and nothing else, works only while
+ * What a session's work gets instead of the connection: it takes statements that read or change rows and
+ * nothing else, works only while
  * the session lasts, and condemns the connection after an error that leaves it in doubt.
  */
 import pg from 'pg'
 
 /**
- * A statement whose text is a constant of the source; `name` must be unique to that text. With `planAnew` it is planned for its values each
+ * A statement whose text is a constant of the source; `name` must be unique to that text. With `planAnew` it
+ * is planned for its values each
  * time: for statements with long arrays or many rows, which a plan made without knowing them runs n² ways.
  */
 export type StaticQuery = { name: string; text: string; values?: unknown[]; planAnew?: boolean }
@@ -14,7 +16,10 @@ export type Facade = {
   /** For drizzle, which needs no more of a client than `query`. */
   client: pg.Client
   query<Row>(query: StaticQuery): Promise<Row[]>
-  /** Ends the session for the work. @throws when a query was sent and not awaited: its outcome would be nobody's */
+  /**
+   * Ends the session for the work. @throws when a query was sent and not awaited: its outcome would be
+   * nobody's
+   */
   close(): void
   /** Ends the session for the work, whatever is in flight. */
   abandon(): void
@@ -29,18 +34,23 @@ type FacadeOptions = {
   condemn: (error: Error) => void
 }
 
-export function openFacade(client: pg.PoolClient, { prefix, namedStatements, condemn }: FacadeOptions): Facade {
+export function openFacade(
+  client: pg.PoolClient,
+  { prefix, namedStatements, condemn }: FacadeOptions,
+): Facade {
   let isOver = false
   let pending = 0
 
   const send = async (config: pg.QueryConfig, values?: unknown[]): Promise<pg.QueryResult> => {
     if (isOver) throw new Error('the session is over')
-    if (!ROW_STATEMENT.test(config.text)) throw new Error('a session takes only statements that read or change rows')
+    if (!ROW_STATEMENT.test(config.text))
+      throw new Error('a session takes only statements that read or change rows')
     pending += 1
     try {
       return await client.query(config, values)
     } catch (error) {
-      // Not the database's answer (a value that cannot be sent, a dead connection), or a named statement it does not have: pg would go on
+      // Not the database's answer (a value that cannot be sent, a dead connection), or a named statement it
+      // does not have: pg would go on
       // believing in statements that were never parsed.
       if (!(error instanceof pg.DatabaseError) || error.code === '26000') condemn(error as Error)
       throw error
@@ -52,7 +62,8 @@ export function openFacade(client: pg.PoolClient, { prefix, namedStatements, con
   return {
     client: { query: send } as unknown as pg.Client,
     query: async <Row>({ name, text, values, planAnew = false }: StaticQuery) =>
-      (await send({ text, ...(namedStatements && !planAnew && { name: `${prefix} ${name}` }) }, values)).rows as Row[],
+      (await send({ text, ...(namedStatements && !planAnew && { name: `${prefix} ${name}` }) }, values))
+        .rows as Row[],
     close: () => {
       isOver = true
       if (pending > 0) throw new Error('a query was still under way when its session ended')

@@ -1,4 +1,7 @@
-/** What a person did, for the audit log: written in the transaction of what they did, by the session and so by every route. */
+/**
+ * What a person did, for the audit log: written in the transaction of what they did, by the session and so by
+ * every route.
+ */
 import type pg from 'pg'
 import type { Identity } from '../auth/identity.ts'
 
@@ -13,10 +16,14 @@ export type AuditNote = {
 }
 
 /**
- * The statement that records the act of a session that can write, unless its route said that nothing changed. Agents leave no lines: their scans
+ * The statement that records the act of a session that can write, unless its route said that nothing changed.
+ * Agents leave no lines: their scans
  * are their record. An administrator's act stands in the log of the account that it is about.
  */
-export function recordOf(identity: Identity, { targetId, detail, changedNothing = false }: AuditNote): pg.QueryConfig[] {
+export function recordOf(
+  identity: Identity,
+  { targetId, detail, changedNothing = false }: AuditNote,
+): pg.QueryConfig[] {
   if (changedNothing || identity.kind === 'agent' || !identity.act) return []
   const { operation, targetKind, targetId: named, address } = identity.act
   const target = targetId ?? named
@@ -27,5 +34,10 @@ export function recordOf(identity: Identity, { targetId, detail, changedNothing 
           values: [target ?? identity.userId, operation, address, detail ?? null],
         },
       ]
-    : [{ text: `select ctx.record_act($1, $2, $3, 'success', $4, $5)`, values: [operation, targetKind, target, address, detail ?? null] }]
+    : [
+        {
+          text: `select ctx.record_act($1, $2, $3, 'success', $4, $5)`,
+          values: [operation, targetKind, target, address, detail ?? null],
+        },
+      ]
 }

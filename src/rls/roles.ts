@@ -1,4 +1,7 @@
-/** The roles that policies speak of. `npm run setup` creates them (`database/setup.ts`); migrations and policies only name them. */
+/**
+ * The roles that policies speak of. `npm run setup` creates them (`database/setup.ts`); migrations and
+ * policies only name them.
+ */
 import { pgRole } from '../database/drizzle.ts'
 
 /** Assumed by a transaction that works for a signed-in person. */

@@ -1,6 +1,8 @@
 /**
- * The only way to a row. A session borrows a connection, opens a transaction, assumes an identity, does the work, commits, and gives the
- * connection back only when it can vouch for it. BEGIN, identity, role and the first query of the work travel in one flight.
+ * The only way to a row. A session borrows a connection, opens a transaction, assumes an identity, does the
+ * work, commits, and gives the
+ * connection back only when it can vouch for it. BEGIN, identity, role and the first query of the work travel
+ * in one flight.
  */
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
@@ -12,11 +14,17 @@ import { type ProblemCode, problem } from '../http/problem.ts'
 import { openFacade, type StaticQuery } from './facade.ts'
 import { type AuditNote, recordOf } from './record.ts'
 
-/** The query builder of the open session. A nested `transaction` would commit the outer one, so it is not there. */
+/**
+ * The query builder of the open session. A nested `transaction` would commit the outer one, so it is not
+ * there.
+ */
 export type Tx = Omit<NodePgDatabase, 'transaction' | '$client'> & {
   /** The owner whom each statement names (`mine`); undefined only while somebody is signing in. */
   readonly userId: string | undefined
-  /** Runs a static statement, named on the connection so that it is parsed and planned once. The text holds parameters, never values. */
+  /**
+   * Runs a static statement, named on the connection so that it is parsed and planned once. The text holds
+   * parameters, never values.
+   */
   query<Row>(query: StaticQuery): Promise<Row[]>
   /** What the audit log is to say of this act, which the session records unless the work throws. */
   audit(note: AuditNote): void
@@ -26,22 +34,35 @@ export type Tx = Omit<NodePgDatabase, 'transaction' | '$client'> & {
 /** An agent's router and the scopes of its key. */
 export type Opened = { routerId: string; scopes: string[] }
 
-export type SessionOptions = { /** The transaction is READ ONLY: for every route that only reads. */ readOnly?: boolean }
-export type WithSession = <T>(identity: Identity | null, work: (tx: Tx) => Promise<T>, options?: SessionOptions) => Promise<T>
+export type SessionOptions = {
+  /** The transaction is READ ONLY: for every route that only reads. */ readOnly?: boolean
+}
+export type WithSession = <T>(
+  identity: Identity | null,
+  work: (tx: Tx) => Promise<T>,
+  options?: SessionOptions,
+) => Promise<T>
 
-export type Pools = { /** People and agents. */ server: pg.Pool /** Signing in and credentials. */; auth: pg.Pool; admin: pg.Pool }
+export type Pools = {
+  /** People and agents. */ server: pg.Pool /** Signing in and credentials. */
+  auth: pg.Pool
+  admin: pg.Pool
+}
 export type SessionPools = Pools & { roles: Record<RoleName, string>; namedStatements: boolean }
 
 /**
- * More borrowers than this many for each connection are turned away at once: waiting would not serve them in time. At twice the capacity,
- * 4 answered as many as 16 did, at a quarter of their median (`bench/overload.ts`). Signing in queues for bcrypt rather than here.
+ * More borrowers than this many for each connection are turned away at once: waiting would not serve them in
+ * time. At twice the capacity,
+ * 4 answered as many as 16 did, at a quarter of their median (`bench/overload.ts`). Signing in queues for
+ * bcrypt rather than here.
  */
 const WAITERS_PER_CONNECTION = { user: 4, key: 4, agent: 4, auth: 16, admin: 16 }
 /** So that a small pool takes a burst, too. */
 const MIN_WAITERS = 16
 
 /**
- * BEGIN waits for nothing: without an answer to it in so long, milliseconds, the connection is dead, and those beside it are not trusted. Not
+ * BEGIN waits for nothing: without an answer to it in so long, milliseconds, the connection is dead, and
+ * those beside it are not trusted. Not
  * so behind a pooler, where it waits for one of the pooler's connections.
  */
 const BEGIN_TIMEOUT_MS = 3_000
@@ -54,11 +75,20 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
   const assume = { user: SET_LOCAL(roles.user), agent: SET_LOCAL(roles.agent) }
   const named = (name: string) => (namedStatements ? { name } : {})
 
-  /** What follows BEGIN: the proof of the identity, then the role it works as. Signing in has a login of its own and assumes none. */
+  /**
+   * What follows BEGIN: the proof of the identity, then the role it works as. Signing in has a login of its
+   * own and assumes none.
+   */
   const opening = (identity: Identity): pg.QueryConfig[] => {
     const factor =
       'factorRequiredOf' in identity && identity.factorRequiredOf
-        ? [{ ...named('require_second_factor'), text: 'select ctx.require_second_factor($1)', values: [identity.factorRequiredOf] }]
+        ? [
+            {
+              ...named('require_second_factor'),
+              text: 'select ctx.require_second_factor($1)',
+              values: [identity.factorRequiredOf],
+            },
+          ]
         : []
     if (identity.kind === 'agent') {
       const { userId, keyId, sha256 } = identity
@@ -69,14 +99,29 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
     if (identity.kind === 'key') {
       const { userId, keyId, sha256, scope } = identity
       return [
-        { ...named('begin_key_context'), text: 'select ctx.begin_key_context($1, $2, $3, $4)', values: [userId, keyId, sha256, scope] },
+        {
+          ...named('begin_key_context'),
+          text: 'select ctx.begin_key_context($1, $2, $3, $4)',
+          values: [userId, keyId, sha256, scope],
+        },
         assume.user,
       ]
     }
     const { userId, sessionId } = identity
     if (identity.kind === 'admin')
-      return [{ ...named('begin_admin_context'), text: 'select ctx.begin_admin_context($1, $2)', values: [userId, sessionId] }, ...factor]
-    const context = { ...named('begin_context'), text: 'select ctx.begin_context($1, $2)', values: [userId, sessionId] }
+      return [
+        {
+          ...named('begin_admin_context'),
+          text: 'select ctx.begin_admin_context($1, $2)',
+          values: [userId, sessionId],
+        },
+        ...factor,
+      ]
+    const context = {
+      ...named('begin_context'),
+      text: 'select ctx.begin_context($1, $2)',
+      values: [userId, sessionId],
+    }
     return identity.kind === 'user' ? [context, ...factor, assume.user] : [context, ...factor]
   }
 
@@ -89,17 +134,29 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
     }
     client.on('error', condemn)
     cork(client)
-    const begin = { text: readOnly ? 'begin read only' : 'begin', ...(namedStatements && { query_timeout: BEGIN_TIMEOUT_MS }) }
+    const begin = {
+      text: readOnly ? 'begin read only' : 'begin',
+      ...(namedStatements && { query_timeout: BEGIN_TIMEOUT_MS }),
+    }
     const begun = [begin, ...opening(identity)].map((query) => client.query(query))
     // Each failure is looked at below; until then it must not count as unhandled.
     for (const statement of begun) statement.catch(() => {})
     // Noted before the end of the connection that follows from it: the pool looks at the cause.
     begun[0]?.catch(condemn)
-    const facade = openFacade(client, { prefix: identity.kind === 'key' ? 'user' : identity.kind, namedStatements, condemn })
+    const facade = openFacade(client, {
+      prefix: identity.kind === 'key' ? 'user' : identity.kind,
+      namedStatements,
+      condemn,
+    })
     const opened = async () => (await begun[1])?.rows[0] as Opened
     const note: AuditNote = {}
     const audit = (said: AuditNote) => void Object.assign(note, said)
-    const tx: Tx = Object.assign(drizzle({ client: facade.client }), { userId: identity.userId, query: facade.query, audit, opened })
+    const tx: Tx = Object.assign(drizzle({ client: facade.client }), {
+      userId: identity.userId,
+      query: facade.query,
+      audit,
+      opened,
+    })
     try {
       const working = startWork(work, tx)
       await openingOutcome(begun, condemn)
@@ -107,13 +164,16 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
       facade.close()
       const last = [...(readOnly ? [] : recordOf(identity, note)), COMMIT].map((query) => client.query(query))
       const command = (await Promise.all(last)).at(-1)?.command
-      // COMMIT of an aborted transaction answers ROLLBACK and no error: somebody swallowed one, and nothing was stored.
+      // COMMIT of an aborted transaction answers ROLLBACK and no error: somebody swallowed one, and nothing
+      // was stored.
       if (command !== 'COMMIT') throw new Error(`commit answered ${command}: a failed statement was ignored`)
       return result
     } catch (error) {
       facade.abandon()
       await client.query('rollback').catch(condemn)
-      throw poison && !(unwrap(error) instanceof pg.DatabaseError) ? problem('unavailable', { cause: poison }) : unwrap(error)
+      throw poison && !(unwrap(error) instanceof pg.DatabaseError)
+        ? problem('unavailable', { cause: poison })
+        : unwrap(error)
     } finally {
       // Trustworthy only now: after a COMMIT or ROLLBACK that was answered, with nothing else in flight.
       if (client.getTransactionStatus() !== 'I') condemn(new Error('the transaction did not end'))
@@ -132,7 +192,10 @@ async function borrow(pool: pg.Pool, waitersPerConnection: number): Promise<pg.P
   })
 }
 
-/** The work begins while its opening is under way; a failure before its first await is a rejection like any other. */
+/**
+ * The work begins while its opening is under way; a failure before its first await is a rejection like any
+ * other.
+ */
 function startWork<T>(work: (tx: Tx) => Promise<T>, tx: Tx): Promise<T> {
   const working = (async () => work(tx))()
   working.catch(() => {})
@@ -147,7 +210,10 @@ const REFUSALS: Record<string, ProblemCode> = {
   NP2FA: 'second-factor-required-setup',
 }
 
-/** The earliest failure of the opening is the reason for every later one: an identity that is refused, or else 503. */
+/**
+ * The earliest failure of the opening is the reason for every later one: an identity that is refused, or else
+ * 503.
+ */
 async function openingOutcome(begun: Promise<unknown>[], condemn: (error: Error) => void): Promise<void> {
   const failed = (await Promise.allSettled(begun)).find((statement) => statement.status === 'rejected')
   if (!failed) return

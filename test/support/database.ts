@@ -1,5 +1,6 @@
 /**
- * One PostgreSQL for a run: a throw-away embedded one, or with DATABASE_URL_TEST (a superuser's URL) any other server from 15 on. What a run
+ * One PostgreSQL for a run: a throw-away embedded one, or with DATABASE_URL_TEST (a superuser's URL) any
+ * other server from 15 on. What a run
  * makes (databases, and roles behind a random prefix) it removes; what was there stays untouched.
  */
 import { randomBytes } from 'node:crypto'
@@ -19,14 +20,20 @@ export type TestDatabase = {
   rolePrefix: string
   /** Of every login role. */
   password: string
-  /** In a run behind a pooler, its host and port: the servers under test connect there, everything else directly. */
+  /**
+   * In a run behind a pooler, its host and port: the servers under test connect there, everything else
+   * directly.
+   */
   pooler?: string
 }
 
 declare module 'vitest' {
   interface ProvidedContext {
     database: TestDatabase
-    /** Whether a PostgreSQL was given in which everybody may connect to other databases: the self-check warns of it. */
+    /**
+     * Whether a PostgreSQL was given in which everybody may connect to other databases: the self-check warns
+     * of it.
+     */
     hasOpenNeighbours: boolean
   }
 }
@@ -47,7 +54,12 @@ export async function makeTestDatabase(
     ? undefined
     : await startEmbedded({
         dataDir: directory,
-        settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' },
+        settings: {
+          fsync: 'off',
+          synchronous_commit: 'off',
+          full_page_writes: 'off',
+          max_connections: '200',
+        },
       })
   const serverUrl = given ?? (embedded as { url: string }).url
   const run = `np_${randomBytes(4).toString('hex')}_`
@@ -67,9 +79,16 @@ export async function makeTestDatabase(
 
   const close = async () => {
     await asAdmin(serverUrl, async (client) => {
-      const { rows } = await client.query<{ datname: string }>('select datname from pg_database where starts_with(datname, $1)', [run])
-      for (const { datname } of rows) await client.query(`drop database ${pg.escapeIdentifier(datname)} with (force)`)
-      const roles = await client.query<{ rolname: string }>('select rolname from pg_roles where starts_with(rolname, $1)', [run])
+      const { rows } = await client.query<{ datname: string }>(
+        'select datname from pg_database where starts_with(datname, $1)',
+        [run],
+      )
+      for (const { datname } of rows)
+        await client.query(`drop database ${pg.escapeIdentifier(datname)} with (force)`)
+      const roles = await client.query<{ rolname: string }>(
+        'select rolname from pg_roles where starts_with(rolname, $1)',
+        [run],
+      )
       for (const { rolname } of roles.rows) await client.query(`drop role ${pg.escapeIdentifier(rolname)}`)
     })
     await embedded?.stop()
@@ -81,7 +100,14 @@ export async function makeTestDatabase(
 
 /** Sets a database up and migrates it, as an operator would. */
 export async function prepare({ adminUrl, rolePrefix, password }: TestDatabase): Promise<void> {
-  const passwords = { migrator: password, server: password, auth: password, admin: password, backup: password, monitor: password }
+  const passwords = {
+    migrator: password,
+    server: password,
+    auth: password,
+    admin: password,
+    backup: password,
+    monitor: password,
+  }
   await setUpDatabase({ adminUrl, rolePrefix, passwords })
   await migrate({ url: loginUrl({ adminUrl, rolePrefix, password }, 'migrator'), rolePrefix })
 }
@@ -93,13 +119,23 @@ export const loginUrl = ({ adminUrl, rolePrefix, password }: TestDatabase, role:
 export const servingUrl = (database: TestDatabase, role: RoleName) =>
   urlOf(loginUrl(database, role), { ...(database.pooler && { host: database.pooler }) })
 
-/** A database of its own for a test that changes the schema or stops connections; dropped with the run. Empty, or a copy of another one. */
-export async function separateDatabase(main: TestDatabase, name: string, template = 'template1'): Promise<TestDatabase> {
+/**
+ * A database of its own for a test that changes the schema or stops connections; dropped with the run. Empty,
+ * or a copy of another one.
+ */
+export async function separateDatabase(
+  main: TestDatabase,
+  name: string,
+  template = 'template1',
+): Promise<TestDatabase> {
   await createClosed(main.adminUrl, main.rolePrefix + name, template)
   return { ...main, adminUrl: urlOf(main.adminUrl, { database: main.rolePrefix + name }) }
 }
 
-/** Nobody may connect to it, at no moment, before a set-up lets them: the self-check of a test beside this one would tell. */
+/**
+ * Nobody may connect to it, at no moment, before a set-up lets them: the self-check of a test beside this one
+ * would tell.
+ */
 const createClosed = (url: string, name: string, template = 'template1') =>
   asAdmin(url, async (client) => {
     await client.query(`create database ${name} template ${template} allow_connections false`)

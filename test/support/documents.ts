@@ -5,7 +5,11 @@ export const BLOCK: Outcome = { decision: 'block', rate: null }
 export const limit = (rate: number): Outcome => ({ decision: 'limit', rate })
 
 /** An entry for MACs: what holds, and what it changes to. */
-export const entryOf = (macs: string[], outcome: Outcome, upcoming: PolicyEntry['upcoming'] = []): PolicyEntry => ({
+export const entryOf = (
+  macs: string[],
+  outcome: Outcome,
+  upcoming: PolicyEntry['upcoming'] = [],
+): PolicyEntry => ({
   deviceId: null,
   macs,
   ...outcome,
@@ -14,7 +18,11 @@ export const entryOf = (macs: string[], outcome: Outcome, upcoming: PolicyEntry[
   upcoming,
 })
 
-export const documentOf = (devices: PolicyEntry[], generatedAt: Date, unlisted: Outcome = ALLOW): PolicyDocument => ({
+export const documentOf = (
+  devices: PolicyEntry[],
+  generatedAt: Date,
+  unlisted: Outcome = ALLOW,
+): PolicyDocument => ({
   revision: 'Zk3vQ1',
   routerId: '0190c0de-0000-7000-8000-000000000001',
   mode: 'none',
@@ -25,4 +33,5 @@ export const documentOf = (devices: PolicyEntry[], generatedAt: Date, unlisted: 
 })
 
 /** `02:00:5e:…` and a number. */
-export const macOf = (number: number) => `02:00:5e:${number.toString(16).padStart(6, '0').match(/../g)?.join(':')}`
+export const macOf = (number: number) =>
+  `02:00:5e:${number.toString(16).padStart(6, '0').match(/../g)?.join(':')}`

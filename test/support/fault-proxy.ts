@@ -1,11 +1,15 @@
 /**
- * A proxy between a server and PostgreSQL that reads the protocol's messages (PostgreSQL documentation, 55.2) as they pass, and does harm at
+ * A proxy between a server and PostgreSQL that reads the protocol's messages (PostgreSQL documentation, 55.2)
+ * as they pass, and does harm at
  * the one it is told to.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
-/** What happens to a connection at its message: it is cut before or after the message passes, or its backend is ended or its statement cancelled. */
+/**
+ * What happens to a connection at its message: it is cut before or after the message passes, or its backend
+ * is ended or its statement cancelled.
+ */
 export type Harm = 'cut before' | 'cut after' | 'terminate' | 'cancel'
 /** `at`: the n-th message of frontends from now, over all connections. */
 export type Fault = { at: number; harm: Harm }
@@ -14,13 +18,19 @@ export type FaultProxy = {
   address: string
   /** Counts from zero again. */
   plan(faults: Fault[]): void
-  /** Since the plan was made: how many faults were met, and how often a COMMIT went to the database whose answer never came back. */
+  /**
+   * Since the plan was made: how many faults were met, and how often a COMMIT went to the database whose
+   * answer never came back.
+   */
   met(): { faults: number; lostCommits: number }
   close(): Promise<void>
 }
 
 /** @param harmBackend ends a backend or cancels its statement, by its process id */
-export async function openFaultProxy(target: string, harmBackend: (harm: Harm, pid: number) => Promise<unknown>): Promise<FaultProxy> {
+export async function openFaultProxy(
+  target: string,
+  harmBackend: (harm: Harm, pid: number) => Promise<unknown>,
+): Promise<FaultProxy> {
   const { hostname, port } = new URL(`postgres://${target}`)
   const sockets = new Set<Socket>()
   let planned = new Map<number, Harm>()
@@ -90,7 +100,10 @@ export async function openFaultProxy(target: string, harmBackend: (harm: Harm, p
   }
 }
 
-/** Messages one after the other; the next waits until the handler is done with the last. The first of a frontend has no type. */
+/**
+ * Messages one after the other; the next waits until the handler is done with the last. The first of a
+ * frontend has no type.
+ */
 async function eachMessage(
   socket: Socket,
   { hasStartup }: { hasStartup: boolean },

@@ -1,8 +1,17 @@
 /**
- * Google's stand-in, since Google itself is not there: a real server that signs real tokens, sends browsers back with a code, and gives a
- * token for it only to the client that it was made for, at the address it was made for, with the verifier of its PKCE challenge.
+ * Google's stand-in, since Google itself is not there: a real server that signs real tokens, sends browsers
+ * back with a code, and gives a
+ * token for it only to the client that it was made for, at the address it was made for, with the verifier of
+ * its PKCE challenge.
  */
-import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+} from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -60,7 +69,8 @@ export async function startGoogle() {
     const fault = faults[url.pathname]
     if (fault?.status === 0) return
     if (fault) return answer(fault.status, fault.body, fault.headers)
-    if (url.pathname === '/certs') return answer(200, { [KID]: GOOGLE_PEM }, { 'cache-control': 'public, max-age=3600' })
+    if (url.pathname === '/certs')
+      return answer(200, { [KID]: GOOGLE_PEM }, { 'cache-control': 'public, max-age=3600' })
     if (url.pathname === '/authorize') {
       const back = authorize(url.searchParams, accountOf(request))
       return back ? answer(302, null, { location: back.href }) : answer(400, { error: 'invalid_request' })
@@ -76,26 +86,43 @@ export async function startGoogle() {
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
   function authorize(query: URLSearchParams, account: Claims): URL | undefined {
-    const { client_id, redirect_uri, response_type, scope = '', state, nonce, code_challenge = '', code_challenge_method } = fields(query)
+    const {
+      client_id,
+      redirect_uri,
+      response_type,
+      scope = '',
+      state,
+      nonce,
+      code_challenge = '',
+      code_challenge_method,
+    } = fields(query)
     const isRegistered = client_id === CLIENT_ID && redirect_uri === REDIRECT_URI
     const isPkce = code_challenge_method === 'S256' && /^[\w-]{43}$/.test(code_challenge)
-    if (!isRegistered || !isPkce || response_type !== 'code' || !scope.split(' ').includes('openid')) return undefined
+    if (!isRegistered || !isPkce || response_type !== 'code' || !scope.split(' ').includes('openid'))
+      return undefined
     const back = new URL(redirect_uri)
     if (state !== undefined) back.searchParams.set('state', state)
     if (account.error) back.searchParams.set('error', String(account.error))
     else {
       const code = `4/0${randomBytes(24).toString('base64url')}`
-      grants.set(code, { clientId: client_id, redirectUri: redirect_uri, challenge: code_challenge, claims: { nonce, ...account } })
+      grants.set(code, {
+        clientId: client_id,
+        redirectUri: redirect_uri,
+        challenge: code_challenge,
+        claims: { nonce, ...account },
+      })
       back.searchParams.set('code', code)
     }
     // Google adds what nobody asked for.
-    for (const [name, value] of Object.entries({ scope, authuser: '0', prompt: 'consent', iss: issuer })) back.searchParams.set(name, value)
+    for (const [name, value] of Object.entries({ scope, authuser: '0', prompt: 'consent', iss: issuer }))
+      back.searchParams.set(name, value)
     return back
   }
 
   function redeem(form: URLSearchParams) {
     const { grant_type, code = '', client_id, client_secret, redirect_uri, code_verifier = '' } = fields(form)
-    if (client_id !== CLIENT_ID || client_secret !== CLIENT_SECRET) return { status: 401, body: { error: 'invalid_client' } }
+    if (client_id !== CLIENT_ID || client_secret !== CLIENT_SECRET)
+      return { status: 401, body: { error: 'invalid_client' } }
     const grant = grants.get(code)
     grants.delete(code)
     const isTheirs = grant?.clientId === client_id && grant.redirectUri === redirect_uri
@@ -103,11 +130,20 @@ export async function startGoogle() {
     if (grant_type !== 'authorization_code' || !isTheirs || !isProven)
       return { status: 400, body: { error: 'invalid_grant', error_description: `Bad Request: ${code}` } }
     const access_token = `ya29.${randomBytes(16).toString('base64url')}`
-    return { status: 200, body: { access_token, token_type: 'Bearer', expires_in: 3_599, id_token: idToken(grant.claims) } }
+    return {
+      status: 200,
+      body: { access_token, token_type: 'Bearer', expires_in: 3_599, id_token: idToken(grant.claims) },
+    }
   }
 
-  /** An ID token of Google's for the web client, fresh and right but for the claims that say otherwise (undefined leaves one out). */
-  function idToken(claims: Claims = googleAccount(), { header = {}, key = KEY }: { header?: Claims; key?: KeyObject } = {}): string {
+  /**
+   * An ID token of Google's for the web client, fresh and right but for the claims that say otherwise
+   * (undefined leaves one out).
+   */
+  function idToken(
+    claims: Claims = googleAccount(),
+    { header = {}, key = KEY }: { header?: Claims; key?: KeyObject } = {},
+  ): string {
     const now = seconds()
     const standard = { iss: issuer, aud: CLIENT_ID, azp: CLIENT_ID, iat: now, exp: now + 3_600 }
     const signed = `${encode({ alg: 'RS256', kid: KID, typ: 'JWT', ...header })}.${encode({ ...standard, ...claims })}`
@@ -133,9 +169,15 @@ export async function startGoogle() {
       GOOGLE_TOKEN_URL: `${issuer}/token`,
       GOOGLE_CERTIFICATES_URL: `${issuer}/certs`,
     },
-    /** As the browser of somebody signed in at Google, who agrees (or with `error`, does not). @returns where Google sends them back to */
+    /**
+     * As the browser of somebody signed in at Google, who agrees (or with `error`, does not). @returns where
+     * Google sends them back to
+     */
     async consent(location: string, account: Claims = googleAccount()): Promise<URL> {
-      const answer = await fetch(location, { headers: { cookie: `account=${encode(account)}` }, redirect: 'manual' })
+      const answer = await fetch(location, {
+        headers: { cookie: `account=${encode(account)}` },
+        redirect: 'manual',
+      })
       if (answer.status !== 302) throw new Error(`Google answered ${answer.status}: ${await answer.text()}`)
       return new URL(answer.headers.get('location') ?? '')
     },

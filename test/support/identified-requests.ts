@@ -1,18 +1,30 @@
-/** Requests that name ids, made for every operation of the OpenAPI document: of what somebody has, and of what nobody has. */
+/**
+ * Requests that name ids, made for every operation of the OpenAPI document: of what somebody has, and of what
+ * nobody has.
+ */
 import { randomUUID } from 'node:crypto'
 import { type Operation, sampleOf, urlOf } from './operations.ts'
 import { type Answer, newMac, type Person } from './world.ts'
 
 /** What ids a request may name: one router's, and what it has. */
-export type Ids = Record<'routerId' | 'keyId' | 'deviceId' | 'otherId' | 'groupId' | 'mac' | 'otherMac' | 'id' | 'key', string>
+export type Ids = Record<
+  'routerId' | 'keyId' | 'deviceId' | 'otherId' | 'groupId' | 'mac' | 'otherMac' | 'id' | 'key',
+  string
+>
 
 /** Ids that nobody has. */
 export const nobodys = (): Ids => {
-  const [routerId = '', keyId = '', deviceId = '', otherId = '', groupId = '', id = ''] = Array.from({ length: 6 }, () => randomUUID())
+  const [routerId = '', keyId = '', deviceId = '', otherId = '', groupId = '', id = ''] = Array.from(
+    { length: 6 },
+    () => randomUUID(),
+  )
   return { routerId, keyId, deviceId, otherId, groupId, mac: newMac(), otherMac: newMac(), id, key: 'theme' }
 }
 
-/** A new router with two devices, and what the path of an operation is about: new each time, since the owner's own call may be its end. */
+/**
+ * A new router with two devices, and what the path of an operation is about: new each time, since the owner's
+ * own call may be its end.
+ */
 export async function ownedBy(owner: Person, { path, operationId }: Operation): Promise<Ids> {
   const router = await owner.router()
   const [mac, otherMac] = [newMac(), newMac()]
@@ -25,7 +37,8 @@ export async function ownedBy(owner: Person, { path, operationId }: Operation): 
   const [deviceId, otherId, routerId] = [idOf(mac, devices), idOf(otherMac, devices), router.id]
   const make = async (method: 'POST' | 'PUT', url: string, body: object) => {
     const answer = await owner.call(method, url, { body })
-    if (answer.statusCode > 299) throw new Error(`${method} ${url} answered ${answer.statusCode}: ${answer.body}`)
+    if (answer.statusCode > 299)
+      throw new Error(`${method} ${url} answered ${answer.statusCode}: ${answer.body}`)
     return answer.json().id
   }
   const made: Record<string, () => Promise<string>> = {
@@ -38,7 +51,13 @@ export async function ownedBy(owner: Person, { path, operationId }: Operation): 
       return deviceId
     },
     '/api/devices/{id}/override': async () => {
-      await make('POST', '/api/schedules', { deviceId, kind: 'blocked-during', days: ['mon'], start: '21:00', end: '07:00' })
+      await make('POST', '/api/schedules', {
+        deviceId,
+        kind: 'blocked-during',
+        days: ['mon'],
+        start: '21:00',
+        end: '07:00',
+      })
       await make('POST', `/api/devices/${deviceId}/override`, { decision: 'allow' })
       return deviceId
     },
@@ -50,18 +69,38 @@ export async function ownedBy(owner: Person, { path, operationId }: Operation): 
     '/api/blocks': () => make('POST', '/api/blocks', { deviceId, minutes: 5 }),
     '/api/groups': () => make('POST', '/api/groups', { routerId, name: 'kids' }),
     '/api/schedules': () =>
-      make('POST', '/api/schedules', { deviceId, kind: 'blocked-during', days: ['mon'], start: '21:00', end: '07:00' }),
+      make('POST', '/api/schedules', {
+        deviceId,
+        kind: 'blocked-during',
+        days: ['mon'],
+        start: '21:00',
+        end: '07:00',
+      }),
     '/api/settings': () => make('PUT', `/api/settings/theme?routerId=${routerId}`, { value: 'dark' }),
   }
   const keyId = path.startsWith('/api/users/keys')
     ? await make('POST', '/api/users/keys', { scopes: ['devices:read'], password: owner.password })
     : router.keyId
   const [, about] = Object.entries(made).find(([prefix]) => path.startsWith(prefix)) ?? []
-  const groupId = operationId === 'changeDevice' ? await make('POST', '/api/groups', { routerId, name: 'kids' }) : routerId
-  return { routerId, keyId, deviceId, otherId, groupId, mac, otherMac, id: String(await about?.()), key: 'theme' }
+  const groupId =
+    operationId === 'changeDevice' ? await make('POST', '/api/groups', { routerId, name: 'kids' }) : routerId
+  return {
+    routerId,
+    keyId,
+    deviceId,
+    otherId,
+    groupId,
+    mac,
+    otherMac,
+    id: String(await about?.()),
+    key: 'theme',
+  }
 }
 
-/** Bodies that name ids, or that a schema alone does not make sensible; any other body is made from its schema. */
+/**
+ * Bodies that name ids, or that a schema alone does not make sensible; any other body is made from its
+ * schema.
+ */
 export const BODIES: Record<string, (ids: Ids) => object> = {
   'PATCH /api/devices': ({ deviceId }) => ({ changes: [{ id: deviceId, mine: true }] }),
   'PATCH /api/devices/{id}': ({ groupId }) => ({ groupId }),
@@ -70,23 +109,36 @@ export const BODIES: Record<string, (ids: Ids) => object> = {
   'POST /api/whitelist': ({ otherId }) => ({ deviceId: otherId }),
   'POST /api/blacklist': ({ routerId, otherMac }) => ({ routerId, mac: otherMac }),
   'POST /api/whitelist/bulk': ({ id, otherId }) => ({ add: [{ deviceId: otherId }], remove: [id] }),
-  'POST /api/blacklist/bulk': ({ id, routerId, otherMac }) => ({ add: [{ routerId, mac: otherMac }], remove: [id] }),
+  'POST /api/blacklist/bulk': ({ id, routerId, otherMac }) => ({
+    add: [{ routerId, mac: otherMac }],
+    remove: [id],
+  }),
   'POST /api/blocks': ({ otherId }) => ({ deviceId: otherId }),
   'POST /api/blocks/reset': ({ routerId }) => ({ routerId }),
   'POST /api/groups': ({ routerId }) => ({ routerId, name: 'guests' }),
   'POST /api/groups/{id}/devices': ({ deviceId }) => ({ add: [deviceId] }),
-  'POST /api/schedules': ({ deviceId }) => ({ deviceId, kind: 'blocked-during', days: ['mon'], start: '21:00', end: '07:00' }),
+  'POST /api/schedules': ({ deviceId }) => ({
+    deviceId,
+    kind: 'blocked-during',
+    days: ['mon'],
+    start: '21:00',
+    end: '07:00',
+  }),
   'POST /api/routers/{id}/policy/preview': ({ deviceId }) => ({ change: { blocks: [{ deviceId }] } }),
 }
 
 /** Operations are compared under their names without the slash that may end a path. */
 export const nameOf = ({ name }: Operation) => name.replace(/\/$/, '')
 
-/** Asks for an operation about these ids. `call`: as whoever. `fields` are in its body instead of, or beside, what is made for it. */
+/**
+ * Asks for an operation about these ids. `call`: as whoever. `fields` are in its body instead of, or beside,
+ * what is made for it.
+ */
 export function ask(call: Person['call'], operation: Operation, ids: Ids, fields?: object): Promise<Answer> {
   const given = operation.parameters.filter(({ in: part, name }) => part === 'query' && name === 'routerId')
   const query = Object.fromEntries(given.map(({ name }) => [name, ids.routerId]))
-  const made = BODIES[nameOf(operation)]?.(ids) ?? (operation.body && sampleOf(operation.body, { lean: true }))
+  const made =
+    BODIES[nameOf(operation)]?.(ids) ?? (operation.body && sampleOf(operation.body, { lean: true }))
   const body = fields && made !== undefined ? { ...(made as object), ...fields } : made
   return call(operation.method, urlOf(operation, ids), { query, ...(body !== undefined && { body }) })
 }

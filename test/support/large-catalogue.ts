@@ -1,4 +1,7 @@
-/** Many people, and one who has as much as hundreds of them, written past row security: where a statement reads too much, it shows. */
+/**
+ * Many people, and one who has as much as hundreds of them, written past row security: where a statement
+ * reads too much, it shows.
+ */
 import type pg from 'pg'
 
 const OTHERS = 1_500
@@ -48,7 +51,10 @@ export async function fillLargeCatalogue(superuser: pg.ClientBase, owner: string
     ${ROUTER_HAS(30, 5)}
     ${PERSON_HAS(50, 100)}
     truncate mine`)
-  await superuser.query(`insert into user_routers (user_id, router_name) select $1, 'Large ' || n from generate_series(1, 19) n`, [owner])
+  await superuser.query(
+    `insert into user_routers (user_id, router_name) select $1, 'Large ' || n from generate_series(1, 19) n`,
+    [owner],
+  )
   await superuser.query(`
     insert into mine select user_id, id from user_routers where router_name like 'Large%';
     ${ROUTER_HAS(250, 50)}

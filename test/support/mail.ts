@@ -16,11 +16,17 @@ export function readMail(raw: string): ReadMail {
     const found = parts.find((each) => each.headers.get('content-type')?.[0]?.startsWith(type))
     return found ? decode(found.body, found.headers.get('content-transfer-encoding')?.[0]) : ''
   }
-  return { headers, subject: words(headers.get('subject')?.[0] ?? ''), text: part('text/plain'), html: part('text/html') }
+  return {
+    headers,
+    subject: words(headers.get('subject')?.[0] ?? ''),
+    text: part('text/plain'),
+    html: part('text/html'),
+  }
 }
 
 /** The single-use token that a mail brings, in a link or alone. */
-export const tokenIn = ({ text }: Pick<ReadMail, 'text'>): string | undefined => /npt_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}/.exec(text)?.[0]
+export const tokenIn = ({ text }: Pick<ReadMail, 'text'>): string | undefined =>
+  /npt_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}/.exec(text)?.[0]
 
 function split(text: string) {
   const end = text.indexOf('\n\n')

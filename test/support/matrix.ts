@@ -1,5 +1,6 @@
 /**
- * What was tried and what came of it. A test that tries many things leaves its matrices in `task.meta.matrices` and is named in
+ * What was tried and what came of it. A test that tries many things leaves its matrices in
+ * `task.meta.matrices` and is named in
  * `vitest.isolation.config.ts`; `npm run verify:isolation` prints them.
  */
 
@@ -7,7 +8,10 @@ export type Trial = {
   matrix: string
   row: string
   column: string
-  /** What the attacker was shown to be able to do, as `attack/open.ts` names it; undefined when the attack was turned away. */
+  /**
+   * What the attacker was shown to be able to do, as `attack/open.ts` names it; undefined when the attack was
+   * turned away.
+   */
   power: string | undefined
   /** Everything there is to know about it, for when it leaks. */
   detail: string
@@ -24,10 +28,13 @@ declare module 'vitest' {
 
 /** The powers that were shown and are not meant, each with an attack that showed it. */
 export const leaksOf = (trials: Trial[], open: Record<string, string>): string[] =>
-  trials.filter(({ power }) => power !== undefined && !(power in open)).map(({ power, detail }) => `${power}: ${detail}`)
+  trials
+    .filter(({ power }) => power !== undefined && !(power in open))
+    .map(({ power, detail }) => `${power}: ${detail}`)
 
 /** The powers that were shown, whether meant or not. */
-export const powersOf = (trials: Trial[]): string[] => [...new Set(trials.flatMap(({ power }) => power ?? []))].sort()
+export const powersOf = (trials: Trial[]): string[] =>
+  [...new Set(trials.flatMap(({ power }) => power ?? []))].sort()
 
 export function toMatrices(trials: Trial[], open: Record<string, string>): Matrix[] {
   return [...Map.groupBy(trials, ({ matrix }) => matrix)].map(([title, ofMatrix]) => ({
@@ -41,10 +48,14 @@ export function toMatrices(trials: Trial[], open: Record<string, string>): Matri
   }))
 }
 
-const total = (cells: Cell[], figure: 'tried' | 'open' | 'leaked') => cells.reduce((sum, cell) => sum + cell[figure], 0)
+const total = (cells: Cell[], figure: 'tried' | 'open' | 'leaked') =>
+  cells.reduce((sum, cell) => sum + cell[figure], 0)
 const figures = (cells: Cell[]) =>
   `${total(cells, 'tried')} tried, ${total(cells, 'open')} open by design, ${total(cells, 'leaked')} leaked`
-/** A blank was not tried; a number was tried and turned away; `n*` includes what is open by design; `n!` leaked. */
+/**
+ * A blank was not tried; a number was tried and turned away; `n*` includes what is open by design; `n!`
+ * leaked.
+ */
 const show = (cells: Cell[]) =>
   cells.length === 0
     ? ''
@@ -61,11 +72,16 @@ export function printed(matrices: Matrix[]): string {
   const tables = together.map(({ title, cells }) => {
     const rows = [...new Set(cells.map(({ row }) => row))]
     const columns = [...new Set(cells.map(({ column }) => column))]
-    const cellAt = (row: string, column: string) => show(cells.filter((cell) => cell.row === row && cell.column === column))
+    const cellAt = (row: string, column: string) =>
+      show(cells.filter((cell) => cell.row === row && cell.column === column))
     const margin = Math.max(...rows.map((row) => row.length))
-    const widths = columns.map((column) => Math.max(column.length, ...rows.map((row) => cellAt(row, column).length)) + 2)
+    const widths = columns.map(
+      (column) => Math.max(column.length, ...rows.map((row) => cellAt(row, column).length)) + 2,
+    )
     const line = (first: string, textOf: (column: string) => string) =>
-      [first.padEnd(margin), ...columns.map((column, index) => textOf(column).padStart(widths[index] ?? 0))].join('').trimEnd()
+      [first.padEnd(margin), ...columns.map((column, index) => textOf(column).padStart(widths[index] ?? 0))]
+        .join('')
+        .trimEnd()
     const body = rows.map((row) => line(row, (column) => cellAt(row, column)))
     return [`${title}: ${figures(cells)}`, line('', (column) => `${column} `), ...body].join('\n')
   })

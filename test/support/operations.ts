@@ -1,4 +1,7 @@
-/** Every operation of the OpenAPI document, and requests made from its schemas: what holds for all routes is asked of each, also of new ones. */
+/**
+ * Every operation of the OpenAPI document, and requests made from its schemas: what holds for all routes is
+ * asked of each, also of new ones.
+ */
 import type { Answer, World } from './world.ts'
 
 export type Schema = {
@@ -49,35 +52,49 @@ type Documented = Omit<Operation, 'name' | 'method' | 'path' | 'door' | 'doors' 
   requestBody?: { content: Record<string, { schema: Schema }> }
 }
 
-type Document = { paths: Record<string, Record<string, Documented>>; components: { schemas: Record<string, Schema> } }
+type Document = {
+  paths: Record<string, Record<string, Documented>>
+  components: { schemas: Record<string, Schema> }
+}
 
 export function operationsOf(openapi: Document): Operation[] {
-  const resolve = (schema?: Schema) => (schema?.$ref ? openapi.components.schemas[schema.$ref.replace(/.*\//, '')] : schema)
+  const resolve = (schema?: Schema) =>
+    schema?.$ref ? openapi.components.schemas[schema.$ref.replace(/.*\//, '')] : schema
   return Object.entries(openapi.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, { operationId, summary, tags, parameters = [], responses, security = [], requestBody }]) => ({
-      name: `${method.toUpperCase()} ${path}`,
-      method: method.toUpperCase() as Method,
-      path,
-      operationId,
-      summary,
-      tags,
-      door: (Object.keys(security[0] ?? {})[0] ?? 'anyone') as Operation['door'],
-      doors: security.flatMap((way) => Object.keys(way)),
-      body: resolve(requestBody?.content['application/json']?.schema),
-      parameters: parameters
-        .filter(({ in: where }) => where !== ('header' as string))
-        .map(({ example, schema, ...rest }) => ({
-          ...rest,
-          schema: { ...schema, ...(example !== undefined && { examples: [example] }) },
-        })),
-      responses,
-    })),
+    Object.entries(methods).map(
+      ([method, { operationId, summary, tags, parameters = [], responses, security = [], requestBody }]) => ({
+        name: `${method.toUpperCase()} ${path}`,
+        method: method.toUpperCase() as Method,
+        path,
+        operationId,
+        summary,
+        tags,
+        door: (Object.keys(security[0] ?? {})[0] ?? 'anyone') as Operation['door'],
+        doors: security.flatMap((way) => Object.keys(way)),
+        body: resolve(requestBody?.content['application/json']?.schema),
+        parameters: parameters
+          .filter(({ in: where }) => where !== ('header' as string))
+          .map(({ example, schema, ...rest }) => ({
+            ...rest,
+            schema: { ...schema, ...(example !== undefined && { examples: [example] }) },
+          })),
+        responses,
+      }),
+    ),
   )
 }
 
 /** What a schema does not tell by an example, by name. */
-const EXAMPLES: Record<string, string> = { mac: '00:00:5e:00:53:01', ip: '192.0.2.7', ips: '192.0.2.8', takenAt: '2026-01-01T00:00:00Z' }
-const FORMATS: Record<string, string> = { uuid: '7e5f1c1e-0000-4000-8000-000000000000', 'date-time': '2100-01-01T00:00:00Z' }
+const EXAMPLES: Record<string, string> = {
+  mac: '00:00:5e:00:53:01',
+  ip: '192.0.2.7',
+  ips: '192.0.2.8',
+  takenAt: '2026-01-01T00:00:00Z',
+}
+const FORMATS: Record<string, string> = {
+  uuid: '7e5f1c1e-0000-4000-8000-000000000000',
+  'date-time': '2100-01-01T00:00:00Z',
+}
 
 /** A value that the schema accepts, with every field that can stand in it, or only with what it needs. */
 export function sampleOf(schema: Schema, { name = '', lean = false } = {}): unknown {
@@ -100,7 +117,12 @@ export type Place = { pointer: string; schema: Schema; with(value: unknown): unk
 
 /** Every place of the full sample: the body itself, its fields, their fields and items. */
 export function placesOf(schema: Schema, sample = sampleOf(schema)): Place[] {
-  const below = (pointer: string, inner: Schema | undefined, value: unknown, put: (value: unknown) => unknown): Place[] =>
+  const below = (
+    pointer: string,
+    inner: Schema | undefined,
+    value: unknown,
+    put: (value: unknown) => unknown,
+  ): Place[] =>
     inner && value !== undefined
       ? placesOf(inner, value).map((place) => ({
           ...place,
@@ -109,7 +131,10 @@ export function placesOf(schema: Schema, sample = sampleOf(schema)): Place[] {
         }))
       : []
   const fields = Object.entries(schema.properties ?? {}).flatMap(([field, inner]) =>
-    below(field, inner, (sample as Record<string, unknown>)[field], (value) => ({ ...(sample as object), [field]: value })),
+    below(field, inner, (sample as Record<string, unknown>)[field], (value) => ({
+      ...(sample as object),
+      [field]: value,
+    })),
   )
   const items = below('0', schema.items, (sample as unknown[])[0], (value) => [value])
   return [{ pointer: '', schema, with: (value) => value }, ...fields, ...items]

@@ -1,4 +1,7 @@
-/** Outages: a proxy between a server and its database, whose connections are cut, then refused, then served again. */
+/**
+ * Outages: a proxy between a server and its database, whose connections are cut, then refused, then served
+ * again.
+ */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import type { TestDatabase } from './database.ts'
@@ -9,7 +12,10 @@ export type DatabaseProxy = {
   cut(): Promise<void>
   /** Serves again, at the same address. */
   restore(): Promise<void>
-  /** What is open stays open and carries nothing any more, as when a firewall has forgotten it; new connections are served. */
+  /**
+   * What is open stays open and carries nothing any more, as when a firewall has forgotten it; new
+   * connections are served.
+   */
   freeze(): void
 }
 

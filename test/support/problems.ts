@@ -10,8 +10,15 @@ export type ProblemBody = {
   requestId: string
 }
 
-/** Holds an answer against RFC 9457, the contract's fields and the headers that go with its status. @returns what only this error has */
-export function expectProblem({ statusCode, headers, body }: Answer, status: number, code: string): ProblemBody {
+/**
+ * Holds an answer against RFC 9457, the contract's fields and the headers that go with its status. @returns
+ * what only this error has
+ */
+export function expectProblem(
+  { statusCode, headers, body }: Answer,
+  status: number,
+  code: string,
+): ProblemBody {
   const { type, title, status: repeated, code: told, ...own } = JSON.parse(body)
   expect({ type, title, status: repeated, code: told }).toEqual({
     type: `urn:netpilot:problem:${code}`,
@@ -19,21 +26,28 @@ export function expectProblem({ statusCode, headers, body }: Answer, status: num
     status,
     code,
   })
-  expect(['detail', 'errors', 'entryId', 'challenge', 'requestId']).toEqual(expect.arrayContaining(Object.keys(own)))
+  expect(['detail', 'errors', 'entryId', 'challenge', 'requestId']).toEqual(
+    expect.arrayContaining(Object.keys(own)),
+  )
   expect(statusCode).toBe(status)
   expect(headers).toMatchObject({
     'content-type': 'application/problem+json',
     'cache-control': 'no-store',
     'x-request-id': own.requestId,
     'x-content-type-options': 'nosniff',
-    ...(status === 401 && { 'www-authenticate': expect.stringMatching(/^Bearer realm="netpilot"(, error="invalid_token")?$/) }),
+    ...(status === 401 && {
+      'www-authenticate': expect.stringMatching(/^Bearer realm="netpilot"(, error="invalid_token")?$/),
+    }),
     ...((status === 503 || status === 429) && { 'retry-after': expect.stringMatching(/^[1-9]\d*$/) }),
   })
   expect(own.requestId).toMatch(/^[0-9a-f-]{36}$/)
   return own
 }
 
-/** Status, headers and body without what belongs to one request only: two answers that tell nothing apart have the same. */
+/**
+ * Status, headers and body without what belongs to one request only: two answers that tell nothing apart have
+ * the same.
+ */
 export function comparable({ statusCode, headers, body }: Answer) {
   const { date, ratelimit, 'x-request-id': requestId, ...rest } = headers
   return { statusCode, headers: rest, body: body.replaceAll(String(requestId), '…') }

@@ -1,4 +1,7 @@
-/** A row of somebody's in every table that PostgreSQL does not fill itself, written past row security, for attacks to aim at. */
+/**
+ * A row of somebody's in every table that PostgreSQL does not fill itself, written past row security, for
+ * attacks to aim at.
+ */
 import { randomBytes, randomUUID } from 'node:crypto'
 import type pg from 'pg'
 
@@ -17,17 +20,28 @@ export type Somebody = {
 }
 
 export async function addSomebody(admin: pg.ClientBase): Promise<Somebody> {
-  const [userId, sessionId, routerId, deviceId, otherDeviceId, groupId] = Array.from({ length: 6 }, () => randomUUID())
+  const [userId, sessionId, routerId, deviceId, otherDeviceId, groupId] = Array.from({ length: 6 }, () =>
+    randomUUID(),
+  )
   const [keyId = '', personalKeyId = ''] = [randomBytes(6).toString('hex'), randomBytes(6).toString('hex')]
   const sha256 = randomBytes(32)
   const ids = { userId, sessionId, routerId, keyId, personalKeyId, sha256, deviceId, groupId } as Somebody
   const rows: [table: string, row: Record<string, unknown>][] = [
     ['users', { id: userId, email: `${userId}@example.com` }],
     ['user_credentials', { user_id: userId, password_hash: `$2b$04$${'a'.repeat(53)}` }],
-    ['user_login_sessions', { user_id: userId, id: sessionId, idle_expires_at: '2100-01-01', expires_at: '2100-01-01' }],
+    [
+      'user_login_sessions',
+      { user_id: userId, id: sessionId, idle_expires_at: '2100-01-01', expires_at: '2100-01-01' },
+    ],
     [
       'user_tokens',
-      { user_id: userId, purpose: 'reset-password', token_sha256: randomBytes(32), password_version: 1, expires_at: '2100-01-01' },
+      {
+        user_id: userId,
+        purpose: 'reset-password',
+        token_sha256: randomBytes(32),
+        password_version: 1,
+        expires_at: '2100-01-01',
+      },
     ],
     ['user_recovery_codes', { user_id: userId, code_sha256: randomBytes(32) }],
     ['user_routers', { user_id: userId, id: routerId, router_name: 'Home' }],
@@ -56,16 +70,38 @@ export async function addSomebody(admin: pg.ClientBase): Promise<Somebody> {
       },
     ],
     ['user_device_groups', { user_id: userId, id: groupId, router_id: routerId, group_name: 'kids' }],
-    ['user_devices', { user_id: userId, id: deviceId, router_id: routerId, device_name: 'tablet', group_id: groupId }],
+    [
+      'user_devices',
+      { user_id: userId, id: deviceId, router_id: routerId, device_name: 'tablet', group_id: groupId },
+    ],
     ['user_devices', { user_id: userId, id: otherDeviceId, router_id: routerId, merged_into: deviceId }],
-    ['user_device_interfaces', { user_id: userId, router_id: routerId, device_id: deviceId, mac: '00:00:5e:00:53:01', ips: '{192.0.2.1}' }],
+    [
+      'user_device_interfaces',
+      {
+        user_id: userId,
+        router_id: routerId,
+        device_id: deviceId,
+        mac: '00:00:5e:00:53:01',
+        ips: '{192.0.2.1}',
+      },
+    ],
     [
       'user_device_merges',
-      { user_id: userId, router_id: routerId, device_id: deviceId, merged_device_id: otherDeviceId, interfaces: '{}', filled: '{}' },
+      {
+        user_id: userId,
+        router_id: routerId,
+        device_id: deviceId,
+        merged_device_id: otherDeviceId,
+        interfaces: '{}',
+        filled: '{}',
+      },
     ],
     ['user_whitelists', { user_id: userId, router_id: routerId, device_id: deviceId }],
     ['user_blacklists', { user_id: userId, router_id: routerId, mac: '00:00:5e:00:53:02' }],
-    ['user_blocked_devices', { user_id: userId, router_id: routerId, device_id: deviceId, block_type: 'manual' }],
+    [
+      'user_blocked_devices',
+      { user_id: userId, router_id: routerId, device_id: deviceId, block_type: 'manual' },
+    ],
     [
       'user_schedules',
       {
@@ -78,7 +114,10 @@ export async function addSomebody(admin: pg.ClientBase): Promise<Somebody> {
         end_time: '07:00',
       },
     ],
-    ['user_schedule_overrides', { user_id: userId, router_id: routerId, device_id: deviceId, decision: 'allow', until: '2100-01-01' }],
+    [
+      'user_schedule_overrides',
+      { user_id: userId, router_id: routerId, device_id: deviceId, decision: 'allow', until: '2100-01-01' },
+    ],
     ['user_settings', { user_id: userId, setting_key: 'locale', setting_value: '"en"' }],
     ...['2100-01-01', '2020-01-01'].map((received_at): [string, Record<string, unknown>] => [
       'user_scans',

@@ -25,7 +25,9 @@ export const counts = (created: number, updated: number, unchanged: number, skip
 /** Devices as `macs addresses host-name`, sorted. */
 export const seenBy = async (router: Router): Promise<string[]> =>
   (await router.devices())
-    .map(({ macs, ips, hostname }) => [(macs as string[]).join(), (ips as string[]).join(), hostname ?? ''].join(' ').trim())
+    .map(({ macs, ips, hostname }) =>
+      [(macs as string[]).join(), (ips as string[]).join(), hostname ?? ''].join(' ').trim(),
+    )
     .sort()
 
 export async function onlyDevice(router: Router): Promise<Record<string, unknown>> {

@@ -11,23 +11,40 @@ export const codeOf = (app: TOTP, steps = 0) => app.generate({ timestamp: Date.n
 /** Six digits that the app shows neither now nor soon, nor did before. */
 export function wrongCodeOf(app: TOTP): string {
   const codes = [-3, -2, -1, 0, 1, 2, 3].map((steps) => codeOf(app, steps))
-  return ['000000', '111111', '222222', '333333', '444444', '555555', '666666', '777777'].find((code) => !codes.includes(code)) ?? ''
+  return (
+    ['000000', '111111', '222222', '333333', '444444', '555555', '666666', '777777'].find(
+      (code) => !codes.includes(code),
+    ) ?? ''
+  )
 }
 /** As if the last code had been accepted five minutes ago. */
 export const letTimePass = ({ id }: Pick<Person, 'id'>, sql = rowsOf) =>
   sql('update user_credentials set totp_last_step = totp_last_step - 10 where user_id = $1', [id])
 
-export const setUp = (who: Person, proof: object = { password: who.password }) => who.call('POST', `${FACTOR_PATH}/setup`, { body: proof })
-export const confirm = (who: Person, code: string) => who.call('POST', `${FACTOR_PATH}/confirm`, { body: { code } })
+export const setUp = (who: Person, proof: object = { password: who.password }) =>
+  who.call('POST', `${FACTOR_PATH}/setup`, { body: proof })
+export const confirm = (who: Person, code: string) =>
+  who.call('POST', `${FACTOR_PATH}/confirm`, { body: { code } })
 
-export type Enrolled = Person & { app: TOTP; recoveryCodes: string[] /** A code that was not used yet. */; code(): Promise<string> }
+export type Enrolled = Person & {
+  app: TOTP
+  recoveryCodes: string[] /** A code that was not used yet. */
+  code(): Promise<string>
+}
 
-/** Somebody new with the second factor switched on. `sql`: past row security, in the database of that world. */
-export async function enrolledIn(world: World, fields: { email?: string } = {}, sql = rowsOf): Promise<Enrolled> {
+/**
+ * Somebody new with the second factor switched on. `sql`: past row security, in the database of that world.
+ */
+export async function enrolledIn(
+  world: World,
+  fields: { email?: string } = {},
+  sql = rowsOf,
+): Promise<Enrolled> {
   const who = await world.confirmedPerson(fields)
   const app = appOf((await setUp(who)).json().uri)
   const confirmed = await confirm(who, codeOf(app))
-  if (confirmed.statusCode !== 200) throw new Error(`confirming a factor answered ${confirmed.statusCode}: ${confirmed.body}`)
+  if (confirmed.statusCode !== 200)
+    throw new Error(`confirming a factor answered ${confirmed.statusCode}: ${confirmed.body}`)
   const code = async () => {
     await letTimePass(who, sql)
     return codeOf(app)

@@ -5,13 +5,20 @@ import { createInterface } from 'node:readline'
 
 const root = join(import.meta.dirname, '../..')
 
-export type Running = { child: ChildProcess; url: string /** What it printed, on both channels. */; output: string[] }
+export type Running = {
+  child: ChildProcess
+  url: string /** What it printed, on both channels. */
+  output: string[]
+}
 
 /** Starts servers, and ends those that still run. */
 export function serverProcesses() {
   const running = new Set<ChildProcess>()
 
-  /** Starts the server on a free port and resolves when it says that it runs. @throws Error with its output when it does not */
+  /**
+   * Starts the server on a free port and resolves when it says that it runs. @throws Error with its output
+   * when it does not
+   */
   async function start(env: Record<string, string>): Promise<Running> {
     const settings = { PORT: '0', HOST: '127.0.0.1', BCRYPT_COST: '4', SHUTDOWN_NOTICE_MS: '50', ...env }
     const child = spawn(process.execPath, ['src/server.ts'], {

@@ -1,15 +1,25 @@
-/** A real SMTP server on this machine, for tests: it keeps what it is sent, and at any step it answers, or keeps silent, as it is told. */
+/**
+ * A real SMTP server on this machine, for tests: it keeps what it is sent, and at any step it answers, or
+ * keeps silent, as it is told.
+ */
 import { EventEmitter, once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
 /** `content` is the message as it was before dots were doubled; lines end in CRLF. */
-export type SentMail = { from: string; to: string[]; content: string; login: { user: string; password: string } | undefined }
+export type SentMail = {
+  from: string
+  to: string[]
+  content: string
+  login: { user: string; password: string } | undefined
+}
 
 /** Where a reply is due; `content` is the end of the message. */
 export type Step = 'connect' | 'EHLO' | 'AUTH' | 'STARTTLS' | 'MAIL' | 'RCPT' | 'DATA' | 'content'
 
-/** A reply; or nothing, ever; or a beginning and no end; or the usual one, but not before a promise is kept. */
+/**
+ * A reply; or nothing, ever; or a beginning and no end; or the usual one, but not before a promise is kept.
+ */
 export type Reply = string | 'silence' | 'trickle' | Promise<void>
 
 export type SmtpServer = {
@@ -75,7 +85,9 @@ export async function openSmtpServer({ methods = 'PLAIN LOGIN' } = {}): Promise<
       else if (verb === 'STARTTLS') await say('STARTTLS', '502 not here')
       else if (verb === 'AUTH') {
         const [, user = '', password = ''] =
-          words[0] === 'PLAIN' ? fromBase64(words[1] ?? '').split('\0') : ['', await ask('Username:'), await ask('Password:')]
+          words[0] === 'PLAIN'
+            ? fromBase64(words[1] ?? '').split('\0')
+            : ['', await ask('Username:'), await ask('Password:')]
         if (await say('AUTH', '235 welcome')) login = { user, password }
       } else if (verb === 'MAIL') {
         if (await say('MAIL', '250 ok')) mail = { from: path, to: [] }
@@ -136,7 +148,11 @@ async function* linesOf(socket: Socket): AsyncGenerator<string, undefined> {
 /** RFC 5321 4.5.2: a dot alone ends it, a dot before another character was put there. */
 async function contentOf(lines: AsyncGenerator<string, undefined>): Promise<string> {
   const content: string[] = []
-  for (let line = (await lines.next()).value; line !== undefined && line !== '.'; line = (await lines.next()).value)
+  for (
+    let line = (await lines.next()).value;
+    line !== undefined && line !== '.';
+    line = (await lines.next()).value
+  )
     content.push(line.replace(/^\./, ''))
   return content.join('\r\n')
 }

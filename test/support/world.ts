@@ -31,7 +31,14 @@ const UNLIMITED = {
 
 /** Durations, limits and bcrypt's cost are configuration; tests set them low. */
 export const testConfig = (env: Record<string, string> = {}): Config =>
-  readConfig({ BCRYPT_COST: '4', LOG_LEVEL: 'silent', DATABASE_POOL_SIZE: '10', DATABASE_ACQUIRE_TIMEOUT_MS: '5000', ...UNLIMITED, ...env })
+  readConfig({
+    BCRYPT_COST: '4',
+    LOG_LEVEL: 'silent',
+    DATABASE_POOL_SIZE: '10',
+    DATABASE_ACQUIRE_TIMEOUT_MS: '5000',
+    ...UNLIMITED,
+    ...env,
+  })
 
 export type TestServer = {
   app: FastifyInstance
@@ -76,7 +83,10 @@ export async function openServer(
   const mails: Mail[] = []
   const later = openLater((error) => void logged.push(String(error)))
   const closing = new AbortController()
-  const secrets = { jwtSecret: randomBytes(32).toString('base64url'), pepper: randomBytes(32).toString('base64url') }
+  const secrets = {
+    jwtSecret: randomBytes(32).toString('base64url'),
+    pepper: randomBytes(32).toString('base64url'),
+  }
   const app = await buildApp({
     config,
     version: '0.0.0-test',
@@ -126,7 +136,10 @@ export type Router = {
   /** As the agent. */
   call(method: Method, url: string, options?: CallOptions): Promise<Answer>
   /** Posts a scan of devices (MACs, or whole entries). @returns the answer */
-  scan(entries: (string | Record<string, unknown>)[], scan?: { scanId?: string; takenAt?: string }): Promise<Answer>
+  scan(
+    entries: (string | Record<string, unknown>)[],
+    scan?: { scanId?: string; takenAt?: string },
+  ): Promise<Answer>
   /** Its devices, as the owner sees them. */
   devices(): Promise<Record<string, unknown>[]>
 }
@@ -136,12 +149,21 @@ export type World = ReturnType<typeof worldOf>
 /** The people of one server. */
 export function worldOf({ app, mails }: Pick<TestServer, 'app' | 'mails'>) {
   const send = (method: Method, url: string, { body, headers = {}, query }: CallOptions = {}) =>
-    app.inject({ method, url, headers, ...(query && { query }), ...(body !== undefined && { payload: body as string | object }) })
+    app.inject({
+      method,
+      url,
+      headers,
+      ...(query && { query }),
+      ...(body !== undefined && { payload: body as string | object }),
+    })
 
-  const person = async (fields: { email?: string; password?: string; fullName?: string } = {}): Promise<Person> => {
+  const person = async (
+    fields: { email?: string; password?: string; fullName?: string } = {},
+  ): Promise<Person> => {
     const { email = `${randomUUID()}@example.com`, password = `pw ${randomUUID()}`, ...rest } = fields
     const answer = await send('POST', '/api/auth/register', { body: { email, password, ...rest } })
-    if (answer.statusCode !== 201) throw new Error(`registration answered ${answer.statusCode}: ${answer.body}`)
+    if (answer.statusCode !== 201)
+      throw new Error(`registration answered ${answer.statusCode}: ${answer.body}`)
     const { user, accessToken, refreshToken } = answer.json()
     const somebody: Person = {
       id: user.id,
@@ -150,10 +172,17 @@ export function worldOf({ app, mails }: Pick<TestServer, 'app' | 'mails'>) {
       accessToken,
       refreshToken,
       call: (method, url, options = {}) =>
-        send(method, url, { ...options, headers: { authorization: `Bearer ${somebody.accessToken}`, ...options.headers } }),
+        send(method, url, {
+          ...options,
+          headers: { authorization: `Bearer ${somebody.accessToken}`, ...options.headers },
+        }),
       router: async (routerFields = {}) => {
-        const router = (await somebody.call('POST', '/api/routers', { body: { name: 'Home', ...routerFields } })).json()
-        const { key, id: keyId } = (await somebody.call('POST', `/api/routers/${router.id}/keys`, { body: {} })).json()
+        const router = (
+          await somebody.call('POST', '/api/routers', { body: { name: 'Home', ...routerFields } })
+        ).json()
+        const { key, id: keyId } = (
+          await somebody.call('POST', `/api/routers/${router.id}/keys`, { body: {} })
+        ).json()
         return routerOf(somebody, router.id, key, keyId)
       },
     }
@@ -165,7 +194,8 @@ export function worldOf({ app, mails }: Pick<TestServer, 'app' | 'mails'>) {
     const somebody = await person(fields)
     const mail = mails.findLast(({ to, kind }) => to === somebody.email && kind === 'verify-email')
     const answer = await send('POST', '/api/auth/verify-email', { body: { token: mail && tokenIn(mail) } })
-    if (answer.statusCode !== 204) throw new Error(`confirming an address answered ${answer.statusCode}: ${answer.body}`)
+    if (answer.statusCode !== 204)
+      throw new Error(`confirming an address answered ${answer.statusCode}: ${answer.body}`)
     return somebody
   }
 
@@ -187,9 +217,14 @@ export function worldOf({ app, mails }: Pick<TestServer, 'app' | 'mails'>) {
       call,
       scan: (entries, { scanId = randomUUID(), takenAt = new Date().toISOString() } = {}) =>
         call('POST', '/api/agent/scans', {
-          body: { scanId, takenAt, devices: entries.map((entry) => (typeof entry === 'string' ? { mac: entry } : entry)) },
+          body: {
+            scanId,
+            takenAt,
+            devices: entries.map((entry) => (typeof entry === 'string' ? { mac: entry } : entry)),
+          },
         }),
-      devices: async () => (await owner.call('GET', '/api/devices', { query: { routerId: id, limit: '200' } })).json().items,
+      devices: async () =>
+        (await owner.call('GET', '/api/devices', { query: { routerId: id, limit: '200' } })).json().items,
     }
   }
 
@@ -208,4 +243,5 @@ export const rowsOf = <Row extends pg.QueryResultRow>(text: string, values: unkn
   asAdmin(inject('database').adminUrl, async (client) => (await client.query<Row>(text, values)).rows)
 
 /** A MAC that no other test has; globally administered unless asked otherwise. */
-export const newMac = (firstOctet = '00'): string => [firstOctet, ...randomBytes(5).toString('hex').matchAll(/../g)].map(String).join(':')
+export const newMac = (firstOctet = '00'): string =>
+  [firstOctet, ...randomBytes(5).toString('hex').matchAll(/../g)].map(String).join(':')

@@ -1,4 +1,7 @@
-/** A home in network namespaces: a router with a bridge, two devices on it, and the world behind it. Needs root, ip and nft. */
+/**
+ * A home in network namespaces: a router with a bridge, two devices on it, and the world behind it. Needs
+ * root, ip and nft.
+ */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -28,7 +31,9 @@ export const ROUTER = ['192.168.77.1', 'fd77::1'] as const
 /** The router's address on the uplink, where a port is forwarded to mum. */
 export const FORWARDED = '203.0.113.2'
 
-/** What fw4 does: accept what is established, then what comes from the LAN; masquerade; one forwarded port. */
+/**
+ * What fw4 does: accept what is established, then what comes from the LAN; masquerade; one forwarded port.
+ */
 const FIREWALL = `table inet fw4 {
   chain forward {
     type filter hook forward priority filter; policy drop;
@@ -48,7 +53,8 @@ const FIREWALL = `table inet fw4 {
 `
 
 const environment = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
-const run = (command: string, args: string[]) => execFileSync(command, args, { env: environment, stdio: ['ignore', 'ignore', 'pipe'] })
+const run = (command: string, args: string[]) =>
+  execFileSync(command, args, { env: environment, stdio: ['ignore', 'ignore', 'pipe'] })
 
 /** What this machine lacks for the system tests, empty when it lacks nothing. */
 export function missing(): string[] {
@@ -86,7 +92,10 @@ export async function openNetwork() {
   const talkers: ChildProcess[] = []
   /** Not synchronous: what arrives meanwhile must not look as if it had arrived afterwards. */
   async function inRouter(command: string[], input = ''): Promise<string> {
-    const done = promisify(execFile)('ip', ['netns', 'exec', `${prefix}-router`, ...command], { env: environment, maxBuffer: 1e8 })
+    const done = promisify(execFile)('ip', ['netns', 'exec', `${prefix}-router`, ...command], {
+      env: environment,
+      maxBuffer: 1e8,
+    })
     done.child.stdin?.end(input)
     return (await done).stdout
   }
@@ -104,7 +113,10 @@ export async function openNetwork() {
   }
 
   const build = [
-    ...['router', 'kid', 'mum', 'world'].flatMap((machine) => [`netns add @${machine}`, `-n @${machine} link set lo up`]),
+    ...['router', 'kid', 'mum', 'world'].flatMap((machine) => [
+      `netns add @${machine}`,
+      `-n @${machine} link set lo up`,
+    ]),
     // Snooping would hold back neighbour discovery for seconds.
     '-n @router link add br-lan type bridge mcast_snooping 0',
     ...['kid', 'mum'].flatMap((machine) => [
@@ -132,7 +144,8 @@ export async function openNetwork() {
   ]
   try {
     for (const line of build) run('ip', line.replaceAll('@', `${prefix}-`).split(' '))
-    for (const path of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) await inRouter(['tee', `/proc/sys/net/${path}`], '1')
+    for (const path of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding'])
+      await inRouter(['tee', `/proc/sys/net/${path}`], '1')
     await nft(FIREWALL)
   } catch (error) {
     close()
@@ -141,8 +154,19 @@ export async function openNetwork() {
 
   /** Starts a part of talker.ts on a machine. */
   async function talk(machine: Machine, part: string, ...addresses: string[]): Promise<Talker> {
-    const command = ['netns', 'exec', `${prefix}-${machine}`, process.execPath, join(import.meta.dirname, 'talker.ts'), part, machine]
-    const child = spawn('ip', [...command, ...addresses], { env: environment, stdio: ['ignore', 'pipe', 'inherit'] })
+    const command = [
+      'netns',
+      'exec',
+      `${prefix}-${machine}`,
+      process.execPath,
+      join(import.meta.dirname, 'talker.ts'),
+      part,
+      machine,
+    ]
+    const child = spawn('ip', [...command, ...addresses], {
+      env: environment,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     talkers.push(child)
     const lines = createInterface(child.stdout)
     await once(lines, 'line')
@@ -167,7 +191,10 @@ export async function openNetwork() {
       },
       async hearsNothing(what = '') {
         const since = performance.now()
-        await until(() => performance.now() - Math.max(since, last.get(what) ?? 0) > SILENCE_MS, `${what || 'something'} still arrives`)
+        await until(
+          () => performance.now() - Math.max(since, last.get(what) ?? 0) > SILENCE_MS,
+          `${what || 'something'} still arrives`,
+        )
       },
       async bytesIn(ms) {
         const before = bytes

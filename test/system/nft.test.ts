@@ -3,7 +3,18 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { PolicyEntry } from '../../src/modules/policy/document.ts'
 import { toNftScript } from '../../src/modules/policy/nft.ts'
 import { ALLOW, BLOCK, documentOf, entryOf, limit, macOf } from '../support/documents.ts'
-import { FORWARDED, KID, MUM, missing, type Network, openNetwork, ROUTER, UPLINK, UPSTREAM, WORLD } from './network.ts'
+import {
+  FORWARDED,
+  KID,
+  MUM,
+  missing,
+  type Network,
+  openNetwork,
+  ROUTER,
+  UPLINK,
+  UPSTREAM,
+  WORLD,
+} from './network.ts'
 
 let network: Network
 
@@ -17,7 +28,8 @@ beforeEach(async () => {
 afterEach(() => network.close())
 
 const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1000)
-const scriptOf = (devices: PolicyEntry[], unlisted = ALLOW) => toNftScript(documentOf(devices, new Date(), unlisted), new Date())
+const scriptOf = (devices: PolicyEntry[], unlisted = ALLOW) =>
+  toNftScript(documentOf(devices, new Date(), unlisted), new Date())
 const load = (devices: PolicyEntry[], unlisted = ALLOW) => network.nft(scriptOf(devices, unlisted))
 
 /** Devices with every kind of outcome, now and later. */
@@ -25,7 +37,10 @@ const crowd = (count: number) =>
   Array.from({ length: count }, (_, number) => {
     const outcomes = [BLOCK, limit(500 + (number % 7) * 100), ALLOW]
     const [now = ALLOW, later = ALLOW] = [outcomes[number % 3], outcomes[(number + 1) % 3]]
-    const upcoming = [later, now].map((outcome, index) => ({ at: inSeconds(600 * (index + 1) + number), ...outcome }))
+    const upcoming = [later, now].map((outcome, index) => ({
+      at: inSeconds(600 * (index + 1) + number),
+      ...outcome,
+    }))
     return entryOf([macOf(2 * number), macOf(2 * number + 1)], now, number % 2 ? upcoming : [])
   })
 
@@ -46,7 +61,9 @@ describe('nft', () => {
   it('keeps the script before when one is refused', async () => {
     await load([entryOf([KID], BLOCK)])
     const before = await network.tables()
-    await expect(network.nft(scriptOf([entryOf([MUM], BLOCK)]).replace('goto returned', 'goto nowhere'))).rejects.toThrow('nowhere')
+    await expect(
+      network.nft(scriptOf([entryOf([MUM], BLOCK)]).replace('goto returned', 'goto nowhere')),
+    ).rejects.toThrow('nowhere')
     expect(await network.tables()).toBe(before)
   })
 })
@@ -109,7 +126,10 @@ describe('a router with the policy', () => {
 
   it('limits and blocks whom it does not know when the policy says so, and nobody whom it knows', async () => {
     const world = await network.talk('world', 'server')
-    const [kid, mum] = [await network.talk('kid', 'beat', ...WORLD), await network.talk('mum', 'beat', ...WORLD)]
+    const [kid, mum] = [
+      await network.talk('kid', 'beat', ...WORLD),
+      await network.talk('mum', 'beat', ...WORLD),
+    ]
     await load([entryOf([MUM], ALLOW)], BLOCK)
     await Promise.all([kid.hearsNothing(), world.hearsNothing('kid')])
     for (const address of WORLD) await mum.hears(address)
@@ -118,7 +138,10 @@ describe('a router with the policy', () => {
     for (const address of WORLD) await kid.hears(address)
 
     await load([entryOf([MUM], ALLOW)], limit(800))
-    const [slow, fast] = [await network.talk('kid', 'download', WORLD[0]), await network.talk('mum', 'download', WORLD[0])]
+    const [slow, fast] = [
+      await network.talk('kid', 'download', WORLD[0]),
+      await network.talk('mum', 'download', WORLD[0]),
+    ]
     const [few, many] = await Promise.all([slow.bytesIn(2_000), fast.bytesIn(2_000)])
     expect(few).toBeLessThan(2 * 100_000 + 100_000 + 65_536)
     expect(many).toBeGreaterThan(10 * few)
@@ -144,7 +167,9 @@ describe('a router with the policy', () => {
   it('blocks what the firewall leaves untracked, too', async () => {
     const world = await network.talk('world', 'server')
     await network.talk('kid', 'beat', WORLD[1])
-    await network.nft('table inet raw { chain prerouting { type filter hook prerouting priority raw; notrack; }; }')
+    await network.nft(
+      'table inet raw { chain prerouting { type filter hook prerouting priority raw; notrack; }; }',
+    )
     await world.hears('kid')
     await load([entryOf([KID], BLOCK)])
     await world.hearsNothing('kid')

@@ -1,4 +1,7 @@
-/** The README's way to copy a database, with the tools of the machine: everything comes along, and the copy is served. */
+/**
+ * The README's way to copy a database, with the tools of the machine: everything comes along, and the copy is
+ * served.
+ */
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,7 +9,13 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { setUpDatabase } from '../../src/database/setup.ts'
-import { asAdmin, loginUrl, makeTestDatabase, separateDatabase, type TestDatabase } from '../support/database.ts'
+import {
+  asAdmin,
+  loginUrl,
+  makeTestDatabase,
+  separateDatabase,
+  type TestDatabase,
+} from '../support/database.ts'
 import { OLDER_VERSIONS, startVersion } from '../support/postgresql.ts'
 import { openServer, worldOf } from '../support/world.ts'
 
@@ -27,7 +36,9 @@ beforeAll(async () => {
   if (server) {
     closing.push(server.stop)
     // As the embedded start does: the doctor would warn of databases without a fence.
-    await asAdmin(server.url, (client) => client.query('revoke connect on database postgres, template1 from public'))
+    await asAdmin(server.url, (client) =>
+      client.query('revoke connect on database postgres, template1 from public'),
+    )
   }
   directory = await mkdtemp(join(tmpdir(), 'netpilot-restore-'))
   closing.push(() => rm(directory, { recursive: true }))
@@ -39,19 +50,28 @@ afterAll(async () => {
   for (const close of closing.reverse()) await close()
 })
 
-const secretsOf = ({ jwtSecret, pepper }: { jwtSecret: string; pepper: string }) => ({ JWT_SECRET: jwtSecret, PASSWORD_PEPPER: pepper })
+const secretsOf = ({ jwtSecret, pepper }: { jwtSecret: string; pepper: string }) => ({
+  JWT_SECRET: jwtSecret,
+  PASSWORD_PEPPER: pepper,
+})
 const rowsOf = ({ adminUrl }: TestDatabase) =>
   asAdmin(adminUrl, async (client) => {
     const { rows: tables } = await client.query<{ name: string }>(
       `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname in ('public', 'ctx', 'drizzle') order by 1`,
     )
     const counted: Record<string, unknown[]> = {}
-    for (const { name } of tables) counted[name] = (await client.query(`select row_to_json(t)::text as row from ${name} t order by 1`)).rows
+    for (const { name } of tables)
+      counted[name] = (
+        await client.query(`select row_to_json(t)::text as row from ${name} t order by 1`)
+      ).rows
     return counted
   })
 
-it('is restored without an error into a database that was set up, and serves', { timeout: 300_000 }, async () => {
-  const [, flags = ''] = /`pg_restore ((?:--[a-z-]+ ?)+)`/.exec(await readFile(join(root, 'README.md'), 'utf8')) ?? []
+it('is restored without an error into a database that was set up, and serves', {
+  timeout: 300_000,
+}, async () => {
+  const [, flags = ''] =
+    /`pg_restore ((?:--[a-z-]+ ?)+)`/.exec(await readFile(join(root, 'README.md'), 'utf8')) ?? []
   const server = await openServer({}, database)
   const ada = await worldOf(server).person()
   const router = await ada.router()
@@ -63,16 +83,27 @@ it('is restored without an error into a database that was set up, and serves', {
   await run('pg_dump', ['--format=custom', `--file=${dump}`, loginUrl(database, 'backup')])
   const copy = await separateDatabase(database, 'copy')
   const { password } = database
-  const passwords = { migrator: password, server: password, auth: password, admin: password, backup: password, monitor: password }
+  const passwords = {
+    migrator: password,
+    server: password,
+    auth: password,
+    admin: password,
+    backup: password,
+    monitor: password,
+  }
   await setUpDatabase({ adminUrl: copy.adminUrl, rolePrefix: copy.rolePrefix, passwords })
   const restore = (options: string[]) => run('pg_restore', [...options, `--dbname=${copy.adminUrl}`, dump])
-  await expect(restore(['--single-transaction'])).rejects.toMatchObject({ stderr: expect.stringContaining('already exists') })
+  await expect(restore(['--single-transaction'])).rejects.toMatchObject({
+    stderr: expect.stringContaining('already exists'),
+  })
   expect((await restore(flags.split(' '))).stderr).toBe('')
   expect(await rowsOf(copy)).toEqual(rows)
   expect(rows['public.user_devices']).toHaveLength(2)
 
   // What was dumped is lost; beside it the doctor would warn that the same logins reach both.
-  await asAdmin(copy.adminUrl, (client) => client.query(`drop database ${new URL(database.adminUrl).pathname.slice(1)} with (force)`))
+  await asAdmin(copy.adminUrl, (client) =>
+    client.query(`drop database ${new URL(database.adminUrl).pathname.slice(1)} with (force)`),
+  )
   const doctor = await run(process.execPath, ['src/cli/doctor.ts'], {
     cwd: root,
     env: {
@@ -89,6 +120,8 @@ it('is restored without an error into a database that was set up, and serves', {
   const again = await openServer({}, copy, { secrets: server.secrets })
   closing.push(again.close)
   const { email } = ada
-  const signedIn = await worldOf(again).send('POST', '/api/auth/login', { body: { email, password: ada.password } })
+  const signedIn = await worldOf(again).send('POST', '/api/auth/login', {
+    body: { email, password: ada.password },
+  })
   expect(signedIn.statusCode).toBe(200)
 })

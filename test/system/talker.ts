@@ -1,5 +1,6 @@
 /**
- * What machines of the test network run, each in its namespace: `node talker.ts <part> [name] [addresses]`. Every line on stdout is
+ * What machines of the test network run, each in its namespace: `node talker.ts <part> [name] [addresses]`.
+ * Every line on stdout is
  * something that arrived.
  */
 import { createSocket, type Socket } from 'node:dgram'
@@ -22,7 +23,10 @@ function socketTo(address: string): Socket {
 }
 
 const parts: Record<string, () => void> = {
-  /** Echoes datagrams and says who sent them; goes on to send to whoever says `stream`; reads or writes TCP, whichever it is told. */
+  /**
+   * Echoes datagrams and says who sent them; goes on to send to whoever says `stream`; reads or writes TCP,
+   * whichever it is told.
+   */
   server() {
     const socket = createSocket('udp6', (message, { port, address }) => {
       const word = message.toString()
@@ -33,7 +37,8 @@ const parts: Record<string, () => void> = {
     const tcp = createServer((peer) => {
       peer.on('error', () => {})
       peer.once('data', (first) => {
-        if (first.toString().startsWith('u')) return void peer.on('data', (data) => say(`bytes ${data.length}`))
+        if (first.toString().startsWith('u'))
+          return void peer.on('data', (data) => say(`bytes ${data.length}`))
         const write = () => {
           while (peer.write(block));
         }

@@ -1,19 +1,29 @@
 /**
- * How the catalogue is compared with what it is meant to say. Every difference is a finding, in either direction: a policy that is gone as
- * much as a grant that came. What a finding means for a start is decided here and in the `apart` of each query:
+ * How the catalogue is compared with what it is meant to say. Every difference is a finding, in either
+ * direction: a policy that is gone as
+ * much as a grant that came. What a finding means for a start is decided here and in the `apart` of each
+ * query:
  *
- * - It refuses the start when it concerns what is NetPilot's (its schemas, tables, functions, roles), or what the roles that serve requests
- *   can reach. It may switch row security off, or widen it; or the schema is not the one that this version was written for.
- * - It warns when it is an operator's own and apart from that: a schema, an extension, a role that may connect, an index, a bound that was
- *   tuned, a publication. And when it is a part of the fence, or a right of the jobs beside the server, that a hosted PostgreSQL cannot
+ * - It refuses the start when it concerns what is NetPilot's (its schemas, tables, functions, roles), or what
+ * the roles that serve requests
+ *   can reach. It may switch row security off, or widen it; or the schema is not the one that this version
+ * was written for.
+ * - It warns when it is an operator's own and apart from that: a schema, an extension, a role that may
+ * connect, an index, a bound that was
+ *   tuned, a publication. And when it is a part of the fence, or a right of the jobs beside the server, that
+ * a hosted PostgreSQL cannot
  *   give: the seal holds without them.
  *
- * What an extension brings is its own affair; that it is there is told. Nothing is asked that a role without any rights may not read.
+ * What an extension brings is its own affair; that it is there is told. Nothing is asked that a role without
+ * any rights may not read.
  */
 import type pg from 'pg'
 import type { RoleName } from '../role-names.ts'
 
-/** Differences in words: what is missing, or not meant. Roles stand without their prefix, and strangers in quotes. */
+/**
+ * Differences in words: what is missing, or not meant. Roles stand without their prefix, and strangers in
+ * quotes.
+ */
 export type Finding = { what: string; isWarning: boolean }
 export type Result = { lookedAt: number; findings: Finding[] }
 export type Queryable = Pick<pg.ClientBase, 'query'>
@@ -31,11 +41,15 @@ const OURS = `with ours as (
   select r.oid, given.name, given.name in ('server', 'auth', 'admin', 'user', 'agent') as serves
   from unnest($1::text[], $2::text[]) as given (role, name) join pg_roles r on r.rolname = given.role)`
 
-const rowsOf = async <Row extends pg.QueryResultRow>(client: Queryable, roles: Record<RoleName, string>, text: string) =>
-  (await client.query<Row>(`${OURS} ${text}`, [Object.values(roles), Object.keys(roles)])).rows
+const rowsOf = async <Row extends pg.QueryResultRow>(
+  client: Queryable,
+  roles: Record<RoleName, string>,
+  text: string,
+) => (await client.query<Row>(`${OURS} ${text}`, [Object.values(roles), Object.keys(roles)])).rows
 
 /**
- * Every `line` that the query finds is one that is meant, and the other way round. A line too many only warns when it is `apart`, and one
+ * Every `line` that the query finds is one that is meant, and the other way round. A line too many only warns
+ * when it is `apart`, and one
  * too few when it matches `mayLack`.
  */
 export const exactly = (meant: string[], text: string, mayLack?: RegExp): Check => {
@@ -46,8 +60,12 @@ export const exactly = (meant: string[], text: string, mayLack?: RegExp): Check 
     return {
       lookedAt: new Set([...expected, ...found.keys()]).size,
       findings: [
-        ...meant.filter((line) => !found.has(line)).map((line) => ({ what: `missing: ${line}`, isWarning: mayLack?.test(line) ?? false })),
-        ...[...found].filter(([line]) => !expected.has(line)).map(([line, isWarning]) => ({ what: `not meant: ${line}`, isWarning })),
+        ...meant
+          .filter((line) => !found.has(line))
+          .map((line) => ({ what: `missing: ${line}`, isWarning: mayLack?.test(line) ?? false })),
+        ...[...found]
+          .filter(([line]) => !expected.has(line))
+          .map(([line, isWarning]) => ({ what: `not meant: ${line}`, isWarning })),
       ],
     }
   }
@@ -59,7 +77,10 @@ export const none =
   async (client, roles) => {
     const rows = await rowsOf<{ line: string; fault: boolean; apart: boolean }>(client, roles, text)
     const faults = rows.filter(({ fault }) => fault)
-    return { lookedAt: rows.length, findings: faults.map(({ line, apart }) => ({ what: `not meant: ${line}`, isWarning: apart })) }
+    return {
+      lookedAt: rows.length,
+      findings: faults.map(({ line, apart }) => ({ what: `not meant: ${line}`, isWarning: apart })),
+    }
   }
 
 // Pieces of queries. In them `n` is the schema, and `a` an item of an access list, as `aclexplode` gives it.

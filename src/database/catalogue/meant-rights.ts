@@ -1,6 +1,8 @@
 /**
- * Who may do what: roles, grants, functions, and what the fence leaves to whom, as lists to be read and argued with. Everything that is not
- * here is nobody's but the owner's. Role names stand without their prefix. `rights.ts` compares; `test/row-security.test.ts` attacks.
+ * Who may do what: roles, grants, functions, and what the fence leaves to whom, as lists to be read and
+ * argued with. Everything that is not
+ * here is nobody's but the owner's. Role names stand without their prefix. `rights.ts` compares;
+ * `test/row-security.test.ts` attacks.
  */
 import type { RoleName } from '../role-names.ts'
 
@@ -37,7 +39,12 @@ export const POSSESSIONS = [
   'owner owns pg_namespace',
 ]
 /** Of login roles, because assuming a role does not load its settings. */
-const OF_SERVING = ['statement_timeout=5s', 'lock_timeout=2s', 'idle_in_transaction_session_timeout=10s', 'temp_file_limit=512MB']
+const OF_SERVING = [
+  'statement_timeout=5s',
+  'lock_timeout=2s',
+  'idle_in_transaction_session_timeout=10s',
+  'temp_file_limit=512MB',
+]
 export const SETTINGS = [
   ...['server', 'auth', 'admin'].flatMap((role) => OF_SERVING.map((setting) => `setting ${role} ${setting}`)),
   'setting migrator lock_timeout=5s',
@@ -105,7 +112,14 @@ export const COLUMN_GRANTS = [
 /** What leads to the tables: the schemas, the migrations' journal, and the database itself. */
 export const OTHER_GRANTS: Rights = {
   'drizzle.migrations': { context: 'SELECT' },
-  'schema ctx': { owner: 'USAGE', server: 'USAGE', auth: 'USAGE', user: 'USAGE', agent: 'USAGE', admin: 'USAGE' },
+  'schema ctx': {
+    owner: 'USAGE',
+    server: 'USAGE',
+    auth: 'USAGE',
+    user: 'USAGE',
+    agent: 'USAGE',
+    admin: 'USAGE',
+  },
   'schema drizzle': { context: 'USAGE' },
   'schema public': {
     owner: 'CREATE USAGE',
@@ -117,10 +131,20 @@ export const OTHER_GRANTS: Rights = {
     agent: 'USAGE',
     backup: 'USAGE',
   },
-  database: { migrator: 'CONNECT', server: 'CONNECT', auth: 'CONNECT', admin: 'CONNECT', backup: 'CONNECT', monitor: 'CONNECT' },
+  database: {
+    migrator: 'CONNECT',
+    server: 'CONNECT',
+    auth: 'CONNECT',
+    admin: 'CONNECT',
+    backup: 'CONNECT',
+    monitor: 'CONNECT',
+  },
 }
 
-/** Every function outside of PostgreSQL's own schemas, and who may execute it. Each is a definer of the context role with a fixed path. */
+/**
+ * Every function outside of PostgreSQL's own schemas, and who may execute it. Each is a definer of the
+ * context role with a fixed path.
+ */
 export const FUNCTIONS = [
   'ctx.accounts_of(text,text) stable for auth',
   'ctx.act_hash(user_audit_log) stable for nobody',
@@ -170,8 +194,10 @@ export const FENCE = [
   'owner plpgsql',
 ]
 /**
- * The functions that the fence takes from everybody, because one injected statement could outlive or leave its transaction by them, or ask
- * about rows that row security hides (currtid2), or count what one statement read (pg_stat_get_xact_*): a condition on `pg_proc p`. By name, so that a later PostgreSQL with another overload does
+ * The functions that the fence takes from everybody, because one injected statement could outlive or leave
+ * its transaction by them, or ask
+ * about rows that row security hides (currtid2), or count what one statement read (pg_stat_get_xact_*): a
+ * condition on `pg_proc p`. By name, so that a later PostgreSQL with another overload does
  * not silently leave it open.
  */
 export const FENCED = `(p.proname in ('set_config', 'pg_notify', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_cancel_backend',
@@ -180,8 +206,10 @@ export const FENCED = `(p.proname in ('set_config', 'pg_notify', 'pg_logical_emi
     or p.proname = 'ts_rewrite' and p.pronargs = 2)`
 
 /**
- * The built-in functions that stay LEAKPROOF, each with its reason. PostgreSQL runs what is LEAKPROOF before a policy and answers estimates
- * from it, so a comparison of values would tell about rows that the policy hides; PostgreSQL ships with some 345 of them.
+ * The built-in functions that stay LEAKPROOF, each with its reason. PostgreSQL runs what is LEAKPROOF before
+ * a policy and answers estimates
+ * from it, so a comparison of values would tell about rows that the policy hides; PostgreSQL ships with some
+ * 345 of them.
  */
 export const LEAKPROOF: Record<string, string> = {
   'uuid_eq(uuid,uuid)':

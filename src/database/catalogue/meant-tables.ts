@@ -1,9 +1,13 @@
 /**
- * What each table is meant to have: policies, keys, and the conditions that carry security, as lists to be read and argued with. `tables.ts`
+ * What each table is meant to have: policies, keys, and the conditions that carry security, as lists to be
+ * read and argued with. `tables.ts`
  * compares; `test/row-security.test.ts` attacks.
  */
 
-/** Whose policies each table has. They are named `<table>_<who>` and show the rows of the identity, but for the open ones. */
+/**
+ * Whose policies each table has. They are named `<table>_<who>` and show the rows of the identity, but for
+ * the open ones.
+ */
 export const POLICIES: Record<string, string> = {
   oui_prefixes: 'everyone',
   rate_counters: 'auth context',
@@ -47,7 +51,10 @@ export const OPEN_POLICIES = [
   'rate_counters_auth', // counted under keys that are nobody's, by static statements of a login that requests cannot reach
   'sign_in_attempts_auth',
 ]
-/** Where a policy shows everybody's rows until somebody is signed in, and theirs from then on: what signing in rests on. */
+/**
+ * Where a policy shows everybody's rows until somebody is signed in, and theirs from then on: what signing in
+ * rests on.
+ */
 export const SIGN_IN_POLICIES = [
   'user_credentials_auth',
   'user_login_sessions_auth',
@@ -60,7 +67,8 @@ const ID = 'PRIMARY KEY (user_id, id)'
 const inRouter = (columns: string) => `UNIQUE (user_id, router_id, ${columns})`
 const USER = 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE'
 const ROUTER = 'FOREIGN KEY (user_id, router_id) REFERENCES user_routers(user_id, id) ON DELETE CASCADE'
-const GROUP = 'FOREIGN KEY (user_id, router_id, group_id) REFERENCES user_device_groups(user_id, router_id, id)'
+const GROUP =
+  'FOREIGN KEY (user_id, router_id, group_id) REFERENCES user_device_groups(user_id, router_id, id)'
 const toDevice = (column: string) =>
   `FOREIGN KEY (user_id, router_id, ${column}) REFERENCES user_devices(user_id, router_id, id) ON DELETE CASCADE`
 const DEVICE = toDevice('device_id')
@@ -91,13 +99,19 @@ export const KEYS: Record<string, Record<string, string>> = {
   user_blacklists: LISTED,
   user_blocked_devices: {
     pkey: ID,
-    active_key: 'UNIQUE NULLS NOT DISTINCT (user_id, router_id, device_id, group_id, block_type, unblocked_at)',
+    active_key:
+      'UNIQUE NULLS NOT DISTINCT (user_id, router_id, device_id, group_id, block_type, unblocked_at)',
     router_fk: ROUTER,
     device_fk: DEVICE,
     group_fk: `${GROUP} ON DELETE CASCADE`,
   },
   user_credentials: { pkey: 'PRIMARY KEY (user_id)', user_id_users_id_fk: USER },
-  user_device_groups: { pkey: ID, router_key: 'UNIQUE (user_id, id, router_id)', name_key: inRouter('group_name'), router_fk: ROUTER },
+  user_device_groups: {
+    pkey: ID,
+    router_key: 'UNIQUE (user_id, id, router_id)',
+    name_key: inRouter('group_name'),
+    router_fk: ROUTER,
+  },
   user_device_interfaces: { pkey: ID, mac_key: inRouter('mac'), device_fk: DEVICE },
   user_device_merges: { pkey: ID, device_fk: DEVICE, merged_device_fk: toDevice('merged_device_id') },
   user_devices: {
@@ -125,13 +139,18 @@ export const KEYS: Record<string, Record<string, string>> = {
 }
 
 /**
- * Indexes of tables with an owner that do not begin with the owner: what they hold could be asked about without asking whose it is. These two
- * find an account before anybody is known (ctx.accounts_of), keep an address from being taken twice, and stand beside what they are about, so
+ * Indexes of tables with an owner that do not begin with the owner: what they hold could be asked about
+ * without asking whose it is. These two
+ * find an account before anybody is known (ctx.accounts_of), keep an address from being taken twice, and
+ * stand beside what they are about, so
  * that both change in one statement.
  */
 export const LOOKUPS = ['users_email_key', 'users_google_id_key']
 
-/** Conditions that a forged credential, or a rule about nobody in particular, would break. The others only keep data tidy. */
+/**
+ * Conditions that a forged credential, or a rule about nobody in particular, would break. The others only
+ * keep data tidy.
+ */
 export const SECURITY_CONDITIONS: Record<string, string> = {
   user_api_keys_agent_bound: `((kind = 'agent'::text) = ((router_id IS NOT NULL) AND (slot IS NOT NULL)))`,
   user_api_keys_kind_known: `(kind = ANY (ARRAY['agent'::text, 'personal'::text]))`,

@@ -1,4 +1,7 @@
-/** Whether everybody may do what they are meant to, and nothing else: grants, roles, functions, and the fence around what is built in. */
+/**
+ * Whether everybody may do what they are meant to, and nothing else: grants, roles, functions, and the fence
+ * around what is built in.
+ */
 import {
   type Check,
   exactly,
@@ -31,7 +34,9 @@ import {
 
 const grantLines = (rights: Rights) =>
   Object.entries(rights).flatMap(([on, byRole]) =>
-    Object.entries(byRole).flatMap(([role, verbs]) => verbs.split(' ').map((verb) => `grant ${role} ${verb} ${on}`)),
+    Object.entries(byRole).flatMap(([role, verbs]) =>
+      verbs.split(' ').map((verb) => `grant ${role} ${verb} ${on}`),
+    ),
   )
 const columnGrantLines = COLUMN_GRANTS.flatMap((line) => {
   const [, right, columns = ''] = /^(.*)\((.*)\)$/.exec(line) ?? []
@@ -46,10 +51,16 @@ const roleLines = ROLES.flatMap((line) => {
 const BESIDE = '(backup|monitor|migrator)'
 const APART = `not (${OUR_SCHEMA} or ${TO_SERVING} and ${WITHIN_REACH})`
 /** What PostgreSQL ships with, of a relation or (`t`) its column. */
-const beyondInitial = (column: string) => `not exists (select from pg_init_privs i, aclexplode(i.initprivs) b where i.objoid = c.oid
+const beyondInitial = (
+  column: string,
+) => `not exists (select from pg_init_privs i, aclexplode(i.initprivs) b where i.objoid = c.oid
   and i.classoid = 'pg_class'::regclass and i.objsubid = ${column} and (b.grantee, b.privilege_type) = (a.grantee, a.privilege_type))`
-/** A setting that decides who acts, what names mean, or whether policies and keys are asked. Others are an operator's to tune. */
-const DECISIVE = '^(role|search_path|row_security|session_replication_role|lo_compat_privileges|.*preload_libraries|app\\..*)='
+/**
+ * A setting that decides who acts, what names mean, or whether policies and keys are asked. Others are an
+ * operator's to tune.
+ */
+const DECISIVE =
+  '^(role|search_path|row_security|session_replication_role|lo_compat_privileges|.*preload_libraries|app\\..*)='
 
 /** What is open to everybody is missing to nobody. */
 const butOpenToAll =
@@ -57,14 +68,16 @@ const butOpenToAll =
   async (client, roles) => {
     const { lookedAt, findings } = await check(client, roles)
     const open = findings.flatMap(({ what }) => /^not meant: fence: PUBLIC (.*)/.exec(what)?.[1] ?? [])
-    const isMoot = (what: string) => what.startsWith('missing: ') && open.some((of) => what.endsWith(` ${of}`))
+    const isMoot = (what: string) =>
+      what.startsWith('missing: ') && open.some((of) => what.endsWith(` ${of}`))
     return { lookedAt, findings: findings.filter(({ what }) => !isMoot(what)) }
   }
 
 export const RIGHTS = {
   grants: {
     promise: 'gives each role the verbs and columns that it needs, one by one, and nobody TRUNCATE',
-    remedy: 'REVOKE … ON … FROM … what is not meant, as the owner. What is missing is in drizzle/*.sql, or comes with "npm run setup".',
+    remedy:
+      'REVOKE … ON … FROM … what is not meant, as the owner. What is missing is in drizzle/*.sql, or comes with "npm run setup".',
     check: exactly(
       [...grantLines(GRANTS), ...columnGrantLines, ...grantLines(OTHER_GRANTS)],
       `select ${GRANT}, c.oid::regclass) as line, ${APART} as apart
@@ -82,10 +95,12 @@ export const RIGHTS = {
     ),
   },
 
-  // On what is yet to be made, on settings that are a superuser's, and on PostgreSQL's own relations beyond what it ships with.
+  // On what is yet to be made, on settings that are a superuser's, and on PostgreSQL's own relations beyond
+  // what it ships with.
   grantsElsewhere: {
     promise: 'gives nothing in advance, no setting of a superuser, and nothing of the catalogue',
-    remedy: 'ALTER DEFAULT PRIVILEGES … REVOKE …, REVOKE … ON PARAMETER …, or REVOKE … ON pg_catalog.…, as a superuser.',
+    remedy:
+      'ALTER DEFAULT PRIVILEGES … REVOKE …, REVOKE … ON PARAMETER …, or REVOKE … ON pg_catalog.…, as a superuser.',
     check: none(
       `select concat('default privilege of ', ${ROLE('a.grantee')}, ': ', a.privilege_type, ' of ', d.defaclobjtype, ' made by ',
           ${ROLE('d.defaclrole')}) as line, true as fault, not ${IS_OURS('d.defaclrole')} as apart
@@ -115,7 +130,8 @@ export const RIGHTS = {
     ),
   },
 
-  // No right comes without becoming the role. Who administers roles can let themselves in anyway, as the one who made ours.
+  // No right comes without becoming the role. Who administers roles can let themselves in anyway, as the one
+  // who made ours.
   memberships: {
     promise: 'lets the server become the two request roles, the migrator the owners, and nobody anybody else',
     remedy: 'REVOKE … FROM … what is not meant, as a superuser. What is missing comes with "npm run setup".',
@@ -131,8 +147,10 @@ export const RIGHTS = {
 
   // Of login roles, of this database, and of every role.
   settings: {
-    promise: 'bounds the statements, locks, idle transactions and temporary files of the logins that serve requests',
-    remedy: 'ALTER ROLE … RESET … or ALTER DATABASE … RESET …. Bounds come with "npm run setup", that of temporary files from a superuser.',
+    promise:
+      'bounds the statements, locks, idle transactions and temporary files of the logins that serve requests',
+    remedy:
+      'ALTER ROLE … RESET … or ALTER DATABASE … RESET …. Bounds come with "npm run setup", that of temporary files from a superuser.',
     check: exactly(
       SETTINGS,
       `select concat('setting ', case setrole when 0 then 'everybody' else ${ROLE('setrole')} end, ' ', setting) as line,
@@ -145,8 +163,10 @@ export const RIGHTS = {
   },
 
   functions: {
-    promise: 'has identity functions that are definers with a fixed path, never IMMUTABLE, for the roles that need them',
-    remedy: 'Take the change back, as the context role (which the migrator may become). How each is meant is in drizzle/*.sql.',
+    promise:
+      'has identity functions that are definers with a fixed path, never IMMUTABLE, for the roles that need them',
+    remedy:
+      'Take the change back, as the context role (which the migrator may become). How each is meant is in drizzle/*.sql.',
     check: exactly(
       FUNCTIONS.map((line) => `function ${line}, definer context set search_path=pg_catalog, pg_temp`),
       `select concat('function ', p.oid::regprocedure,
@@ -163,7 +183,8 @@ export const RIGHTS = {
 
   // Those behind the fence, and any that somebody got beyond what PostgreSQL ships with.
   fence: {
-    promise: 'keeps everybody from setting a setting, locking, sleeping, notifying, large objects and PL/pgSQL',
+    promise:
+      'keeps everybody from setting a setting, locking, sleeping, notifying, large objects and PL/pgSQL',
     remedy:
       'Run "npm run setup" with a superuser\'s URL; REVOKE … FROM … a role. Where there is no superuser to have, the seal holds without it.',
     check: butOpenToAll(
@@ -184,10 +205,12 @@ export const RIGHTS = {
     ),
   },
 
-  // Where PostgreSQL's own functions could be changed at all (the fence stands), a set-up mends this; a host without a superuser never has it.
+  // Where PostgreSQL's own functions could be changed at all (the fence stands), a set-up mends this; a host
+  // without a superuser never has it.
   leakproof: {
     promise: 'runs no condition before a policy but equality of ids',
-    remedy: 'Run "npm run setup" with a superuser\'s URL. Without a superuser docs/isolation.md says what stays open.',
+    remedy:
+      'Run "npm run setup" with a superuser\'s URL. Without a superuser docs/isolation.md says what stays open.',
     check: exactly(
       Object.keys(LEAKPROOF).map((signature) => `leakproof: ${signature}`),
       `select concat('leakproof: ', p.oid::regprocedure) as line,
@@ -198,9 +221,14 @@ export const RIGHTS = {
   },
 
   extensions: {
-    promise: 'has no extension, whose functions and views are for everybody as a rule, and not looked at here',
-    remedy: 'Drop it if nothing needs it; or see that what it brings shows nothing to the roles that serve requests.',
-    check: exactly(['extension plpgsql'], `select concat('extension ', extname) as line, true as apart from pg_extension`),
+    promise:
+      'has no extension, whose functions and views are for everybody as a rule, and not looked at here',
+    remedy:
+      'Drop it if nothing needs it; or see that what it brings shows nothing to the roles that serve requests.',
+    check: exactly(
+      ['extension plpgsql'],
+      `select concat('extension ', extname) as line, true as apart from pg_extension`,
+    ),
   },
 
   // The fence stands in this database only. What pg_hba.conf refuses cannot be seen from here.

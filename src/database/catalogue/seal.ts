@@ -1,16 +1,25 @@
-/** Whether the seal on the identity holds: its functions say what the migrations say, and an identity that was forged is refused. */
+/**
+ * Whether the seal on the identity holds: its functions say what the migrations say, and an identity that was
+ * forged is refused.
+ */
 import pg from 'pg'
 import type { Migration } from '../migrations.ts'
 import { withPrefix } from '../role-names.ts'
 import type { Promised } from './check.ts'
 
-/** Each definition in the migrations, of which the last counts: its name, and what stands between the dollars. */
+/**
+ * Each definition in the migrations, of which the last counts: its name, and what stands between the dollars.
+ */
 const DEFINITION = /create (?:or replace )?function (ctx\.\w+)\(.*?\bas \$\$(.*?)\$\$;/gs
 
-/** A body can undo all that the flags of a function promise, so each is compared with the one that the migrations gave it. */
+/**
+ * A body can undo all that the flags of a function promise, so each is compared with the one that the
+ * migrations gave it.
+ */
 export const bodies = (migrations: Pick<Migration, 'up'>[]): Promised => ({
   promise: 'has identity functions whose bodies are those of the migrations',
-  remedy: 'CREATE OR REPLACE each as its last definition in drizzle/*.sql has it, as the context role (which the migrator may become).',
+  remedy:
+    'CREATE OR REPLACE each as its last definition in drizzle/*.sql has it, as the context role (which the migrator may become).',
   check: async (client, roles) => {
     const prefix = roles.owner.slice(0, -'owner'.length)
     const definitions = migrations.flatMap(({ up }) => [...withPrefix(up, prefix).matchAll(DEFINITION)])
@@ -19,22 +28,33 @@ export const bodies = (migrations: Pick<Migration, 'up'>[]): Promised => ({
       `select concat('ctx.', proname) as name, prosrc as body from pg_proc where pronamespace = 'ctx'::regnamespace`,
     )
     const edited = rows.filter(({ name, body }) => meant.get(name) !== body)
-    return { lookedAt: rows.length, findings: edited.map(({ name }) => ({ what: `not meant: the body of ${name}`, isWarning: false })) }
+    return {
+      lookedAt: rows.length,
+      findings: edited.map(({ name }) => ({ what: `not meant: the body of ${name}`, isWarning: false })),
+    }
   },
 })
 
 /** kind|user|role|router|scopes|proof|at|mac, as drizzle/0003_seal.sql has it. Nobody has this id. */
 const FORGED = `user|00000000-0000-4000-8000-000000000000|user|||00000000-0000-4000-8000-000000000000|0|${'0'.repeat(64)}`
 
-/** Tries what an injected statement would, within the client's transaction. The refusal stands in the database's log as an error. */
+/**
+ * Tries what an injected statement would, within the client's transaction. The refusal stands in the
+ * database's log as an error.
+ */
 export const seal: Promised = {
   promise: 'refuses an identity that was forged',
-  remedy: 'If its key, the one row of ctx.seal_key, is missing: insert a new one as drizzle/0003_seal.sql does, as the context role.',
+  remedy:
+    'If its key, the one row of ctx.seal_key, is missing: insert a new one as drizzle/0003_seal.sql does, as the context role.',
   check: async (client, roles) => {
     await client.query('savepoint forged')
     const answer = await attempt()
     await client.query('rollback to savepoint forged')
-    return { lookedAt: 1, findings: answer === undefined ? [] : [{ what: `a forged identity met with ${answer}`, isWarning: false }] }
+    return {
+      lookedAt: 1,
+      findings:
+        answer === undefined ? [] : [{ what: `a forged identity met with ${answer}`, isWarning: false }],
+    }
 
     async function attempt(): Promise<string | undefined> {
       try {

@@ -1,7 +1,23 @@
 /** Whether each table is what it is meant to be: row security, policies, keys, and what acts by itself. */
-import { exactly, IS_OURS, NOT_BUILT_IN, none, OF_EXTENSION, OUR_SCHEMA, type Promised, ROLE } from './check.ts'
+import {
+  exactly,
+  IS_OURS,
+  NOT_BUILT_IN,
+  none,
+  OF_EXTENSION,
+  OUR_SCHEMA,
+  type Promised,
+  ROLE,
+} from './check.ts'
 import { GRANTS } from './meant-rights.ts'
-import { KEYS, LOOKUPS, OPEN_POLICIES, POLICIES, SECURITY_CONDITIONS, SIGN_IN_POLICIES } from './meant-tables.ts'
+import {
+  KEYS,
+  LOOKUPS,
+  OPEN_POLICIES,
+  POLICIES,
+  SECURITY_CONDITIONS,
+  SIGN_IN_POLICIES,
+} from './meant-tables.ts'
 
 const policyLines = Object.entries(POLICIES).flatMap(([table, whose]) =>
   whose.split(' ').map((who) => {
@@ -21,7 +37,10 @@ const policyLines = Object.entries(POLICIES).flatMap(([table, whose]) =>
           : who === 'admin'
             ? admins
             : own
-    const what = who === 'everyone' ? `SELECT to agent, user using ${rows}` : `ALL to ${who} using ${rows} with check ${rows}`
+    const what =
+      who === 'everyone'
+        ? `SELECT to agent, user using ${rows}`
+        : `ALL to ${who} using ${rows} with check ${rows}`
     return `policy ${name} on ${table} for ${what}`
   }),
 )
@@ -36,7 +55,8 @@ const CHANGED = 'Take the change back, as the owner (which the migrator may beco
 
 export const TABLES = {
   relations: {
-    promise: 'has tables of the owner only, each with row security enabled and forced, and no other way to their rows',
+    promise:
+      'has tables of the owner only, each with row security enabled and forced, and no other way to their rows',
     remedy: `${CHANGED} For a table: ALTER TABLE … ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY.`,
     check: exactly(
       [
@@ -130,7 +150,8 @@ export const TABLES = {
 
   // A sharded database takes foreign keys that cascade or do nothing, and no triggers.
   reactions: {
-    promise: 'refers only by cascade or no action, as a sharded database can, with every reference watched, and without triggers',
+    promise:
+      'refers only by cascade or no action, as a sharded database can, with every reference watched, and without triggers',
     remedy: `${CHANGED} What was switched off: ALTER TABLE … ENABLE TRIGGER ALL, as a superuser.`,
     check: none(
       `select concat('key ', conname, ' of ', conrelid::regclass, ' that does other than cascade or nothing') as line,
@@ -150,7 +171,9 @@ export const TABLES = {
     promise: 'refuses forged hashes, unbound keys, unknown roles, and rules about nobody in particular',
     remedy: `${CHANGED} Each condition is in drizzle/*.sql.`,
     check: exactly(
-      Object.entries(SECURITY_CONDITIONS).map(([name, condition]) => `condition ${name}: CHECK (${condition})`),
+      Object.entries(SECURITY_CONDITIONS).map(
+        ([name, condition]) => `condition ${name}: CHECK (${condition})`,
+      ),
       `select concat('condition ', conname, ': ', pg_get_constraintdef(oid)) as line, false as apart from pg_constraint
         where contype = 'c' and conname in (${Object.keys(SECURITY_CONDITIONS).map((name) => `'${name}'`)})`,
     ),

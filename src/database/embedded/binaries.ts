@@ -13,14 +13,16 @@ export type Binaries = { initdb: string; postgres: string /** Major version, suc
 const run = promisify(execFile)
 
 /**
- * What PostgreSQL's programs see of our environment: nothing (a stray PGPORT or LD_PRELOAD would steer them). macOS has no C.UTF-8 of
+ * What PostgreSQL's programs see of our environment: nothing (a stray PGPORT or LD_PRELOAD would steer them).
+ * macOS has no C.UTF-8 of
  * its own; collation comes from PostgreSQL either way.
  */
 export const LOCALE = process.platform === 'darwin' ? 'en_US.UTF-8' : 'C.UTF-8'
 export const ENVIRONMENT = { PATH: '/usr/bin:/bin', LC_ALL: LOCALE, TZ: 'UTC' }
 
 /**
- * Finds programs that `account` can run. When they lie where it cannot reach them, they are copied to /var/lib/netpilot, once.
+ * Finds programs that `account` can run. When they lie where it cannot reach them, they are copied to
+ * /var/lib/netpilot, once.
  * @throws Error when the package is missing or its programs do not run here
  */
 export async function findBinaries(account?: Account): Promise<Binaries> {
@@ -33,9 +35,12 @@ export async function findBinaries(account?: Account): Promise<Binaries> {
     })
   } catch (error) {
     const { message } = error as Error
-    throw new StartRefused(`PostgreSQL's programs in ${installed} do not run on this machine; set DATABASE_URL instead.\n${message}`, {
-      cause: error,
-    })
+    throw new StartRefused(
+      `PostgreSQL's programs in ${installed} do not run on this machine; set DATABASE_URL instead.\n${message}`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
@@ -52,22 +57,27 @@ function findPackage(): string {
 }
 
 /**
- * npm packages cannot hold symbolic links; this one lists them, for an install script. We make them instead, as install scripts may be
+ * npm packages cannot hold symbolic links; this one lists them, for an install script. We make them instead,
+ * as install scripts may be
  * off. Another process may do the same at the same time, and where they exist the directory may be read-only.
  */
 async function linkLibraries(root: string): Promise<void> {
-  const links: { source: string; target: string }[] = JSON.parse(await readFile(join(root, 'native/pg-symlinks.json'), 'utf8'))
+  const links: { source: string; target: string }[] = JSON.parse(
+    await readFile(join(root, 'native/pg-symlinks.json'), 'utf8'),
+  )
   for (const { source, target } of links) {
     if (existsSync(join(root, target))) continue
-    await symlink(relative(dirname(target), source), join(root, target)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'EEXIST') return
-      throw new StartRefused(
-        `A library of PostgreSQL cannot be linked (${error.message}): start once as the owner of node_modules, or set DATABASE_URL.`,
-        {
-          cause: error,
-        },
-      )
-    })
+    await symlink(relative(dirname(target), source), join(root, target)).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EEXIST') return
+        throw new StartRefused(
+          `A library of PostgreSQL cannot be linked (${error.message}): start once as the owner of node_modules, or set DATABASE_URL.`,
+          {
+            cause: error,
+          },
+        )
+      },
+    )
   }
 }
 
@@ -77,7 +87,10 @@ async function tryBinaries(root: string, account?: Account): Promise<Binaries> {
   return { initdb, postgres, major: /(\d+)\./.exec(stdout)?.[1] ?? stdout.trim() }
 }
 
-/** Copies under a temporary name first: whoever renames first wins, and half a copy is never taken for a whole one. */
+/**
+ * Copies under a temporary name first: whoever renames first wins, and half a copy is never taken for a whole
+ * one.
+ */
 async function copyAside(installed: string): Promise<string> {
   const { version } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'))
   const copy = join(await openStateDirectory(), `programs-${version}`)

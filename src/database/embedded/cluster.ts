@@ -11,20 +11,28 @@ import { endOfLog, runGuarded } from './guard.ts'
 import type { Home } from './home.ts'
 import { findServer, readPidFile } from './server.ts'
 
-/** A leftover that still answers after this long is not going away: somebody started it by hand. Milliseconds. */
+/**
+ * A leftover that still answers after this long is not going away: somebody started it by hand. Milliseconds.
+ */
 const LEFTOVER_STAYS_MS = 2_000
 /** The longest shutdown of a leftover that is waited for, milliseconds. */
 const LEFTOVER_PATIENCE_MS = 60_000
 
 /**
- * Creates cluster and password under a temporary name, which is renamed when all is there: dying in between leaves nothing half done.
+ * Creates cluster and password under a temporary name, which is renamed when all is there: dying in between
+ * leaves nothing half done.
  * The caller holds the lock. @throws Error with the end of initdb's output
  */
-export async function createCluster(home: Home, { initdb }: Binaries, { isDurable }: { isDurable: boolean }): Promise<void> {
+export async function createCluster(
+  home: Home,
+  { initdb }: Binaries,
+  { isDurable }: { isDurable: boolean },
+): Promise<void> {
   const prefix = 'postgresql-unfinished-'
   for (const name of await readdir(home.directory)) {
     // An initdb whose owner was just killed may write there a moment longer.
-    if (name.startsWith(prefix)) await rm(join(home.directory, name), { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
+    if (name.startsWith(prefix))
+      await rm(join(home.directory, name), { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
   }
   const unfinished = await mkdtemp(join(home.directory, prefix))
   try {
@@ -35,11 +43,27 @@ export async function createCluster(home: Home, { initdb }: Binaries, { isDurabl
       await chown(unfinished, home.account.uid, home.account.gid)
     }
     const log = join(unfinished, 'server.log')
-    const flags = ['--username=postgres', '--auth=scram-sha-256', `--pwfile=${password}`, '--encoding=UTF8', '--locale-provider=builtin']
+    const flags = [
+      '--username=postgres',
+      '--auth=scram-sha-256',
+      `--pwfile=${password}`,
+      '--encoding=UTF8',
+      '--locale-provider=builtin',
+    ]
     const locale = [`--locale=${LOCALE}`, '--builtin-locale=C.UTF-8']
-    const command = [initdb, '-D', join(unfinished, 'data'), ...flags, ...locale, ...(isDurable ? [] : ['--no-sync'])]
+    const command = [
+      initdb,
+      '-D',
+      join(unfinished, 'data'),
+      ...flags,
+      ...locale,
+      ...(isDurable ? [] : ['--no-sync']),
+    ]
     const status = await runGuarded(command, log, home.account).exited
-    if (status !== 0) throw new StartRefused(`The database could not be created in ${home.directory}.\n${await endOfLog(log)}`)
+    if (status !== 0)
+      throw new StartRefused(
+        `The database could not be created in ${home.directory}.\n${await endOfLog(log)}`,
+      )
     await rename(unfinished, home.cluster)
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true })
@@ -58,8 +82,10 @@ export async function requireVersion({ cluster }: Home, { major }: Binaries): Pr
 }
 
 /**
- * With the lock in hand, a server on this cluster is one whose owner has just died, and is shutting down: waits until it has gone, and
- * removes the pid file of one that crashed, whose pid may meanwhile be another program's. @returns the connection string of a server that
+ * With the lock in hand, a server on this cluster is one whose owner has just died, and is shutting down:
+ * waits until it has gone, and
+ * removes the pid file of one that crashed, whose pid may meanwhile be another program's. @returns the
+ * connection string of a server that
  * stays because it never was ours
  */
 export async function outlastLeftover(cluster: string): Promise<string | undefined> {
@@ -69,14 +95,19 @@ export async function outlastLeftover(cluster: string): Promise<string | undefin
     const url = waited > LEFTOVER_STAYS_MS ? await findServer(cluster) : undefined
     if (url) return url
     if (waited > LEFTOVER_PATIENCE_MS)
-      throw new StartRefused(`A PostgreSQL that neither answers nor ends holds ${cluster}/data: see postmaster.pid there.`)
+      throw new StartRefused(
+        `A PostgreSQL that neither answers nor ends holds ${cluster}/data: see postmaster.pid there.`,
+      )
     await setTimeout(25)
   }
   await rm(join(cluster, 'data/postmaster.pid'), { force: true })
   return undefined
 }
 
-/** A pid by itself proves nothing, it may have been given to another program: the command line must name this cluster. */
+/**
+ * A pid by itself proves nothing, it may have been given to another program: the command line must name this
+ * cluster.
+ */
 async function isServed(cluster: string): Promise<boolean> {
   const { pid } = await readPidFile(cluster)
   if (!pid) return false

@@ -5,10 +5,13 @@ import { ENVIRONMENT } from './binaries.ts'
 import type { Account } from './home.ts'
 
 /**
- * A shell between us and PostgreSQL, whose standard input is our pipe and never receives anything: it ends when we do, by whatever death,
- * and then PostgreSQL gets SIGINT, a fast shutdown; repeatedly, as a program that has only just started may not listen yet; and after a while
+ * A shell between us and PostgreSQL, whose standard input is our pipe and never receives anything: it ends
+ * when we do, by whatever death,
+ * and then PostgreSQL gets SIGINT, a fast shutdown; repeatedly, as a program that has only just started may
+ * not listen yet; and after a while
  * SIGQUIT, an immediate one, as PostgreSQL 18 does not end when it was recovering from a full disk. The shell
- * itself ignores signals, so that it outlives a `kill` of everything around it. Opening the log is left to it because it runs as the
+ * itself ignores signals, so that it outlives a `kill` of everything around it. Opening the log is left to it
+ * because it runs as the
  * log's owner; root never opens a file in a directory of somebody else's.
  */
 const GUARD = `
@@ -43,7 +46,8 @@ export type Guarded = {
 }
 
 /**
- * Runs a program that ends when this process ends. It has its own process group, so that Ctrl-C in a terminal reaches only us, and the
+ * Runs a program that ends when this process ends. It has its own process group, so that Ctrl-C in a terminal
+ * reaches only us, and the
  * root directory as its working directory, because ours may be out of its reach.
  */
 export function runGuarded(command: string[], log: string, account?: Account, patience = PATIENCE): Guarded {
@@ -54,7 +58,9 @@ export function runGuarded(command: string[], log: string, account?: Account, pa
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   })
-  const exited = new Promise<number | null>((resolve, reject) => child.once('exit', resolve).once('error', reject))
+  const exited = new Promise<number | null>((resolve, reject) =>
+    child.once('exit', resolve).once('error', reject),
+  )
   const end = () => {
     child.ref()
     child.stdin.destroy()
@@ -66,7 +72,10 @@ export function runGuarded(command: string[], log: string, account?: Account, pa
   return { exited, end, unref }
 }
 
-/** The last lines of a log, for an error message. PostgreSQL never writes passwords there: they reach it in a file or as verifiers. */
+/**
+ * The last lines of a log, for an error message. PostgreSQL never writes passwords there: they reach it in a
+ * file or as verifiers.
+ */
 export async function endOfLog(log: string): Promise<string> {
   const text = await readFile(log, 'utf8').catch((error: Error) => error.message)
   return text.trimEnd().split('\n').slice(-10).join('\n')

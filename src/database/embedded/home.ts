@@ -21,21 +21,27 @@ export type Home = {
 const STATE_DIRECTORY = '/var/lib/netpilot'
 
 /**
- * Decides where the cluster of `dataDir` lies, and creates the directory. Started as root, the server runs as `postgres` or `nobody`; a data
- * directory that this user cannot reach (a clone in root's home) is then replaced by one under /var/lib/netpilot. A cluster that is
- * there already stays where it is and keeps its owner, so that opening or closing a parent directory never shows an empty database.
+ * Decides where the cluster of `dataDir` lies, and creates the directory. Started as root, the server runs as
+ * `postgres` or `nobody`; a data
+ * directory that this user cannot reach (a clone in root's home) is then replaced by one under
+ * /var/lib/netpilot. A cluster that is
+ * there already stays where it is and keeps its owner, so that opening or closing a parent directory never
+ * shows an empty database.
  * @throws Error when the owner of the cluster cannot reach it, or root finds no user to run as
  */
 export async function findHome(dataDir: string): Promise<Home> {
   const isRoot = process.getuid?.() === 0
   const created = await mkdir(dataDir, { recursive: true })
   if (!isRoot && created) await chmod(dataDir, 0o700)
-  // Root's server must pass through it; an empty directory has no secrets yet, those to come are behind modes of their own.
+  // Root's server must pass through it; an empty directory has no secrets yet, those to come are behind modes
+  // of their own.
   if (isRoot && (created || (await readdir(dataDir)).length === 0)) await chmod(dataDir, 0o711)
   const here = homeIn(await realpath(dataDir))
   if (!isRoot) return here
 
-  const aside = homeIn(join(STATE_DIRECTORY, createHash('sha256').update(here.directory).digest('hex').slice(0, 16)))
+  const aside = homeIn(
+    join(STATE_DIRECTORY, createHash('sha256').update(here.directory).digest('hex').slice(0, 16)),
+  )
   const existing = [here, aside].find((home) => existsSync(home.cluster))
   if (existing) {
     const { uid, gid } = await stat(existing.cluster)
@@ -53,16 +59,25 @@ export async function findHome(dataDir: string): Promise<Home> {
   return { ...aside, places, account }
 }
 
-/** For root only: the directory for what the service account could not reach elsewhere, whatever the umask. */
+/**
+ * For root only: the directory for what the service account could not reach elsewhere, whatever the umask.
+ */
 export async function openStateDirectory(): Promise<string> {
   await mkdir(STATE_DIRECTORY, { recursive: true })
   await chmod(STATE_DIRECTORY, 0o711)
   return STATE_DIRECTORY
 }
 
-const homeIn = (directory: string): Home => ({ directory, cluster: join(directory, 'postgresql'), places: [directory] })
+const homeIn = (directory: string): Home => ({
+  directory,
+  cluster: join(directory, 'postgresql'),
+  places: [directory],
+})
 
-/** Asked of the system rather than computed from modes, so that access control lists and mount options count too. */
+/**
+ * Asked of the system rather than computed from modes, so that access control lists and mount options count
+ * too.
+ */
 const canEnter = (account: Account, directory: string): Promise<boolean> =>
   promisify(execFile)('/bin/sh', ['-c', 'cd "$1"', 'sh', directory], { ...account, cwd: '/' }).then(
     () => true,

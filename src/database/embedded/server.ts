@@ -21,10 +21,15 @@ const SETTINGS: Settings = {
 }
 
 /**
- * Starts the server on a free loopback port and waits until it answers: as long as it takes, for recovering from a crash may take
+ * Starts the server on a free loopback port and waits until it answers: as long as it takes, for recovering
+ * from a crash may take
  * minutes. @throws Error with the end of the server's log when it ends instead
  */
-export async function startServer(home: Home, { postgres }: Binaries, settings: Settings): Promise<Guarded & { url: string }> {
+export async function startServer(
+  home: Home,
+  { postgres }: Binaries,
+  settings: Settings,
+): Promise<Guarded & { url: string }> {
   const log = join(home.cluster, 'server.log')
   for (let attempt = 1; ; attempt++) {
     const all = { ...SETTINGS, ...settings, port: String(await freePort()) }
@@ -45,7 +50,10 @@ export async function startServer(home: Home, { postgres }: Binaries, settings: 
   }
 }
 
-/** Of the superuser. @param binaries with which to choose another one: known only where the server does not run @throws StartRefused when it is gone */
+/**
+ * Of the superuser. @param binaries with which to choose another one: known only where the server does not
+ * run @throws StartRefused when it is gone
+ */
 export async function readPassword(cluster: string, binaries?: Binaries): Promise<string> {
   const file = join(cluster, 'password')
   return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
@@ -63,7 +71,10 @@ export async function readPassword(cluster: string, binaries?: Binaries): Promis
   })
 }
 
-/** The connection string of a server that runs on this cluster and answers; a pid file may be left over, so only an answer counts. */
+/**
+ * The connection string of a server that runs on this cluster and answers; a pid file may be left over, so
+ * only an answer counts.
+ */
 export async function findServer(cluster: string): Promise<string | undefined> {
   const { port, status } = await readPidFile(cluster)
   if (status !== 'ready') return undefined
@@ -81,12 +92,17 @@ export async function findServer(cluster: string): Promise<string | undefined> {
 }
 
 /**
- * The lines of postmaster.pid: pid, data directory, start time, port, socket directory, address, shared memory, status, which is padded
+ * The lines of postmaster.pid: pid, data directory, start time, port, socket directory, address, shared
+ * memory, status, which is padded
  * (PostgreSQL's src/include/utils/pidfile.h). All are absent when there is no file.
  */
-export async function readPidFile(cluster: string): Promise<{ pid?: string; port?: string; status?: string }> {
+export async function readPidFile(
+  cluster: string,
+): Promise<{ pid?: string; port?: string; status?: string }> {
   try {
-    const lines = (await readFile(join(cluster, 'data/postmaster.pid'), 'utf8')).split('\n').map((line) => line.trim())
+    const lines = (await readFile(join(cluster, 'data/postmaster.pid'), 'utf8'))
+      .split('\n')
+      .map((line) => line.trim())
     const [pid = '', , , port = '', , , , status = ''] = lines
     return { pid, port, status }
   } catch (error) {

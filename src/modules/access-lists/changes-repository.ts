@@ -1,4 +1,7 @@
-/** Adding and removing entries: one or many, on one or several routers, each decided for itself and all stored together. */
+/**
+ * Adding and removing entries: one or many, on one or several routers, each decided for itself and all stored
+ * together.
+ */
 import { randomUUID } from 'node:crypto'
 import { ownerOf } from '../../rls/mine.ts'
 import type { Tx } from '../../rls/session.ts'
@@ -19,10 +22,15 @@ import { type ListName, NOTES } from './schema.ts'
 const OTHER = { whitelist: 'blacklist', blacklist: 'whitelist' } as const
 
 /**
- * Adds, then removes. Whoever changes either list of a router holds the router first, so what is decided here is still so when it is stored.
+ * Adds, then removes. Whoever changes either list of a router holds the router first, so what is decided here
+ * is still so when it is stored.
  * @returns what became of each entry to add, and the ids that were removed
  */
-export async function changeEntries(tx: Tx, list: ListName, { add = [], remove = [] }: { add?: NewEntry[]; remove?: string[] }) {
+export async function changeEntries(
+  tx: Tx,
+  list: ListName,
+  { add = [], remove = [] }: { add?: NewEntry[]; remove?: string[] },
+) {
   const routers = await findRouters(tx, list, add, remove)
   const routerOf = ({ deviceId, routerId }: NewEntry) => {
     const own = deviceId === null ? routerId : routers.get(deviceId)
@@ -30,7 +38,9 @@ export async function changeEntries(tx: Tx, list: ListName, { add = [], remove =
   }
   const additions = Map.groupBy(add, routerOf)
   // In one order everywhere, so that two calls never wait for each other.
-  const touched = [...new Set([...additions.keys(), ...remove.map((id) => routers.get(id))])].filter((id) => typeof id === 'string').sort()
+  const touched = [...new Set([...additions.keys(), ...remove.map((id) => routers.get(id))])]
+    .filter((id) => typeof id === 'string')
+    .sort()
 
   const added = new Map<NewEntry, Added>(add.map((entry) => [entry, { code: 'not-found' }]))
   const changed = new Set<string>()
@@ -48,7 +58,12 @@ export async function changeEntries(tx: Tx, list: ListName, { add = [], remove =
 }
 
 /** @returns the routers of the devices and of the entries that are named, by their ids */
-async function findRouters(tx: Tx, list: ListName, add: NewEntry[], remove: string[]): Promise<Map<string, string>> {
+async function findRouters(
+  tx: Tx,
+  list: ListName,
+  add: NewEntry[],
+  remove: string[],
+): Promise<Map<string, string>> {
   const deviceIds = add.flatMap(({ deviceId }) => deviceId ?? [])
   if (deviceIds.length + remove.length === 0) return new Map()
   const rows = await tx.query<{ id: string; routerId: string }>({
@@ -60,11 +75,22 @@ async function findRouters(tx: Tx, list: ListName, add: NewEntry[], remove: stri
   return new Map(rows.map(({ id, routerId }) => [id, routerId]))
 }
 
-async function addToRouter(tx: Tx, list: ListName, routerId: string, entries: NewEntry[]): Promise<Additions['outcomes']> {
+async function addToRouter(
+  tx: Tx,
+  list: ListName,
+  routerId: string,
+  entries: NewEntry[],
+): Promise<Additions['outcomes']> {
   if (entries.length === 0) return new Map()
-  const { outcomes, added } = decideAdditions(entries, await findFacts(tx, list, routerId, entries), randomUUID)
+  const { outcomes, added } = decideAdditions(
+    entries,
+    await findFacts(tx, list, routerId, entries),
+    randomUUID,
+  )
   const values = [ownerOf(tx), routerId]
-  const columns = (['id', 'deviceId', 'mac', 'ip', 'name', 'note'] as const).map((column) => added.map((entry) => entry[column]))
+  const columns = (['id', 'deviceId', 'mac', 'ip', 'name', 'note'] as const).map((column) =>
+    added.map((entry) => entry[column]),
+  )
   const stored = await tx.query<{ id: string }>({
     name: `add to ${list}`,
     text: `insert into ${TABLES[list]} (user_id, router_id, id, device_id, mac, ip, entry_name, ${NOTES[list]})
@@ -74,7 +100,8 @@ async function addToRouter(tx: Tx, list: ListName, routerId: string, entries: Ne
   })
   // Whoever writes without holding the router, as an operator may, can have been quicker.
   const ids = new Set(stored.map(({ id }) => id))
-  for (const [entry, outcome] of outcomes) if ('id' in outcome && !ids.has(outcome.id)) outcomes.set(entry, { code: 'conflict' })
+  for (const [entry, outcome] of outcomes)
+    if ('id' in outcome && !ids.has(outcome.id)) outcomes.set(entry, { code: 'conflict' })
   const replaced = added.flatMap(({ id, replaces }) => (ids.has(id) ? replaces : []))
   if (replaced.length > 0)
     await tx.query({
@@ -85,13 +112,19 @@ async function addToRouter(tx: Tx, list: ListName, routerId: string, entries: Ne
   return outcomes
 }
 
-/** What the decision about these entries rests on: the devices they name, and the entries of both lists that name one of these. */
-async function findFacts(tx: Tx, list: ListName, routerId: string, entries: NewEntry[]): Promise<RouterFacts> {
-  const [ids, macs, ips] = (['deviceId', 'mac', 'ip'] as const).map((name) => entries.flatMap((entry) => entry[name] ?? [])) as [
-    string[],
-    string[],
-    string[],
-  ]
+/**
+ * What the decision about these entries rests on: the devices they name, and the entries of both lists that
+ * name one of these.
+ */
+async function findFacts(
+  tx: Tx,
+  list: ListName,
+  routerId: string,
+  entries: NewEntry[],
+): Promise<RouterFacts> {
+  const [ids, macs, ips] = (['deviceId', 'mac', 'ip'] as const).map((name) =>
+    entries.flatMap((entry) => entry[name] ?? []),
+  ) as [string[], string[], string[]]
   const values = [ownerOf(tx), routerId]
   const devices = await tx.query<KnownDevice>({
     name: 'find devices to list',
@@ -129,7 +162,11 @@ async function findFacts(tx: Tx, list: ListName, routerId: string, entries: NewE
       [...ips, ...devices.flatMap((device) => device.ips)],
     ],
   })
-  return { devices, here: stored.filter(({ isHere }) => isHere), there: stored.filter(({ isHere }) => !isHere) }
+  return {
+    devices,
+    here: stored.filter(({ isHere }) => isHere),
+    there: stored.filter(({ isHere }) => !isHere),
+  }
 }
 
 function removeEntries(tx: Tx, list: ListName, ids: string[]): Promise<{ id: string; routerId: string }[]> {

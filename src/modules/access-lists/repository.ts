@@ -2,13 +2,22 @@ import { ownerOf } from '../../rls/mine.ts'
 import type { Tx } from '../../rls/session.ts'
 import { lockRouter } from '../routers/repository.ts'
 import { wakeRouter } from '../routers/wake.ts'
-import { type ChangeEntry, ENTRY_SORTS, type Entry, type ListEntries, type ListName, NOTES } from './schema.ts'
+import {
+  type ChangeEntry,
+  ENTRY_SORTS,
+  type Entry,
+  type ListEntries,
+  type ListName,
+  NOTES,
+} from './schema.ts'
 
 /** Where each list is stored. */
 export const TABLES = { whitelist: 'user_whitelists', blacklist: 'user_blacklists' } as const
 
 /** An entry as the API shows it; the device is found by whatever the entry names. */
-const shown = (list: ListName) => `e.id, e.router_id as "routerId", coalesce(s.id, m.device_id, a.device_id) as "deviceId",
+const shown = (
+  list: ListName,
+) => `e.id, e.router_id as "routerId", coalesce(s.id, m.device_id, a.device_id) as "deviceId",
   e.mac::text as mac, host(e.ip) as ip, e.entry_name as name, e.${NOTES[list]}, e.created_at as "createdAt"`
 
 /** A device that was merged, maybe more than once, stands for the one that goes on. */
@@ -59,12 +68,19 @@ const lists = (list: ListName) =>
   Object.fromEntries(
     ENTRY_SORTS.flatMap((field) => [
       [field, { name: `list ${list} by ${field}`, text: listText(list, `${ORDER[field]} asc nulls last`) }],
-      [`-${field}`, { name: `list ${list} by -${field}`, text: listText(list, `${ORDER[field]} desc nulls last`) }],
+      [
+        `-${field}`,
+        { name: `list ${list} by -${field}`, text: listText(list, `${ORDER[field]} desc nulls last`) },
+      ],
     ]),
   )
 const LISTS = { whitelist: lists('whitelist'), blacklist: lists('blacklist') }
 
-export async function listEntries(tx: Tx, list: ListName, { routerId, search, sort = 'createdAt', limit, offset }: ListEntries) {
+export async function listEntries(
+  tx: Tx,
+  list: ListName,
+  { routerId, search, sort = 'createdAt', limit, offset }: ListEntries,
+) {
   const run = (from: number, rows: number) =>
     tx.query<Entry & { total: number }>({
       ...(LISTS[list][sort] as { name: string; text: string }),
@@ -105,7 +121,14 @@ export async function changeEntry(tx: Tx, list: ListName, id: string, values: Ch
     text: `update ${TABLES[list]} e set entry_name = case when $3 then $4 else e.entry_name end,
         ${NOTES[list]} = case when $5 then $6 else e.${NOTES[list]} end, updated_at = now()
       where e.user_id = $1 and e.id = $2 returning e.id`,
-    values: [ownerOf(tx), id, values.name !== undefined, values.name ?? null, note !== undefined, note ?? null],
+    values: [
+      ownerOf(tx),
+      id,
+      values.name !== undefined,
+      values.name ?? null,
+      note !== undefined,
+      note ?? null,
+    ],
   })
   return changed.length > 0
 }

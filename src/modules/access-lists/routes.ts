@@ -1,7 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
-import { type FieldError, notFound, orNotFound, PROBLEMS, type ProblemCode, problem } from '../../http/problem.ts'
+import {
+  type FieldError,
+  notFound,
+  orNotFound,
+  PROBLEMS,
+  type ProblemCode,
+  problem,
+} from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
 import type { WithSession } from '../../rls/session.ts'
@@ -11,7 +18,15 @@ import { ClearQuery, Removed } from '../devices/schema.ts'
 import { changeEntries } from './changes-repository.ts'
 import { changeEntry, clearEntries, findEntry, holdEntry, listEntries } from './repository.ts'
 import type { NewEntry } from './same-device.ts'
-import { type AddEntry, BulkAnswer, entrySchemas, ListEntries, type ListName, MAX_BULK, NOTES } from './schema.ts'
+import {
+  type AddEntry,
+  BulkAnswer,
+  entrySchemas,
+  ListEntries,
+  type ListName,
+  MAX_BULK,
+  NOTES,
+} from './schema.ts'
 
 export type AccessListRoutesOptions = { withSession: WithSession; list: ListName }
 
@@ -19,7 +34,10 @@ export type AccessListRoutesOptions = { withSession: WithSession; list: ListName
 const BULK_BODY_LIMIT = 1_048_576
 
 /** The routes of one list; registered once for each. */
-export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions> = async (app, { withSession, list }) => {
+export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions> = async (
+  app,
+  { withSession, list },
+) => {
   const List = list === 'whitelist' ? 'Whitelist' : 'Blacklist'
   const documented = { tags: ['lists'], security: [{ person: [] }] }
   const { AddEntry, ChangeEntry, Bulk, Entry } = entrySchemas(list)
@@ -36,7 +54,8 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
         response: answers({ 200: pageOf(Entry) }),
       },
     },
-    (request) => withSession(request.identity, (tx) => listEntries(tx, list, request.query), { readOnly: true }),
+    (request) =>
+      withSession(request.identity, (tx) => listEntries(tx, list, request.query), { readOnly: true }),
   )
 
   app.post(
@@ -57,9 +76,13 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
       const entry = readEntry(list, request.body)
       if ('path' in entry) throw problem('invalid-request', { errors: [entry] })
       const stored = await withSession(request.identity, async (tx) => {
-        const outcome = (await changeEntries(tx, list, { add: [entry] })).added.get(entry) ?? { code: 'not-found' }
-        if ('code' in outcome && outcome.code === 'not-found') throw notFound(entry.deviceId ? '/body/deviceId' : '/body/routerId')
-        if ('code' in outcome) throw problem(outcome.code, 'entryId' in outcome ? { entryId: outcome.entryId } : {})
+        const outcome = (await changeEntries(tx, list, { add: [entry] })).added.get(entry) ?? {
+          code: 'not-found',
+        }
+        if ('code' in outcome && outcome.code === 'not-found')
+          throw notFound(entry.deviceId ? '/body/deviceId' : '/body/routerId')
+        if ('code' in outcome)
+          throw problem(outcome.code, 'entryId' in outcome ? { entryId: outcome.entryId } : {})
         tx.audit({ targetId: outcome.id })
         return orNotFound(await findEntry(tx, list, outcome.id))
       })
@@ -80,7 +103,11 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
       },
     },
     async (request) => {
-      return orNotFound(await withSession(request.identity, (tx) => findEntry(tx, list, request.params.id), { readOnly: true }))
+      return orNotFound(
+        await withSession(request.identity, (tx) => findEntry(tx, list, request.params.id), {
+          readOnly: true,
+        }),
+      )
     },
   )
 
@@ -172,7 +199,10 @@ leaves the others be; only a body of the wrong form is refused as a whole.`,
         const readable = add.flatMap((entry) => ('path' in entry ? [] : entry))
         const { added, removed } = await withSession(request.identity, async (tx) => {
           const changes = await changeEntries(tx, list, { add: readable, remove })
-          const counts = { added: [...changes.added.values()].filter((outcome) => 'id' in outcome).length, removed: changes.removed.size }
+          const counts = {
+            added: [...changes.added.values()].filter((outcome) => 'id' in outcome).length,
+            removed: changes.removed.size,
+          }
           const failed = add.length + remove.length - counts.added - counts.removed
           tx.audit({ detail: { ...counts, failed }, changedNothing: counts.added + counts.removed === 0 })
           return changes
@@ -194,10 +224,17 @@ const failure = (code: ProblemCode): Outcome => ({ status: PROBLEMS[code].status
 const outcomeOf = (added: { id: string } | { code: ProblemCode } = { code: 'not-found' }): Outcome =>
   'id' in added ? { status: 201, id: added.id } : failure(added.code)
 
-/** What JSON Schema cannot say: a MAC or an address that a device can have, in its one spelling; or else what is wrong. */
-function readEntry(list: ListName, { deviceId, routerId, mac, ip, name, move, ...notes }: AddEntry): NewEntry | FieldError {
+/**
+ * What JSON Schema cannot say: a MAC or an address that a device can have, in its one spelling; or else what
+ * is wrong.
+ */
+function readEntry(
+  list: ListName,
+  { deviceId, routerId, mac, ip, name, move, ...notes }: AddEntry,
+): NewEntry | FieldError {
   const parsed = mac === undefined ? undefined : parseMac(mac)
-  if (parsed && !parsed.ok) return { path: '/body/mac', code: 'wrong-format', message: 'is not the MAC address of a device' }
+  if (parsed && !parsed.ok)
+    return { path: '/body/mac', code: 'wrong-format', message: 'is not the MAC address of a device' }
   const address = ip === undefined ? undefined : canonicalIp(ip)
   if (ip !== undefined && (address === undefined || !isDeviceIp(address)))
     return { path: '/body/ip', code: 'wrong-format', message: 'is not the address of a device' }

@@ -4,13 +4,24 @@
 export type Subject = { deviceId: string | null; mac: string | null; ip: string | null }
 export type StoredEntry = Subject & { id: string }
 /** In canonical spellings. */
-export type NewEntry = Subject & { routerId: string | null; name: string | null; note: string | null; move: boolean }
+export type NewEntry = Subject & {
+  routerId: string | null
+  name: string | null
+  note: string | null
+  move: boolean
+}
 
-/** A device as entries may name it: its id, those of devices merged into it, its MACs, the addresses it has now. */
+/**
+ * A device as entries may name it: its id, those of devices merged into it, its MACs, the addresses it has
+ * now.
+ */
 export type KnownDevice = { id: string; ids: string[]; macs: string[]; ips: string[] }
 
 /** What became of an entry: the id it got, or why there is none. */
-export type Added = { id: string } | { code: 'not-found' | 'conflict' } | { code: 'on-other-list'; entryId: string }
+export type Added =
+  | { id: string }
+  | { code: 'not-found' | 'conflict' }
+  | { code: 'on-other-list'; entryId: string }
 
 export type RouterFacts = {
   devices: KnownDevice[]
@@ -26,7 +37,9 @@ export type Additions = {
 
 /** @returns what a subject is about: a device's id, or else the MAC or address that no known device has */
 function identify(devices: KnownDevice[]): (subject: Subject) => string {
-  const owners = new Map(devices.flatMap(({ id, ids, macs, ips }) => [...ids, ...macs, ...ips].map((name) => [name, id])))
+  const owners = new Map(
+    devices.flatMap(({ id, ids, macs, ips }) => [...ids, ...macs, ...ips].map((name) => [name, id])),
+  )
   return ({ deviceId, mac, ip }) => {
     const name = deviceId ?? mac ?? ip ?? ''
     return owners.get(name) ?? name
@@ -37,7 +50,11 @@ function identify(devices: KnownDevice[]): (subject: Subject) => string {
  * Decides about entries for one router one after the other, each as if those before it were stored.
  * @param newId makes the ids of new entries
  */
-export function decideAdditions(entries: NewEntry[], { devices, here, there }: RouterFacts, newId: () => string): Additions {
+export function decideAdditions(
+  entries: NewEntry[],
+  { devices, here, there }: RouterFacts,
+  newId: () => string,
+): Additions {
   const identityOf = identify(devices)
   const known = new Set(devices.map(({ id }) => id))
   const listed = new Set(here.map(identityOf))

@@ -1,5 +1,15 @@
 import Type from 'typebox'
-import { bulkAnswer, EXAMPLE_ID, Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import {
+  bulkAnswer,
+  EXAMPLE_ID,
+  Instant,
+  Name,
+  Nullable,
+  pageQuery,
+  Strict,
+  Text,
+  Uuid,
+} from '../../http/schemas.ts'
 
 export type ListName = 'whitelist' | 'blacklist'
 
@@ -12,7 +22,12 @@ export const MAX_BULK = 500
 export const ENTRY_SORTS = ['createdAt', 'name', 'mac', 'ip'] as const
 export const ListEntries = Strict({
   routerId: Type.Optional(Uuid()),
-  search: Type.Optional(Text({ max: 100, description: 'Part of what the entry says, or of a name, MAC or address of its device' })),
+  search: Type.Optional(
+    Text({
+      max: 100,
+      description: 'Part of what the entry says, or of a name, MAC or address of its device',
+    }),
+  ),
   ...pageQuery(ENTRY_SORTS),
 })
 export type ListEntries = Type.Static<typeof ListEntries>
@@ -20,7 +35,10 @@ export type ListEntries = Type.Static<typeof ListEntries>
 const EntryName = Type.Optional(Nullable(Name({ max: 100, examples: ['Tablet'] })))
 const Note = Type.Optional(Nullable(Text({ max: 500 })))
 
-/** The note under the name that the list has for it. TypeScript sees both names, so that one implementation serves both lists. */
+/**
+ * The note under the name that the list has for it. TypeScript sees both names, so that one implementation
+ * serves both lists.
+ */
 const noteOf = <T extends Type.TSchema>(list: ListName, schema: T) =>
   ({ [NOTES[list]]: schema }) as Record<(typeof NOTES)[ListName], Type.TOptional<T>>
 
@@ -30,30 +48,55 @@ export function entrySchemas(list: ListName) {
     {
       deviceId: Type.Optional(Uuid()),
       routerId: Type.Optional(Uuid("With `mac` or `ip`; with `deviceId` it can only be that device's")),
-      mac: Type.Optional(Text({ max: 50, examples: ['02:00:5e:10:00:01'], description: 'Seen already or not' })),
-      ip: Type.Optional(Text({ max: 60, examples: ['192.0.2.7'], description: 'Seen already or not; the entry is about who has it' })),
+      mac: Type.Optional(
+        Text({ max: 50, examples: ['02:00:5e:10:00:01'], description: 'Seen already or not' }),
+      ),
+      ip: Type.Optional(
+        Text({
+          max: 60,
+          examples: ['192.0.2.7'],
+          description: 'Seen already or not; the entry is about who has it',
+        }),
+      ),
       name: EntryName,
       ...noteOf(list, Note),
-      move: Type.Optional(Type.Boolean({ description: 'Takes the device off the other list in the same step' })),
+      move: Type.Optional(
+        Type.Boolean({ description: 'Takes the device off the other list in the same step' }),
+      ),
     },
-    { oneOf: [{ required: ['deviceId'] }, { required: ['routerId', 'mac'] }, { required: ['routerId', 'ip'] }] },
+    {
+      oneOf: [
+        { required: ['deviceId'] },
+        { required: ['routerId', 'mac'] },
+        { required: ['routerId', 'ip'] },
+      ],
+    },
   )
   return {
     AddEntry,
     ChangeEntry: Strict({ name: EntryName, ...noteOf(list, Note) }, { minProperties: 1 }),
     Bulk: Strict({
       add: Type.Optional(Type.Array(AddEntry, { maxItems: MAX_BULK })),
-      remove: Type.Optional(Type.Array(Uuid(), { maxItems: MAX_BULK, description: 'Ids of entries', examples: [[EXAMPLE_ID]] })),
+      remove: Type.Optional(
+        Type.Array(Uuid(), { maxItems: MAX_BULK, description: 'Ids of entries', examples: [[EXAMPLE_ID]] }),
+      ),
     }),
     Entry: Type.Object(
       {
         id: Uuid(),
         routerId: Uuid(),
-        deviceId: Nullable(Uuid('The device that the entry is about now, however it names it; null before it was ever seen')),
+        deviceId: Nullable(
+          Uuid('The device that the entry is about now, however it names it; null before it was ever seen'),
+        ),
         mac: Nullable(Type.String({ examples: ['02:00:5e:10:00:01'] })),
         ip: Nullable(Type.String({ examples: [null] })),
         name: Nullable(Type.String({ examples: ['Tablet'] })),
-        ...noteOf(list, Nullable(Type.String({ examples: [list === 'whitelist' ? 'For school' : 'Nobody knows whose it is'] }))),
+        ...noteOf(
+          list,
+          Nullable(
+            Type.String({ examples: [list === 'whitelist' ? 'For school' : 'Nobody knows whose it is'] }),
+          ),
+        ),
         createdAt: Instant(),
       },
       { $id: list === 'whitelist' ? 'WhitelistEntry' : 'BlacklistEntry' },

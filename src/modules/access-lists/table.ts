@@ -1,10 +1,24 @@
 import { instant } from '../../database/columns.ts'
-import { check, foreignKey, inet, macaddr, pgTable, primaryKey, sql, text, unique, uuid } from '../../database/drizzle.ts'
+import {
+  check,
+  foreignKey,
+  inet,
+  macaddr,
+  pgTable,
+  primaryKey,
+  sql,
+  text,
+  unique,
+  uuid,
+} from '../../database/drizzle.ts'
 import { agentPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
 import { devices } from '../devices/table.ts'
 import { routers } from '../routers/table.ts'
 
-/** A list of a router: an entry names a device, or a MAC or an address that may never have been seen. The two differ in what a note is called. */
+/**
+ * A list of a router: an entry names a device, or a MAC or an address that may never have been seen. The two
+ * differ in what a note is called.
+ */
 const listTable = (table: string, note: 'description' | 'reason') =>
   pgTable(
     table,

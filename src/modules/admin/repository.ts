@@ -1,8 +1,18 @@
-/** Accounts as an administrator sees them: static statements of the admin login, whose policies ask the sealed role. */
+/**
+ * Accounts as an administrator sees them: static statements of the admin login, whose policies ask the sealed
+ * role.
+ */
 import type { Static } from 'typebox'
 import type { Tx } from '../../rls/session.ts'
 import { clientNameOf } from '../users/client-name.ts'
-import type { Account as AccountSchema, AdminSession, ChangeAccount, ListAccounts, ListSessions, Stats } from './schema.ts'
+import type {
+  Account as AccountSchema,
+  AdminSession,
+  ChangeAccount,
+  ListAccounts,
+  ListSessions,
+  Stats,
+} from './schema.ts'
 
 type Account = Static<typeof AccountSchema>
 type Page<Row> = { items: Row[]; total: number; limit: number; offset: number }
@@ -31,7 +41,10 @@ const SESSION_ORDER = {
   '-createdAt': 'created_at desc',
 } as const
 
-export async function listAccounts(tx: Tx, { search, role, active, sort = 'email', limit, offset }: ListAccounts): Promise<Page<Account>> {
+export async function listAccounts(
+  tx: Tx,
+  { search, role, active, sort = 'email', limit, offset }: ListAccounts,
+): Promise<Page<Account>> {
   const values = [search ?? null, role ?? null, active ?? null]
   const [items, [counted]] = await Promise.all([
     tx.query<Account>({
@@ -39,20 +52,32 @@ export async function listAccounts(tx: Tx, { search, role, active, sort = 'email
       text: `select ${ACCOUNT} ${FROM} where ${MATCHES} order by ${ACCOUNT_ORDER[sort]}, u.id limit $4 offset $5`,
       values: [...values, limit, offset],
     }),
-    tx.query<{ total: number }>({ name: 'count accounts', text: `select count(*)::int as total from users u where ${MATCHES}`, values }),
+    tx.query<{ total: number }>({
+      name: 'count accounts',
+      text: `select count(*)::int as total from users u where ${MATCHES}`,
+      values,
+    }),
   ])
   return { items, total: counted?.total ?? 0, limit, offset }
 }
 
 export async function findAccount(tx: Tx, id: string): Promise<Account | undefined> {
-  const [account] = await tx.query<Account>({ name: 'find account', text: `select ${ACCOUNT} ${FROM} where u.id = $1`, values: [id] })
+  const [account] = await tx.query<Account>({
+    name: 'find account',
+    text: `select ${ACCOUNT} ${FROM} where u.id = $1`,
+    values: [id],
+  })
   return account
 }
 
 /** @returns undefined when the address is taken */
 export async function addAccount(
   tx: Tx,
-  { email, fullName = null, role = 'user' }: { email: string; fullName?: string | null; role?: Account['role'] },
+  {
+    email,
+    fullName = null,
+    role = 'user',
+  }: { email: string; fullName?: string | null; role?: Account['role'] },
 ): Promise<{ id: string } | undefined> {
   const [added] = await tx.query<{ id: string }>({
     name: 'add account',
@@ -63,7 +88,11 @@ export async function addAccount(
 }
 
 /** Who is deactivated is signed out as well, everywhere. */
-export async function changeAccount(tx: Tx, id: string, { role, isActive }: Static<typeof ChangeAccount>): Promise<boolean> {
+export async function changeAccount(
+  tx: Tx,
+  id: string,
+  { role, isActive }: Static<typeof ChangeAccount>,
+): Promise<boolean> {
   const changed = await tx.query({
     name: 'change account',
     text: `update users set role = coalesce($2, role), is_active = coalesce($3::boolean, is_active),
@@ -77,11 +106,23 @@ export async function changeAccount(tx: Tx, id: string, { role, isActive }: Stat
 /** With everything it owns; its log stays, without personal data. */
 export async function removeAccount(tx: Tx, id: string): Promise<boolean> {
   await tx.query({ name: 'erase acts', text: 'select ctx.erase_acts($1)', values: [id] })
-  return (await tx.query({ name: 'remove account', text: 'delete from users where id = $1 returning id', values: [id] })).length > 0
+  return (
+    (
+      await tx.query({
+        name: 'remove account',
+        text: 'delete from users where id = $1 returning id',
+        values: [id],
+      })
+    ).length > 0
+  )
 }
 
 /** @returns how many it ended */
-export async function endSessionsOf(tx: Tx, userId: string, reason: 'revoked' | 'deactivated'): Promise<number> {
+export async function endSessionsOf(
+  tx: Tx,
+  userId: string,
+  reason: 'revoked' | 'deactivated',
+): Promise<number> {
   const ended = await tx.query({
     name: 'end sessions of',
     text: 'update user_login_sessions set ended_at = now(), end_reason = $2 where user_id = $1 and ended_at is null returning public_id',

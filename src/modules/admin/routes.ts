@@ -1,4 +1,7 @@
-/** Administration of accounts: the only routes through which somebody reads what is not theirs. To everybody else they are 404. */
+/**
+ * Administration of accounts: the only routes through which somebody reads what is not theirs. To everybody
+ * else they are 404.
+ */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
@@ -15,12 +18,20 @@ import {
   readStats,
   removeAccount,
 } from './repository.ts'
-import { Account, AdminSession, ChangeAccount, ListAccounts, ListSessions, SessionParams, Stats } from './schema.ts'
+import {
+  Account,
+  AdminSession,
+  ChangeAccount,
+  ListAccounts,
+  ListSessions,
+  SessionParams,
+  Stats,
+} from './schema.ts'
 
-export const adminRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; onlineMinutes: number }> = async (
-  app,
-  { withSession, onlineMinutes },
-) => {
+export const adminRoutes: FastifyPluginAsyncTypebox<{
+  withSession: WithSession
+  onlineMinutes: number
+}> = async (app, { withSession, onlineMinutes }) => {
   const documented = { tags: ['admin'], security: [{ admin: [] }] }
   const none = answers({ 204: Type.Null() })
 
@@ -49,7 +60,8 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession; 
         response: answers({ 200: Account }),
       },
     },
-    (request) => withSession(request.identity, (tx) => accountOr404(tx, request.params.id), { readOnly: true }),
+    (request) =>
+      withSession(request.identity, (tx) => accountOr404(tx, request.params.id), { readOnly: true }),
   )
 
   app.patch(
@@ -171,5 +183,6 @@ async function accountOr404(tx: Tx, id: string) {
 
 /** So that one administrator is always left: the one who asks. */
 function refuseOneself(tx: Tx, id: string): void {
-  if (id === ownerOf(tx)) throw problem('conflict', { detail: 'Your own account is not changed here: ask another administrator' })
+  if (id === ownerOf(tx))
+    throw problem('conflict', { detail: 'Your own account is not changed here: ask another administrator' })
 }

@@ -1,5 +1,14 @@
 import Type from 'typebox'
-import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import {
+  Instant,
+  Nullable,
+  NullableInstant,
+  OneOf,
+  pageQuery,
+  Strict,
+  Text,
+  Uuid,
+} from '../../http/schemas.ts'
 import { visitor } from '../users/schema.ts'
 
 const ROLES = ['user', 'admin'] as const
@@ -46,7 +55,10 @@ export const AdminSession = Type.Object(
   },
   { $id: 'AdminSession' },
 )
-export const ListSessions = Strict({ ...pageQuery(['lastUsedAt', 'createdAt']), userId: Type.Optional(Uuid()) })
+export const ListSessions = Strict({
+  ...pageQuery(['lastUsedAt', 'createdAt']),
+  userId: Type.Optional(Uuid()),
+})
 export type ListSessions = Type.Static<typeof ListSessions>
 
 const days = 'in the last 24 hours'
@@ -56,7 +68,10 @@ export const Stats = Type.Object(
     activeUsers: Type.Integer({ description: 'Not deactivated', examples: [11] }),
     usersSeen: Type.Integer({ description: `With a login session that was used ${days}`, examples: [7] }),
     logins: Type.Integer({ description: `Sign-ins of every kind ${days}`, examples: [9] }),
-    failedLogins: Type.Integer({ description: `Failed sign-ins to accounts that exist ${days}`, examples: [2] }),
+    failedLogins: Type.Integer({
+      description: `Failed sign-ins to accounts that exist ${days}`,
+      examples: [2],
+    }),
     sessions: Type.Integer({ description: 'Live login sessions', examples: [15] }),
     routers: Type.Integer({ examples: [14] }),
     routersOnline: Type.Integer({ examples: [13] }),

@@ -23,7 +23,8 @@ type Found = AdminAuditEvent & { micros: string }
 
 /** Where a page ended: microseconds since 1970, account, number. */
 export type Position = { micros: string; userId: string; sequence: string }
-export const POSITION = /^(?<micros>\d{1,17})\.(?<userId>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})\.(?<sequence>\d{1,15})$/
+export const POSITION =
+  /^(?<micros>\d{1,17})\.(?<userId>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})\.(?<sequence>\d{1,15})$/
 
 /** Acts of one account, or (an administrator's session) of all, the newest first. */
 export async function listActs(tx: Tx, filters: Omit<ActFilters, 'cursor'>, after: Position | undefined) {
@@ -31,12 +32,23 @@ export async function listActs(tx: Tx, filters: Omit<ActFilters, 'cursor'>, afte
   const found = await (filters.userId === undefined
     ? listEverybodys(tx, filters, after, limit + 1)
     : listOnes(tx, filters, after, limit + 1))
-  const { items, nextCursor } = pageAfter(found, limit, ({ micros, userId, sequence }) => [micros, userId, sequence])
+  const { items, nextCursor } = pageAfter(found, limit, ({ micros, userId, sequence }) => [
+    micros,
+    userId,
+    sequence,
+  ])
   return { items: items.map(({ micros, ...act }) => act), nextCursor }
 }
 
-/** A function asks: an account's log grows without bound, and a range goes into no index under row security. */
-function listOnes(tx: Tx, { userId, act, outcome, actorKind, from, to }: Filters, after: Position | undefined, limit: number) {
+/**
+ * A function asks: an account's log grows without bound, and a range goes into no index under row security.
+ */
+function listOnes(
+  tx: Tx,
+  { userId, act, outcome, actorKind, from, to }: Filters,
+  after: Position | undefined,
+  limit: number,
+) {
   return tx.query<Found>({
     name: 'list acts of an account',
     text: `select user_id as "userId", sequence::float8 as sequence, at, actor_kind as "actorKind", actor_id as "actorId", act,
@@ -44,7 +56,9 @@ function listOnes(tx: Tx, { userId, act, outcome, actorKind, from, to }: Filters
         (extract(epoch from at) * 1000000)::bigint::text as micros
       from ctx.page_of_acts($1, $2, $3, $4, $5, $6, to_timestamp(0) + $7::bigint * interval '1 microsecond', $8, $9)
       order by at desc, sequence desc`,
-    values: [userId, act, outcome, actorKind, from, to, after?.micros, after?.sequence, limit].map((value) => value ?? null),
+    values: [userId, act, outcome, actorKind, from, to, after?.micros, after?.sequence, limit].map(
+      (value) => value ?? null,
+    ),
   })
 }
 

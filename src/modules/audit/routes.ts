@@ -7,7 +7,10 @@ import { listActs, POSITION, type Position } from './repository.ts'
 import { Acts, EverybodysActs, ListActs, ListEverybodysActs } from './schema.ts'
 
 /** What happened to one's own account. */
-export const ownAuditRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (app, { withSession }) => {
+export const ownAuditRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (
+  app,
+  { withSession },
+) => {
   app.get(
     '/audit-logs',
     {
@@ -23,13 +26,18 @@ export const ownAuditRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSessio
     async (request) => {
       const { cursor, ...filters } = request.query
       const after = readCursor<Position>(cursor, POSITION)
-      return withSession(request.identity, (tx) => listActs(tx, { ...filters, userId: ownerOf(tx) }, after), { readOnly: true })
+      return withSession(request.identity, (tx) => listActs(tx, { ...filters, userId: ownerOf(tx) }, after), {
+        readOnly: true,
+      })
     },
   )
 }
 
 /** What happened to any account. */
-export const auditRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (app, { withSession }) => {
+export const auditRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (
+  app,
+  { withSession },
+) => {
   app.get(
     '/audit-logs',
     {

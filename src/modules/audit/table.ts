@@ -1,10 +1,23 @@
 import { bytea, instant } from '../../database/columns.ts'
-import { bigint, check, index, inet, jsonb, pgTable, primaryKey, sql, text, uuid } from '../../database/drizzle.ts'
+import {
+  bigint,
+  check,
+  index,
+  inet,
+  jsonb,
+  pgTable,
+  primaryKey,
+  sql,
+  text,
+  uuid,
+} from '../../database/drizzle.ts'
 import { adminPolicy, contextPolicy, userPolicy } from '../../rls/policies.ts'
 
 /**
- * Who did what to what, when, from where, with which outcome. Append-only by its grants (`ctx.append_act` writes it), chained per account by
- * `previous_hash` so that a gap shows. It has no foreign key: the rows of a deleted account stay, without personal data. So that they can,
+ * Who did what to what, when, from where, with which outcome. Append-only by its grants (`ctx.append_act`
+ * writes it), chained per account by
+ * `previous_hash` so that a gap shows. It has no foreign key: the rows of a deleted account stay, without
+ * personal data. So that they can,
  * the hash covers address and detail by their salted digest, which remains when they are erased.
  */
 export const auditLog = pgTable(
@@ -38,7 +51,10 @@ export const auditLog = pgTable(
   ],
 )
 
-/** The newest link of each account's chain: it shows when links are missing at the end, and lets one act at a time append. */
+/**
+ * The newest link of each account's chain: it shows when links are missing at the end, and lets one act at a
+ * time append.
+ */
 export const auditHeads = pgTable(
   'user_audit_heads',
   {

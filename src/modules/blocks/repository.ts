@@ -37,7 +37,9 @@ const columns = (tx: Tx) => ({
   reason: blocks.reason,
   blockedAt: blocks.blockedAt,
   until: blocks.until,
-  unblockedAt: sql`coalesce(${blocks.unblockedAt}, case when ${isOver} then ${blocks.until} end)`.mapWith(blocks.unblockedAt),
+  unblockedAt: sql`coalesce(${blocks.unblockedAt}, case when ${isOver} then ${blocks.until} end)`.mapWith(
+    blocks.unblockedAt,
+  ),
   isActive,
 })
 
@@ -46,7 +48,10 @@ const momentOf = ({ minutes, until }: End) =>
 
 const ORDER = { blockedAt: blocks.blockedAt, until: blocks.until }
 
-export async function listBlocks(tx: Tx, { routerId, deviceId, groupId, active, sort = '-blockedAt', limit, offset }: ListBlocks) {
+export async function listBlocks(
+  tx: Tx,
+  { routerId, deviceId, groupId, active, sort = '-blockedAt', limit, offset }: ListBlocks,
+) {
   const where = and(
     mine(tx, blocks),
     routerId === undefined ? undefined : eq(blocks.routerId, routerId),
@@ -55,7 +60,10 @@ export async function listBlocks(tx: Tx, { routerId, deviceId, groupId, active, 
     active === undefined ? undefined : sql`${isActive} = ${active}`,
   )
   const field = ORDER[sort.replace('-', '') as keyof typeof ORDER]
-  const order: SQL[] = [sort.startsWith('-') ? sql`${desc(field)} nulls last` : sql`${asc(field)} nulls last`, asc(blocks.id)]
+  const order: SQL[] = [
+    sort.startsWith('-') ? sql`${desc(field)} nulls last` : sql`${asc(field)} nulls last`,
+    asc(blocks.id),
+  ]
   const items = await tx
     .select(columns(tx))
     .from(blocks)
@@ -74,8 +82,13 @@ export async function findBlock(tx: Tx, id: string) {
   return block
 }
 
-/** Holds the router of a device, a group or of itself. @returns its id, undefined when there is no such thing */
-export async function holdRouterOf(tx: Tx, { deviceId, groupId, routerId }: AddBlock): Promise<string | undefined> {
+/**
+ * Holds the router of a device, a group or of itself. @returns its id, undefined when there is no such thing
+ */
+export async function holdRouterOf(
+  tx: Tx,
+  { deviceId, groupId, routerId }: AddBlock,
+): Promise<string | undefined> {
   const [target] = await tx.query<{ routerId: string }>({
     name: 'find router of a target',
     text: `select router_id as "routerId" from user_devices where user_id = $1 and id = $2
@@ -86,8 +99,14 @@ export async function holdRouterOf(tx: Tx, { deviceId, groupId, routerId }: AddB
   return target && (await lockRouter(tx, target.routerId)) ? target.routerId : undefined
 }
 
-/** What speaks against blocking a device: it is infrastructure or has the router's own address, or is the user's own. */
-export async function findProtection(tx: Tx, deviceId: string): Promise<{ isProtected: boolean; isOwn: boolean } | undefined> {
+/**
+ * What speaks against blocking a device: it is infrastructure or has the router's own address, or is the
+ * user's own.
+ */
+export async function findProtection(
+  tx: Tx,
+  deviceId: string,
+): Promise<{ isProtected: boolean; isOwn: boolean } | undefined> {
   const [protection] = await tx.query<{ isProtected: boolean; isOwn: boolean }>({
     name: 'find protection of a device',
     text: `select d.mine as "isOwn", d.is_infrastructure or exists (
@@ -102,20 +121,31 @@ export async function findProtection(tx: Tx, deviceId: string): Promise<{ isProt
 }
 
 /**
- * The router is held. What time has ended is written down first, so that it makes room and stays in the history.
- * @returns the block, not active when its end is past; undefined when one of its type came with a device that was merged into the target
+ * The router is held. What time has ended is written down first, so that it makes room and stays in the
+ * history.
+ * @returns the block, not active when its end is past; undefined when one of its type came with a device that
+ * was merged into the target
  * @throws SQLSTATE 23505 when one of its type is active for the target, 23503 when the target went away
  */
 export async function addBlock(
   tx: Tx,
-  { end, ...values }: Pick<typeof blocks.$inferInsert, 'routerId' | 'deviceId' | 'groupId' | 'type' | 'reason'> & { end: End },
+  {
+    end,
+    ...values
+  }: Pick<typeof blocks.$inferInsert, 'routerId' | 'deviceId' | 'groupId' | 'type' | 'reason'> & { end: End },
 ) {
   const { routerId, deviceId, type } = values
   await tx
     .update(blocks)
     .set({ unblockedAt: blocks.until })
     .where(and(mine(tx, blocks), eq(blocks.routerId, routerId), isNull(blocks.unblockedAt), isOver))
-  if (deviceId && (await tx.$count(blocks, and(mine(tx, blocks), eq(blocks.type, type), isActive, isOfDevice(tx, deviceId)))) > 0)
+  if (
+    deviceId &&
+    (await tx.$count(
+      blocks,
+      and(mine(tx, blocks), eq(blocks.type, type), isActive, isOfDevice(tx, deviceId)),
+    )) > 0
+  )
     return undefined
   const [block] = await tx
     .insert(blocks)
@@ -131,7 +161,10 @@ export async function holdBlock(tx: Tx, id: string): Promise<boolean> {
   return block !== undefined && (await lockRouter(tx, block.routerId))
 }
 
-/** Moves the end of a pause whose router is held. @returns the pause, not active when the end is past; undefined when none was active */
+/**
+ * Moves the end of a pause whose router is held. @returns the pause, not active when the end is past;
+ * undefined when none was active
+ */
 export async function extendPause(tx: Tx, id: string, end: End) {
   const [pause] = await tx
     .update(blocks)

@@ -68,9 +68,19 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
 
   app.get(
     '/:id',
-    { schema: { ...documented, operationId: 'getBlock', summary: 'Get a block', params: IdParams, response: answers({ 200: Block }) } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'getBlock',
+        summary: 'Get a block',
+        params: IdParams,
+        response: answers({ 200: Block }),
+      },
+    },
     async (request) => {
-      return orNotFound(await withSession(request.identity, (tx) => findBlock(tx, request.params.id), { readOnly: true }))
+      return orNotFound(
+        await withSession(request.identity, (tx) => findBlock(tx, request.params.id), { readOnly: true }),
+      )
     },
   )
 
@@ -81,7 +91,8 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         ...documented,
         operationId: 'changeBlock',
         summary: 'Extend or shorten a pause',
-        description: '`minutes` count from now. Only a pause that is still active can be extended (409 `conflict`).',
+        description:
+          '`minutes` count from now. Only a pause that is still active can be extended (409 `conflict`).',
         params: IdParams,
         body: ExtendPause,
         response: answers({ 200: Block }, 'conflict'),
@@ -159,16 +170,19 @@ function orRefusePast<T extends { isActive: boolean }>(block: T): T {
 /** The schema's date-time has leap seconds, which are no `Date`. */
 function readEnd({ minutes, until }: ExtendPause): End {
   if (until === undefined) return { minutes }
-  if (minutes !== undefined) throw refusal({ path: '/body/until', code: 'contradiction', message: 'stands beside minutes' })
+  if (minutes !== undefined)
+    throw refusal({ path: '/body/until', code: 'contradiction', message: 'stands beside minutes' })
   const moment = new Date(until)
-  if (Number.isNaN(moment.getTime())) throw refusal({ path: '/body/until', code: 'wrong-format', message: 'is not a time' })
+  if (Number.isNaN(moment.getTime()))
+    throw refusal({ path: '/body/until', code: 'wrong-format', message: 'is not a time' })
   return { until: moment }
 }
 
 function readType({ type, minutes, until }: AddBlock): 'manual' | 'pause' {
   const meant = minutes === undefined && until === undefined ? 'manual' : 'pause'
   if (type === undefined || type === meant) return meant
-  const message = type === 'pause' ? 'is a pause, which needs minutes or until' : 'is a manual block, which has no end'
+  const message =
+    type === 'pause' ? 'is a pause, which needs minutes or until' : 'is a manual block, which has no end'
   throw refusal({ path: '/body/type', code: 'contradiction', message })
 }
 

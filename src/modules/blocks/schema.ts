@@ -1,5 +1,14 @@
 import Type from 'typebox'
-import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import {
+  Instant,
+  Nullable,
+  NullableInstant,
+  OneOf,
+  pageQuery,
+  Strict,
+  Text,
+  Uuid,
+} from '../../http/schemas.ts'
 
 /** Both targets null: the whole router. */
 export const Block = Type.Object(
@@ -28,7 +37,9 @@ export const AddBlock = Strict(
     deviceId: Type.Optional(Uuid()),
     groupId: Type.Optional(Uuid()),
     routerId: Type.Optional(Uuid()),
-    type: Type.Optional(OneOf(['manual', 'pause'], 'A pause has `minutes` or `until`, a manual block lasts until it is lifted')),
+    type: Type.Optional(
+      OneOf(['manual', 'pause'], 'A pause has `minutes` or `until`, a manual block lasts until it is lifted'),
+    ),
     minutes: Type.Optional(end.minutes),
     until: Type.Optional(end.until),
     reason: Type.Optional(Nullable(Text({ max: 500, examples: ['Homework first'] }))),
@@ -55,4 +66,7 @@ export const ListBlocks = Strict({
 export type ListBlocks = Type.Static<typeof ListBlocks>
 
 export const ResetBlocks = Strict({ routerId: Uuid() })
-export const Ended = Type.Object({ ended: Type.Integer({ description: 'How many were active', examples: [2] }) }, { $id: 'Ended' })
+export const Ended = Type.Object(
+  { ended: Type.Integer({ description: 'How many were active', examples: [2] }) },
+  { $id: 'Ended' },
+)

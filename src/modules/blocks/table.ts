@@ -1,13 +1,25 @@
 import { instant } from '../../database/columns.ts'
-import { check, foreignKey, index, pgTable, primaryKey, sql, text, unique, uuid } from '../../database/drizzle.ts'
+import {
+  check,
+  foreignKey,
+  index,
+  pgTable,
+  primaryKey,
+  sql,
+  text,
+  unique,
+  uuid,
+} from '../../database/drizzle.ts'
 import { agentPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
 import { devices } from '../devices/table.ts'
 import { deviceGroups } from '../groups/table.ts'
 import { routers } from '../routers/table.ts'
 
 /**
- * A denial of a device, of a group, or (both null) of the whole router. It is active while `unblocked_at` is null and `until` is not past:
- * time alone ends a pause. Ended blocks stay as history, so only the active one is unique; adding one first closes what time has ended.
+ * A denial of a device, of a group, or (both null) of the whole router. It is active while `unblocked_at` is
+ * null and `until` is not past:
+ * time alone ends a pause. Ended blocks stay as history, so only the active one is unique; adding one first
+ * closes what time has ended.
  */
 export const blocks = pgTable(
   'user_blocked_devices',
@@ -28,7 +40,9 @@ export const blocks = pgTable(
     index('user_blocked_devices_router_idx').on(t.userId, t.routerId, t.blockedAt.desc().nullsFirst()),
     index('user_blocked_devices_device_idx').on(t.userId, t.routerId, t.deviceId),
     index('user_blocked_devices_group_idx').on(t.userId, t.routerId, t.groupId),
-    unique('user_blocked_devices_active_key').on(t.userId, t.routerId, t.deviceId, t.groupId, t.type, t.unblockedAt).nullsNotDistinct(),
+    unique('user_blocked_devices_active_key')
+      .on(t.userId, t.routerId, t.deviceId, t.groupId, t.type, t.unblockedAt)
+      .nullsNotDistinct(),
     foreignKey({
       name: 'user_blocked_devices_router_fk',
       columns: [t.userId, t.routerId],

@@ -12,7 +12,10 @@ import { storable } from './storable.ts'
 /** Bytes: room for as many changes as a call may have. */
 const BODY_LIMIT = 524_288
 
-export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (app, { withSession }) => {
+export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (
+  app,
+  { withSession },
+) => {
   const documented = { tags: ['devices'], security: [{ person: [] }] }
 
   await app.register(async (bulk: typeof app) => {
@@ -37,13 +40,18 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
         const changed = await withSession(request.identity, async (tx) => {
           const outcomes = await changeDevices(tx, readable)
           const count = outcomes.filter((isChanged) => isChanged).length
-          tx.audit({ detail: { changed: count, failed: changes.length - count }, changedNothing: count === 0 })
+          tx.audit({
+            detail: { changed: count, failed: changes.length - count },
+            changedNothing: count === 0,
+          })
           return outcomes
         })
         const isChanged = new Map(readable.map((change, index) => [change, changed[index]]))
         const results = changes.map((change, index) => {
           if (!change) return { index, ...failure('invalid-request') }
-          return isChanged.get(change) ? { index, status: 200, id: change.id } : { index, ...failure('not-found') }
+          return isChanged.get(change)
+            ? { index, status: 200, id: change.id }
+            : { index, ...failure('not-found') }
         })
         return { results }
       },
@@ -67,7 +75,11 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
     async (request) => {
       const { cursor, limit = 50 } = request.query
       const after = readCursor<Position>(cursor, POSITION)
-      return orNotFound(await withSession(request.identity, (tx) => listHistory(tx, request.params.id, limit, after), { readOnly: true }))
+      return orNotFound(
+        await withSession(request.identity, (tx) => listHistory(tx, request.params.id, limit, after), {
+          readOnly: true,
+        }),
+      )
     },
   )
 }

@@ -6,7 +6,8 @@ import type { DeviceEvent } from './schema.ts'
 
 /** Where a page ended: microseconds since 1970, kind of event, id. */
 export type Position = { micros: string; kind: string; id: string }
-export const POSITION = /^(?<micros>-?\d{1,17})\.(?<kind>[a-z-]{1,20})\.(?<id>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})$/
+export const POSITION =
+  /^(?<micros>-?\d{1,17})\.(?<kind>[a-z-]{1,20})\.(?<id>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})$/
 
 /**
  * What the tables still know of a device and of those that were merged into it, the newest first.

@@ -10,7 +10,10 @@ import { Device, ListInbox } from './schema.ts'
 
 export type InboxRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 
-export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async (
+  app,
+  { withSession, onlineMinutes },
+) => {
   const documented = { tags: ['devices'], security: [{ person: [] }] }
 
   app.get(
@@ -31,7 +34,11 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
         async (tx) => {
           const { id } = request.params
           if (!(await findRouter(tx, id, onlineMinutes))) throw problem('not-found')
-          return listDevices(tx, { sort: '-firstSeen', ...request.query, routerId: id, approval: 'held' }, onlineMinutes)
+          return listDevices(
+            tx,
+            { sort: '-firstSeen', ...request.query, routerId: id, approval: 'held' },
+            onlineMinutes,
+          )
         },
         { readOnly: true },
       ),
@@ -43,7 +50,15 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
   ] as const) {
     app.post(
       `/devices/:id/${verb}`,
-      { schema: { ...documented, operationId: `${verb}Device`, summary, params: IdParams, response: answers({ 200: Device }) } },
+      {
+        schema: {
+          ...documented,
+          operationId: `${verb}Device`,
+          summary,
+          params: IdParams,
+          response: answers({ 200: Device }),
+        },
+      },
       (request) =>
         withSession(request.identity, async (tx) => {
           const { id } = request.params

@@ -3,11 +3,15 @@ export type MacRefusal = 'malformed' | 'not-ethernet' | 'zero-address' | 'broadc
 
 const COLONS = /^(?:[0-9a-f]{1,2}:){5}[0-9a-f]{1,2}$/
 const OTHERS = /^(?:(?:[0-9a-f]{2}-){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}|[0-9a-f]{12})$/
-/** EUI-64, InfiniBand, or an ARP hardware type before the address, as dnsmasq prints it: `06-02:00:5e:10:00:01`. */
+/**
+ * EUI-64, InfiniBand, or an ARP hardware type before the address, as dnsmasq prints it:
+ * `06-02:00:5e:10:00:01`.
+ */
 const LONGER = /^(?:[0-9a-f]{2}[-:]){6,}[0-9a-f]{2}$/
 
 /**
- * The MAC of a device, lower-case with colons. Read in either case with colons (macOS leaves leading zeros out), dashes, dots
+ * The MAC of a device, lower-case with colons. Read in either case with colons (macOS leaves leading zeros
+ * out), dashes, dots
  * (`aabb.ccdd.eeff`, Cisco) or nothing between the digits. Addresses that no single device has are refused.
  */
 export function parseMac(text: string): { ok: true; mac: string } | { ok: false; reason: MacRefusal } {
@@ -21,13 +25,15 @@ export function parseMac(text: string): { ok: true; mac: string } | { ok: false;
 }
 
 /**
- * Whether the address is locally administered, as random ones are. A hint only: virtual machines and bridges set the bit too.
+ * Whether the address is locally administered, as random ones are. A hint only: virtual machines and bridges
+ * set the bit too.
  * @param mac as `parseMac` gives it
  */
 export const isRandomMac = (mac: string): boolean => hasBit(mac, 0b10)
 
 function digitsOf(spelled: string): string | undefined {
-  if (COLONS.test(spelled)) return spelled.replace(/[0-9a-f]+:?/g, (octet) => octet.replace(':', '').padStart(2, '0'))
+  if (COLONS.test(spelled))
+    return spelled.replace(/[0-9a-f]+:?/g, (octet) => octet.replace(':', '').padStart(2, '0'))
   return OTHERS.test(spelled) ? spelled.replace(/[-.]/g, '') : undefined
 }
 

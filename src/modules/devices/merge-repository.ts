@@ -1,5 +1,6 @@
 /**
- * Devices that turn out to be one (a phone that changed its MAC), and one that turns out to be several. A merged device keeps its row and
+ * Devices that turn out to be one (a phone that changed its MAC), and one that turns out to be several. A
+ * merged device keeps its row and
  * points at the survivor: entries, blocks and schedules that name it follow, and can be given back.
  */
 import { ownerOf } from '../../rls/mine.ts'
@@ -7,11 +8,30 @@ import type { Tx } from '../../rls/session.ts'
 import { prefixesOf } from '../manufacturers/prefixes.ts'
 import { isRandomMac } from './mac.ts'
 
-export type MergeRecord = { id: string; deviceId: string; mergedDeviceId: string; mergedAt: Date; undoneAt: Date | null }
-type Parts = { id: string; name: string | null; type: string | null; manufacturer: string | null; groupId: string | null }
+export type MergeRecord = {
+  id: string
+  deviceId: string
+  mergedDeviceId: string
+  mergedAt: Date
+  undoneAt: Date | null
+}
+type Parts = {
+  id: string
+  name: string | null
+  type: string | null
+  manufacturer: string | null
+  groupId: string | null
+}
 
-/** What the user said of a device that goes with it, if the survivor has nothing there: column and property. */
-const WORDS = { device_name: 'name', device_type: 'type', manufacturer: 'manufacturer', group_id: 'groupId' } as const
+/**
+ * What the user said of a device that goes with it, if the survivor has nothing there: column and property.
+ */
+const WORDS = {
+  device_name: 'name',
+  device_type: 'type',
+  manufacturer: 'manufacturer',
+  group_id: 'groupId',
+} as const
 type Word = keyof typeof WORDS
 
 /** @returns the devices of one router in the order asked for; fewer when one is not there */
@@ -32,14 +52,24 @@ export async function mergeDevice(tx: Tx, routerId: string, survivor: Parts, par
     text: `update user_device_interfaces set device_id = $4 where user_id = $1 and router_id = $2 and device_id = $3 returning id`,
     values: [owner, routerId, part.id, survivor.id],
   })
-  const filled = (Object.keys(WORDS) as Word[]).filter((column) => survivor[WORDS[column]] === null && part[WORDS[column]] !== null)
+  const filled = (Object.keys(WORDS) as Word[]).filter(
+    (column) => survivor[WORDS[column]] === null && part[WORDS[column]] !== null,
+  )
   for (const column of filled) survivor[WORDS[column]] = part[WORDS[column]]
   await tx.query({
     name: 'fill survivor',
     text: `update user_devices s set device_name = $4, device_type = $5, manufacturer = $6, group_id = $7,
         first_seen = least(s.first_seen, p.first_seen), last_seen = greatest(s.last_seen, p.last_seen)
       from user_devices p where s.user_id = $1 and p.user_id = $1 and s.id = $2 and p.id = $3`,
-    values: [owner, survivor.id, part.id, survivor.name, survivor.type, survivor.manufacturer, survivor.groupId],
+    values: [
+      owner,
+      survivor.id,
+      part.id,
+      survivor.name,
+      survivor.type,
+      survivor.manufacturer,
+      survivor.groupId,
+    ],
   })
   await tx.query({
     name: 'point at survivor',
@@ -72,7 +102,10 @@ export async function findMergeRouter(tx: Tx, id: string): Promise<string | unde
   return merge?.routerId
 }
 
-/** Gives a merged device back what it came with. @returns its id, or undefined when the merge was undone already */
+/**
+ * Gives a merged device back what it came with. @returns its id, or undefined when the merge was undone
+ * already
+ */
 export async function undoMerge(tx: Tx, id: string): Promise<string | undefined> {
   const owner = ownerOf(tx)
   const [merge] = await tx.query<{ part: string; survivor: string; interfaces: string[]; filled: Word[] }>({
@@ -109,8 +142,16 @@ export async function undoMerge(tx: Tx, id: string): Promise<string | undefined>
   return part
 }
 
-/** Makes a device of its own out of some MACs of another. @returns its id, or undefined when the device has not got all of them, or no other */
-export async function splitDevice(tx: Tx, routerId: string, id: string, macs: string[]): Promise<string | undefined> {
+/**
+ * Makes a device of its own out of some MACs of another. @returns its id, or undefined when the device has
+ * not got all of them, or no other
+ */
+export async function splitDevice(
+  tx: Tx,
+  routerId: string,
+  id: string,
+  macs: string[],
+): Promise<string | undefined> {
   const owner = ownerOf(tx)
   const held = await tx.query<{ id: string; mac: string | null }>({
     name: 'list interfaces of device',
@@ -141,7 +182,10 @@ export async function splitDevice(tx: Tx, routerId: string, id: string, macs: st
 
 export type Suggestion = { into: string; from: string; hostname: string; vanishedAt: Date; appearedAt: Date }
 
-/** Pairs with one host name of which one was last seen about when the other was first seen, within a week; the likeliest first. */
+/**
+ * Pairs with one host name of which one was last seen about when the other was first seen, within a week; the
+ * likeliest first.
+ */
 export function listSuggestions(tx: Tx, routerId: string): Promise<Suggestion[]> {
   return tx.query<Suggestion>({
     name: 'list suggestions',

@@ -7,13 +7,24 @@ import { findPolicyRows } from '../policy/repository.ts'
 import { lockRouter } from '../routers/repository.ts'
 import { wakeRouter } from '../routers/wake.ts'
 import { parseMac } from './mac.ts'
-import { findMergeRouter, listMerges, listParts, listSuggestions, mergeDevice, splitDevice, undoMerge } from './merge-repository.ts'
+import {
+  findMergeRouter,
+  listMerges,
+  listParts,
+  listSuggestions,
+  mergeDevice,
+  splitDevice,
+  undoMerge,
+} from './merge-repository.ts'
 import { findDevice, findRouterOf } from './repository.ts'
 import { Device, itemsOf, Merge, MergedDevice, MergeRecord, OfRouter, Split, Suggestion } from './schema.ts'
 
 export type MergeRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 
-export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async (
+  app,
+  { withSession, onlineMinutes },
+) => {
   const documented = { tags: ['devices'], security: [{ person: [] }] }
   const findOr404 = async (tx: Tx, id: string) => {
     return orNotFound(await findDevice(tx, id, onlineMinutes))
@@ -37,7 +48,9 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
       const { id } = request.params
       const { from } = request.body
       if (from.includes(id))
-        throw problem('invalid-request', { errors: [{ path: '/body/from', code: 'contradiction', message: 'names the device itself' }] })
+        throw problem('invalid-request', {
+          errors: [{ path: '/body/from', code: 'contradiction', message: 'names the device itself' }],
+        })
       return withSession(request.identity, async (tx) => {
         const routerId = await holdRouter(tx, await findRouterOf(tx, id))
         const [survivor, ...parts] = await listParts(tx, routerId, [id, ...from])
@@ -70,14 +83,21 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         const mac = parseMac(text)
         if (!mac.ok)
           throw problem('invalid-request', {
-            errors: [{ path: '/body/macs', code: 'wrong-format', message: 'holds what is not the MAC address of a device' }],
+            errors: [
+              {
+                path: '/body/macs',
+                code: 'wrong-format',
+                message: 'holds what is not the MAC address of a device',
+              },
+            ],
           })
         return mac.mac
       })
       const device = await withSession(request.identity, async (tx) => {
         const routerId = await holdRouter(tx, await findRouterOf(tx, id))
         const made = await splitDevice(tx, routerId, id, [...new Set(macs)])
-        if (!made) throw problem('conflict', { detail: 'The device must have these MACs, and keep at least one' })
+        if (!made)
+          throw problem('conflict', { detail: 'The device must have these MACs, and keep at least one' })
         await wakeRouter(tx, routerId)
         return findOr404(tx, made)
       })
@@ -92,13 +112,18 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         ...documented,
         operationId: 'listMergeSuggestions',
         summary: 'List merge suggestions',
-        description: 'The same host name, and one vanished as the other appeared. Nothing is ever merged by itself.',
+        description:
+          'The same host name, and one vanished as the other appeared. Nothing is ever merged by itself.',
         querystring: OfRouter,
         response: answers({ 200: itemsOf(Suggestion) }),
       },
     },
     (request) =>
-      withSession(request.identity, async (tx) => counted(await listSuggestions(tx, request.query.routerId)), { readOnly: true }),
+      withSession(
+        request.identity,
+        async (tx) => counted(await listSuggestions(tx, request.query.routerId)),
+        { readOnly: true },
+      ),
   )
 
   app.get(
@@ -112,7 +137,10 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         response: answers({ 200: itemsOf(MergeRecord) }),
       },
     },
-    (request) => withSession(request.identity, async (tx) => counted(await listMerges(tx, request.query.routerId)), { readOnly: true }),
+    (request) =>
+      withSession(request.identity, async (tx) => counted(await listMerges(tx, request.query.routerId)), {
+        readOnly: true,
+      }),
   )
 
   app.post(
@@ -144,10 +172,14 @@ async function holdRouter(tx: Tx, routerId: string | undefined): Promise<string>
   return routerId
 }
 
-/** Two devices on opposite lists cannot become one that is on both. @throws Problem, which takes the merge back */
+/**
+ * Two devices on opposite lists cannot become one that is on both. @throws Problem, which takes the merge
+ * back
+ */
 async function refuseBothLists(tx: Tx, routerId: string, id: string): Promise<void> {
   const rows = (await findPolicyRows(tx, [routerId])).get(routerId)
   const merged = rows && gatherDevices(rows, rows.router.now).find((device) => device.id === id)
   const [entryId] = merged?.blacklistEntries ?? []
-  if (entryId && merged?.whitelistEntries.length) throw problem('on-other-list', { entryId, detail: 'The devices are on opposite lists' })
+  if (entryId && merged?.whitelistEntries.length)
+    throw problem('on-other-list', { entryId, detail: 'The devices are on opposite lists' })
 }

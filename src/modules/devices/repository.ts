@@ -6,15 +6,29 @@ import type { ChangeDevice, DEVICE_SORTS, Device, ListDevices } from './schema.t
 import { devices } from './table.ts'
 
 /** What may be stored: a schema's fields with the rate as kbit/s. */
-export type DeviceValues = Omit<ChangeDevice, 'rate'> & { rate?: number | null; approval?: Device['approval'] }
+export type DeviceValues = Omit<ChangeDevice, 'rate'> & {
+  rate?: number | null
+  approval?: Device['approval']
+}
 
-/** A device's own columns as the API shows them; `$2` is how many minutes a device counts as online after it was seen. */
+/**
+ * A device's own columns as the API shows them; `$2` is how many minutes a device counts as online after it
+ * was seen.
+ */
 const OWN = `d.id, d.router_id as "routerId", coalesce(d.device_name, d.hostname) as name, d.hostname, d.device_type as type,
   coalesce(d.manufacturer, d.detected_manufacturer) as manufacturer, d.last_seen > now() - make_interval(mins => $2::int) as online,
   d.device_name as "ownName", d.manufacturer as "ownManufacturer", d.group_id as "groupId", d.is_infrastructure as "isInfrastructure", d.mine, d.rate, d.approval, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
 
 /** What a person edits of a device: not the host name and manufacturer that scans fill in. */
-export const EDITED_COLUMNS = ['ownName', 'type', 'ownManufacturer', 'groupId', 'isInfrastructure', 'mine', 'rate']
+export const EDITED_COLUMNS = [
+  'ownName',
+  'type',
+  'ownManufacturer',
+  'groupId',
+  'isInfrastructure',
+  'mine',
+  'rate',
+]
 
 /** Its MACs, oldest first, and addresses in their order; looked up for the page that is shown only. */
 const INTERFACES = `left join lateral (
@@ -115,7 +129,12 @@ export async function findRouterOf(tx: Tx, id: string): Promise<string | undefin
 }
 
 /** The devices with a MAC: one on each of the owner's routers at most. */
-export function listDevicesByMac(tx: Tx, mac: string, routerId: string | undefined, onlineMinutes: number): Promise<Device[]> {
+export function listDevicesByMac(
+  tx: Tx,
+  mac: string,
+  routerId: string | undefined,
+  onlineMinutes: number,
+): Promise<Device[]> {
   return tx.query<Device>({
     name: 'list devices by mac',
     text: `select p.*, m.macs, m."randomMac", a.ips from (

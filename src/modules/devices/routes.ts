@@ -21,7 +21,10 @@ import { storable } from './storable.ts'
 
 export type DeviceRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 
-export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = async (
+  app,
+  { withSession, onlineMinutes },
+) => {
   const config = { versionOf: fieldsOf(...EDITED_COLUMNS) }
   const documented = { tags: ['devices'], security: [{ person: [] }] }
 
@@ -36,17 +39,30 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         response: answers({ 200: pageOf(Device) }),
       },
     },
-    (request) => withSession(request.identity, (tx) => listDevices(tx, request.query, onlineMinutes), { readOnly: true }),
+    (request) =>
+      withSession(request.identity, (tx) => listDevices(tx, request.query, onlineMinutes), {
+        readOnly: true,
+      }),
   )
 
   app.get(
     '/:id',
     {
       config,
-      schema: { ...documented, operationId: 'getDevice', summary: 'Get a device', params: IdParams, response: answers({ 200: Device }) },
+      schema: {
+        ...documented,
+        operationId: 'getDevice',
+        summary: 'Get a device',
+        params: IdParams,
+        response: answers({ 200: Device }),
+      },
     },
     async (request) => {
-      return orNotFound(await withSession(request.identity, (tx) => findDevice(tx, request.params.id, onlineMinutes), { readOnly: true }))
+      return orNotFound(
+        await withSession(request.identity, (tx) => findDevice(tx, request.params.id, onlineMinutes), {
+          readOnly: true,
+        }),
+      )
     },
   )
 
@@ -68,11 +84,18 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
       const mac = parseMac(request.params.mac)
       if (!mac.ok)
         throw problem('invalid-request', {
-          errors: [{ path: '/params/mac', code: 'wrong-format', message: 'is not the MAC address of a device' }],
+          errors: [
+            { path: '/params/mac', code: 'wrong-format', message: 'is not the MAC address of a device' },
+          ],
         })
       const { routerId } = request.query
-      const found = await withSession(request.identity, (tx) => listDevicesByMac(tx, mac.mac, routerId, onlineMinutes), { readOnly: true })
-      if (found.length > 1) throw problem('ambiguous', { detail: 'The MAC is known on more than one router: name the router' })
+      const found = await withSession(
+        request.identity,
+        (tx) => listDevicesByMac(tx, mac.mac, routerId, onlineMinutes),
+        { readOnly: true },
+      )
+      if (found.length > 1)
+        throw problem('ambiguous', { detail: 'The MAC is known on more than one router: name the router' })
       const [device] = found
       if (!device) throw notFound('/params/mac')
       return device

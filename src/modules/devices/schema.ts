@@ -1,5 +1,16 @@
 import Type from 'typebox'
-import { bulkAnswer, Instant, Name, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import {
+  bulkAnswer,
+  Instant,
+  Name,
+  Nullable,
+  NullableInstant,
+  OneOf,
+  pageQuery,
+  Strict,
+  Text,
+  Uuid,
+} from '../../http/schemas.ts'
 import { cursorFields, NextCursor } from '../paging/cursor.ts'
 import { Rate } from '../routers/schema.ts'
 
@@ -7,11 +18,19 @@ export const Device = Type.Object(
   {
     id: Uuid(),
     routerId: Uuid(),
-    name: Nullable(Type.String({ description: "The user's name for it, or else its host name", examples: ['Kitchen laptop'] })),
+    name: Nullable(
+      Type.String({
+        description: "The user's name for it, or else its host name",
+        examples: ['Kitchen laptop'],
+      }),
+    ),
     hostname: Nullable(Type.String({ examples: ['thinkpad'] })),
     type: Nullable(Type.String({ examples: ['laptop'] })),
     manufacturer: Nullable(
-      Type.String({ description: "The user's word, or else the organisation that its MAC is assigned to", examples: ['Lenovo'] }),
+      Type.String({
+        description: "The user's word, or else the organisation that its MAC is assigned to",
+        examples: ['Lenovo'],
+      }),
     ),
     macs: Type.Array(Type.String({ examples: ['00:00:5e:00:53:01'] })),
     ips: Type.Array(Type.String({ examples: ['192.168.1.20'] })),
@@ -20,7 +39,12 @@ export const Device = Type.Object(
     groupId: Nullable(Uuid()),
     isInfrastructure: Type.Boolean(),
     mine: Type.Boolean(),
-    rate: Nullable(Type.Integer({ description: 'kbit/s; comes before the rate of its group and router', examples: [50_000] })),
+    rate: Nullable(
+      Type.Integer({
+        description: 'kbit/s; comes before the rate of its group and router',
+        examples: [50_000],
+      }),
+    ),
     approval: OneOf(['approved', 'held', 'dismissed']),
     firstSeen: Instant(),
     lastSeen: Instant(),
@@ -32,7 +56,9 @@ export type Device = Type.Static<typeof Device>
 export const DEVICE_SORTS = ['name', 'hostname', 'type', 'manufacturer', 'firstSeen', 'lastSeen'] as const
 export const ListDevices = Strict({
   routerId: Type.Optional(Uuid()),
-  search: Type.Optional(Text({ max: 100, description: 'Part of a name, host name, manufacturer, MAC or address' })),
+  search: Type.Optional(
+    Text({ max: 100, description: 'Part of a name, host name, manufacturer, MAC or address' }),
+  ),
   type: Type.Optional(Text({ max: 50 })),
   online: Type.Optional(Type.Boolean()),
   groupId: Type.Optional(Uuid()),
@@ -43,7 +69,9 @@ export type ListDevices = Type.Static<typeof ListDevices>
 
 export const ChangeDevice = Type.Partial(
   Strict({
-    name: Nullable(Name({ max: 100, description: 'null gives the field back to scans', examples: ['Kitchen laptop'] })),
+    name: Nullable(
+      Name({ max: 100, description: 'null gives the field back to scans', examples: ['Kitchen laptop'] }),
+    ),
     type: Nullable(Name({ max: 50, examples: ['phone'] })),
     manufacturer: Nullable(Name({ max: 200 })),
     groupId: Nullable(Uuid()),
@@ -58,7 +86,10 @@ export type ChangeDevice = Type.Static<typeof ChangeDevice>
 /** At most so many in one call. */
 export const MAX_CHANGES = 200
 export const ChangeDevices = Strict({
-  changes: Type.Array(Strict({ id: Uuid(), ...ChangeDevice.properties }, { minProperties: 2 }), { minItems: 1, maxItems: MAX_CHANGES }),
+  changes: Type.Array(Strict({ id: Uuid(), ...ChangeDevice.properties }, { minProperties: 2 }), {
+    minItems: 1,
+    maxItems: MAX_CHANGES,
+  }),
 })
 export type ChangeDevices = Type.Static<typeof ChangeDevices>
 export const DeviceOutcomes = bulkAnswer('DeviceOutcomes', 'Of the change', 'Of the device that was changed')
@@ -76,7 +107,10 @@ const DeviceEvent = Type.Object({
   ),
 })
 export type DeviceEvent = Type.Static<typeof DeviceEvent>
-export const DeviceHistory = Type.Object({ items: Type.Array(DeviceEvent), nextCursor: NextCursor }, { $id: 'DeviceHistory' })
+export const DeviceHistory = Type.Object(
+  { items: Type.Array(DeviceEvent), nextCursor: NextCursor },
+  { $id: 'DeviceHistory' },
+)
 
 export const MacParams = Strict({ mac: Text({ max: 50, examples: ['02:00:5e:10:00:01'] }) })
 export const MacQuery = Strict({ routerId: Type.Optional(Uuid()) })
@@ -89,14 +123,24 @@ export const ListInbox = Strict({ search, limit, offset, sort })
 
 export const Merge = Strict({ from: Type.Array(Uuid(), { minItems: 1, maxItems: 20, uniqueItems: true }) })
 export const Split = Strict({
-  macs: Type.Array(Text({ max: 50, examples: ['00:00:5e:00:53:01'] }), { minItems: 1, maxItems: 20, uniqueItems: true }),
+  macs: Type.Array(Text({ max: 50, examples: ['00:00:5e:00:53:01'] }), {
+    minItems: 1,
+    maxItems: 20,
+    uniqueItems: true,
+  }),
 })
 export const MergedDevice = Type.Object(
   { ...Device.properties, mergeIds: Type.Array(Uuid(), { description: 'For the undo of each' }) },
   { $id: 'MergedDevice' },
 )
 export const MergeRecord = Type.Object(
-  { id: Uuid(), deviceId: Uuid(), mergedDeviceId: Uuid(), mergedAt: Instant(), undoneAt: NullableInstant('Null while it holds', null) },
+  {
+    id: Uuid(),
+    deviceId: Uuid(),
+    mergedDeviceId: Uuid(),
+    mergedAt: Instant(),
+    undoneAt: NullableInstant('Null while it holds', null),
+  },
   { $id: 'MergeRecord' },
 )
 export const Suggestion = Type.Object(

@@ -8,6 +8,8 @@ export function storable({ rate, ...fields }: ChangeDevice): DeviceValues {
   if (rate === undefined) return fields
   const kbit = rate === null ? null : parseRate(rate)
   if (kbit === undefined)
-    throw problem('invalid-request', { errors: [{ path: '/body/rate', code: 'wrong-format', message: 'is not a rate' }] })
+    throw problem('invalid-request', {
+      errors: [{ path: '/body/rate', code: 'wrong-format', message: 'is not a rate' }],
+    })
   return { ...fields, rate: kbit }
 }

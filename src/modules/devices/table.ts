@@ -19,9 +19,12 @@ import { deviceGroups } from '../groups/table.ts'
 import { routers } from '../routers/table.ts'
 
 /**
- * One thing on a network. What the user typed and what scans found stand in columns of their own, so that neither overwrites the other.
- * A device that was merged into another keeps its row and points at the survivor: whatever referred to it follows, and it can be undone.
- * `last_seen` is in no index, so that a scan that moves nothing else is a HOT update (0 % with such an index, 82 to 97 % without).
+ * One thing on a network. What the user typed and what scans found stand in columns of their own, so that
+ * neither overwrites the other.
+ * A device that was merged into another keeps its row and points at the survivor: whatever referred to it
+ * follows, and it can be undone.
+ * `last_seen` is in no index, so that a scan that moves nothing else is a HOT update (0 % with such an index,
+ * 82 to 97 % without).
  */
 export const devices = pgTable(
   'user_devices',
@@ -47,7 +50,8 @@ export const devices = pgTable(
   },
   (t) => [
     primaryKey({ name: 'user_devices_pkey', columns: [t.userId, t.id] }),
-    // For foreign keys. `id` stands before `router_id`: else the planner, before statistics, probes by router and filters by id (n²).
+    // For foreign keys. `id` stands before `router_id`: else the planner, before statistics, probes by router
+    // and filters by id (n²).
     unique('user_devices_router_key').on(t.userId, t.id, t.routerId),
     // Foreign keys do not consult row security, so each key carries the owner.
     foreignKey({
@@ -65,7 +69,9 @@ export const devices = pgTable(
       columns: [t.userId, t.routerId, t.mergedInto],
       foreignColumns: [t.userId, t.routerId, t.id],
     }).onDelete('cascade'),
-    index('user_devices_merged_into_idx').on(t.userId, t.routerId, t.mergedInto).where(sql`${t.mergedInto} is not null`),
+    index('user_devices_merged_into_idx')
+      .on(t.userId, t.routerId, t.mergedInto)
+      .where(sql`${t.mergedInto} is not null`),
     index('user_devices_group_idx').on(t.userId, t.routerId, t.groupId).where(sql`${t.groupId} is not null`),
     check('user_devices_approval_known', sql`${t.approval} in ('approved', 'held', 'dismissed')`),
     check('user_devices_rate_positive', sql`${t.rate} > 0`),
@@ -76,8 +82,10 @@ export const devices = pgTable(
 )
 
 /**
- * A network interface of a device: one MAC with the addresses it has now. `mac` is null for a device that is known by address only.
- * An address is held by one interface of a router at a time: `recordScan` takes it from the interface that had it.
+ * A network interface of a device: one MAC with the addresses it has now. `mac` is null for a device that is
+ * known by address only.
+ * An address is held by one interface of a router at a time: `recordScan` takes it from the interface that
+ * had it.
  */
 export const deviceInterfaces = pgTable(
   'user_device_interfaces',
@@ -93,7 +101,8 @@ export const deviceInterfaces = pgTable(
   (t) => [
     primaryKey({ name: 'user_device_interfaces_pkey', columns: [t.userId, t.id] }),
     unique('user_device_interfaces_mac_key').on(t.userId, t.routerId, t.mac),
-    // Without `router_id`, so that the planner never takes the key of MACs for it and filters by device (n² before statistics). The foreign
+    // Without `router_id`, so that the planner never takes the key of MACs for it and filters by device (n²
+    // before statistics). The foreign
     // key finds a device's rows by it just as well: deleting one of an owner's 50,000 devices scans nothing.
     index('user_device_interfaces_device_idx').on(t.userId, t.deviceId),
     foreignKey({

@@ -14,10 +14,15 @@ const COLUMNS = `g.id, g.router_id as "routerId", g.group_name as name, g.rate, 
     where d.user_id = $1 and d.router_id = g.router_id and d.group_id = g.id and d.merged_into is null
   ) as "deviceCount", g.created_at as "createdAt"`
 
-const ORDER: Record<(typeof GROUP_SORTS)[number], string> = { name: 'lower(g.group_name)', createdAt: 'g.created_at' }
+const ORDER: Record<(typeof GROUP_SORTS)[number], string> = {
+  name: 'lower(g.group_name)',
+  createdAt: 'g.created_at',
+}
 
 /** One constant text for each order, made of the constants above. */
-const listText = (order: string) => `select ${COLUMNS}, count(*) over ()::int as total from user_device_groups g
+const listText = (
+  order: string,
+) => `select ${COLUMNS}, count(*) over ()::int as total from user_device_groups g
   where g.user_id = $1 and ($2::uuid is null or g.router_id = $2) and ($3::text is null or strpos(lower(g.group_name), lower($3)) > 0)
   order by ${order}, g.id limit $4 offset $5`
 
@@ -49,8 +54,14 @@ export async function findGroup(tx: Tx, id: string): Promise<Group | undefined> 
   return group
 }
 
-/** Nobody is in it yet, so no outcome changes. @throws SQLSTATE 23503 when there is no such router, 23505 when it has a group of the name */
-export async function addGroup(tx: Tx, values: GroupValues & { routerId: string; name: string }): Promise<Group | undefined> {
+/**
+ * Nobody is in it yet, so no outcome changes. @throws SQLSTATE 23503 when there is no such router, 23505 when
+ * it has a group of the name
+ */
+export async function addGroup(
+  tx: Tx,
+  values: GroupValues & { routerId: string; name: string },
+): Promise<Group | undefined> {
   const [added] = await tx
     .insert(deviceGroups)
     .values({ ...values, userId: ownerOf(tx) })
@@ -101,7 +112,8 @@ export async function removeGroup(tx: Tx, id: string): Promise<boolean> {
 
 /**
  * Moves devices into a group, out of whichever they were in, and others out of it.
- * @returns with nothing changed: undefined when there is no such group, or the `stranger` of the devices that is not on its router
+ * @returns with nothing changed: undefined when there is no such group, or the `stranger` of the devices that
+ * is not on its router
  */
 export async function moveDevices(
   tx: Tx,

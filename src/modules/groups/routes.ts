@@ -5,7 +5,16 @@ import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { parseRate } from '../routers/rate.ts'
-import { addGroup, changeGroup, findGroup, type GroupValues, holdGroup, listGroups, moveDevices, removeGroup } from './repository.ts'
+import {
+  addGroup,
+  changeGroup,
+  findGroup,
+  type GroupValues,
+  holdGroup,
+  listGroups,
+  moveDevices,
+  removeGroup,
+} from './repository.ts'
 import { AddGroup, ChangeGroup, Group, type GroupFields, ListGroups, MoveDevices, Moved } from './schema.ts'
 
 export type GroupRoutesOptions = { withSession: WithSession }
@@ -57,10 +66,18 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
     '/:id',
     {
       config,
-      schema: { ...documented, operationId: 'getGroup', summary: 'Get a group', params: IdParams, response: answers({ 200: Group }) },
+      schema: {
+        ...documented,
+        operationId: 'getGroup',
+        summary: 'Get a group',
+        params: IdParams,
+        response: answers({ 200: Group }),
+      },
     },
     async (request) => {
-      return orNotFound(await withSession(request.identity, (tx) => findGroup(tx, request.params.id), { readOnly: true }))
+      return orNotFound(
+        await withSession(request.identity, (tx) => findGroup(tx, request.params.id), { readOnly: true }),
+      )
     },
   )
 
@@ -117,7 +134,8 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
         ...documented,
         operationId: 'moveGroupDevices',
         summary: 'Move devices into a group and out of it',
-        description: 'All or none: a device that is not on the router of the group is 404. A device is in one group at most.',
+        description:
+          'All or none: a device that is not on the router of the group is 404. A device is in one group at most.',
         params: IdParams,
         body: MoveDevices,
         response: answers({ 200: Moved }),
@@ -128,7 +146,13 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
       const added = new Set(add.map((id) => id.toLowerCase()))
       if (remove.some((id) => added.has(id.toLowerCase())))
         throw problem('invalid-request', {
-          errors: [{ path: '/body/remove', code: 'contradiction', message: 'names a device that is also to be added' }],
+          errors: [
+            {
+              path: '/body/remove',
+              code: 'contradiction',
+              message: 'names a device that is also to be added',
+            },
+          ],
         })
       return withSession(request.identity, async (tx) => {
         const outcome = await moveDevices(tx, request.params.id, { add, remove })
@@ -145,6 +169,8 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
 function storable({ name, rate }: GroupFields): GroupValues {
   const kbit = rate === undefined || rate === null ? rate : parseRate(rate)
   if (rate && kbit === undefined)
-    throw problem('invalid-request', { errors: [{ path: '/body/rate', code: 'wrong-format', message: 'is not a rate' }] })
+    throw problem('invalid-request', {
+      errors: [{ path: '/body/rate', code: 'wrong-format', message: 'is not a rate' }],
+    })
   return { ...(name !== undefined && { name }), ...(kbit !== undefined && { rate: kbit }) }
 }

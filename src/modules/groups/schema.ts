@@ -19,7 +19,10 @@ const name = Name({ max: 100, examples: ['kids'], description: 'One of its name 
 const { limitRate: rate } = AddRouter.properties
 
 export const AddGroup = Strict({ routerId: Uuid(), name, rate })
-export const ChangeGroup = Type.Partial(Strict({ name, rate }), { additionalProperties: false, minProperties: 1 })
+export const ChangeGroup = Type.Partial(Strict({ name, rate }), {
+  additionalProperties: false,
+  minProperties: 1,
+})
 export type GroupFields = Type.Static<typeof ChangeGroup>
 
 export const GROUP_SORTS = ['name', 'createdAt'] as const

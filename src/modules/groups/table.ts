@@ -1,5 +1,15 @@
 import { instant } from '../../database/columns.ts'
-import { check, foreignKey, integer, pgTable, primaryKey, sql, text, unique, uuid } from '../../database/drizzle.ts'
+import {
+  check,
+  foreignKey,
+  integer,
+  pgTable,
+  primaryKey,
+  sql,
+  text,
+  unique,
+  uuid,
+} from '../../database/drizzle.ts'
 import { agentPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
 import { routers } from '../routers/table.ts'
 

@@ -10,13 +10,19 @@ export type HealthRoutesOptions = {
   isClosing: () => boolean
 }
 
-const healthOf = <const Status extends string>(status: Status, database: ('up' | 'down')[], latencyMs: number | null) =>
+const healthOf = <const Status extends string>(
+  status: Status,
+  database: ('up' | 'down')[],
+  latencyMs: number | null,
+) =>
   Type.Object({
     status: OneOf([status]),
     version: Type.Optional(Type.String({ examples: ['0.1.0'] })),
     database: Type.Object({
       status: OneOf(database),
-      latencyMs: Type.Optional(Type.Unsafe<number | null>({ type: ['number', 'null'], examples: [latencyMs] })),
+      latencyMs: Type.Optional(
+        Type.Unsafe<number | null>({ type: ['number', 'null'], examples: [latencyMs] }),
+      ),
     }),
   })
 const Health = { ...healthOf('ok', ['up'], 0.8), $id: 'Health' }
@@ -34,7 +40,10 @@ const NotReady = Type.Object(
   { $id: 'NotReady' },
 )
 
-export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, { version, details, checkDatabase, isClosing }) => {
+export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (
+  app,
+  { version, details, checkDatabase, isClosing },
+) => {
   const documented = { tags: ['health'] }
 
   app.get(
@@ -61,7 +70,14 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
 
   app.get(
     '/live',
-    { schema: { ...documented, operationId: 'getLiveness', summary: 'Check liveness', response: { 200: Live } } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'getLiveness',
+        summary: 'Check liveness',
+        response: { 200: Live },
+      },
+    },
     async () => ({
       status: 'ok' as const,
     }),
@@ -69,7 +85,14 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
 
   app.get(
     '/ready',
-    { schema: { ...documented, operationId: 'getReadiness', summary: 'Check readiness', response: { 200: Ready, 503: NotReady } } },
+    {
+      schema: {
+        ...documented,
+        operationId: 'getReadiness',
+        summary: 'Check readiness',
+        response: { 200: Ready, 503: NotReady },
+      },
+    },
     async (_, reply) => {
       const reason = isClosing() ? 'closing' : (await checkDatabase()).fault
       if (!reason) return { status: 'ready' as const }

@@ -2,7 +2,8 @@
 export const PREFIX_BITS = [36, 28, 24] as const
 
 /**
- * The prefixes of a MAC as `oui_prefixes` stores them: 48-bit numbers, zero-filled behind the prefix, in the order of PREFIX_BITS.
+ * The prefixes of a MAC as `oui_prefixes` stores them: 48-bit numbers, zero-filled behind the prefix, in the
+ * order of PREFIX_BITS.
  * @param mac lower-case with colons
  */
 export function prefixesOf(mac: string): number[] {

@@ -10,14 +10,20 @@ import { findManufacturer } from './repository.ts'
 const Manufacturer = Type.Object(
   {
     manufacturer: Nullable(
-      Type.String({ description: 'The organisation that the IEEE assigned the beginning of the MAC to', examples: ['Lenovo'] }),
+      Type.String({
+        description: 'The organisation that the IEEE assigned the beginning of the MAC to',
+        examples: ['Lenovo'],
+      }),
     ),
     randomMac: Type.Boolean({ description: 'A hint: no manufacturer was ever asked for it' }),
   },
   { $id: 'Manufacturer' },
 )
 
-export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (app, { withSession }) => {
+export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (
+  app,
+  { withSession },
+) => {
   app.get(
     '/:mac',
     {
@@ -26,7 +32,8 @@ export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
         security: [{ person: [] }],
         operationId: 'getManufacturer',
         summary: 'Get the manufacturer of a MAC address',
-        description: 'Of any MAC, seen or not. `manufacturer` is null when the prefix is nobody’s, and always for random MACs.',
+        description:
+          'Of any MAC, seen or not. `manufacturer` is null when the prefix is nobody’s, and always for random MACs.',
         params: MacParams,
         response: answers({ 200: Manufacturer }),
       },
@@ -35,10 +42,14 @@ export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
       const mac = parseMac(request.params.mac)
       if (!mac.ok)
         throw problem('invalid-request', {
-          errors: [{ path: '/params/mac', code: 'wrong-format', message: 'is not the MAC address of a device' }],
+          errors: [
+            { path: '/params/mac', code: 'wrong-format', message: 'is not the MAC address of a device' },
+          ],
         })
       const randomMac = isRandomMac(mac.mac)
-      const manufacturer = await withSession(request.identity, (tx) => findManufacturer(tx, mac.mac), { readOnly: true })
+      const manufacturer = await withSession(request.identity, (tx) => findManufacturer(tx, mac.mac), {
+        readOnly: true,
+      })
       return { manufacturer: randomMac ? null : manufacturer, randomMac }
     },
   )

@@ -1,7 +1,10 @@
 import { bigint, check, pgTable, primaryKey, smallint, sql, text } from '../../database/drizzle.ts'
 import { referencePolicies } from '../../rls/policies.ts'
 
-/** Which organisation an IEEE prefix (MA-L 24, MA-M 28, MA-S 36 bits) is assigned to. `prefix` is the prefix as a 48-bit number, zero-filled. */
+/**
+ * Which organisation an IEEE prefix (MA-L 24, MA-M 28, MA-S 36 bits) is assigned to. `prefix` is the prefix
+ * as a 48-bit number, zero-filled.
+ */
 export const ouiPrefixes = pgTable(
   'oui_prefixes',
   {

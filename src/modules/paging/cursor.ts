@@ -1,5 +1,6 @@
 /**
- * Cursors of lists that grow at their beginning: where a page ended, as text. A page begins after it, so that what comes meanwhile shifts
+ * Cursors of lists that grow at their beginning: where a page ended, as text. A page begins after it, so that
+ * what comes meanwhile shifts
  * nothing. A cursor that somebody made up names another place in the same list, and nothing else.
  */
 import Type from 'typebox'
@@ -34,7 +35,10 @@ export function readCursor<Position>(cursor: string | undefined, form: RegExp): 
   return position as Position
 }
 
-/** @param found one more than `limit`, where there are more @param positionOf the parts of a position, as `form` has them */
+/**
+ * @param found one more than `limit`, where there are more @param positionOf the parts of a position, as
+ * `form` has them
+ */
 export function pageAfter<Row>(found: Row[], limit: number, positionOf: (last: Row) => (string | number)[]) {
   const items = found.slice(0, limit)
   const last = found.length > limit ? items.at(-1) : undefined

@@ -25,11 +25,17 @@ export type PolicyAgentRoutesOptions = {
   policyWatch: PolicyWatch
   closing: AbortSignal
   onlineMinutes: number
-  /** How many of those who wait may look at once: when all are woken, the rest of the connections are for everybody else. */
+  /**
+   * How many of those who wait may look at once: when all are woken, the rest of the connections are for
+   * everybody else.
+   */
   looksAtOnce: number
 }
 
-/** How long a waiter rests that found no connection, milliseconds: between the two, at random, so that they do not come back together. */
+/**
+ * How long a waiter rests that found no connection, milliseconds: between the two, at random, so that they do
+ * not come back together.
+ */
 const REST_MS = { least: 50, most: 500 }
 
 const FORMS = {
@@ -46,7 +52,11 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
 ) => {
   const documented = { tags: ['agent'], security: [{ agent: [] }] }
   // Each waiter has at most one look in the queue, and no longer than it waits.
-  const inTurn = limitJobs({ concurrency: looksAtOnce, queue: Number.POSITIVE_INFINITY, waitMs: MAX_WAIT_SECONDS * 1_000 })
+  const inTurn = limitJobs({
+    concurrency: looksAtOnce,
+    queue: Number.POSITIVE_INFINITY,
+    waitMs: MAX_WAIT_SECONDS * 1_000,
+  })
 
   const look = (request: FastifyRequest): Promise<Seen> =>
     asAgent(
@@ -79,13 +89,19 @@ somebody's hand or by time, and is 304 when it does not.`,
     async (request, reply) => {
       const deadline = Date.now() + (request.query.wait ?? 0) * 1_000
       const policy = await changedPolicy(request, deadline)
-      reply.header('etag', `"${policy.revision}"`).header('vary', 'Accept').header('cache-control', 'no-cache')
+      reply
+        .header('etag', `"${policy.revision}"`)
+        .header('vary', 'Accept')
+        .header('cache-control', 'no-cache')
       if (isKnown(request, policy)) return reply.code(304).send(null)
       return answerAs(formOf(request), policy, reply)
     },
   )
 
-  /** The first policy that the agent does not have, or the one it has when `deadline` passes or the server leaves. */
+  /**
+   * The first policy that the agent does not have, or the one it has when `deadline` passes or the server
+   * leaves.
+   */
   async function changedPolicy(request: FastifyRequest, deadline: number): Promise<PolicyDocument> {
     if (deadline <= Date.now()) return (await look(request)).policy
     const gone = new AbortController()
@@ -108,17 +124,24 @@ somebody's hand or by time, and is 304 when it does not.`,
   }
 
   /**
-   * A look when its turn comes; while there is no connection to be had, again and again until `deadline`. Then it is what was seen before,
+   * A look when its turn comes; while there is no connection to be had, again and again until `deadline`.
+   * Then it is what was seen before,
    * or the failure.
    */
-  async function lookPatiently(request: FastifyRequest, deadline: number, over: AbortSignal, seen?: Seen): Promise<Seen> {
+  async function lookPatiently(
+    request: FastifyRequest,
+    deadline: number,
+    over: AbortSignal,
+    seen?: Seen,
+  ): Promise<Seen> {
     for (;;) {
       try {
         return await inTurn(async () => (over.aborted && seen ? seen : look(request)))
       } catch (error) {
         if (toProblem(error).code !== 'unavailable') throw error
         const rest = REST_MS.least + Math.random() * (REST_MS.most - REST_MS.least)
-        if (Date.now() + rest < deadline && !over.aborted) await setTimeout(rest, undefined, { signal: over }).catch(() => {})
+        if (Date.now() + rest < deadline && !over.aborted)
+          await setTimeout(rest, undefined, { signal: over }).catch(() => {})
         else if (seen) return seen
         else throw error
       }
@@ -137,7 +160,10 @@ somebody's hand or by time, and is 304 when it does not.`,
         response: answers({ 200: pageOf(Device) }),
       },
     },
-    (request) => asAgent(request.identity, 'policy:read', (tx) => listDevices(tx, request.query, onlineMinutes), { readOnly: true }),
+    (request) =>
+      asAgent(request.identity, 'policy:read', (tx) => listDevices(tx, request.query, onlineMinutes), {
+        readOnly: true,
+      }),
   )
   for (const list of ['whitelist', 'blacklist'] as const) {
     app.get(
@@ -151,7 +177,10 @@ somebody's hand or by time, and is 304 when it does not.`,
           response: answers({ 200: pageOf(entrySchemas(list).Entry) }),
         },
       },
-      (request) => asAgent(request.identity, 'policy:read', (tx) => listEntries(tx, list, request.query), { readOnly: true }),
+      (request) =>
+        asAgent(request.identity, 'policy:read', (tx) => listEntries(tx, list, request.query), {
+          readOnly: true,
+        }),
     )
   }
 
@@ -168,7 +197,9 @@ somebody's hand or by time, and is 304 when it does not.`,
     },
     async (request, reply) => {
       const { revision, error = null } = request.body
-      await asAgent(request.identity, 'policy:read', (tx, { routerId }) => noteApplied(tx, routerId, revision, error))
+      await asAgent(request.identity, 'policy:read', (tx, { routerId }) =>
+        noteApplied(tx, routerId, revision, error),
+      )
       return reply.code(204).send(null)
     },
   )
@@ -182,14 +213,21 @@ function nextTurn({ devices, generatedAt }: PolicyDocument): number {
 
 /** Whether `If-None-Match` names the revision: quoted or not, weak or strong, one of several, or `*`. */
 function isKnown(request: FastifyRequest, { revision }: PolicyDocument): boolean {
-  const known = (request.headers['if-none-match'] ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', ''))
+  const known = (request.headers['if-none-match'] ?? '')
+    .split(',')
+    .map((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', ''))
   return known.includes(revision) || known.includes('*')
 }
 
 /** The first form that `Accept` names; JSON when it names none. */
 function formOf(request: FastifyRequest): Form {
-  const accepted = (request.headers.accept ?? '').split(',').map((range) => range.split(';', 1)[0]?.trim().toLowerCase())
-  return accepted.find((range): range is Form => range !== undefined && Object.hasOwn(FORMS, range)) ?? 'application/json'
+  const accepted = (request.headers.accept ?? '')
+    .split(',')
+    .map((range) => range.split(';', 1)[0]?.trim().toLowerCase())
+  return (
+    accepted.find((range): range is Form => range !== undefined && Object.hasOwn(FORMS, range)) ??
+    'application/json'
+  )
 }
 
 function answerAs(form: Form, policy: PolicyDocument, reply: FastifyReply) {

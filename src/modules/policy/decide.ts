@@ -1,8 +1,11 @@
 /**
- * Who may use the network: the only place where precedence is written. Pure; the order of facts does not matter.
+ * Who may use the network: the only place where precedence is written. Pure; the order of facts does not
+ * matter.
  *
- * Infrastructure and the router itself are allowed. Then a manual block, a pause (of the device, its group or the router), schedules unless
- * overridden, a new device that is held, and last the router's lists and mode decide; the first that has a say wins. Rates: the device's, else
+ * Infrastructure and the router itself are allowed. Then a manual block, a pause (of the device, its group or
+ * the router), schedules unless
+ * overridden, a new device that is held, and last the router's lists and mode decide; the first that has a
+ * say wins. Rates: the device's, else
  * its group's, else the router's (`limitRate` for the limited, `fullRate` for the allowed).
  */
 import type { Decision, Outcome, Reason, ReasonCode } from './document.ts'
@@ -14,7 +17,10 @@ export type Verdict = Outcome & { reasons: Reason[] }
 type Ruling = { decision: Decision; reasons: Reason[] } | undefined
 type Rule = (device: DeviceFacts, router: RouterFacts, at: Date) => Ruling
 
-/** The first rule that has a say decides; its reasons come first, then those of later rules that would have decided the same. */
+/**
+ * The first rule that has a say decides; its reasons come first, then those of later rules that would have
+ * decided the same.
+ */
 export function decide(device: DeviceFacts, router: RouterFacts, at: Date): Verdict {
   const guarded = spareInfrastructure(device, router, at)
   if (guarded) return { ...guarded, rate: null }
@@ -26,7 +32,11 @@ export function decide(device: DeviceFacts, router: RouterFacts, at: Date): Verd
 
 /** The outcome for a device that nothing is known of yet. */
 export function decideUnknown(router: RouterFacts, at: Date): Outcome {
-  const { decision, rate } = decide({ ...UNKNOWN, approval: router.newDevices === 'hold' ? 'held' : 'approved' }, router, at)
+  const { decision, rate } = decide(
+    { ...UNKNOWN, approval: router.newDevices === 'hold' ? 'held' : 'approved' },
+    router,
+    at,
+  )
   return { decision, rate }
 }
 
@@ -46,8 +56,10 @@ const UNKNOWN: DeviceFacts = {
 }
 
 const spareInfrastructure: Rule = ({ isInfrastructure, ips }, { ip }) => {
-  if (ip !== null && ips.includes(ip)) return { decision: 'allow', reasons: [{ code: 'router', text: 'This is the router itself' }] }
-  if (isInfrastructure) return { decision: 'allow', reasons: [{ code: 'infrastructure', text: 'Marked as infrastructure' }] }
+  if (ip !== null && ips.includes(ip))
+    return { decision: 'allow', reasons: [{ code: 'router', text: 'This is the router itself' }] }
+  if (isInfrastructure)
+    return { decision: 'allow', reasons: [{ code: 'infrastructure', text: 'Marked as infrastructure' }] }
   return undefined
 }
 
@@ -58,7 +70,11 @@ const manualBlock: Rule = ({ blocks }) =>
   block(
     blocks
       .filter(({ type }) => type === 'manual')
-      .map(({ id, scope, reason }) => ({ code: 'manual-block', text: because(`${WHOSE[scope]} is blocked`, reason), id })),
+      .map(({ id, scope, reason }) => ({
+        code: 'manual-block',
+        text: because(`${WHOSE[scope]} is blocked`, reason),
+        id,
+      })),
   )
 
 const SCOPES: Scope[] = ['device', 'group', 'router']
@@ -77,29 +93,52 @@ const pause: Rule = ({ blocks }, _router, at) =>
 const schedule: Rule = (device, _router, at) => {
   const override = activeOverride(device, at)
   if (override?.decision === 'allow') return undefined
-  if (override) return block([{ code: 'override', text: `Blocked by an override until ${override.until.toISOString()}`, id: override.id }])
-  const runs = ({ windows }: DeviceFacts['schedules'][number]) => windows.some(({ from, to }) => from <= at && at < to)
+  if (override)
+    return block([
+      {
+        code: 'override',
+        text: `Blocked by an override until ${override.until.toISOString()}`,
+        id: override.id,
+      },
+    ])
+  const runs = ({ windows }: DeviceFacts['schedules'][number]) =>
+    windows.some(({ from, to }) => from <= at && at < to)
   const blocking = device.schedules.filter((one) => one.kind === 'blocked-during' && runs(one))
   const allowing = device.schedules.filter(({ kind }) => kind === 'allowed-only-during')
   // Several times of "only then" are alternatives: one that runs is enough.
   const outside = allowing.some(runs) ? [] : allowing
   return block([
-    ...blocking.map(({ id, scope }): Reason => ({ code: 'schedule', text: `${WHOSE[scope]} is blocked at this time`, id })),
-    ...outside.map(({ id, scope }): Reason => ({ code: 'outside-schedule', text: `${WHOSE[scope]} is allowed at other times only`, id })),
+    ...blocking.map(
+      ({ id, scope }): Reason => ({ code: 'schedule', text: `${WHOSE[scope]} is blocked at this time`, id }),
+    ),
+    ...outside.map(
+      ({ id, scope }): Reason => ({
+        code: 'outside-schedule',
+        text: `${WHOSE[scope]} is allowed at other times only`,
+        id,
+      }),
+    ),
   ])
 }
 
 const held: Rule = ({ approval }, { newDevices }) =>
-  block(newDevices === 'hold' && approval !== 'approved' ? [{ code: 'held', text: 'A new device that nobody has approved yet' }] : [])
+  block(
+    newDevices === 'hold' && approval !== 'approved'
+      ? [{ code: 'held', text: 'A new device that nobody has approved yet' }]
+      : [],
+  )
 
 const listAndMode: Rule = ({ whitelistEntries, blacklistEntries }, { mode, action }) => {
   const named = (code: ReasonCode, text: string, ids: string[]) => ids.map((id) => ({ code, text, id }))
-  if (mode === 'none') return { decision: 'allow', reasons: [{ code: 'mode-none', text: 'The router restricts nobody' }] }
+  if (mode === 'none')
+    return { decision: 'allow', reasons: [{ code: 'mode-none', text: 'The router restricts nobody' }] }
   if (mode === 'blacklist') {
-    if (blacklistEntries.length > 0) return { decision: action, reasons: named('blacklisted', 'On the blacklist', blacklistEntries) }
+    if (blacklistEntries.length > 0)
+      return { decision: action, reasons: named('blacklisted', 'On the blacklist', blacklistEntries) }
     return { decision: 'allow', reasons: [{ code: 'not-blacklisted', text: 'Not on the blacklist' }] }
   }
-  if (whitelistEntries.length > 0) return { decision: 'allow', reasons: named('whitelisted', 'On the whitelist', whitelistEntries) }
+  if (whitelistEntries.length > 0)
+    return { decision: 'allow', reasons: named('whitelisted', 'On the whitelist', whitelistEntries) }
   return { decision: action, reasons: [{ code: 'not-whitelisted', text: 'Not on the whitelist' }] }
 }
 
@@ -108,7 +147,10 @@ const RULES: Rule[] = [manualBlock, pause, schedule, held, listAndMode]
 const block = (reasons: Reason[]): Ruling =>
   reasons.length === 0
     ? undefined
-    : { decision: 'block', reasons: reasons.sort((a, b) => compare(a.code, b.code) || compare(a.id ?? '', b.id ?? '')) }
+    : {
+        decision: 'block',
+        reasons: reasons.sort((a, b) => compare(a.code, b.code) || compare(a.id ?? '', b.id ?? '')),
+      }
 
 const compare = (a: string, b: string) => Number(a > b) - Number(a < b)
 const isAhead = (until: Date | null, at: Date) => until !== null && until > at
@@ -116,14 +158,18 @@ const isAhead = (until: Date | null, at: Date) => until !== null && until > at
 /** Of several the one that lasts longest; of equals, the one that allows; of these, always the same one. */
 function activeOverride({ overrides }: DeviceFacts, at: Date) {
   const active = overrides.filter(({ until }) => until > at)
-  return active.sort((a, b) => b.until.getTime() - a.until.getTime() || compare(a.decision, b.decision) || compare(a.id, b.id))[0]
+  return active.sort(
+    (a, b) => b.until.getTime() - a.until.getTime() || compare(a.decision, b.decision) || compare(a.id, b.id),
+  )[0]
 }
 
 /** An override that lifts schedules is worth telling, whatever else decides. */
 function liftedBy(device: DeviceFacts, at: Date): Reason[] {
   const override = activeOverride(device, at)
   if (override?.decision !== 'allow' || device.schedules.length === 0) return []
-  return [{ code: 'override', text: `Schedules are lifted until ${override.until.toISOString()}`, id: override.id }]
+  return [
+    { code: 'override', text: `Schedules are lifted until ${override.until.toISOString()}`, id: override.id },
+  ]
 }
 
 function rateOf(decision: Decision, device: DeviceFacts, router: RouterFacts): number | null {

@@ -2,7 +2,16 @@
 export type Decision = 'allow' | 'limit' | 'block'
 
 export const REASON_CODES = [
-  ...['router', 'infrastructure', 'manual-block', 'pause', 'override', 'schedule', 'outside-schedule', 'held'],
+  ...[
+    'router',
+    'infrastructure',
+    'manual-block',
+    'pause',
+    'override',
+    'schedule',
+    'outside-schedule',
+    'held',
+  ],
   ...['mode-none', 'blacklisted', 'not-blacklisted', 'whitelisted', 'not-whitelisted'],
 ] as const
 export type ReasonCode = (typeof REASON_CODES)[number]

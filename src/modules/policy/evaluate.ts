@@ -1,4 +1,7 @@
-/** From facts to the document that an agent enforces: decisions, until when they hold, and a revision of the whole. Pure. */
+/**
+ * From facts to the document that an agent enforces: decisions, until when they hold, and a revision of the
+ * whole. Pure.
+ */
 import { createHash } from 'node:crypto'
 import { decide, decideUnknown } from './decide.ts'
 import type { Outcome, PolicyDocument, PolicyEntry } from './document.ts'
@@ -8,7 +11,9 @@ import { type DeviceFacts, HORIZON_MS, type RouterFacts } from './facts.ts'
 const TOLD_AHEAD_MS = 48 * 3_600_000
 
 export function evaluate(router: RouterFacts, devices: DeviceFacts[], at: Date): PolicyDocument {
-  const entries = devices.map((device) => entryOf(device, router, at)).sort((a, b) => compare(keyOf(a), keyOf(b)))
+  const entries = devices
+    .map((device) => entryOf(device, router, at))
+    .sort((a, b) => compare(keyOf(a), keyOf(b)))
   const unknown = decideUnknown(router, at)
   const changes = new Set(entries.flatMap(({ upcoming }) => upcoming.map((change) => change.at.getTime())))
   return {
@@ -33,17 +38,28 @@ function entryOf(device: DeviceFacts, router: RouterFacts, at: Date): PolicyEntr
   }
   const [next] = changes
   const upcoming = changes.filter((change) => change.at.getTime() - at.getTime() <= TOLD_AHEAD_MS)
-  return { deviceId: device.id, macs: [...device.macs].sort(), ...now, until: next?.at ?? null, reasons, upcoming }
+  return {
+    deviceId: device.id,
+    macs: [...device.macs].sort(),
+    ...now,
+    until: next?.at ?? null,
+    reasons,
+    upcoming,
+  }
 }
 
 /** The moments after `at` at which time alone could change the outcome, in order. */
 function turningPoints({ blocks, overrides, schedules }: DeviceFacts, at: Date): Date[] {
   const horizon = at.getTime() + HORIZON_MS
   // At the horizon every window seems to end: what comes after it is not known.
-  const edges = schedules.flatMap(({ windows }) => windows.flatMap(({ from, to }) => [from, to])).filter((edge) => edge.getTime() < horizon)
-  const times = [...blocks.map(({ until }) => until), ...overrides.map(({ until }) => until), ...edges].flatMap(
-    (time) => time?.getTime() ?? [],
-  )
+  const edges = schedules
+    .flatMap(({ windows }) => windows.flatMap(({ from, to }) => [from, to]))
+    .filter((edge) => edge.getTime() < horizon)
+  const times = [
+    ...blocks.map(({ until }) => until),
+    ...overrides.map(({ until }) => until),
+    ...edges,
+  ].flatMap((time) => time?.getTime() ?? [])
   return [...new Set(times)]
     .filter((time) => time > at.getTime())
     .sort((a, b) => a - b)
@@ -51,7 +67,8 @@ function turningPoints({ blocks, overrides, schedules }: DeviceFacts, at: Date):
 }
 
 /**
- * A digest of the outcome: what is decided for whom, and until when, since an agent ends a pause by itself. What is further ahead is left out:
+ * A digest of the outcome: what is decided for whom, and until when, since an agent ends a pause by itself.
+ * What is further ahead is left out:
  * it comes into view as time passes, without the outcome changing.
  */
 function revisionOf(entries: PolicyEntry[], unknown: Outcome): string {

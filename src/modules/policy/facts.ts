@@ -4,7 +4,10 @@ import type { Window } from '../schedules/windows.ts'
 /** What a rule is about: the device itself, its group, or the whole router. */
 export type Scope = 'device' | 'group' | 'router'
 
-/** Windows are known so far ahead. A schedule repeats within a week; what is further off comes into view as time passes. */
+/**
+ * Windows are known so far ahead. A schedule repeats within a week; what is further off comes into view as
+ * time passes.
+ */
 export const HORIZON_MS = 8 * 86_400_000
 
 export type RouterFacts = {
@@ -18,10 +21,24 @@ export type RouterFacts = {
 }
 
 /** A block that was not lifted. A pause ends by itself at `until`; a manual block has none. */
-export type BlockFact = { id: string; type: 'manual' | 'pause'; scope: Scope; until: Date | null; reason: string | null }
+export type BlockFact = {
+  id: string
+  type: 'manual' | 'pause'
+  scope: Scope
+  until: Date | null
+  reason: string | null
+}
 
-/** An enabled schedule with the windows (sorted, disjoint) that it has around the moments that are asked about. */
-export type ScheduleFact = { id: string; kind: 'blocked-during' | 'allowed-only-during'; scope: Scope; windows: Window[] }
+/**
+ * An enabled schedule with the windows (sorted, disjoint) that it has around the moments that are asked
+ * about.
+ */
+export type ScheduleFact = {
+  id: string
+  kind: 'blocked-during' | 'allowed-only-during'
+  scope: Scope
+  windows: Window[]
+}
 
 /** Lifts (`allow`) or imposes (`block`) what schedules say, until a moment. */
 export type OverrideFact = { id: string; decision: 'allow' | 'block'; until: Date }

@@ -1,4 +1,7 @@
-/** From rows to the facts of each device at a moment: who is meant by an entry, a block or a schedule, and when its windows are. Pure. */
+/**
+ * From rows to the facts of each device at a moment: who is meant by an entry, a block or a schedule, and
+ * when its windows are. Pure.
+ */
 import { type Window, windowsWithin } from '../schedules/windows.ts'
 import { type DeviceFacts, HORIZON_MS, type ScheduleFact, type Scope } from './facts.ts'
 import type { PolicyRows } from './repository.ts'
@@ -10,11 +13,16 @@ export function gatherDevices(rows: PolicyRows, at: Date): DeviceFacts[] {
     const into = id === null ? undefined : survivors.get(id)
     return into === undefined ? id : survivorOf(into)
   }
-  const byDevice = <T extends { deviceId: string | null }>(all: T[]) => Map.groupBy(all, ({ deviceId }) => survivorOf(deviceId))
-  const byGroup = <T extends { groupId: string | null }>(all: T[]) => Map.groupBy(all, ({ groupId }) => groupId)
+  const byDevice = <T extends { deviceId: string | null }>(all: T[]) =>
+    Map.groupBy(all, ({ deviceId }) => survivorOf(deviceId))
+  const byGroup = <T extends { groupId: string | null }>(all: T[]) =>
+    Map.groupBy(all, ({ groupId }) => groupId)
 
   const ends = rows.blocks.flatMap(({ until }) => until ?? [])
-  const schedules = rows.schedules.map((row) => ({ ...row, windows: windowsFor(row, rows.router.timeZone, at, ends) }))
+  const schedules = rows.schedules.map((row) => ({
+    ...row,
+    windows: windowsFor(row, rows.router.timeZone, at, ends),
+  }))
   const entries = {
     device: byDevice(rows.entries),
     mac: Map.groupBy(rows.entries, ({ mac }) => mac),
@@ -48,15 +56,25 @@ export function gatherDevices(rows: PolicyRows, at: Date): DeviceFacts[] {
         ...ofGroup(blocks.group).map(scoped('group')),
         ...blocks.router.map(scoped('router')),
       ],
-      schedules: [...(timed.device.get(id) ?? []).map(scoped('device')), ...ofGroup(timed.group).map(scoped('group'))],
+      schedules: [
+        ...(timed.device.get(id) ?? []).map(scoped('device')),
+        ...ofGroup(timed.group).map(scoped('group')),
+      ],
       overrides: overrides.get(id) ?? [],
     }
   })
   return [...known, ...listedBeforeSeen(rows, known, blocks.router.map(scoped('router')))]
 }
 
-/** A MAC that is on a list and was never seen has a place in the policy, so that it is met with its outcome when it comes. */
-function listedBeforeSeen({ entries, router }: PolicyRows, known: DeviceFacts[], blocks: DeviceFacts['blocks']): DeviceFacts[] {
+/**
+ * A MAC that is on a list and was never seen has a place in the policy, so that it is met with its outcome
+ * when it comes.
+ */
+function listedBeforeSeen(
+  { entries, router }: PolicyRows,
+  known: DeviceFacts[],
+  blocks: DeviceFacts['blocks'],
+): DeviceFacts[] {
   const seen = new Set(known.flatMap(({ macs }) => macs))
   const unseen = Map.groupBy(entries, ({ mac }) => mac)
   return [...unseen].flatMap(([mac, named]) =>
@@ -72,7 +90,8 @@ function listedBeforeSeen({ entries, router }: PolicyRows, known: DeviceFacts[],
 }
 
 function entriesOf(named: PolicyRows['entries']): Pick<DeviceFacts, 'whitelistEntries' | 'blacklistEntries'> {
-  const idsOf = (which: string) => [...new Set(named.filter(({ list }) => list === which).map(({ id }) => id))].sort()
+  const idsOf = (which: string) =>
+    [...new Set(named.filter(({ list }) => list === which).map(({ id }) => id))].sort()
   return { whitelistEntries: idsOf('whitelist'), blacklistEntries: idsOf('blacklist') }
 }
 
@@ -80,7 +99,10 @@ const scoped =
   (scope: Scope) =>
   <T extends object>(row: T): T & { scope: Scope } => ({ ...row, scope })
 
-/** Windows around now, and around each end of a pause that is further off, since a schedule may take over there. */
+/**
+ * Windows around now, and around each end of a pause that is further off, since a schedule may take over
+ * there.
+ */
 function windowsFor(
   { days, start, end }: PolicyRows['schedules'][number],
   timeZone: string,

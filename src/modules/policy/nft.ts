@@ -1,20 +1,32 @@
 /**
- * The policy as an nft script for a router with nftables 0.9.8 or later (OpenWrt's fw4 has 1.0.2), kernel 5.4 or later; nothing but
- * what OpenWrt's `kmod-nft-core` holds. `nft -f` applies it in one transaction: the own table is made anew, the router's stay untouched.
+ * The policy as an nft script for a router with nftables 0.9.8 or later (OpenWrt's fw4 has 1.0.2), kernel 5.4
+ * or later; nothing but
+ * what OpenWrt's `kmod-nft-core` holds. `nft -f` applies it in one transaction: the own table is made anew,
+ * the router's stay untouched.
  *
- * - Where: the forward hook, just before fw4's own (`filter`), which accepts what is established and hands it to the flow table. What
- *   the router itself sends, receives and serves (DHCP, DNS) does not pass there, nor does what stays within one bridge.
- * - Who: a packet from the home is judged by its sender (`sent_n`, by MAC). What comes back has the MAC of the uplink, so it is judged by
- *   the connection mark that the device's own packets set (`returned_n`): both directions end, established or not, from the device's next
- *   packet on. "From the home" is the direction of the connection, or a private source address, so that what answers a forwarded port
+ * - Where: the forward hook, just before fw4's own (`filter`), which accepts what is established and hands it
+ * to the flow table. What
+ *   the router itself sends, receives and serves (DHCP, DNS) does not pass there, nor does what stays within
+ * one bridge.
+ * - Who: a packet from the home is judged by its sender (`sent_n`, by MAC). What comes back has the MAC of
+ * the uplink, so it is judged by
+ *   the connection mark that the device's own packets set (`returned_n`): both directions end, established or
+ * not, from the device's next
+ *   packet on. "From the home" is the direction of the connection, or a private source address, so that what
+ * answers a forwarded port
  *   counts too, and an uplink that somebody's list happens to block cuts off nobody else.
- * - When: the outcomes of a device lie in maps in the order of time, each with a native timeout, the last without. The first map that
- *   still holds the device decides, so a pause ends and a window starts with no call and whatever the router's clock says. What holds
+ * - When: the outcomes of a device lie in maps in the order of time, each with a native timeout, the last
+ * without. The first map that
+ *   still holds the device decides, so a pause ends and a window starts with no call and whatever the
+ * router's clock says. What holds
  *   after the last known change stays until the next script, except that a block never outlives its `until`.
- * - How fast: packets over the rate are dropped (policing), one budget a device and direction for all its MACs and addresses. Policing
- *   needs neither tc nor an ifb device and no interface's name; TCP settles at the rate. The bucket is one second and one packet of
+ * - How fast: packets over the rate are dropped (policing), one budget a device and direction for all its
+ * MACs and addresses. Policing
+ *   needs neither tc nor an ifb device and no interface's name; TCP settles at the rate. The bucket is one
+ * second and one packet of
  *   64 kB, since receive offload hands the hook packets of that size.
- * - MACs without an entry get the default; they are told apart by a hash of the MAC. Links without MACs (PPP, WireGuard) pass.
+ * - MACs without an entry get the default; they are told apart by a hash of the MAC. Links without MACs (PPP,
+ * WireGuard) pass.
  *
  * Flow offloading must be off on the router: it carries established connections past every hook.
  */
@@ -24,8 +36,10 @@ import type { Outcome, PolicyDocument, PolicyEntry } from './document.ts'
 type Device = { macs: string[]; mark: number; phases: Phase[] }
 type Phase = { verdict: string; seconds: number | null }
 
-// A mark is 0x4e and the last three octets of the first MAC, so that `conntrack -L` can be read; 0x4f and a hash for the unlisted. As a
-// device keeps its mark, the marks on its connections outlive a new script. Only connections of restricted devices are marked: other
+// A mark is 0x4e and the last three octets of the first MAC, so that `conntrack -L` can be read; 0x4f and a
+// hash for the unlisted. As a
+// device keeps its mark, the marks on its connections outlive a new script. Only connections of restricted
+// devices are marked: other
 // users of marks (mwan3, pbr) keep the rest.
 const LISTED = 0x4e000000
 const UNLISTED = 0x4f000000
@@ -44,7 +58,8 @@ const LONGEST_TIMEOUT = 31_536_000
 const PASS = 'accept'
 
 /**
- * The script that enforces a document from a moment on. The same document and moment give the same bytes, whatever the order of devices.
+ * The script that enforces a document from a moment on. The same document and moment give the same bytes,
+ * whatever the order of devices.
  * MACs, numbers and the revision are all that enters it.
  * @param at what the timeouts count from, in whole seconds rounded up: when the agent gets the script
  */
@@ -88,7 +103,11 @@ export function toNftScript(document: PolicyDocument, at: Date): string {
     ...(isOpen ? [] : [`    ct direction original ct mark ${UNLISTED_RANGE} ct mark set 0`]),
     '    ct mark set ether saddr map @marks',
     ...layers.map((layer) => `    ether saddr vmap @sent_${layer}`),
-    ...(isOpen ? [] : [`    ct direction original ct mark set jhash ether saddr mod ${NUMBERS} seed 1 offset ${hex(UNLISTED)}`]),
+    ...(isOpen
+      ? []
+      : [
+          `    ct direction original ct mark set jhash ether saddr mod ${NUMBERS} seed 1 offset ${hex(UNLISTED)}`,
+        ]),
     '    goto returned',
     '  }',
     '  chain forward {',
@@ -104,7 +123,10 @@ export function toNftScript(document: PolicyDocument, at: Date): string {
   ].join('\n')
 }
 
-/** The devices that the script has to name, sorted; a MAC named twice counts once, as nft would refuse the whole script. */
+/**
+ * The devices that the script has to name, sorted; a MAC named twice counts once, as nft would refuse the
+ * whole script.
+ */
 function devicesOf(document: PolicyDocument, at: Date, isOpen: boolean): Device[] {
   const seen = new Set<string>()
   const taken = new Set<number>()
@@ -128,14 +150,22 @@ function markOf(mac: string, taken: Set<number>): number {
   return LISTED + number
 }
 
-/** What a device gets from `at` on, in order. Where unlisted MACs pass, it needs no name for the time when it passes for good. */
+/**
+ * What a device gets from `at` on, in order. Where unlisted MACs pass, it needs no name for the time when it
+ * passes for good.
+ */
 function phasesOf(entry: PolicyEntry, since: Date, at: Date, isOpen: boolean): Phase[] {
-  const end = entry.decision === 'block' && entry.until ? [{ at: entry.until, decision: 'allow' as const, rate: null }] : []
+  const end =
+    entry.decision === 'block' && entry.until
+      ? [{ at: entry.until, decision: 'allow' as const, rate: null }]
+      : []
   const outcomes = [{ ...entry, at: since }, ...(entry.upcoming.length > 0 ? entry.upcoming : end)]
   const phases = outcomes
     .map((outcome, index) => {
       const next = outcomes[index + 1]
-      const seconds = next ? Math.min(Math.ceil((next.at.getTime() - at.getTime()) / 1000), LONGEST_TIMEOUT) : null
+      const seconds = next
+        ? Math.min(Math.ceil((next.at.getTime() - at.getTime()) / 1000), LONGEST_TIMEOUT)
+        : null
       return { verdict: verdictOf(outcome), seconds }
     })
     .filter(({ seconds }) => seconds === null || seconds > 0)
@@ -149,7 +179,9 @@ function verdictOf({ decision, rate }: Outcome): string {
 }
 
 const ratesOf = (verdicts: string[]) =>
-  [...new Set(verdicts.flatMap((verdict) => /^goto rate_(\d+)$/.exec(verdict)?.[1] ?? []))].map(Number).sort((a, b) => a - b)
+  [...new Set(verdicts.flatMap((verdict) => /^goto rate_(\d+)$/.exec(verdict)?.[1] ?? []))]
+    .map(Number)
+    .sort((a, b) => a - b)
 
 /** A budget for each connection mark and direction; 125 bytes/s are one kbit/s. */
 const policed = (rate: number) => [
@@ -172,13 +204,16 @@ function outcomeAt(phases: Phase[], layer: number): string | undefined {
 const byMac = (devices: Device[], what: (device: Device) => string | undefined) =>
   devices.flatMap((device) => device.macs.flatMap((mac) => keyed(mac, what(device)))).sort()
 
-const keyed = (key: string, outcome: string | undefined) => (outcome === undefined ? [] : [`${key}${outcome}`])
+const keyed = (key: string, outcome: string | undefined) =>
+  outcome === undefined ? [] : [`${key}${outcome}`]
 
 const mapOf = (name: string, type: string, elements: string[]) => [
   `  map ${name} {`,
   `    type ${type}`,
   ...(type.endsWith('verdict') ? ['    flags timeout'] : []),
-  ...(elements.length > 0 ? ['    elements = {', ...elements.map((element) => `      ${element},`), '    }'] : []),
+  ...(elements.length > 0
+    ? ['    elements = {', ...elements.map((element) => `      ${element},`), '    }']
+    : []),
   '  }',
 ]
 

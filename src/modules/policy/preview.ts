@@ -1,6 +1,8 @@
 /**
- * What a change would do, without doing it: the change itself is made, by the same repositories that would make it, in a session that is
- * then rolled back. So a preview cannot differ from the change, and nobody is woken, since a rolled back session notifies nobody.
+ * What a change would do, without doing it: the change itself is made, by the same repositories that would
+ * make it, in a session that is
+ * then rolled back. So a preview cannot differ from the change, and nobody is woken, since a rolled back
+ * session notifies nobody.
  */
 import type { Static } from 'typebox'
 import { notFound, problem } from '../../http/problem.ts'
@@ -16,7 +18,12 @@ import { findPolicy } from './find-policy.ts'
 import type { Change, PreviewedOutcome } from './schema.ts'
 
 export type Preview = {
-  affected: { deviceId: string | null; macs: string[]; before: Static<typeof PreviewedOutcome>; after: Static<typeof PreviewedOutcome> }[]
+  affected: {
+    deviceId: string | null
+    macs: string[]
+    before: Static<typeof PreviewedOutcome>
+    after: Static<typeof PreviewedOutcome>
+  }[]
 }
 /** The change with its router's fields as they are stored. */
 export type ReadChange = Omit<Static<typeof Change>, 'router'> & { router?: RouterValues }
@@ -75,10 +82,12 @@ async function makeChange(
     }))
     const { added } = await changeEntries(tx, list, { add: entries, remove })
     // On the list already is no failure of a question that asks what would be if.
-    for (const outcome of added.values()) if ('code' in outcome && outcome.code === 'not-found') throw notFound(`/body/change/${list}/add`)
+    for (const outcome of added.values())
+      if ('code' in outcome && outcome.code === 'not-found') throw notFound(`/body/change/${list}/add`)
   }
   for (const { deviceId, groupId, minutes } of blocks) {
-    const target = deviceId || groupId ? { ...(deviceId && { deviceId }), ...(groupId && { groupId }) } : { routerId }
+    const target =
+      deviceId || groupId ? { ...(deviceId && { deviceId }), ...(groupId && { groupId }) } : { routerId }
     if ((await holdRouterOf(tx, target)) !== routerId) throw notFound('/body/change/blocks')
     const type = minutes === undefined ? 'manual' : 'pause'
     await addBlock(tx, {
@@ -100,19 +109,33 @@ function readMac(text: string): string {
   const mac = parseMac(text)
   if (!mac.ok)
     throw problem('invalid-request', {
-      errors: [{ path: '/body/change', code: 'wrong-format', message: 'holds what is not the MAC address of a device' }],
+      errors: [
+        {
+          path: '/body/change',
+          code: 'wrong-format',
+          message: 'holds what is not the MAC address of a device',
+        },
+      ],
     })
   return mac.mac
 }
 
-/** Devices that are decided otherwise, at another rate, or until another time; one that comes into the policy was what unlisted ones are. */
+/**
+ * Devices that are decided otherwise, at another rate, or until another time; one that comes into the policy
+ * was what unlisted ones are.
+ */
 function differences(before: PolicyDocument, after: PolicyDocument): Preview['affected'] {
   const keyOf = ({ deviceId, macs }: PolicyEntry) => deviceId ?? macs.join()
   const earlier = new Map(before.devices.map((entry) => [keyOf(entry), entry]))
   const outcomeOf = ({ decision, rate, until, reasons }: PolicyEntry) => ({ decision, rate, until, reasons })
   return after.devices.flatMap((entry) => {
     const was = earlier.get(keyOf(entry)) ?? { ...entry, ...before.default, until: null, reasons: [] }
-    const same = was.decision === entry.decision && was.rate === entry.rate && was.until?.getTime() === entry.until?.getTime()
-    return same ? [] : { deviceId: entry.deviceId, macs: entry.macs, before: outcomeOf(was), after: outcomeOf(entry) }
+    const same =
+      was.decision === entry.decision &&
+      was.rate === entry.rate &&
+      was.until?.getTime() === entry.until?.getTime()
+    return same
+      ? []
+      : { deviceId: entry.deviceId, macs: entry.macs, before: outcomeOf(was), after: outcomeOf(entry) }
   })
 }

@@ -9,7 +9,13 @@ export type PolicyRows = {
   devices: DeviceRow[]
   interfaces: { deviceId: string; mac: string | null; ips: string[] }[]
   merged: { id: string; into: string }[]
-  entries: { id: string; list: 'whitelist' | 'blacklist'; deviceId: string | null; mac: string | null; ip: string | null }[]
+  entries: {
+    id: string
+    list: 'whitelist' | 'blacklist'
+    deviceId: string | null
+    mac: string | null
+    ip: string | null
+  }[]
   blocks: {
     id: string
     type: 'manual' | 'pause'
@@ -39,7 +45,10 @@ type ScheduleRow = {
   end: string
 }
 
-/** Everything about some routers, in one flight of as many statements as about one. @returns by the router's id; nothing for what is no router */
+/**
+ * Everything about some routers, in one flight of as many statements as about one. @returns by the router's
+ * id; nothing for what is no router
+ */
 export async function findPolicyRows(tx: Tx, routerIds: string[]): Promise<Map<string, PolicyRows>> {
   const list = async <Row>(name: string, text: string) => {
     const query = { name: `policy ${name}`, planAnew: true, text, values: [ownerOf(tx), routerIds] }
@@ -69,7 +78,12 @@ export async function findPolicyRows(tx: Tx, routerIds: string[]): Promise<Map<s
 }
 
 /** What the agent says it enforces, or why it cannot. */
-export async function noteApplied(tx: Tx, routerId: string, revision: string, error: string | null): Promise<void> {
+export async function noteApplied(
+  tx: Tx,
+  routerId: string,
+  revision: string,
+  error: string | null,
+): Promise<void> {
   await tx.query({
     name: 'note applied policy',
     text: 'update user_routers set applied_revision = $3, applied_at = now(), agent_error = $4 where user_id = $1 and id = $2',
@@ -84,7 +98,8 @@ const DEVICES = `select d.router_id as "routerId", d.id, d.group_id as "groupId"
   from user_devices d left join user_device_groups g on g.user_id = $1 and g.id = d.group_id
   where d.user_id = $1 and d.router_id = any($2::uuid[]) and d.merged_into is null`
 
-// On their own and not joined to their devices: thousands of rows that statistics do not know yet are no case for the planner.
+// On their own and not joined to their devices: thousands of rows that statistics do not know yet are no case
+// for the planner.
 const INTERFACES = `select router_id as "routerId", device_id as "deviceId", mac::text as mac, array(select host(ip) from unnest(ips) as ip) as ips
   from user_device_interfaces where user_id = $1 and router_id = any($2::uuid[])`
 

@@ -26,7 +26,8 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
         ...documented,
         operationId: 'getRouterPolicy',
         summary: 'Get the policy of a router, with reasons',
-        description: '`?at=` asks for another moment: would the tablet have internet on Friday at half past nine?',
+        description:
+          '`?at=` asks for another moment: would the tablet have internet on Friday at half past nine?',
         params: IdParams,
         querystring: PolicyQuery,
         response: answers({ 200: Policy }),
@@ -34,7 +35,11 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
     },
     async (request) => {
       const moment = momentOf(request.query.at)
-      return orNotFound(await withSession(request.identity, (tx) => findPolicy(tx, request.params.id, moment), { readOnly: true }))
+      return orNotFound(
+        await withSession(request.identity, (tx) => findPolicy(tx, request.params.id, moment), {
+          readOnly: true,
+        }),
+      )
     },
   )
 
@@ -52,7 +57,10 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
     },
     (request) => {
       const { router, ...change } = request.body.change
-      return previewChange(withSession, request.identity, request.params.id, { ...change, ...(router && { router: storable(router) }) })
+      return previewChange(withSession, request.identity, request.params.id, {
+        ...change,
+        ...(router && { router: storable(router) }),
+      })
     },
   )
 
@@ -89,7 +97,9 @@ function momentOf(at: string | undefined): Date | undefined {
   const ahead = moment.getTime() - Date.now()
   if (ahead > MAX_AHEAD_MS || ahead < -MAX_BEHIND_MS) {
     throw problem('invalid-request', {
-      errors: [{ path: '/querystring/at', code: 'not-permitted', message: 'must lie between now and a year ahead' }],
+      errors: [
+        { path: '/querystring/at', code: 'not-permitted', message: 'must lie between now and a year ahead' },
+      ],
     })
   }
   return moment

@@ -1,5 +1,14 @@
 import Type from 'typebox'
-import { Instant, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import {
+  Instant,
+  Nullable,
+  NullableInstant,
+  OneOf,
+  pageQuery,
+  Strict,
+  Text,
+  Uuid,
+} from '../../http/schemas.ts'
 import { ChangeRouter, REVISION } from '../routers/schema.ts'
 import { REASON_CODES } from './document.ts'
 
@@ -36,11 +45,17 @@ export const Entry = Type.Object(
 
 export const Policy = Type.Object(
   {
-    revision: Type.String({ description: 'Opaque: compare for equality only. It changes when the outcome does', examples: [REVISION] }),
+    revision: Type.String({
+      description: 'Opaque: compare for equality only. It changes when the outcome does',
+      examples: [REVISION],
+    }),
     routerId: Uuid(),
     mode: OneOf(['none', 'whitelist', 'blacklist']),
     generatedAt: Instant('The moment that the decisions are for'),
-    default: Type.Object({ decision: Decision, rate: Rate }, { description: 'For what is not among the devices' }),
+    default: Type.Object(
+      { decision: Decision, rate: Rate },
+      { description: 'For what is not among the devices' },
+    ),
     devices: Type.Array(Entry),
     changesAt: Type.Array(Instant(), { description: 'The next moments at which time changes an outcome' }),
   },
@@ -48,16 +63,24 @@ export const Policy = Type.Object(
 )
 
 export const PolicyQuery = Strict({
-  at: Type.Optional(Type.String({ format: 'date-time', maxLength: 40, description: 'Another moment than now' })),
+  at: Type.Optional(
+    Type.String({ format: 'date-time', maxLength: 40, description: 'Another moment than now' }),
+  ),
 })
 export const MAX_WAIT_SECONDS = 60
 export const WaitQuery = Strict({
   wait: Type.Optional(
-    Type.Integer({ minimum: 0, maximum: MAX_WAIT_SECONDS, description: 'Seconds to wait for a revision other than that of If-None-Match' }),
+    Type.Integer({
+      minimum: 0,
+      maximum: MAX_WAIT_SECONDS,
+      description: 'Seconds to wait for a revision other than that of If-None-Match',
+    }),
   ),
 })
 export const KnownRevision = Type.Object({
-  'If-None-Match': Type.Optional(Type.String({ description: 'The `ETag` of the last answer', examples: [`"${REVISION}"`] })),
+  'If-None-Match': Type.Optional(
+    Type.String({ description: 'The `ETag` of the last answer', examples: [`"${REVISION}"`] }),
+  ),
 })
 const { limit, offset } = pageQuery([])
 export const PartQuery = Strict({ limit, offset })
@@ -70,7 +93,11 @@ const ListChange = Strict({
   add: Type.Optional(
     Type.Array(
       Strict(
-        { deviceId: Type.Optional(Uuid()), mac: Type.Optional(Text({ max: 50 })), ip: Type.Optional(Text({ max: 60 })) },
+        {
+          deviceId: Type.Optional(Uuid()),
+          mac: Type.Optional(Text({ max: 50 })),
+          ip: Type.Optional(Text({ max: 60 })),
+        },
         { minProperties: 1, maxProperties: 1 },
       ),
       { maxItems: 100 },
@@ -81,7 +108,9 @@ const ListChange = Strict({
 const { mode, action, limitRate, fullRate, newDevices } = ChangeRouter.properties
 
 export const Change = Strict({
-  router: Type.Optional(Strict({ mode, action, limitRate, fullRate, newDevices }, { examples: [{ mode: 'whitelist' }] })),
+  router: Type.Optional(
+    Strict({ mode, action, limitRate, fullRate, newDevices }, { examples: [{ mode: 'whitelist' }] }),
+  ),
   whitelist: Type.Optional(ListChange),
   blacklist: Type.Optional(ListChange),
   blocks: Type.Optional(
@@ -89,25 +118,46 @@ export const Change = Strict({
       Strict({
         deviceId: Type.Optional(Uuid()),
         groupId: Type.Optional(Uuid('Neither a device nor a group: the whole router')),
-        minutes: Type.Optional(Type.Integer({ minimum: 1, maximum: 525_600, description: 'A pause; without it the block is manual' })),
+        minutes: Type.Optional(
+          Type.Integer({
+            minimum: 1,
+            maximum: 525_600,
+            description: 'A pause; without it the block is manual',
+          }),
+        ),
       }),
       { maxItems: 100 },
     ),
   ),
   unblock: Type.Optional(Type.Array(Uuid('Of a block'), { maxItems: 100 })),
   devices: Type.Optional(
-    Type.Array(Strict({ deviceId: Uuid(), groupId: Type.Optional(Nullable(Uuid())), isInfrastructure: Type.Optional(Type.Boolean()) }), {
-      maxItems: 100,
-    }),
+    Type.Array(
+      Strict({
+        deviceId: Uuid(),
+        groupId: Type.Optional(Nullable(Uuid())),
+        isInfrastructure: Type.Optional(Type.Boolean()),
+      }),
+      {
+        maxItems: 100,
+      },
+    ),
   ),
 })
 export const PreviewRequest = Strict({ change: Change })
 export const PreviewedOutcome = Type.Object(outcome, { $id: 'PreviewedOutcome' })
 export const PreviewAnswer = Type.Object(
   {
-    affected: Type.Array(Type.Object({ deviceId: Nullable(Uuid()), macs: Macs, before: PreviewedOutcome, after: PreviewedOutcome }), {
-      description: 'Devices that would be decided otherwise, at another rate, or until another time',
-    }),
+    affected: Type.Array(
+      Type.Object({
+        deviceId: Nullable(Uuid()),
+        macs: Macs,
+        before: PreviewedOutcome,
+        after: PreviewedOutcome,
+      }),
+      {
+        description: 'Devices that would be decided otherwise, at another rate, or until another time',
+      },
+    ),
   },
   { $id: 'Preview' },
 )

@@ -1,6 +1,8 @@
 /**
- * Agents that wait for their policy to change. A waiter holds a timer and a place in a map, and no connection to the database: it is woken by
- * a change to its router (on any server), by the moment at which time changes the outcome, or because the server is leaving, and looks anew.
+ * Agents that wait for their policy to change. A waiter holds a timer and a place in a map, and no connection
+ * to the database: it is woken by
+ * a change to its router (on any server), by the moment at which time changes the outcome, or because the
+ * server is leaving, and looks anew.
  */
 export type PolicyWatch = {
   /**
@@ -13,12 +15,18 @@ export type PolicyWatch = {
   wake(digest?: string): void
 }
 export type Watching = {
-  /** Resolves when a look is due: at once if something changed since the last wait; else when it does, or at `deadline` (milliseconds since 1970). */
+  /**
+   * Resolves when a look is due: at once if something changed since the last wait; else when it does, or at
+   * `deadline` (milliseconds since 1970).
+   */
   next(deadline: number): Promise<void>
   stop(): void
 }
 
-/** A pause that ends at 12:00:00.000 is looked at a moment later, when it has ended by the database's clock too. */
+/**
+ * A pause that ends at 12:00:00.000 is looked at a moment later, when it has ended by the database's clock
+ * too.
+ */
 const PAST_THE_MOMENT_MS = 20
 /** What setTimeout can hold. */
 const MAX_DELAY_MS = 2 ** 31 - 1
@@ -58,7 +66,10 @@ export function openPolicyWatch(closing: AbortSignal): PolicyWatch {
               return done()
             }
             resolve = done
-            timer = setTimeout(onWake, Math.min(Math.max(deadline - Date.now(), 0) + PAST_THE_MOMENT_MS, MAX_DELAY_MS))
+            timer = setTimeout(
+              onWake,
+              Math.min(Math.max(deadline - Date.now(), 0) + PAST_THE_MOMENT_MS, MAX_DELAY_MS),
+            )
           }),
         stop: () => {
           clearTimeout(timer)

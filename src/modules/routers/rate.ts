@@ -6,7 +6,10 @@ export const RATE_TEXT = '^[0-9]{1,9}(\\.[0-9]{1,3})? ?([kK]|[mM]|[gG])[bB][iI][
 /** 2 Tbit/s: what fits the column. */
 export const MAX_RATE = 2_000_000_000
 
-/** kbit/s of a number (which is kbit/s already) or of a text such as `50mbit` or `1.5 mbit`; undefined when it is no rate of 1 to MAX_RATE. */
+/**
+ * kbit/s of a number (which is kbit/s already) or of a text such as `50mbit` or `1.5 mbit`; undefined when it
+ * is no rate of 1 to MAX_RATE.
+ */
 export function parseRate(rate: number | string): number | undefined {
   const match = typeof rate === 'string' ? PATTERN.exec(rate) : undefined
   const unit = match?.[3]?.toLowerCase() as keyof typeof KBIT | undefined

@@ -7,7 +7,10 @@ import type { ListRouters, RouterFields } from './schema.ts'
 import { routers } from './table.ts'
 
 /** What may be stored: a schema's fields with rates as kbit/s. */
-export type RouterValues = Omit<RouterFields, 'limitRate' | 'fullRate'> & { limitRate?: number | null; fullRate?: number | null }
+export type RouterValues = Omit<RouterFields, 'limitRate' | 'fullRate'> & {
+  limitRate?: number | null
+  fullRate?: number | null
+}
 
 /** @param onlineMinutes a router is online while its agent reported within so many minutes */
 const columns = (onlineMinutes: number) => ({
@@ -32,10 +35,20 @@ const columns = (onlineMinutes: number) => ({
 
 const ORDER = { name: sql`lower(${routers.name})`, createdAt: routers.createdAt, lastSeen: routers.lastSeen }
 
-export async function listRouters(tx: Tx, { search, sort = 'name', limit, offset }: Static<typeof ListRouters>, onlineMinutes: number) {
-  const where = and(mine(tx, routers), search ? sql`strpos(lower(${routers.name}), lower(${search})) > 0` : undefined)
+export async function listRouters(
+  tx: Tx,
+  { search, sort = 'name', limit, offset }: Static<typeof ListRouters>,
+  onlineMinutes: number,
+) {
+  const where = and(
+    mine(tx, routers),
+    search ? sql`strpos(lower(${routers.name}), lower(${search})) > 0` : undefined,
+  )
   const field = ORDER[sort.replace('-', '') as keyof typeof ORDER]
-  const order: SQL[] = [sort.startsWith('-') ? sql`${desc(field)} nulls last` : sql`${asc(field)} nulls last`, asc(routers.id)]
+  const order: SQL[] = [
+    sort.startsWith('-') ? sql`${desc(field)} nulls last` : sql`${asc(field)} nulls last`,
+    asc(routers.id),
+  ]
   const items = await tx
     .select(columns(onlineMinutes))
     .from(routers)
@@ -81,7 +94,8 @@ export async function removeRouter(tx: Tx, id: string): Promise<boolean> {
 }
 
 /**
- * Holds the router's row until the transaction ends: whatever changes many of its devices, its lists or its blocks does this first, so that
+ * Holds the router's row until the transaction ends: whatever changes many of its devices, its lists or its
+ * blocks does this first, so that
  * such changes queue up instead of deadlocking.
  */
 export async function lockRouter(tx: Tx, id: string): Promise<boolean> {

@@ -12,9 +12,13 @@ import { wakeRouter } from './wake.ts'
 
 export type RouterRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 
-export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = async (
+  app,
+  { withSession, onlineMinutes },
+) => {
   const config = { versionOf: fieldsOf(...Object.keys(ChangeRouter.properties)) }
-  const hold = async (tx: Tx, id: string) => ((await lockRouter(tx, id)) ? findRouter(tx, id, onlineMinutes) : undefined)
+  const hold = async (tx: Tx, id: string) =>
+    (await lockRouter(tx, id)) ? findRouter(tx, id, onlineMinutes) : undefined
   const documented = { tags: ['routers'], security: [{ person: [] }] }
 
   app.get(
@@ -66,7 +70,13 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
     '/:id',
     {
       config,
-      schema: { ...documented, operationId: 'getRouter', summary: 'Get a router', params: IdParams, response: answers({ 200: Router }) },
+      schema: {
+        ...documented,
+        operationId: 'getRouter',
+        summary: 'Get a router',
+        params: IdParams,
+        response: answers({ 200: Router }),
+      },
     },
     async (request) => {
       return withSession(
@@ -134,7 +144,8 @@ async function withRevisions<T extends Applied>(tx: Tx, routers: T[]) {
   )
   return routers.map((router) => revised(router, policies.get(router.id)?.revision ?? ''))
 }
-const withRevision = async <T extends Applied>(tx: Tx, router: T) => revised(router, (await findPolicy(tx, router.id))?.revision ?? '')
+const withRevision = async <T extends Applied>(tx: Tx, router: T) =>
+  revised(router, (await findPolicy(tx, router.id))?.revision ?? '')
 const revised = <T extends Applied>(router: T, desiredRevision: string) => ({
   ...router,
   desiredRevision,

@@ -1,5 +1,15 @@
 import Type from 'typebox'
-import { Instant, Name, Nullable, NullableInstant, OneOf, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import {
+  Instant,
+  Name,
+  Nullable,
+  NullableInstant,
+  OneOf,
+  pageQuery,
+  Strict,
+  Text,
+  Uuid,
+} from '../../http/schemas.ts'
 import { MAX_RATE, RATE_TEXT } from './rate.ts'
 
 export const Rate = Type.Unsafe<number | string | null>({
@@ -14,7 +24,11 @@ export const Rate = Type.Unsafe<number | string | null>({
 
 const Address = Type.Unsafe<string | null>({
   description: 'The address of the router on its own network: what answers there is not a device',
-  anyOf: [{ type: 'string', format: 'ipv4' }, { type: 'string', format: 'ipv6', maxLength: 45 }, { type: 'null' }],
+  anyOf: [
+    { type: 'string', format: 'ipv4' },
+    { type: 'string', format: 'ipv6', maxLength: 45 },
+    { type: 'null' },
+  ],
 })
 
 /** What a revision of a policy looks like. */
@@ -44,7 +58,9 @@ export const Router = Type.Object(
     lastSeen: NullableInstant('When its agent last reported'),
     createdAt: Instant(),
     desiredRevision: Type.String({ description: 'Of the policy as it stands', examples: [REVISION] }),
-    appliedRevision: Nullable(Type.String({ description: 'Of the policy that its agent says it enforces', examples: [REVISION] })),
+    appliedRevision: Nullable(
+      Type.String({ description: 'Of the policy that its agent says it enforces', examples: [REVISION] }),
+    ),
     drift: Type.Boolean({ description: 'The agent does not enforce the policy as it stands' }),
     agentError: Nullable(Type.String({ description: 'Why the agent could not apply it', examples: [null] })),
   },

@@ -21,9 +21,15 @@ export function storable({ limitRate, fullRate, ip, ...fields }: RouterFields): 
   const errors: FieldError[] = []
   const values: RouterValues = { ...fields }
   /** Null clears a field; what `read` cannot make sense of is a fault. */
-  const convert = <T, V>(name: string, given: T | null, read: (given: T) => V | undefined, kind: string): V | null => {
+  const convert = <T, V>(
+    name: string,
+    given: T | null,
+    read: (given: T) => V | undefined,
+    kind: string,
+  ): V | null => {
     const value = given === null ? null : read(given)
-    if (value === undefined) errors.push({ path: `/body/${name}`, code: 'wrong-format', message: `is not ${kind}` })
+    if (value === undefined)
+      errors.push({ path: `/body/${name}`, code: 'wrong-format', message: `is not ${kind}` })
     return value ?? null
   }
   if (fields.timeZone !== undefined && !isTimeZone(fields.timeZone))

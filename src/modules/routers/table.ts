@@ -1,9 +1,22 @@
 import { instant } from '../../database/columns.ts'
-import { boolean, check, inet, integer, pgTable, primaryKey, sql, text, uuid } from '../../database/drizzle.ts'
+import {
+  boolean,
+  check,
+  inet,
+  integer,
+  pgTable,
+  primaryKey,
+  sql,
+  text,
+  uuid,
+} from '../../database/drizzle.ts'
 import { adminPolicy, agentPolicy, contextPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
 import { users } from '../users/table.ts'
 
-/** Rates are kbit/s. `lastSeen` is the database's clock at the agent's last report, and in no index: heartbeats stay HOT updates. */
+/**
+ * Rates are kbit/s. `lastSeen` is the database's clock at the agent's last report, and in no index:
+ * heartbeats stay HOT updates.
+ */
 export const routers = pgTable(
   'user_routers',
   {

@@ -1,4 +1,7 @@
-/** Whether the name is one that this runtime's IANA time zone database knows (`Europe/Berlin`, `UTC`). Offsets such as `+02:00` are refused. */
+/**
+ * Whether the name is one that this runtime's IANA time zone database knows (`Europe/Berlin`, `UTC`). Offsets
+ * such as `+02:00` are refused.
+ */
 export function isTimeZone(name: string): boolean {
   if (/^[+-]/.test(name)) return false
   try {

@@ -1,6 +1,9 @@
 import type { Sighting } from './sighting.ts'
 
-/** A repeater that answers for a whole /24 has so many; what claims more is no device, and would be costly to compare. */
+/**
+ * A repeater that answers for a whole /24 has so many; what claims more is no device, and would be costly to
+ * compare.
+ */
 export const MAX_ADDRESSES = 256
 
 /**
@@ -8,10 +11,12 @@ export const MAX_ADDRESSES = 256
  *
  * - by MAC, with the addresses united and the first host name that is known;
  * - an address that several MACs claim belongs to the last of them, in the order given;
- * - sightings without a MAC join the one whose address they share, with all that they have; among themselves they are one when they share
+ * - sightings without a MAC join the one whose address they share, with all that they have; among themselves
+ * they are one when they share
  *   an address.
  *
- * A device keeps 256 addresses at most, the first ones. The order is that of first appearance. Nearly linear: addresses form a union-find forest whose roots are MACs or addresses.
+ * A device keeps 256 addresses at most, the first ones. The order is that of first appearance. Nearly linear:
+ * addresses form a union-find forest whose roots are MACs or addresses.
  */
 export function mergeSightings(sightings: Sighting[]): Sighting[] {
   const macs = new Set<string>()
@@ -51,5 +56,8 @@ export function mergeSightings(sightings: Sighting[]): Sighting[] {
     entry.hostname ??= hostname
     for (const ip of ips) if (rootOf(ip) === key) entry.ips.add(ip)
   }
-  return Array.from(merged.values(), ({ ips, ...rest }) => ({ ...rest, ips: [...ips].slice(0, MAX_ADDRESSES) }))
+  return Array.from(merged.values(), ({ ips, ...rest }) => ({
+    ...rest,
+    ips: [...ips].slice(0, MAX_ADDRESSES),
+  }))
 }

@@ -1,17 +1,25 @@
 /**
- * What a scan changes, decided in one pure place: from what is known of a router's devices and what the scan saw, to the rows to write.
+ * What a scan changes, decided in one pure place: from what is known of a router's devices and what the scan
+ * saw, to the rows to write.
  *
- * - A device is its MAC; an address is held by one interface of a router at a time, and the newest scan that names it says by which.
+ * - A device is its MAC; an address is held by one interface of a router at a time, and the newest scan that
+ * names it says by which.
  * - A scan that is older than what is known of a device moves nothing of it.
- * - The newest scan that names addresses of a family (IPv4, IPv6) says which ones the interface has in that family.
- * - A device known by address only takes on the MAC that a scan tells for the address; if that MAC belongs to a device already, the two
- *   become one: the one that its user described goes on, else the one with the MAC; described both, they stay two.
+ * - The newest scan that names addresses of a family (IPv4, IPv6) says which ones the interface has in that
+ * family.
+ * - A device known by address only takes on the MAC that a scan tells for the address; if that MAC belongs to
+ * a device already, the two
+ *   become one: the one that its user described goes on, else the one with the MAC; described both, they stay
+ * two.
  */
 import { isIPv4 } from 'node:net'
 import { MAX_ADDRESSES } from './merge.ts'
 import type { Sighting } from './sighting.ts'
 
-/** An interface as it is stored, with what matters of its device. `described`: the user has typed something about the device. */
+/**
+ * An interface as it is stored, with what matters of its device. `described`: the user has typed something
+ * about the device.
+ */
 export type KnownInterface = {
   id: string
   deviceId: string
@@ -38,16 +46,35 @@ export type Changes = {
   counts: { created: number; updated: number; unchanged: number; total: number }
 }
 
-type Device = { id: string; hostname: string | null; lastSeen: Date; described: boolean; stored: { hostname: string | null } | undefined }
-type Interface = { id: string; device: Device; mac: string | null; ips: Set<string>; stored: InterfaceRow | undefined }
+type Device = {
+  id: string
+  hostname: string | null
+  lastSeen: Date
+  described: boolean
+  stored: { hostname: string | null } | undefined
+}
+type Interface = {
+  id: string
+  device: Device
+  mac: string | null
+  ips: Set<string>
+  stored: InterfaceRow | undefined
+}
 
 /**
- * Sightings are taken in an order of their own, so that the one in which a router prints them does not matter: first each MAC finds its
- * device, then it gets its addresses, and what is seen without a MAC belongs to whoever has the address by then.
+ * Sightings are taken in an order of their own, so that the one in which a router prints them does not
+ * matter: first each MAC finds its
+ * device, then it gets its addresses, and what is seen without a MAC belongs to whoever has the address by
+ * then.
  * @param sightings merged: no MAC and no address twice
  * @param newId makes the ids of new rows
  */
-export function reconcile(known: KnownInterface[], sightings: Sighting[], takenAt: Date, newId: () => string): Changes {
+export function reconcile(
+  known: KnownInterface[],
+  sightings: Sighting[],
+  takenAt: Date,
+  newId: () => string,
+): Changes {
   const devices = new Map<string, Device>()
   const byMac = new Map<string, Interface>()
   const holders = new Map<string, Interface>()
@@ -84,7 +111,10 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
     return register({ id: newId(), device, mac, ips: new Set(), stored: undefined })
   }
 
-  /** Of devices that turn out to be one, the described one goes on, else the first; a second that is described stays another. */
+  /**
+   * Of devices that turn out to be one, the described one goes on, else the first; a second that is described
+   * stays another.
+   */
   function unite(candidates: Device[], into: Interface): void {
     const survivor = candidates.find(({ described }) => described) ?? into.device
     const others = candidates.filter((device) => device !== survivor && !device.described)
@@ -114,7 +144,10 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
     holders.set(ip, entry)
   }
 
-  /** The interface of a MAC; a device known by one of its addresses only turns out to be its device, or one with it. */
+  /**
+   * The interface of a MAC; a device known by one of its addresses only turns out to be its device, or one
+   * with it.
+   */
   function identify(mac: string, sighting: Sighting): Interface {
     const entry = byMac.get(mac)
     const waiting = holdersOf(sighting.ips).filter((holder) => isNameless(holder) && isCurrent(holder.device))
@@ -131,13 +164,19 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
   function recognise(sighting: Sighting): Interface {
     const found = holdersOf(sighting.ips)
     const current = found.filter(({ device }) => isCurrent(device))
-    const into = current.find((holder) => !isNameless(holder)) ?? current.find(({ device }) => device.described) ?? current[0]
+    const into =
+      current.find((holder) => !isNameless(holder)) ??
+      current.find(({ device }) => device.described) ??
+      current[0]
     if (!into) return found[0] ?? add(sighting)
     unite(distinct([into.device, ...current.filter(isNameless).map(({ device }) => device)]), into)
     return into
   }
 
-  /** Gives the interface the addresses that the scan saw on it, and takes them from whoever had them, unless a newer scan said so. */
+  /**
+   * Gives the interface the addresses that the scan saw on it, and takes them from whoever had them, unless a
+   * newer scan said so.
+   */
   function see(entry: Interface, { mac, ips, hostname }: Sighting): void {
     inScan.add(entry.device)
     if (!isCurrent(entry.device)) return
@@ -169,17 +208,30 @@ export function reconcile(known: KnownInterface[], sightings: Sighting[], takenA
   const gone = new Set(merged.map(({ from }) => from))
   const present = [...inScan].filter(({ id }) => !gone.has(id))
   const changedInterfaces = interfaces.filter(
-    ({ stored, device, mac, ips }) => stored && (stored.deviceId !== device.id || stored.mac !== mac || !sameMembers(ips, stored.ips)),
+    ({ stored, device, mac, ips }) =>
+      stored && (stored.deviceId !== device.id || stored.mac !== mac || !sameMembers(ips, stored.ips)),
   )
   const altered = new Set(changedInterfaces.map(({ device }) => device))
   const created = present.filter(({ stored }) => !stored).length
-  const updated = present.filter((device) => device.stored && (altered.has(device) || device.stored.hostname !== device.hostname)).length
-  const rowOf = ({ id, device, mac, ips }: Interface): InterfaceRow => ({ id, deviceId: device.id, mac, ips: [...ips] })
+  const updated = present.filter(
+    (device) => device.stored && (altered.has(device) || device.stored.hostname !== device.hostname),
+  ).length
+  const rowOf = ({ id, device, mac, ips }: Interface): InterfaceRow => ({
+    id,
+    deviceId: device.id,
+    mac,
+    ips: [...ips],
+  })
   return {
-    newDevices: newDevices.map((device) => ({ ...device, hostname: devices.get(device.id)?.hostname ?? null })),
+    newDevices: newDevices.map((device) => ({
+      ...device,
+      hostname: devices.get(device.id)?.hostname ?? null,
+    })),
     newInterfaces: interfaces.filter(({ stored }) => !stored).map(rowOf),
     changedInterfaces: changedInterfaces.map(rowOf),
-    seen: present.filter((device) => device.stored && isCurrent(device)).map(({ id, hostname }) => ({ id, hostname })),
+    seen: present
+      .filter((device) => device.stored && isCurrent(device))
+      .map(({ id, hostname }) => ({ id, hostname })),
     merged,
     identified,
     counts: { created, updated, unchanged: present.length - created - updated, total: present.length },

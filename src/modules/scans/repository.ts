@@ -27,7 +27,10 @@ export async function findAgentRouter(tx: Tx, routerId: string): Promise<Reporti
   return router
 }
 
-/** Notes that the agent reported, by the database's clock. It also holds the router's row, so that the scans of one router queue up. */
+/**
+ * Notes that the agent reported, by the database's clock. It also holds the router's row, so that the scans
+ * of one router queue up.
+ */
 export async function touchRouter(tx: Tx, routerId: string): Promise<ReportingRouter | undefined> {
   const [router] = await tx.query<ReportingRouter>({
     name: 'touch router',
@@ -41,10 +44,17 @@ export async function touchRouter(tx: Tx, routerId: string): Promise<ReportingRo
 /** What the ledger finds a scan by: half of the SHA-256 of its id (`$3`). */
 const SCAN_KEY = `encode(substring(sha256(convert_to($3, 'UTF8')) from 1 for 16), 'hex')::uuid`
 
-/** Enters a scan in the ledger. @returns the entry that is there already, or undefined when this one is new */
+/**
+ * Enters a scan in the ledger. @returns the entry that is there already, or undefined when this one is new
+ */
 export async function addScan(
   tx: Tx,
-  { routerId, scanId, bodySha256, takenAt }: { routerId: string; scanId: string; bodySha256: Buffer; takenAt: Date },
+  {
+    routerId,
+    scanId,
+    bodySha256,
+    takenAt,
+  }: { routerId: string; scanId: string; bodySha256: Buffer; takenAt: Date },
 ): Promise<LedgerEntry | undefined> {
   const values = [ownerOf(tx), routerId, scanId]
   const added = await tx.query({
@@ -63,7 +73,12 @@ export async function addScan(
 }
 
 /** Keeps the answer for those who ask again. */
-export async function answerScan(tx: Tx, routerId: string, scanId: string, answer: ScanAnswer): Promise<void> {
+export async function answerScan(
+  tx: Tx,
+  routerId: string,
+  scanId: string,
+  answer: ScanAnswer,
+): Promise<void> {
   await tx.query({
     name: 'answer scan',
     text: `update user_scans set answer = $4 where user_id = $1 and router_id = $2 and scan_key = ${SCAN_KEY}`,
@@ -72,7 +87,12 @@ export async function answerScan(tx: Tx, routerId: string, scanId: string, answe
 }
 
 /** Brings the router's devices up to what a scan saw; a handful of statements, whatever its size. */
-export async function recordSightings(tx: Tx, router: ReportingRouter, sightings: Sighting[], takenAt: Date): Promise<Changes['counts']> {
+export async function recordSightings(
+  tx: Tx,
+  router: ReportingRouter,
+  sightings: Sighting[],
+  takenAt: Date,
+): Promise<Changes['counts']> {
   const known = await listKnownInterfaces(tx, router.id, sightings)
   const changes = reconcile(known, sightings, takenAt, randomUUID)
   // In this order because keys refer backwards; sent without waiting in between.
@@ -86,10 +106,16 @@ export async function recordSightings(tx: Tx, router: ReportingRouter, sightings
 }
 
 /**
- * What the scan can be about: interfaces with one of its MACs, or holding one of its addresses, with what matters of their devices. In two
- * statements and not in a join: thousands of rows that statistics do not know yet are no case for the planner.
+ * What the scan can be about: interfaces with one of its MACs, or holding one of its addresses, with what
+ * matters of their devices. In two
+ * statements and not in a join: thousands of rows that statistics do not know yet are no case for the
+ * planner.
  */
-async function listKnownInterfaces(tx: Tx, routerId: string, sightings: Sighting[]): Promise<KnownInterface[]> {
+async function listKnownInterfaces(
+  tx: Tx,
+  routerId: string,
+  sightings: Sighting[],
+): Promise<KnownInterface[]> {
   const owner = ownerOf(tx)
   const interfaces = await tx.query<Pick<KnownInterface, 'id' | 'deviceId' | 'mac' | 'ips'>>({
     name: 'list known interfaces',
@@ -100,7 +126,8 @@ async function listKnownInterfaces(tx: Tx, routerId: string, sightings: Sighting
         where holder.user_id = $1 and holder.router_id = $2 and held.ip = any($4::inet[])))`,
     values: [owner, routerId, sightings.flatMap(({ mac }) => mac ?? []), sightings.flatMap(({ ips }) => ips)],
   })
-  // Where a device may be known by address only, all interfaces are needed: to tell whether it is, and to bring along those of the device that
+  // Where a device may be known by address only, all interfaces are needed: to tell whether it is, and to
+  // bring along those of the device that
   // it becomes one with.
   if (interfaces.some(({ mac }) => mac === null)) {
     const found = new Set(interfaces.map(({ id }) => id))
@@ -113,7 +140,9 @@ async function listKnownInterfaces(tx: Tx, routerId: string, sightings: Sighting
     })
     interfaces.push(...others.filter(({ id }) => !found.has(id)))
   }
-  const devices = await tx.query<Pick<KnownInterface, 'hostname' | 'lastSeen' | 'described'> & { id: string }>({
+  const devices = await tx.query<
+    Pick<KnownInterface, 'hostname' | 'lastSeen' | 'described'> & { id: string }
+  >({
     name: 'list known devices',
     planAnew: true,
     text: `select d.id, d.hostname, d.last_seen as "lastSeen", (num_nonnulls(d.device_name, d.device_type, d.manufacturer, d.group_id, d.rate) > 0
@@ -139,7 +168,12 @@ function prefixColumns(devices: { mac: string | null }[]): (number | null)[][] {
   return [0, 1, 2].map((length) => prefixes.map((all) => all[length] ?? null))
 }
 
-async function addDevices(tx: Tx, router: ReportingRouter, { newDevices }: Changes, takenAt: Date): Promise<void> {
+async function addDevices(
+  tx: Tx,
+  router: ReportingRouter,
+  { newDevices }: Changes,
+  takenAt: Date,
+): Promise<void> {
   if (newDevices.length === 0) return
   await tx.query({
     name: 'add devices',
@@ -161,7 +195,12 @@ async function addDevices(tx: Tx, router: ReportingRouter, { newDevices }: Chang
   })
 }
 
-async function addInterfaces(tx: Tx, router: ReportingRouter, { newInterfaces }: Changes, takenAt: Date): Promise<void> {
+async function addInterfaces(
+  tx: Tx,
+  router: ReportingRouter,
+  { newInterfaces }: Changes,
+  takenAt: Date,
+): Promise<void> {
   if (newInterfaces.length === 0) return
   await tx.query({
     name: 'add interfaces',

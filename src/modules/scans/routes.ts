@@ -12,7 +12,15 @@ import { wakeRouter } from '../routers/wake.ts'
 import { FORMATS } from './parsers/formats.ts'
 import { combine, digestOf, readSources, type Source, sourcesOf } from './read-scan.ts'
 import { addScan, answerScan, findAgentRouter, recordSightings, touchRouter } from './repository.ts'
-import { Heartbeat, HeartbeatAnswer, RawScan, RawScanQuery, Scan, ScanAnswer, VerifyAnswer } from './schema.ts'
+import {
+  Heartbeat,
+  HeartbeatAnswer,
+  RawScan,
+  RawScanQuery,
+  Scan,
+  ScanAnswer,
+  VerifyAnswer,
+} from './schema.ts'
 
 export type ScanRoutesOptions = {
   asAgent: AsAgent
@@ -24,7 +32,10 @@ export type ScanRoutesOptions = {
 /** A clock that is further ahead than this is wrong: the scan counts as taken when it arrived. */
 const MAX_AHEAD_MS = 5 * 60_000
 
-export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (app, { asAgent, bodyLimit, maxDevices }) => {
+export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
+  app,
+  { asAgent, bodyLimit, maxDevices },
+) => {
   const documented = { tags: ['agent'], security: [{ agent: [] }] }
 
   app.get(
@@ -74,8 +85,10 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (a
   await app.register(async (scans) => {
     // A megabyte of faults is told by its first.
     scans.setValidatorCompiler(createValidatorCompiler({ allErrors: false }))
-    scans.addContentTypeParser('text/plain', { parseAs: 'buffer', bodyLimit }, async (request: FastifyRequest, body: Buffer) =>
-      textOf(request, body),
+    scans.addContentTypeParser(
+      'text/plain',
+      { parseAs: 'buffer', bodyLimit },
+      async (request: FastifyRequest, body: Buffer) => textOf(request, body),
     )
 
     const scanRoute = {
@@ -92,20 +105,28 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
       '/scans',
       {
         bodyLimit,
-        schema: { ...scanRoute, body: { content: { 'application/json': { schema: Scan }, 'text/plain': { schema: RawScan } } } },
+        schema: {
+          ...scanRoute,
+          body: { content: { 'application/json': { schema: Scan }, 'text/plain': { schema: RawScan } } },
+        },
       },
       (request) => {
         const scan = scanOf(request.body, request.query as RawQuery)
         const { parsed, entries } = readSources(scan.sources)
-        if (entries > maxDevices) throw problem('too-large', { detail: `A scan has at most ${maxDevices} devices` })
+        if (entries > maxDevices)
+          throw problem('too-large', { detail: `A scan has at most ${maxDevices} devices` })
         const bodySha256 = digestOf(request.body)
         return asAgent(request.identity, 'scans:write', async (tx, { routerId }) => {
           const router = await touchRouter(tx, routerId)
           if (!router) throw problem('unauthenticated')
-          const takenAt = scan.takenAt && scan.takenAt.getTime() <= router.now.getTime() + MAX_AHEAD_MS ? scan.takenAt : router.now
+          const takenAt =
+            scan.takenAt && scan.takenAt.getTime() <= router.now.getTime() + MAX_AHEAD_MS
+              ? scan.takenAt
+              : router.now
           const { scanId } = scan
           // Without an id nobody can post it again: there is nothing to remember it for.
-          const recorded = scanId === undefined ? undefined : await addScan(tx, { routerId, scanId, bodySha256, takenAt })
+          const recorded =
+            scanId === undefined ? undefined : await addScan(tx, { routerId, scanId, bodySha256, takenAt })
           if (recorded) {
             if (!recorded.bodySha256.equals(bodySha256)) throw problem('scan-conflict')
             return recorded.answer
@@ -113,7 +134,12 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
           const { sightings, errors } = combine(parsed, router.ip)
           const counts = await recordSightings(tx, router, sightings, takenAt)
           if (counts.created + counts.updated > 0) await wakeRouter(tx, routerId)
-          const answer = { ...counts, skipped: errors.length, errors, policyRevision: await revisionOf(tx, routerId) }
+          const answer = {
+            ...counts,
+            skipped: errors.length,
+            errors,
+            policyRevision: await revisionOf(tx, routerId),
+          }
           if (scanId !== undefined) await answerScan(tx, routerId, scanId, answer)
           return answer
         })
@@ -129,20 +155,32 @@ const revisionOf = async (tx: Tx, routerId: string) => (await findPolicy(tx, rou
 type RawQuery = Static<typeof RawScanQuery>
 type RequestedScan = { scanId: string | undefined; takenAt: Date | undefined; sources: Source[] }
 
-/** The three forms as one. What a router printed need not bring an id or a time: it was then taken when it arrives, and posting it again is another scan. */
+/**
+ * The three forms as one. What a router printed need not bring an id or a time: it was then taken when it
+ * arrives, and posting it again is another scan.
+ */
 function scanOf(body: unknown, { format, scanId, takenAt }: RawQuery): RequestedScan {
   if (typeof body === 'string') {
     if (!format)
       throw problem('invalid-request', {
-        errors: [{ path: '/querystring/format', code: 'missing', message: 'is needed with a text/plain body' }],
+        errors: [
+          { path: '/querystring/format', code: 'missing', message: 'is needed with a text/plain body' },
+        ],
       })
-    return { scanId, takenAt: takenAt === undefined ? undefined : new Date(takenAt), sources: [{ format, content: body }] }
+    return {
+      scanId,
+      takenAt: takenAt === undefined ? undefined : new Date(takenAt),
+      sources: [{ format, content: body }],
+    }
   }
   // Without a content type there is no schema to hold the body against, and so no body.
-  if (typeof body !== 'object' || body === null) throw problem('invalid-request', { detail: 'A scan needs a body' })
+  if (typeof body !== 'object' || body === null)
+    throw problem('invalid-request', { detail: 'A scan needs a body' })
   if (format)
     throw problem('invalid-request', {
-      errors: [{ path: '/querystring/format', code: 'contradiction', message: 'goes with a text/plain body' }],
+      errors: [
+        { path: '/querystring/format', code: 'contradiction', message: 'goes with a text/plain body' },
+      ],
     })
   const scan = body as Scan
   const faults = (scan.sources ?? []).flatMap(({ format: name, content }, index) =>

@@ -10,7 +10,10 @@ const ScanId = Text({
 })
 const TakenAt = Type.String({ format: 'date-time', maxLength: 40, description: 'When the router looked' })
 
-/** An entry is taken as far as it makes sense: a malformed MAC skips it, wrong JSON types refuse the whole body. */
+/**
+ * An entry is taken as far as it makes sense: a malformed MAC skips it, wrong JSON types refuse the whole
+ * body.
+ */
 const Entry = Strict({
   mac: Type.Optional(Nullable(Type.String({ examples: ['00:00:5e:00:53:01'] }))),
   ip: Type.Optional(Nullable(Type.String({ examples: ['192.168.1.20'] }))),
@@ -25,10 +28,16 @@ export const Scan = Strict(
     takenAt: TakenAt,
     devices: Type.Optional(Type.Array(Entry)),
     sources: Type.Optional(
-      Type.Array(Strict({ format: OneOf(FORMAT_NAMES), content: Type.Unknown({ description: 'Text, or JSON for the JSON formats' }) }), {
-        minItems: 1,
-        maxItems: 32,
-      }),
+      Type.Array(
+        Strict({
+          format: OneOf(FORMAT_NAMES),
+          content: Type.Unknown({ description: 'Text, or JSON for the JSON formats' }),
+        }),
+        {
+          minItems: 1,
+          maxItems: 32,
+        },
+      ),
     ),
   },
   { oneOf: [{ required: ['devices'] }, { required: ['sources'] }] },
@@ -55,7 +64,10 @@ export const ScanAnswer = Type.Object(
     updated: Type.Integer({ description: 'An address, a MAC or the host name changed', examples: [2] }),
     unchanged: Type.Integer({ examples: [20] }),
     skipped: Type.Integer({ examples: [1] }),
-    total: Type.Integer({ description: 'Distinct devices: created, updated and unchanged together', examples: [23] }),
+    total: Type.Integer({
+      description: 'Distinct devices: created, updated and unchanged together',
+      examples: [23],
+    }),
     errors: Type.Array(
       Type.Object({
         source: Type.Integer({ description: 'Index of the source, from 0', examples: [0] }),
@@ -70,7 +82,10 @@ export const ScanAnswer = Type.Object(
 export type ScanAnswer = Type.Static<typeof ScanAnswer>
 
 export const Heartbeat = Strict({})
-export const HeartbeatAnswer = Type.Object({ serverTime: Instant(), policyRevision: PolicyRevision }, { $id: 'HeartbeatAnswer' })
+export const HeartbeatAnswer = Type.Object(
+  { serverTime: Instant(), policyRevision: PolicyRevision },
+  { $id: 'HeartbeatAnswer' },
+)
 export const VerifyAnswer = Type.Object(
   {
     routerId: Uuid(),

@@ -1,6 +1,9 @@
 import type { MacRefusal } from '../devices/mac.ts'
 
-/** One device as a source shows it: at least a MAC (lower-case with colons) or an address (canonical, each once). */
+/**
+ * One device as a source shows it: at least a MAC (lower-case with colons) or an address (canonical, each
+ * once).
+ */
 export type Sighting = { mac: string | null; ips: string[]; hostname: string | null }
 
 /** Why an entry is no sighting of a device; agents see these codes. */

@@ -1,5 +1,15 @@
 import { bytea, instant } from '../../database/columns.ts'
-import { check, foreignKey, index, jsonb, pgTable, primaryKey, sql, text, uuid } from '../../database/drizzle.ts'
+import {
+  check,
+  foreignKey,
+  index,
+  jsonb,
+  pgTable,
+  primaryKey,
+  sql,
+  text,
+  uuid,
+} from '../../database/drizzle.ts'
 import { agentPolicy, contextPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
 import { routers } from '../routers/table.ts'
 import type { ScanAnswer } from './schema.ts'

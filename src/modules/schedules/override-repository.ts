@@ -33,7 +33,10 @@ export async function replaceOverride(tx: Tx, override: NewOverride): Promise<Ov
 }
 
 /** The caller holds the router. */
-export async function clearOverrides(tx: Tx, { routerId, deviceId }: Pick<NewOverride, 'routerId' | 'deviceId'>): Promise<void> {
+export async function clearOverrides(
+  tx: Tx,
+  { routerId, deviceId }: Pick<NewOverride, 'routerId' | 'deviceId'>,
+): Promise<void> {
   await tx.query({
     name: 'clear overrides',
     text: `delete from user_schedule_overrides where user_id = $1 and id in (select mine.id from (${OVERRIDES}) mine)`,
@@ -42,9 +45,19 @@ export async function clearOverrides(tx: Tx, { routerId, deviceId }: Pick<NewOve
   await wakeRouter(tx, routerId)
 }
 
-/** The enabled schedules of a device and its group, and the moment that it is; undefined when there is no such device. */
-export async function findRecurrences(tx: Tx, deviceId: string): Promise<{ now: Date; recurrences: Recurrence[] } | undefined> {
-  const [found] = await tx.query<{ now: Date; timeZone: string; recurrences: Omit<Recurrence, 'timeZone'>[] }>({
+/**
+ * The enabled schedules of a device and its group, and the moment that it is; undefined when there is no such
+ * device.
+ */
+export async function findRecurrences(
+  tx: Tx,
+  deviceId: string,
+): Promise<{ now: Date; recurrences: Recurrence[] } | undefined> {
+  const [found] = await tx.query<{
+    now: Date
+    timeZone: string
+    recurrences: Omit<Recurrence, 'timeZone'>[]
+  }>({
     name: 'find recurrences',
     text: `select now() as now, r.time_zone as "timeZone", array(
         select json_build_object('days', s.days, 'start', left(s.start_time::text, 5), 'end', left(s.end_time::text, 5))
@@ -54,5 +67,10 @@ export async function findRecurrences(tx: Tx, deviceId: string): Promise<{ now: 
       from user_devices d join user_routers r on r.user_id = $1 and r.id = d.router_id where d.user_id = $1 and d.id = $2`,
     values: [ownerOf(tx), deviceId],
   })
-  return found && { now: found.now, recurrences: found.recurrences.map((recurrence) => ({ ...recurrence, timeZone: found.timeZone })) }
+  return (
+    found && {
+      now: found.now,
+      recurrences: found.recurrences.map((recurrence) => ({ ...recurrence, timeZone: found.timeZone })),
+    }
+  )
 }

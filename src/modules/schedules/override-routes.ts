@@ -13,7 +13,10 @@ export type OverrideRoutesOptions = { withSession: WithSession }
 /** A schedule repeats within a week; the eighth day is for a clock change. */
 const NEXT_CHANGE_DAYS = 8
 
-export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = async (app, { withSession }) => {
+export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = async (
+  app,
+  { withSession },
+) => {
   const documented = { tags: ['schedules'], security: [{ person: [] }] }
 
   app.post(
@@ -38,7 +41,10 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
         if (!routerId || !schedules) throw problem('not-found')
         const { now, recurrences } = schedules
         const end = until === 'next-change' ? nextChange(recurrences, now, NEXT_CHANGE_DAYS) : new Date(until)
-        if (!end) throw refused(`no schedule of the device or its group starts or ends within ${NEXT_CHANGE_DAYS} days: say a time`)
+        if (!end)
+          throw refused(
+            `no schedule of the device or its group starts or ends within ${NEXT_CHANGE_DAYS} days: say a time`,
+          )
         // Also false for what JavaScript has no time for, such as a leap second.
         if (!(end > now)) throw refused('is not a time in the future')
         return orNotFound(await replaceOverride(tx, { routerId, deviceId, decision, until: end }))
@@ -59,7 +65,9 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
       },
     },
     async (request) => {
-      const override = await withSession(request.identity, (tx) => findOverride(tx, request.params.id), { readOnly: true })
+      const override = await withSession(request.identity, (tx) => findOverride(tx, request.params.id), {
+        readOnly: true,
+      })
       if (!override) throw noOverride()
       return override
     },
@@ -89,4 +97,5 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
 }
 
 const noOverride = () => notFound('/params/id', 'names no device of yours that has an override')
-const refused = (message: string) => problem('invalid-request', { errors: [{ path: '/body/until', code: 'not-permitted', message }] })
+const refused = (message: string) =>
+  problem('invalid-request', { errors: [{ path: '/body/until', code: 'not-permitted', message }] })

@@ -9,7 +9,10 @@ import { schedules } from './table.ts'
 /** Of a device, and of a group. */
 export const MAX_SCHEDULES = 50
 
-/** What refers to a device that was merged is about the one that it ended in: a table `survivor` with its `id`. `$1` is the owner. */
+/**
+ * What refers to a device that was merged is about the one that it ended in: a table `survivor` with its
+ * `id`. `$1` is the owner.
+ */
 export const survivorOf = (deviceId: string) => `lateral (
     with recursive up as (
       select d.id, d.merged_into from user_devices d where d.user_id = $1 and d.id = ${deviceId}
@@ -21,7 +24,12 @@ const SCHEDULES = `select s.id, s.router_id as "routerId", survivor.id as "devic
     left(s.start_time::text, 5) as start, left(s.end_time::text, 5) as "end", s.enabled, s.created_at as "createdAt"
   from user_schedules s left join ${survivorOf('s.device_id')} on true where s.user_id = $1`
 
-const ORDER: Record<(typeof SCHEDULE_SORTS)[number], string> = { createdAt: '"createdAt"', start: 'start', end: '"end"', kind: 'kind' }
+const ORDER: Record<(typeof SCHEDULE_SORTS)[number], string> = {
+  createdAt: '"createdAt"',
+  start: 'start',
+  end: '"end"',
+  kind: 'kind',
+}
 
 /** One constant text for each order, made of the constants above. */
 const listText = (order: string) => `select s.*, count(*) over ()::int as total from (${SCHEDULES}) s
@@ -49,7 +57,11 @@ export async function listSchedules(tx: Tx, query: ListSchedules) {
 }
 
 export async function findSchedule(tx: Tx, id: string): Promise<Schedule | undefined> {
-  const [schedule] = await tx.query<Schedule>({ name: 'find schedule', text: `${SCHEDULES} and s.id = $2`, values: [ownerOf(tx), id] })
+  const [schedule] = await tx.query<Schedule>({
+    name: 'find schedule',
+    text: `${SCHEDULES} and s.id = $2`,
+    values: [ownerOf(tx), id],
+  })
   return schedule
 }
 
@@ -71,12 +83,21 @@ export async function addSchedule(
   return added && findSchedule(tx, added.id)
 }
 
-export async function changeSchedule(tx: Tx, id: string, { start, end, ...values }: ChangeSchedule): Promise<Schedule | undefined> {
+export async function changeSchedule(
+  tx: Tx,
+  id: string,
+  { start, end, ...values }: ChangeSchedule,
+): Promise<Schedule | undefined> {
   const schedule = await holdSchedule(tx, id)
   if (!schedule) return undefined
   await tx
     .update(schedules)
-    .set({ ...values, ...(start && { startTime: start }), ...(end && { endTime: end }), updatedAt: sql`now()` })
+    .set({
+      ...values,
+      ...(start && { startTime: start }),
+      ...(end && { endTime: end }),
+      updatedAt: sql`now()`,
+    })
     .where(and(mine(tx, schedules), eq(schedules.id, id)))
   await wakeRouter(tx, schedule.routerId)
   return findSchedule(tx, id)
@@ -90,8 +111,14 @@ export async function removeSchedule(tx: Tx, id: string): Promise<boolean> {
   return true
 }
 
-/** Holds the router of a device or a group. @returns its id, or undefined when there is no such device or group */
-export async function holdRouterOf(tx: Tx, { deviceId, groupId }: { deviceId?: string; groupId?: string }): Promise<string | undefined> {
+/**
+ * Holds the router of a device or a group. @returns its id, or undefined when there is no such device or
+ * group
+ */
+export async function holdRouterOf(
+  tx: Tx,
+  { deviceId, groupId }: { deviceId?: string; groupId?: string },
+): Promise<string | undefined> {
   const find = async () => {
     const [found] = await tx.query<{ routerId: string }>({
       name: 'find router of device or group',

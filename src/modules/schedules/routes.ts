@@ -4,12 +4,23 @@ import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import type { WithSession } from '../../rls/session.ts'
-import { addSchedule, changeSchedule, findSchedule, holdSchedule, listSchedules, MAX_SCHEDULES, removeSchedule } from './repository.ts'
+import {
+  addSchedule,
+  changeSchedule,
+  findSchedule,
+  holdSchedule,
+  listSchedules,
+  MAX_SCHEDULES,
+  removeSchedule,
+} from './repository.ts'
 import { AddSchedule, ChangeSchedule, ListSchedules, Schedule } from './schema.ts'
 
 export type ScheduleRoutesOptions = { withSession: WithSession }
 
-export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = async (app, { withSession }) => {
+export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = async (
+  app,
+  { withSession },
+) => {
   const config = { versionOf: fieldsOf(...Object.keys(ChangeSchedule.properties)) }
   const documented = { tags: ['schedules'], security: [{ person: [] }] }
 
@@ -43,7 +54,8 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
     async (request, reply) => {
       const schedule = await withSession(request.identity, async (tx) => {
         const added = orNotFound(await addSchedule(tx, request.body))
-        if (added === 'full') throw problem('conflict', { detail: `There are ${MAX_SCHEDULES} schedules already` })
+        if (added === 'full')
+          throw problem('conflict', { detail: `There are ${MAX_SCHEDULES} schedules already` })
         tx.audit({ targetId: added.id })
         return added
       })
@@ -64,7 +76,9 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
       },
     },
     async (request) => {
-      return orNotFound(await withSession(request.identity, (tx) => findSchedule(tx, request.params.id), { readOnly: true }))
+      return orNotFound(
+        await withSession(request.identity, (tx) => findSchedule(tx, request.params.id), { readOnly: true }),
+      )
     },
   )
 

@@ -3,11 +3,21 @@ import { Instant, Nullable, OneOf, pageQuery, Strict, Uuid } from '../../http/sc
 import { DAYS } from './windows.ts'
 
 const Time = (description: string, example: string) =>
-  Type.String({ pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$', 'x-expects': 'a time of day such as 21:00', description, examples: [example] })
+  Type.String({
+    pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$',
+    'x-expects': 'a time of day such as 21:00',
+    description,
+    examples: [example],
+  })
 
 const recurrence = {
   kind: OneOf(['blocked-during', 'allowed-only-during']),
-  days: Type.Array(OneOf(DAYS), { minItems: 1, maxItems: 7, uniqueItems: true, description: 'Those on which it starts' }),
+  days: Type.Array(OneOf(DAYS), {
+    minItems: 1,
+    maxItems: 7,
+    uniqueItems: true,
+    description: 'Those on which it starts',
+  }),
   start: Time("In the router's time zone", '21:00'),
   end: Time('Not after `start`: on the next day; the same: 24 hours later', '07:00'),
 }
@@ -28,12 +38,20 @@ export const Schedule = Type.Object(
 export type Schedule = Type.Static<typeof Schedule>
 
 export const AddSchedule = Strict(
-  { deviceId: Type.Optional(Uuid()), groupId: Type.Optional(Uuid()), ...recurrence, enabled: Type.Optional(Enabled) },
+  {
+    deviceId: Type.Optional(Uuid()),
+    groupId: Type.Optional(Uuid()),
+    ...recurrence,
+    enabled: Type.Optional(Enabled),
+  },
   { oneOf: [{ required: ['deviceId'] }, { required: ['groupId'] }] },
 )
 export type AddSchedule = Type.Static<typeof AddSchedule>
 
-export const ChangeSchedule = Type.Partial(Strict({ ...recurrence, enabled: Enabled }), { additionalProperties: false, minProperties: 1 })
+export const ChangeSchedule = Type.Partial(Strict({ ...recurrence, enabled: Enabled }), {
+  additionalProperties: false,
+  minProperties: 1,
+})
 export type ChangeSchedule = Type.Static<typeof ChangeSchedule>
 
 export const SCHEDULE_SORTS = ['createdAt', 'start', 'end', 'kind'] as const
@@ -52,7 +70,8 @@ export const AddOverride = Strict({
   decision: Decision,
   until: Type.Optional(
     Type.Unsafe<string>({
-      description: 'A time, or the next start or end of a schedule of the device or its group; that also when left out',
+      description:
+        'A time, or the next start or end of a schedule of the device or its group; that also when left out',
       examples: ['2100-01-01T00:00:00Z', 'next-change'],
       anyOf: [
         { type: 'string', format: 'date-time', maxLength: 40 },

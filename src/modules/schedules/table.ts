@@ -1,10 +1,24 @@
 import { instant } from '../../database/columns.ts'
-import { boolean, check, foreignKey, index, pgTable, primaryKey, sql, text, time, uuid } from '../../database/drizzle.ts'
+import {
+  boolean,
+  check,
+  foreignKey,
+  index,
+  pgTable,
+  primaryKey,
+  sql,
+  text,
+  time,
+  uuid,
+} from '../../database/drizzle.ts'
 import { agentPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
 import { devices } from '../devices/table.ts'
 import { deviceGroups } from '../groups/table.ts'
 
-/** A recurring window of a device or a group, in the router's time zone; `end_time` before `start_time` runs across midnight. */
+/**
+ * A recurring window of a device or a group, in the router's time zone; `end_time` before `start_time` runs
+ * across midnight.
+ */
 export const schedules = pgTable(
   'user_schedules',
   {

@@ -1,10 +1,16 @@
-/** Recurring windows of local time as spans of real time, right also on the two days a year on which the clocks change. */
+/**
+ * Recurring windows of local time as spans of real time, right also on the two days a year on which the
+ * clocks change.
+ */
 import { Temporal } from 'temporal-polyfill'
 
 /** A half-open span of time: `from` is in it, `to` is not. */
 export type Window = { from: Date; to: Date }
 
-/** A recurring window in local time: `days` are those on which it starts, an `end` that is not after `start` is on the next day. */
+/**
+ * A recurring window in local time: `days` are those on which it starts, an `end` that is not after `start`
+ * is on the next day.
+ */
 export type Recurrence = { days: Day[]; start: string; end: string; timeZone: string }
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
 export type Day = (typeof DAYS)[number]
@@ -15,12 +21,16 @@ const DAY = 24 * 60 * MINUTE
 const REACH = 4 * DAY
 
 /**
- * The windows of a recurrence that overlap a span, sorted and disjoint (touching ones joined). They are whole: the first may begin before
+ * The windows of a recurrence that overlap a span, sorted and disjoint (touching ones joined). They are
+ * whole: the first may begin before
  * the span and the last end after it.
  *
- * A window is the shortest span that holds every moment at which the clock shows one of its times. So when the clock jumps forward, a start
- * or an end that it skips is the moment of the jump, and a window that is skipped whole does not happen. When it goes back, a window starts
- * at the first of two equal times and ends at the second, longer than usual; one that ends just where the repetition begins is over then.
+ * A window is the shortest span that holds every moment at which the clock shows one of its times. So when
+ * the clock jumps forward, a start
+ * or an end that it skips is the moment of the jump, and a window that is skipped whole does not happen. When
+ * it goes back, a window starts
+ * at the first of two equal times and ends at the second, longer than usual; one that ends just where the
+ * repetition begins is over then.
  */
 export function windowsWithin({ days, start, end, timeZone }: Recurrence, span: Window): Window[] {
   const [from, to] = [span.from.getTime(), span.to.getTime()]
@@ -45,22 +55,34 @@ export function windowsWithin({ days, start, end, timeZone }: Recurrence, span: 
 
 /**
  * When the next window of any of the recurrences starts or ends, after a moment and within so many days.
- * @returns undefined when none does, also when one has no end because its windows follow each other without a gap
+ * @returns undefined when none does, also when one has no end because its windows follow each other without a
+ * gap
  */
 export function nextChange(recurrences: Recurrence[], after: Date, withinDays: number): Date | undefined {
   const span = { from: after, to: new Date(after.getTime() + withinDays * DAY) }
-  const moments = recurrences.flatMap((recurrence) => windowsWithin(recurrence, span)).flatMap(({ from, to }) => [from, to])
-  const [next] = moments.filter((moment) => moment > span.from && moment < span.to).sort((a, b) => a.getTime() - b.getTime())
+  const moments = recurrences
+    .flatMap((recurrence) => windowsWithin(recurrence, span))
+    .flatMap(({ from, to }) => [from, to])
+  const [next] = moments
+    .filter((moment) => moment > span.from && moment < span.to)
+    .sort((a, b) => a.getTime() - b.getTime())
   return next
 }
 
-/** A time during which the zone's clock runs evenly: it shows `offset` more than UTC. All numbers are milliseconds since 1970. */
+/**
+ * A time during which the zone's clock runs evenly: it shows `offset` more than UTC. All numbers are
+ * milliseconds since 1970.
+ */
 type Period = { from: number; to: number; offset: number }
 
-/** Temporal answers when the clock changes; the rest is arithmetic, a hundred times cheaper than asking for each window. */
+/**
+ * Temporal answers when the clock changes; the rest is arithmetic, a hundred times cheaper than asking for
+ * each window.
+ */
 function periodsWithin(timeZone: string, from: number, to: number): Period[] {
   const periods: Period[] = []
-  let begin: Temporal.ZonedDateTime | null = Temporal.Instant.fromEpochMilliseconds(from).toZonedDateTimeISO(timeZone)
+  let begin: Temporal.ZonedDateTime | null =
+    Temporal.Instant.fromEpochMilliseconds(from).toZonedDateTimeISO(timeZone)
   while (begin && begin.epochMilliseconds < to) {
     const next: Temporal.ZonedDateTime | null = begin.getTimeZoneTransition('next')
     const change = next?.epochMilliseconds ?? Number.POSITIVE_INFINITY
@@ -71,7 +93,8 @@ function periodsWithin(timeZone: string, from: number, to: number): Period[] {
 }
 
 /** What the clock shows at a moment, as if it were UTC. */
-const shownAt = (periods: Period[], moment: number) => moment + (periods.find(({ to }) => moment < to)?.offset ?? 0)
+const shownAt = (periods: Period[], moment: number) =>
+  moment + (periods.find(({ to }) => moment < to)?.offset ?? 0)
 
 /** The first moment at which the clock shows a time or a later one. */
 const firstFrom = (periods: Period[], shown: number) => {

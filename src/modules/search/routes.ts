@@ -18,23 +18,36 @@ const Found = Type.Object({
   routerId: Uuid('The router that it is on; of a router its own id'),
   name: Type.String({ examples: ['Home'] }),
   detail: Nullable(
-    Type.String({ description: 'What tells it from others of its name: an address, a note, how many devices', examples: ['192.168.1.1'] }),
+    Type.String({
+      description: 'What tells it from others of its name: an address, a note, how many devices',
+      examples: ['192.168.1.1'],
+    }),
   ),
 })
 const SearchAnswer = Type.Object(
-  { items: Type.Array(Found), total: Type.Integer({ description: 'How many there are, shown here or not', examples: [1] }) },
+  {
+    items: Type.Array(Found),
+    total: Type.Integer({ description: 'How many there are, shown here or not', examples: [1] }),
+  },
   { $id: 'SearchAnswer' },
 )
 type Answer = Type.Static<typeof SearchAnswer>
 
 const SearchQuery = Strict({
-  q: Text({ max: 100, description: 'Part of a name, host name, manufacturer, note, MAC or address', examples: ['tablet'] }),
+  q: Text({
+    max: 100,
+    description: 'Part of a name, host name, manufacturer, note, MAC or address',
+    examples: ['tablet'],
+  }),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 50, default: 10, description: 'Of each kind' })),
 })
 
 export type SearchRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 
-export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = async (app, { withSession, onlineMinutes }) => {
+export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = async (
+  app,
+  { withSession, onlineMinutes },
+) => {
   const shown = (total: number, items: Answer['items']): Answer => ({ total, items })
   const ofList = (list: ListName) => async (tx: Tx, search: string, limit: number) => {
     const { items, total } = await listEntries(tx, list, { search, limit, offset: 0 })
@@ -42,7 +55,13 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
       total,
       items.map(({ id, routerId, name, mac, ip, ...entry }) => {
         const address = mac ?? ip
-        return { kind: list, id, routerId, name: name ?? address ?? 'device', detail: entry[NOTES[list]] ?? address }
+        return {
+          kind: list,
+          id,
+          routerId,
+          name: name ?? address ?? 'device',
+          detail: entry[NOTES[list]] ?? address,
+        }
       }),
     )
   }
@@ -66,7 +85,13 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
           total,
           items.map(({ id, routerId, name, macs, ips }) => {
             const addresses = [...macs, ...ips]
-            return { kind: 'device', id, routerId, name: name ?? addresses[0] ?? 'device', detail: addresses.join(', ') || null }
+            return {
+              kind: 'device',
+              id,
+              routerId,
+              name: name ?? addresses[0] ?? 'device',
+              detail: addresses.join(', ') || null,
+            }
           }),
         )
       },
@@ -77,7 +102,13 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
         const { items, total } = await listGroups(tx, { search, limit, offset: 0 })
         return shown(
           total,
-          items.map(({ id, routerId, name, deviceCount }) => ({ kind: 'group', id, routerId, name, detail: `${deviceCount} devices` })),
+          items.map(({ id, routerId, name, deviceCount }) => ({
+            kind: 'group',
+            id,
+            routerId,
+            name,
+            detail: `${deviceCount} devices`,
+          })),
         )
       },
     },
@@ -85,13 +116,24 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
     { area: 'lists', find: ofList('blacklist') },
   ]
 
-  /** A key is let in once for each area: what it is not for is left out. @throws Problem `insufficient-scope` when that is everything */
-  async function searchByKey(identity: Identity & { kind: 'key' }, search: string, limit: number): Promise<Answer[]> {
+  /**
+   * A key is let in once for each area: what it is not for is left out. @throws Problem `insufficient-scope`
+   * when that is everything
+   */
+  async function searchByKey(
+    identity: Identity & { kind: 'key' },
+    search: string,
+    limit: number,
+  ): Promise<Answer[]> {
     const found: Answer[] = []
     let isAllowed = false
     for (const { area, find } of searches)
       try {
-        found.push(await withSession({ ...identity, scope: `${area}:read` }, (tx) => find(tx, search, limit), { readOnly: true }))
+        found.push(
+          await withSession({ ...identity, scope: `${area}:read` }, (tx) => find(tx, search, limit), {
+            readOnly: true,
+          }),
+        )
         isAllowed = true
       } catch (error) {
         if (!(error instanceof Problem && error.code === 'insufficient-scope')) throw error
@@ -121,8 +163,13 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
       const found =
         identity?.kind === 'key'
           ? await searchByKey(identity, q, limit)
-          : await withSession(identity, (tx) => Promise.all(searches.map(({ find }) => find(tx, q, limit))), { readOnly: true })
-      return { items: found.flatMap(({ items }) => items), total: found.reduce((sum, { total }) => sum + total, 0) }
+          : await withSession(identity, (tx) => Promise.all(searches.map(({ find }) => find(tx, q, limit))), {
+              readOnly: true,
+            })
+      return {
+        items: found.flatMap(({ items }) => items),
+        total: found.reduce((sum, { total }) => sum + total, 0),
+      }
     },
   )
 }

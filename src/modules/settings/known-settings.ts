@@ -3,7 +3,8 @@ import { isTimeZone } from '../routers/time-zone.ts'
 const NOTIFICATIONS = ['email', 'newDevice', 'routerOffline']
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 64
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Keys that NetPilot itself reads, and what their values are. Every other key is the client's own. */
 const KNOWN = new Map<string, { kind: string; fits: (value: unknown) => boolean }>([
@@ -14,7 +15,10 @@ const KNOWN = new Map<string, { kind: string; fits: (value: unknown) => boolean 
     {
       kind: `an object of ${NOTIFICATIONS.join(', ')}, each true or false`,
       fits: (value) =>
-        isRecord(value) && Object.entries(value).every(([name, choice]) => NOTIFICATIONS.includes(name) && typeof choice === 'boolean'),
+        isRecord(value) &&
+        Object.entries(value).every(
+          ([name, choice]) => NOTIFICATIONS.includes(name) && typeof choice === 'boolean',
+        ),
     },
   ],
 ])
@@ -26,7 +30,10 @@ export function faultOf(key: string, value: unknown): string | undefined {
   return known && !known.fits(value) ? `is not ${known.kind}` : undefined
 }
 
-/** Whether `jsonb` keeps it as it is: names and texts without U+0000 and lone surrogates, numbers that JSON can write. */
+/**
+ * Whether `jsonb` keeps it as it is: names and texts without U+0000 and lone surrogates, numbers that JSON
+ * can write.
+ */
 function isStorable(value: unknown): boolean {
   if (typeof value === 'string') return value.isWellFormed() && !value.includes('\0')
   if (typeof value === 'number') return Number.isFinite(value)

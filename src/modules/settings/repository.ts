@@ -15,7 +15,11 @@ export type Scope = { routerId?: string | undefined }
 const columns = { key: settings.key, value: sql<unknown>`${settings.value}`, updatedAt: settings.updatedAt }
 
 const within = (tx: Tx, { routerId }: Scope, more?: SQL) =>
-  and(mine(tx, settings), routerId === undefined ? isNull(settings.routerId) : eq(settings.routerId, routerId), more)
+  and(
+    mine(tx, settings),
+    routerId === undefined ? isNull(settings.routerId) : eq(settings.routerId, routerId),
+    more,
+  )
 
 const ORDER = { key: settings.key, updatedAt: settings.updatedAt }
 
@@ -45,7 +49,10 @@ export async function findSetting(tx: Tx, scope: Scope, key: string): Promise<Se
   return setting
 }
 
-/** Holds the router or the person, so that keys are added one after the other. @returns false when there is no such router */
+/**
+ * Holds the router or the person, so that keys are added one after the other. @returns false when there is no
+ * such router
+ */
 export async function holdScope(tx: Tx, { routerId }: Scope): Promise<boolean> {
   if (routerId !== undefined) return lockRouter(tx, routerId)
   const held = await tx
@@ -61,7 +68,12 @@ export async function holdScope(tx: Tx, { routerId }: Scope): Promise<boolean> {
  * @param json the value, serialised: drizzle would make a JSON null one of SQL
  * @returns undefined when the scope has as many keys as it may
  */
-export async function putSetting(tx: Tx, { routerId }: Scope, key: string, json: string): Promise<Setting | undefined> {
+export async function putSetting(
+  tx: Tx,
+  { routerId }: Scope,
+  key: string,
+  json: string,
+): Promise<Setting | undefined> {
   const [setting] = await tx.query<Setting>({
     name: 'put setting',
     text: `insert into user_settings (user_id, router_id, setting_key, setting_value, updated_at)

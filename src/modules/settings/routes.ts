@@ -5,12 +5,31 @@ import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, pageOf } from '../../http/schemas.ts'
 import type { Tx, WithSession } from '../../rls/session.ts'
 import { faultOf } from './known-settings.ts'
-import { findSetting, holdScope, listSettings, putSetting, removeSetting, type Scope, scopeExists } from './repository.ts'
-import { ListSettings, MAX_KEYS, MAX_VALUE_BYTES, PutSetting, ScopeQuery, Setting, SettingParams } from './schema.ts'
+import {
+  findSetting,
+  holdScope,
+  listSettings,
+  putSetting,
+  removeSetting,
+  type Scope,
+  scopeExists,
+} from './repository.ts'
+import {
+  ListSettings,
+  MAX_KEYS,
+  MAX_VALUE_BYTES,
+  PutSetting,
+  ScopeQuery,
+  Setting,
+  SettingParams,
+} from './schema.ts'
 
 export type SettingRoutesOptions = { withSession: WithSession }
 
-export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = async (app, { withSession }) => {
+export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = async (
+  app,
+  { withSession },
+) => {
   const config = { versionOf: fieldsOf('value') }
   const documented = { tags: ['settings'], security: [{ person: [] }] }
 
@@ -26,7 +45,9 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       },
     },
     async (request) => {
-      return orNotFound(await withSession(request.identity, (tx) => listSettings(tx, request.query), { readOnly: true }))
+      return orNotFound(
+        await withSession(request.identity, (tx) => listSettings(tx, request.query), { readOnly: true }),
+      )
     },
   )
 
@@ -46,7 +67,8 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
     async (request) => {
       return withSession(
         request.identity,
-        async (tx) => (await findSetting(tx, request.query, request.params.key)) ?? noSetting(tx, request.query),
+        async (tx) =>
+          (await findSetting(tx, request.query, request.params.key)) ?? noSetting(tx, request.query),
         { readOnly: true },
       )
     },
@@ -71,14 +93,19 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       const { value } = request.body
       const { key } = request.params
       const message = faultOf(key, value)
-      if (message) throw problem('invalid-request', { errors: [{ path: '/body/value', code: 'not-permitted', message }] })
+      if (message)
+        throw problem('invalid-request', {
+          errors: [{ path: '/body/value', code: 'not-permitted', message }],
+        })
       const json = JSON.stringify(value)
-      if (Buffer.byteLength(json) > MAX_VALUE_BYTES) throw problem('too-large', { detail: 'A value is up to 16 KiB of JSON' })
+      if (Buffer.byteLength(json) > MAX_VALUE_BYTES)
+        throw problem('too-large', { detail: 'A value is up to 16 KiB of JSON' })
       return withSession(request.identity, async (tx) => {
         if (!(await holdScope(tx, request.query))) throw notFound('/querystring/routerId')
         await requireVersion(request, async () => (await findSetting(tx, request.query, key)) ?? null)
         const setting = await putSetting(tx, request.query, key, json)
-        if (!setting) throw problem('conflict', { detail: `There are ${MAX_KEYS} settings already: remove one first` })
+        if (!setting)
+          throw problem('conflict', { detail: `There are ${MAX_KEYS} settings already: remove one first` })
         return setting
       })
     },

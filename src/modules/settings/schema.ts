@@ -7,7 +7,11 @@ export const MAX_VALUE_BYTES = 16_384
 export const MAX_KEYS = 100
 
 export const Setting = Type.Object(
-  { key: Type.String({ examples: ['theme'] }), value: Type.Unknown({ description: 'Any JSON', examples: ['dark'] }), updatedAt: Instant() },
+  {
+    key: Type.String({ examples: ['theme'] }),
+    value: Type.Unknown({ description: 'Any JSON', examples: ['dark'] }),
+    updatedAt: Instant(),
+  },
   { $id: 'Setting' },
 )
 export type Setting = { key: string; value: unknown; updatedAt: Date }
@@ -19,10 +23,14 @@ export const SettingParams = Strict({
     examples: ['theme'],
   }),
 })
-export const ScopeQuery = Strict({ routerId: Type.Optional(Uuid('Of a router; your own when it is left out')) })
+export const ScopeQuery = Strict({
+  routerId: Type.Optional(Uuid('Of a router; your own when it is left out')),
+})
 
 export const SETTING_SORTS = ['key', 'updatedAt'] as const
 export const ListSettings = Strict({ ...ScopeQuery.properties, ...pageQuery(SETTING_SORTS) })
 export type ListSettings = Type.Static<typeof ListSettings>
 
-export const PutSetting = Strict({ value: Type.Unknown({ description: 'Any JSON of up to 16 KiB', examples: ['dark'] }) })
+export const PutSetting = Strict({
+  value: Type.Unknown({ description: 'Any JSON of up to 16 KiB', examples: ['dark'] }),
+})

@@ -1,5 +1,6 @@
 /**
- * A name for what somebody is signed in with, for people who look at their login sessions. How browsers call themselves changes too often
+ * A name for what somebody is signed in with, for people who look at their login sessions. How browsers call
+ * themselves changes too often
  * for patterns of our own.
  */
 import Bowser from 'bowser'

@@ -49,7 +49,10 @@ export async function changeProfile(
   return profile
 }
 
-/** Every table that a person's own role may read, but reference data and the account itself, with how its rows are told apart from others. */
+/**
+ * Every table that a person's own role may read, but reference data and the account itself, with how its rows
+ * are told apart from others.
+ */
 export const EXPORTED_TABLES = [
   'user_routers',
   'user_device_groups',
@@ -71,7 +74,8 @@ export async function exportHome(tx: Tx): Promise<Record<string, unknown[]>> {
   const [found] = await tx.query<{ rows: Record<string, unknown[]> }>({
     name: 'export home',
     text: `select json_build_object(${EXPORTED_TABLES.map(
-      (table) => `'${table}', (select coalesce(json_agg(to_jsonb(t) - 'user_id'), '[]') from ${table} t where t.user_id = $1)`,
+      (table) =>
+        `'${table}', (select coalesce(json_agg(to_jsonb(t) - 'user_id'), '[]') from ${table} t where t.user_id = $1)`,
     ).join(', ')}) as rows`,
     values: [ownerOf(tx)],
   })

@@ -2,7 +2,10 @@ import { bytea, instant } from '../../database/columns.ts'
 import { bigint, boolean, check, integer, pgTable, sql, text, unique, uuid } from '../../database/drizzle.ts'
 import { adminPolicy, contextPolicy, signInPolicy, userPolicy } from '../../rls/policies.ts'
 
-/** One row a person. Kept cold (no counters, no last login): on a distributed PostgreSQL it is copied to every node. */
+/**
+ * One row a person. Kept cold (no counters, no last login): on a distributed PostgreSQL it is copied to every
+ * node.
+ */
 export const users = pgTable(
   'users',
   {
@@ -41,7 +44,10 @@ export const userCredentials = pgTable(
     userId: uuid('user_id')
       .primaryKey()
       .references(() => users.id, { onDelete: 'cascade' }),
-    /** `np1:` and a bcrypt string, or a plain bcrypt string from an import. bcrypt's compare ignores what follows a NUL, hence the check. */
+    /**
+     * `np1:` and a bcrypt string, or a plain bcrypt string from an import. bcrypt's compare ignores what
+     * follows a NUL, hence the check.
+     */
     passwordHash: text('password_hash'),
     hasPassword: boolean('has_password').generatedAlwaysAs(sql`password_hash is not null`),
     totpSecret: bytea('totp_secret'),
@@ -50,7 +56,10 @@ export const userCredentials = pgTable(
     updatedAt: instant('updated_at').notNull().defaultNow(),
   },
   (t) => [
-    check('user_credentials_password_hash_format', sql`${t.passwordHash} ~ '^(np1:)?\\$2[aby]\\$[0-9]{2}\\$[./A-Za-z0-9]{53}$'`),
+    check(
+      'user_credentials_password_hash_format',
+      sql`${t.passwordHash} ~ '^(np1:)?\\$2[aby]\\$[0-9]{2}\\$[./A-Za-z0-9]{53}$'`,
+    ),
     signInPolicy('user_credentials', t.userId),
     adminPolicy('user_credentials'),
     contextPolicy('user_credentials'),

@@ -1,4 +1,7 @@
-/** Values of the setting that carries the identity, as somebody would forge them who can read their own and knows the ids of others. */
+/**
+ * Values of the setting that carries the identity, as somebody would forge them who can read their own and
+ * knows the ids of others.
+ */
 import { createHash, randomBytes } from 'node:crypto'
 import type { Somebody } from '../rows.ts'
 
@@ -7,14 +10,18 @@ export type Forgery = { what: string; value: string }
 const PARTS = ['kind', 'user', 'role', 'router', 'scopes', 'proof', 'time', 'MAC']
 const MAC = PARTS.length - 1
 
-/** @param own the attacker's own identity, sealed for the very transaction in which the forgeries are tried */
+/**
+ * @param own the attacker's own identity, sealed for the very transaction in which the forgeries are tried
+ */
 export function forgeriesOf(own: string, bob: Somebody): Forgery[] {
   const parts = own.split('|')
   const mac = parts[MAC] ?? ''
-  const changed = (changes: Record<number, string>) => parts.map((part, index) => changes[index] ?? part).join('|')
+  const changed = (changes: Record<number, string>) =>
+    parts.map((part, index) => changes[index] ?? part).join('|')
   const body = (changes: Record<number, string>) => changed(changes).slice(0, -mac.length - 1)
   const asBob = { 1: bob.userId }
-  const sha256 = (...texts: (string | Buffer)[]) => texts.reduce((hash, text) => hash.update(text), createHash('sha256')).digest('hex')
+  const sha256 = (...texts: (string | Buffer)[]) =>
+    texts.reduce((hash, text) => hash.update(text), createHash('sha256')).digest('hex')
 
   const guesses: Record<string, string> = {
     none: '',
@@ -30,8 +37,14 @@ export function forgeriesOf(own: string, bob: Somebody): Forgery[] {
     { what: 'no MAC', value: body(asBob) },
     { what: 'an open end', value: `${body(asBob)}|` },
     { what: 'the own MAC', value: changed(asBob) },
-    ...Object.entries(guesses).map(([what, guess]) => ({ what: `a MAC that is ${what}`, value: changed({ ...asBob, [MAC]: guess }) })),
-    ...[1, 32, 63].map((length) => ({ what: `the own MAC cut to ${length}`, value: changed({ ...asBob, [MAC]: mac.slice(0, length) }) })),
+    ...Object.entries(guesses).map(([what, guess]) => ({
+      what: `a MAC that is ${what}`,
+      value: changed({ ...asBob, [MAC]: guess }),
+    })),
+    ...[1, 32, 63].map((length) => ({
+      what: `the own MAC cut to ${length}`,
+      value: changed({ ...asBob, [MAC]: mac.slice(0, length) }),
+    })),
     { what: 'the own MAC twice', value: changed({ ...asBob, [MAC]: mac + mac }) },
     { what: 'the own identity and more', value: `${own}|` },
     { what: 'the own identity after another', value: `user|${bob.userId}|${own}` },

@@ -1,4 +1,6 @@
-/** Every function that a role may execute is called with ids of somebody else's, generated from its signature. */
+/**
+ * Every function that a role may execute is called with ids of somebody else's, generated from its signature.
+ */
 import pg from 'pg'
 import type { Trial } from '../matrix.ts'
 import { addSomebody, type Somebody } from '../rows.ts'
@@ -7,12 +9,22 @@ import type { Ground } from './ground.ts'
 import { type AttackRole, STANCES, takeStance } from './stance.ts'
 import { everythingOf, readTargets, valuesOf } from './targets.ts'
 
-type Signature = { name: string; signature: string; isProcedure: boolean; types: string[]; names: string[]; roles: AttackRole[] }
+type Signature = {
+  name: string
+  signature: string
+  isProcedure: boolean
+  types: string[]
+  names: string[]
+  roles: AttackRole[]
+}
 
 /** More combinations of arguments than this say nothing new. */
 const CALLS_AT_MOST = 96
 
-export async function attackFunctions(ground: Ground, isAttacked: (each: Signature) => boolean = () => true): Promise<Trial[]> {
+export async function attackFunctions(
+  ground: Ground,
+  isAttacked: (each: Signature) => boolean = () => true,
+): Promise<Trial[]> {
   const targets = await readTargets(ground)
   const signatures = (await readFunctions(ground)).filter(isAttacked)
   const listener = await ground.connect('server')
@@ -27,13 +39,20 @@ export async function attackFunctions(ground: Ground, isAttacked: (each: Signatu
     const attacker = await takeStance(ground, stance)
     for (const each of signatures.filter(({ roles }) => roles.includes(stance.role))) {
       const { name, signature, isProcedure } = each
-      const trial = { matrix: 'functions, called with ids of somebody else', row: signature, column: stance.role }
+      const trial = {
+        matrix: 'functions, called with ids of somebody else',
+        row: signature,
+        column: stance.role,
+      }
       const power = `${stance.role} EXECUTE ${name}`
       const secrets = [...valuesOf(before), digest]
       for (const list of argumentsOf(each, ground.bob)) {
         const call = `${name}(${list.join(', ')})`
         await attacker.begin()
-        const { code, answer } = await attacker.attempt(isProcedure ? `call ${call}` : `select * from ${call}`, Number.POSITIVE_INFINITY)
+        const { code, answer } = await attacker.attempt(
+          isProcedure ? `call ${call}` : `select * from ${call}`,
+          Number.POSITIVE_INFINITY,
+        )
         await attacker.commit()
         const text = JSON.stringify(answer)
         const told = secrets.filter((secret) => text.includes(secret) && !call.includes(secret))
@@ -80,7 +99,10 @@ async function readFunctions({ superuser, roles }: Ground): Promise<Signature[]>
   return rows
 }
 
-/** What a parameter of this name takes: without it, what is asked for would be refused or not found whoever asks. */
+/**
+ * What a parameter of this name takes: without it, what is asked for would be refused or not found whoever
+ * asks.
+ */
 const NAMED: Record<string, string[]> = {
   p_act: ["'login'", "'changeAccount'", 'null'],
   p_actor_kind: ["'user'", 'null'],
@@ -107,10 +129,15 @@ function argumentsOf({ types, names }: Signature, victim: Somebody): string[][] 
   const literalsOf = (type: string): string[] => {
     const element = type.endsWith('[]') ? type.slice(0, -2) : undefined
     if (element !== undefined) return literalsOf(element).map((literal) => `array[${literal}]`)
-    return (known[type] ?? []).map((value) => `${pg.escapeLiteral(value)}::${type}`).concat(known[type] ? [] : [`null::${type}`])
+    return (known[type] ?? [])
+      .map((value) => `${pg.escapeLiteral(value)}::${type}`)
+      .concat(known[type] ? [] : [`null::${type}`])
   }
   const all = types
     .map((type, index) => NAMED[names[index] ?? ''] ?? literalsOf(type))
-    .reduce<string[][]>((lists, values) => lists.flatMap((list) => values.map((value) => [...list, value])), [[]])
+    .reduce<string[][]>(
+      (lists, values) => lists.flatMap((list) => values.map((value) => [...list, value])),
+      [[]],
+    )
   return all.slice(0, CALLS_AT_MOST)
 }

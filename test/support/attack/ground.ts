@@ -15,7 +15,10 @@ export type Ground = {
   leakproof: string[]
   /** Who attacks. */
   ada: Somebody
-  /** Whose rows are nobody else's business. Somebody new, once an attack that is meant to succeed took something from them. */
+  /**
+   * Whose rows are nobody else's business. Somebody new, once an attack that is meant to succeed took
+   * something from them.
+   */
   bob: Somebody
   /** An administrator, whom nobody attacks: what the role may by itself is listed in `open.ts`. */
   root: Somebody
@@ -27,7 +30,10 @@ export type Ground = {
 /** The run drops what this makes, by the names. */
 export async function openGround(main: TestDatabase, name: string): Promise<Ground> {
   // Roles of its own: an attack on a role, on its password say, disturbs no other test.
-  const database = { ...(await separateDatabase(main, `attack_${name}`)), rolePrefix: `${main.rolePrefix}${name}_` }
+  const database = {
+    ...(await separateDatabase(main, `attack_${name}`)),
+    rolePrefix: `${main.rolePrefix}${name}_`,
+  }
   const leakproof = await asAdmin(database.adminUrl, async (client) => {
     const { rows } = await client.query<{ signature: string }>(
       'select p.oid::regprocedure::text as signature from pg_proc p where p.proleakproof',
@@ -44,11 +50,17 @@ export async function openGround(main: TestDatabase, name: string): Promise<Grou
     return client
   }
   const superuser = await connectTo(database.adminUrl)
-  const [ada, bob, root] = [await addSomebody(superuser), await addSomebody(superuser), await addSomebody(superuser)]
+  const [ada, bob, root] = [
+    await addSomebody(superuser),
+    await addSomebody(superuser),
+    await addSomebody(superuser),
+  ]
   await superuser.query(`update users set role = 'admin' where id = $1`, [root.userId])
   // Statistics hold values of everybody's; they are to be there when somebody looks for them.
   await superuser.query('analyze')
-  const { rows } = await superuser.query<{ version: number }>(`select current_setting('server_version_num')::int as version`)
+  const { rows } = await superuser.query<{ version: number }>(
+    `select current_setting('server_version_num')::int as version`,
+  )
   return {
     roles: roleNames(database.rolePrefix),
     superuser,

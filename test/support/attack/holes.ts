@@ -16,7 +16,8 @@ type Site = Ground & { identity: string }
 type Find = (ground: Ground) => Promise<Trial[]>
 
 /** The attacks that can find a hole, as user. */
-export const asUser = ({ role, identity }: Stance) => role === 'user' && (identity === 'user' || identity === 'nobody, new')
+export const asUser = ({ role, identity }: Stance) =>
+  role === 'user' && (identity === 'user' || identity === 'nobody, new')
 const rowsOf =
   (name: string): Find =>
   (ground) =>
@@ -34,8 +35,12 @@ const statements =
   (pattern: RegExp): Find =>
   async (ground) => {
     const stance = USUAL_STANCES.find(({ role }) => role === 'user') as Stance
-    return (await attackWithSql(ground, stance, { isOpen: (power) => power in OPEN, isTried: ({ steps }) => pattern.test(steps.join()) }))
-      .trials
+    return (
+      await attackWithSql(ground, stance, {
+        isOpen: (power) => power in OPEN,
+        isTried: ({ steps }) => pattern.test(steps.join()),
+      })
+    ).trials
   }
 
 export type Hole = {
@@ -49,7 +54,8 @@ export type Hole = {
 }
 
 const USERS = `(${conditionOf('own')})`
-const anotherPlace = (kind: string) => `create ${kind} planted as table user_devices; grant select on planted to`
+const anotherPlace = (kind: string) =>
+  `create ${kind} planted as table user_devices; grant select on planted to`
 
 const replaceIdentity = (body: string) => `create or replace function ctx.identity() returns text[]
   language sql stable parallel restricted security definer set search_path = pg_catalog, pg_temp as $planted$ ${body} $planted$`
@@ -98,16 +104,27 @@ export const HOLES: Hole[] = [
     plant: () => 'alter table user_routers disable row level security',
     close: () => 'alter table user_routers enable row level security',
     attack: rowsOf('user_routers'),
-    shows: ['user SELECT user_routers', 'user INSERT user_routers', 'user UPDATE user_routers', 'user DELETE user_routers'],
+    shows: [
+      'user SELECT user_routers',
+      'user INSERT user_routers',
+      'user UPDATE user_routers',
+      'user DELETE user_routers',
+    ],
   },
   {
     what: 'FORCE off, and an owner who serves requests',
     plant: ({ roles }) =>
       `alter table user_device_merges no force row level security; alter table user_device_merges owner to ${roles.user}`,
-    close: ({ roles }) => `alter table user_device_merges owner to ${roles.owner}; alter table user_device_merges force row level security;
+    close: ({
+      roles,
+    }) => `alter table user_device_merges owner to ${roles.owner}; alter table user_device_merges force row level security;
       grant select, insert, update, delete on user_device_merges to ${roles.user}`,
     attack: rowsOf('user_device_merges'),
-    shows: ['user SELECT user_device_merges', 'user DELETE user_device_merges', 'user TRUNCATE user_device_merges'],
+    shows: [
+      'user SELECT user_device_merges',
+      'user DELETE user_device_merges',
+      'user TRUNCATE user_device_merges',
+    ],
   },
   {
     what: 'TRUNCATE, granted',
@@ -151,7 +168,10 @@ export const HOLES: Hole[] = [
   },
   {
     what: 'a partition that can be read past its parent',
-    plant: ({ roles, bob }) => `create table parent (user_id uuid not null, at date not null) partition by range (at);
+    plant: ({
+      roles,
+      bob,
+    }) => `create table parent (user_id uuid not null, at date not null) partition by range (at);
       create table planted partition of parent default; insert into parent values ('${bob.userId}', now());
       alter table parent enable row level security, force row level security;
       create policy parent_user on parent to ${roles.user} using ${USERS}; grant select on parent, planted to ${roles.user}`,
@@ -168,7 +188,8 @@ export const HOLES: Hole[] = [
   },
   {
     what: 'a function of everybody’s that acts as its owner, without a path',
-    plant: () => `create function planted(p_user uuid) returns setof user_devices language sql security definer
+    plant:
+      () => `create function planted(p_user uuid) returns setof user_devices language sql security definer
       as 'select * from user_devices where user_id = p_user'`,
     close: () => 'drop function planted(uuid)',
     attack: calls('public.planted'),
@@ -191,7 +212,10 @@ export const HOLES: Hole[] = [
   },
   {
     what: 'an identity whose seal nobody checks',
-    plant: () => replaceIdentity(`select string_to_array(nullif(current_setting('app.current_user_id', true), ''), '|')`),
+    plant: () =>
+      replaceIdentity(
+        `select string_to_array(nullif(current_setting('app.current_user_id', true), ''), '|')`,
+      ),
     close: ({ identity }) => identity,
     attack: forgeries,
     shows: ['user FORGES an identity'],

@@ -1,4 +1,7 @@
-/** Runs hostile SQL, and looks after each statement what the attacker can see, as whatever role, and whether anything of others changed. */
+/**
+ * Runs hostile SQL, and looks after each statement what the attacker can see, as whatever role, and whether
+ * anything of others changed.
+ */
 import type pg from 'pg'
 import type { Trial } from '../matrix.ts'
 import type { Somebody } from '../rows.ts'
@@ -26,7 +29,8 @@ export async function attackWithSql(
   const watched = targets.filter((target) => !isOpen(`${stance.role} SELECT ${target.name}`))
   const before = await everythingOf(ground, targets, bob)
   const isWatched = (name: string) => watched.some((target) => target.name === name)
-  const valuesIn = (kept: (name: string) => boolean) => valuesOf(Object.fromEntries(Object.entries(before).filter(([name]) => kept(name))))
+  const valuesIn = (kept: (name: string) => boolean) =>
+    valuesOf(Object.fromEntries(Object.entries(before).filter(([name]) => kept(name))))
   const open = new Set(valuesIn((name) => !isWatched(name)))
   const secrets = valuesIn(isWatched).filter((value) => !open.has(value))
   await superuser.query(HOSTILE_SCHEMA)
@@ -38,11 +42,13 @@ export async function attackWithSql(
   const answers: Answer[] = []
 
   await attacker.begin()
-  if ((await othersSeen(client, '', targets)).length === 0) throw new Error(`${stance.role} does not even see rows of their own`)
+  if ((await othersSeen(client, '', targets)).length === 0)
+    throw new Error(`${stance.role} does not even see rows of their own`)
   await attacker.commit()
   for (const hostile of hostileSql(ground).filter(isTried)) {
     // Whom the last group would only keep waiting.
-    if (UNDONE.includes(hostile.group) && victim.getTransactionStatus() !== 'I') await victim.query('rollback')
+    if (UNDONE.includes(hostile.group) && victim.getTransactionStatus() !== 'I')
+      await victim.query('rollback')
     await attacker.begin()
     const told: string[] = []
     const opened = await stateOf(client)
@@ -89,7 +95,9 @@ export async function attackWithSql(
   return { trials, answers }
 }
 
-/** R27: functions and operators that would say yes to everything, if anything of ours looked for them by name. */
+/**
+ * R27: functions and operators that would say yes to everything, if anything of ours looked for them by name.
+ */
 const HOSTILE_SCHEMA = `
   create schema hostile;
   grant usage on schema hostile to public;
@@ -99,7 +107,9 @@ const HOSTILE_SCHEMA = `
   create function hostile.current_setting(text, boolean) returns text language sql immutable as $$ select null::text $$;
   create function hostile.string_to_array(text, text) returns text[] language sql immutable as $$ select '{}'::text[] $$;`
 
-/** Somebody whose request is under way, as a session sends it: whoever watches may see it, but no value in it. */
+/**
+ * Somebody whose request is under way, as a session sends it: whoever watches may see it, but no value in it.
+ */
 async function openVictim({ connect, roles, bob }: Ground): Promise<pg.Client> {
   const victim = await connect('server')
   await victim.query('begin; set local idle_in_transaction_session_timeout = 0')
@@ -132,18 +142,30 @@ async function tryStep(client: pg.Client, step: string): Promise<{ code: string 
   }
 }
 
-/** The relations of which rows can be read that are not this person's; that are anybody's, where it is nobody. */
-async function othersSeen(client: pg.Client, assume: string, targets: Target[], somebody?: Somebody): Promise<string[]> {
+/**
+ * The relations of which rows can be read that are not this person's; that are anybody's, where it is nobody.
+ */
+async function othersSeen(
+  client: pg.Client,
+  assume: string,
+  targets: Target[],
+  somebody?: Somebody,
+): Promise<string[]> {
   const columnOf = ({ owner }: Target) => owner ?? 'ctid'
   // By full names throughout: the attacker may have changed the path.
   const readable = `select i::text as i from (values ${targets.map((target, i) => `(${i}, ${target.oid}::oid, '${columnOf(target)}')`).join(', ')}) v (i, t, c)
     where pg_catalog.has_column_privilege(t, c, 'select') and pg_catalog.has_schema_privilege((select relnamespace from pg_catalog.pg_class where oid operator(pg_catalog.=) t), 'usage')`
   try {
-    const results = (await client.query(`savepoint look; ${assume} ${readable}`)) as unknown as pg.QueryResult<{ i: string }>[]
+    const results = (await client.query(
+      `savepoint look; ${assume} ${readable}`,
+    )) as unknown as pg.QueryResult<{ i: string }>[]
     const seen = (results.at(-1)?.rows ?? []).map(({ i }) => targets[Number(i)] as Target)
     if (seen.length === 0) return []
     const counts = seen.map(({ name, sql, owner }) => {
-      const ofOthers = owner && somebody ? ` where ${owner} operator(pg_catalog.<>) '${somebody.userId}'::pg_catalog.uuid` : ''
+      const ofOthers =
+        owner && somebody
+          ? ` where ${owner} operator(pg_catalog.<>) '${somebody.userId}'::pg_catalog.uuid`
+          : ''
       return `select '${name}' as name, (select pg_catalog.count(*) from ${sql}${ofOthers}) as n`
     })
     const { rows } = await client.query<{ name: string; n: string }>(counts.join(' union all '))

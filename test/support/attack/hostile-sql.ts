@@ -1,12 +1,15 @@
 /**
- * What arbitrary SQL can be tried with once the identity is set, on a raw connection. After each the attacker must read and change nothing of
- * anybody else's (`hostile-attacks.ts`), whatever the database answers; the answer stands here so that it is known which fence holds, and
+ * What arbitrary SQL can be tried with once the identity is set, on a raw connection. After each the attacker
+ * must read and change nothing of
+ * anybody else's (`hostile-attacks.ts`), whatever the database answers; the answer stands here so that it is
+ * known which fence holds, and
  * what only the facade (`src/rls/facade.ts`) keeps from a request.
  */
 import type { Ground } from './ground.ts'
 
 /**
- * SQLSTATE of the last step as user (/ as agent where it is another), or 'runs'; why; and any number of attempts, each a statement, or steps
+ * SQLSTATE of the last step as user (/ as agent where it is another), or 'runs'; why; and any number of
+ * attempts, each a statement, or steps
  * of which one that is refused is taken back before the next.
  */
 type Row = [answer: string, why: string, ...attempts: (string | string[])[]]
@@ -17,14 +20,22 @@ export const UNDONE = ['harm without a gain']
 
 export function hostileSql(ground: Ground): Hostile[] {
   return Object.entries(groupsOf(ground)).flatMap(([group, rows]) =>
-    rows.flatMap(([answer, why, ...attempts]) => attempts.map((steps) => ({ group, answer, why, steps: [steps].flat() }))),
+    rows.flatMap(([answer, why, ...attempts]) =>
+      attempts.map((steps) => ({ group, answer, why, steps: [steps].flat() })),
+    ),
   )
 }
 
 function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]> {
   const { server, user, agent, auth, admin, owner, context } = roles
   const siblings = Object.values(roles).filter((name) => ![server, user, agent].includes(name))
-  const predefined = ['pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files', 'pg_execute_server_program', 'pg_signal_backend']
+  const predefined = [
+    'pg_read_all_data',
+    'pg_write_all_data',
+    'pg_read_server_files',
+    'pg_execute_server_program',
+    'pg_signal_backend',
+  ]
   const others = [...siblings, ...predefined, String(superuser.user)]
   const sha256 = `'\\x${ada.sha256.toString('hex')}'`
   const guess = `'\\x${'00'.repeat(32)}'`
@@ -37,7 +48,11 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
       [
         '42501',
         'the server is a member of user and agent only, and only a superuser changes who has logged in',
-        ...others.flatMap((name) => [`set local role "${name}"`, `set role "${name}"`, `set session authorization "${name}"`]),
+        ...others.flatMap((name) => [
+          `set local role "${name}"`,
+          `set role "${name}"`,
+          `set session authorization "${name}"`,
+        ]),
       ],
       [
         '42501',
@@ -114,7 +129,11 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
         begin(`begin_key_context('${bob.userId}', '${bob.personalKeyId}', ${guess}, 'devices:read')`),
         begin(`begin_key_context('${bob.userId}', null, null, 'devices:read')`),
       ],
-      ['NPSCP', 'with a scope that the key lacks', begin(`begin_key_context('${ada.userId}', '${ada.personalKeyId}', ${sha256}, null)`)],
+      [
+        'NPSCP',
+        'with a scope that the key lacks',
+        begin(`begin_key_context('${ada.userId}', '${ada.personalKeyId}', ${sha256}, null)`),
+      ],
       [
         '42501',
         'what proves and seals is not for the role that a session assumes, and its inside for no login at all',
@@ -155,7 +174,11 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
       ['55000', 'no transaction is kept for later', `prepare transaction 'hostile'`],
       ['25001', 'the transaction has begun', 'set transaction isolation level serializable'],
       ['42501', 'behind the fence', 'select pg_export_snapshot()'],
-      ['22023', 'no snapshot of another', ['rollback', `begin isolation level repeatable read; set transaction snapshot 'hostile'`]],
+      [
+        '22023',
+        'no snapshot of another',
+        ['rollback', `begin isolation level repeatable read; set transaction snapshot 'hostile'`],
+      ],
     ],
     'functions that run SQL': [
       [
@@ -240,7 +263,12 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
         'alter database template1 is_template false',
         ['rollback', 'alter system set row_security = off'],
       ],
-      ['runs', 'a warning, and nothing else', `grant select on user_devices to ${auth}`, 'analyze user_devices'],
+      [
+        'runs',
+        'a warning, and nothing else',
+        `grant select on user_devices to ${auth}`,
+        'analyze user_devices',
+      ],
     ],
     settings: [
       ['runs', 'row security does not go; statements that it binds fail', 'set local row_security = off'],
@@ -276,8 +304,16 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
         `set local timezone = 'Pacific/Kiritimati'`,
         'set local transform_null_equals = on',
         'set local plan_cache_mode = force_generic_plan',
-        ['set local parallel_setup_cost = 0', 'set local parallel_tuple_cost = 0', 'set local min_parallel_table_scan_size = 0'],
-        ['set local enable_seqscan = off', 'set local enable_indexscan = off', 'set local enable_bitmapscan = off'],
+        [
+          'set local parallel_setup_cost = 0',
+          'set local parallel_tuple_cost = 0',
+          'set local min_parallel_table_scan_size = 0',
+        ],
+        [
+          'set local enable_seqscan = off',
+          'set local enable_indexscan = off',
+          'set local enable_bitmapscan = off',
+        ],
         'set default_transaction_isolation = serializable',
       ],
       ['runs', 'time without end, for the attacker’s own connection', 'set local statement_timeout = 0'],
@@ -338,7 +374,9 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
       [
         '42501',
         'a superuser’s',
-        ...['pg_statistic', 'pg_authid', 'pg_shadow', 'pg_backend_memory_contexts'].map((name) => `select * from ${name}`),
+        ...['pg_statistic', 'pg_authid', 'pg_shadow', 'pg_backend_memory_contexts'].map(
+          (name) => `select * from ${name}`,
+        ),
       ],
       [
         '42501',
@@ -354,7 +392,11 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
       ],
     ],
     'what is left on the connection': [
-      ['runs', 'a cursor holds what its maker could see', 'declare c cursor with hold for select * from user_devices'],
+      [
+        'runs',
+        'a cursor holds what its maker could see',
+        'declare c cursor with hold for select * from user_devices',
+      ],
       [
         'runs',
         'a statement asks anew for each identity',
@@ -369,9 +411,18 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
       ['runs', 'statements of the driver’s, taken away', 'deallocate all'],
     ],
     'copies and locks': [
-      ['runs', 'R28: filtered', 'copy user_devices to stdout', 'copy (select * from user_devices for update) to stdout'],
+      [
+        'runs',
+        'R28: filtered',
+        'copy user_devices to stdout',
+        'copy (select * from user_devices for update) to stdout',
+      ],
       ['0A000/42501', 'R28: not under row security', 'copy user_devices from stdin'],
-      ['runs/42501', 'reads nothing, and waits two seconds at most', 'lock table user_devices in row share mode nowait'],
+      [
+        'runs/42501',
+        'reads nothing, and waits two seconds at most',
+        'lock table user_devices in row share mode nowait',
+      ],
     ],
     'harm without a gain': [
       [
@@ -380,7 +431,11 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
         asLogin(`alter role ${server} password 'known'`),
         asLogin(`alter role ${server} set search_path = hostile`),
       ],
-      ['42501', 'R37: but no identity to begin with', asLogin(`alter role ${server} set app.current_user_id = 'user|${bob.userId}'`)],
+      [
+        '42501',
+        'R37: but no identity to begin with',
+        asLogin(`alter role ${server} set app.current_user_id = 'user|${bob.userId}'`),
+      ],
       ['42501', 'its own rights, in the account’s columns among others', `drop owned by ${user}`],
       [
         'runs',
@@ -388,7 +443,11 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
         asLogin(`drop owned by ${server}`),
         'alter default privileges grant select on tables to public',
       ],
-      ['runs/42501', 'nobody else gets in until it ends', 'lock table user_devices in access exclusive mode nowait'],
+      [
+        'runs/42501',
+        'nobody else gets in until it ends',
+        'lock table user_devices in access exclusive mode nowait',
+      ],
     ],
   }
 }

@@ -1,10 +1,13 @@
 /**
- * What each role may do with rows that are not those of its identity, and why: all that the attacks may find. They must find each of them,
+ * What each role may do with rows that are not those of its identity, and why: all that the attacks may find.
+ * They must find each of them,
  * too, or it is open no longer and goes from this list.
  */
 
-const SIGN_IN = 'signing in: before anybody is known, by static statements of a login that requests cannot reach'
-const ADMINISTRATION = 'administration: for whoever the database knows as an administrator, by a login of its own'
+const SIGN_IN =
+  'signing in: before anybody is known, by static statements of a login that requests cannot reach'
+const ADMINISTRATION =
+  'administration: for whoever the database knows as an administrator, by a login of its own'
 const REGISTRY = "reference data: the IEEE's registry of manufacturers"
 
 const EVERY = 'SELECT INSERT UPDATE DELETE'
@@ -18,29 +21,54 @@ const RIGHTS: [role: string, table: string, rights: string, why: string][] = [
   ['auth', 'user_recovery_codes', EVERY, SIGN_IN],
   ...['auth', 'auth, signed in,'].flatMap((role): typeof RIGHTS => [
     [role, 'rate_counters', EVERY, 'rate limits: keyed by addresses, they are nobody’s'],
-    [role, 'sign_in_attempts', EVERY, 'lockout: keyed by a MAC over an e-mail address, whether or not there is such an account'],
+    [
+      role,
+      'sign_in_attempts',
+      EVERY,
+      'lockout: keyed by a MAC over an e-mail address, whether or not there is such an account',
+    ],
   ]),
   ['admin', 'users', EVERY, ADMINISTRATION],
-  ['admin', 'user_credentials', 'SELECT', `${ADMINISTRATION}; whether there is a password and a second factor, not which`],
-  ['admin', 'user_login_sessions', 'SELECT UPDATE', `${ADMINISTRATION}; to list and end them, without the capability that opens one`],
-  ['admin', 'user_tokens', 'INSERT', `${ADMINISTRATION}; invitations and resets, whose token it cannot read again`],
+  [
+    'admin',
+    'user_credentials',
+    'SELECT',
+    `${ADMINISTRATION}; whether there is a password and a second factor, not which`,
+  ],
+  [
+    'admin',
+    'user_login_sessions',
+    'SELECT UPDATE',
+    `${ADMINISTRATION}; to list and end them, without the capability that opens one`,
+  ],
+  [
+    'admin',
+    'user_tokens',
+    'INSERT',
+    `${ADMINISTRATION}; invitations and resets, whose token it cannot read again`,
+  ],
   ['admin', 'user_audit_log', 'SELECT', ADMINISTRATION],
   ['admin', 'user_routers', 'SELECT', `${ADMINISTRATION}; ids and last sight, to be counted`],
   ['admin', 'user_devices', 'SELECT', `${ADMINISTRATION}; ids, to be counted`],
 ]
 const FUNCTIONS: Record<string, string> = {
   'auth EXECUTE ctx.record_act_of': `${SIGN_IN}; somebody failed to sign in, and the log of that account says so. It appends, and changes nothing`,
-  'auth EXECUTE ctx.record_key_use': 'housekeeping: when keys were last used, collected for all of them; never back',
+  'auth EXECUTE ctx.record_key_use':
+    'housekeeping: when keys were last used, collected for all of them; never back',
   'auth EXECUTE ctx.revoke_personal_keys': `${SIGN_IN}; an account that was registered for another gets its owner. It takes keys away, and gives none`,
-  'auth EXECUTE ctx.purge': 'housekeeping: what has had its time; of the audit log nothing of the last 30 days',
+  'auth EXECUTE ctx.purge':
+    'housekeeping: what has had its time; of the audit log nothing of the last 30 days',
   'auth EXECUTE ctx.purge_scans': 'housekeeping: scans that nobody will post again; none of the last day',
   'admin EXECUTE ctx.record_admin_act': `${ADMINISTRATION}; the log of an account says what was done to it. It appends, and changes nothing`,
   'admin EXECUTE ctx.page_of_acts': `${ADMINISTRATION}; the audit log of an account`,
   'admin EXECUTE ctx.erase_acts': `${ADMINISTRATION}; deleting an account takes what is personal in its log`,
 }
 
-/** What a plan tells (EXPLAIN, which no session takes) whoever knows an id, which is random, from elsewhere. */
-const ESTIMATE = 'estimates: how many rows a known owner or router has; the planner needs it, or plans badly for everybody'
+/**
+ * What a plan tells (EXPLAIN, which no session takes) whoever knows an id, which is random, from elsewhere.
+ */
+const ESTIMATE =
+  'estimates: how many rows a known owner or router has; the planner needs it, or plans badly for everybody'
 const KNOWN: Record<string, string> = {
   'user ESTIMATES rows of a known id': ESTIMATE,
   'agent ESTIMATES rows of a known id': ESTIMATE,
@@ -50,7 +78,9 @@ const KNOWN: Record<string, string> = {
 }
 
 export const OPEN: Record<string, string> = Object.fromEntries([
-  ...RIGHTS.flatMap(([role, table, rights, why]) => rights.split(' ').map((right) => [`${role} ${right} ${table}`, why])),
+  ...RIGHTS.flatMap(([role, table, rights, why]) =>
+    rights.split(' ').map((right) => [`${role} ${right} ${table}`, why]),
+  ),
   ...Object.entries(FUNCTIONS),
   ...Object.entries(KNOWN),
 ])

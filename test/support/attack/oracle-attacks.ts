@@ -1,6 +1,8 @@
 /**
- * What is not returned may still be told: by an error, by a plan and what it counts, by an estimate, or by PostgreSQL's counters. Each
- * comparison of each column is asked twice, so that once a row of somebody else's meets the condition, and once none does; both must look the
+ * What is not returned may still be told: by an error, by a plan and what it counts, by an estimate, or by
+ * PostgreSQL's counters. Each
+ * comparison of each column is asked twice, so that once a row of somebody else's meets the condition, and
+ * once none does; both must look the
  * same. And values are searched for, bit by bit, by whatever differs.
  */
 import pg from 'pg'
@@ -49,23 +51,37 @@ export type OracleOptions = {
   stances: Stance[]
 }
 
-/** Whether what a role reads there is everybody's by design, be it that whoever has the login need only not sign in. */
+/**
+ * Whether what a role reads there is everybody's by design, be it that whoever has the login need only not
+ * sign in.
+ */
 export const isOpenTo = ({ role, identity }: Stance, { name }: Target): boolean =>
   `${role} SELECT ${name}` in OPEN && !(role === 'admin' && identity !== 'administrator')
 
-export async function attackOracles(ground: Ground, { targets: isTarget = () => true, stances }: OracleOptions) {
-  const targets = (await readTargets(ground)).filter((target) => target.kind === 'table' && target.owner !== null && isTarget(target))
+export async function attackOracles(
+  ground: Ground,
+  { targets: isTarget = () => true, stances }: OracleOptions,
+) {
+  const targets = (await readTargets(ground)).filter(
+    (target) => target.kind === 'table' && target.owner !== null && isTarget(target),
+  )
   const trials: Trial[] = []
   for (const stance of stances) {
     const observer = openObserver(ground, stance)
-    for (const target of targets.filter((each) => each.rights[stance.role].SELECT.length > 0 && !isOpenTo(stance, each))) {
+    for (const target of targets.filter(
+      (each) => each.rights[stance.role].SELECT.length > 0 && !isOpenTo(stance, each),
+    )) {
       const all = await questionsAbout(ground, target, stance)
-      for (const [way, planner] of Object.entries(PLANNERS).flatMap(([by, planners]) => planners.map((each) => [by, each] as const))) {
+      for (const [way, planner] of Object.entries(PLANNERS).flatMap(([by, planners]) =>
+        planners.map((each) => [by, each] as const),
+      )) {
         const questions = all.filter(({ by }) => by === way)
         const seen = await observer.explain(
           target,
           planner,
-          questions.flatMap(({ column, isMet, isNot }) => [isMet, isNot].map((condition) => ({ column, condition }))),
+          questions.flatMap(({ column, isMet, isNot }) =>
+            [isMet, isNot].map((condition) => ({ column, condition })),
+          ),
         )
         for (const [index, { column, how, isMet, isNot }] of questions.entries()) {
           const [met = '', not = ''] = seen.slice(2 * index)
@@ -84,7 +100,13 @@ export async function attackOracles(ground: Ground, { targets: isTarget = () => 
 }
 
 /** Ids are random: who can ask for one knows it from somewhere. Everything else could be guessed. */
-function powerOf({ role }: Stance, { name, columns }: Target, column: string, met: string, not: string): string {
+function powerOf(
+  { role }: Stance,
+  { name, columns }: Target,
+  column: string,
+  met: string,
+  not: string,
+): string {
   const isId = columns[column] === 'uuid'
   const isEstimate = readOf(met) === readOf(not)
   return isId
@@ -104,7 +126,9 @@ async function questionsAbout(ground: Ground, target: Target, stance: Stance): P
   )
   const [row] = rows
   if (!row)
-    throw new Error(`Nothing to ask about in ${target.name}: let addSomebody (test/support/rows.ts) write a row of somebody's there`)
+    throw new Error(
+      `Nothing to ask about in ${target.name}: let addSomebody (test/support/rows.ts) write a row of somebody's there`,
+    )
   /** The place of a row that is not the attacker's own either, and does not meet the condition. */
   const another = async (condition: string) => {
     const text = `select ctid::text as place from ${target.sql} where not (${condition})${notOwn} limit 1`
@@ -118,13 +142,15 @@ async function questionsAbout(ground: Ground, target: Target, stance: Stance): P
     const value = row[column] ?? null
     const isNull = `${name} is ${value === null ? '' : 'not '}null`
     const elsewhere = await another(isNull)
-    if (elsewhere) questions.push({ column, how: 'null', by: 'place', isMet: isNull + here, isNot: isNull + elsewhere })
+    if (elsewhere)
+      questions.push({ column, how: 'null', by: 'place', isMet: isNull + here, isNot: isNull + elsewhere })
     const type = target.columns[column] ?? 'boolean'
     if (value === null) continue
     if (type === 'boolean') {
       const bare = value === 'true' ? name : `not ${name}`
       const opposite = await another(bare)
-      if (opposite) questions.push({ column, how: 'bare', by: 'place', isMet: bare + here, isNot: bare + opposite })
+      if (opposite)
+        questions.push({ column, how: 'bare', by: 'place', isMet: bare + here, isNot: bare + opposite })
     }
     const ends = type === 'text' ? [`!${value.slice(1)}`, `~${value.slice(1)}`] : (ENDS[type] ?? [])
     const values = [value, ...ends].map((each) => literal(each, type))
@@ -136,31 +162,62 @@ async function questionsAbout(ground: Ground, target: Target, stance: Stance): P
       const [hit, miss] = [values[meets.indexOf(true)], values[meets.indexOf(false)]]
       if (hit === undefined || miss === undefined || type === 'boolean') continue
       // At the row's own place, and by an index if there should be one.
-      questions.push({ column, how, by: 'place', isMet: condition(name, hit) + here, isNot: condition(name, miss) + here })
+      questions.push({
+        column,
+        how,
+        by: 'place',
+        isMet: condition(name, hit) + here,
+        isNot: condition(name, miss) + here,
+      })
       // Of ids their own rows are estimated, too, and then found by other plans.
       if (!own || type !== 'uuid')
-        questions.push({ column, how, by: 'value', isMet: condition(name, hit) + notOwn, isNot: condition(name, miss) + notOwn })
+        questions.push({
+          column,
+          how,
+          by: 'value',
+          isMet: condition(name, hit) + notOwn,
+          isNot: condition(name, miss) + notOwn,
+        })
     }
   }
   return questions
 }
 
 /** Digits in their order, and how a value is written of which only the first are known. */
-const DIGITS: Record<string, { digits: string; written: (known: string) => string; read: (value: string) => string }> = {
+const DIGITS: Record<
+  string,
+  { digits: string; written: (known: string) => string; read: (value: string) => string }
+> = {
   text: {
     digits: Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i)).join(''),
     written: (known) => known,
     read: (value) => value,
   },
-  uuid: { digits: '0123456789abcdef', written: (known) => known.padEnd(32, '0'), read: (value) => value.replaceAll('-', '') },
-  macaddr: { digits: '0123456789abcdef', written: (known) => known.padEnd(12, '0'), read: (value) => value.replaceAll(':', '') },
+  uuid: {
+    digits: '0123456789abcdef',
+    written: (known) => known.padEnd(32, '0'),
+    read: (value) => value.replaceAll('-', ''),
+  },
+  macaddr: {
+    digits: '0123456789abcdef',
+    written: (known) => known.padEnd(12, '0'),
+    read: (value) => value.replaceAll(':', ''),
+  },
 }
 const LONGEST = 40
 
-/** Reads a value of somebody else's as an attacker would: digit by digit, by whatever looks other than for a value that no row has. */
-export async function extractValues(ground: Ground, { targets: isTarget = () => true, stances }: OracleOptions) {
+/**
+ * Reads a value of somebody else's as an attacker would: digit by digit, by whatever looks other than for a
+ * value that no row has.
+ */
+export async function extractValues(
+  ground: Ground,
+  { targets: isTarget = () => true, stances }: OracleOptions,
+) {
   const { superuser, bob } = ground
-  const targets = (await readTargets(ground)).filter((target) => target.kind === 'table' && target.owner !== null && isTarget(target))
+  const targets = (await readTargets(ground)).filter(
+    (target) => target.kind === 'table' && target.owner !== null && isTarget(target),
+  )
   const trials: Trial[] = []
   for (const stance of stances) {
     const observer = openObserver(ground, stance)
@@ -219,7 +276,10 @@ async function comparisonsOf({ superuser }: Ground, type: string): Promise<Compa
       and o.oprleft = o.oprright and o.oprleft = any ($1::regtype[]) order by 1`,
     [type.endsWith('[]') ? [type, 'anyarray'] : [type]],
   )
-  const all: Comparison[] = rows.map(({ name }) => [name, (left, right) => `${left} operator(pg_catalog.${name}) ${right}`])
+  const all: Comparison[] = rows.map(({ name }) => [
+    name,
+    (left, right) => `${left} operator(pg_catalog.${name}) ${right}`,
+  ])
   if (rows.some(({ name }) => name === '=')) {
     all.push(['distinct', (left, right) => `${left} is not distinct from ${right}`])
     if (!type.endsWith('[]')) all.push(['any', (left, right) => `${left} = any (array[${right}])`])
@@ -231,7 +291,8 @@ async function comparisonsOf({ superuser }: Ground, type: string): Promise<Compa
 const COUNTERS = ['numscans', 'tuples_returned', 'tuples_fetched', 'blocks_fetched']
 
 /**
- * Asks as somebody who serves requests, and reads PostgreSQL's counters of the statement as nobody of them could: on a superuser's connection
+ * Asks as somebody who serves requests, and reads PostgreSQL's counters of the statement as nobody of them
+ * could: on a superuser's connection
  * that assumes the role, whom row security then binds like any other.
  */
 export function openObserver(ground: Ground, stance: Stance) {
@@ -243,14 +304,25 @@ export function openObserver(ground: Ground, stance: Stance) {
 
   return {
     /** Plans and counters, with what the conditions themselves say left out; an error is its code. */
-    async explain(target: Target, planner: string[], asked: { column: string; condition: string }[]): Promise<string[]> {
+    async explain(
+      target: Target,
+      planner: string[],
+      asked: { column: string; condition: string }[],
+    ): Promise<string[]> {
       const counters = count.replaceAll('%', target.sql)
       const open = async () => {
         await superuser.query('begin')
         const somebody = attackerOf(stance, ground) as Somebody
         await superuser.query('savepoint opening')
-        if (somebody) await superuser.query(openingOf(stance, somebody)).catch(() => superuser.query('rollback to savepoint opening'))
-        await superuser.query([...planner.map((setting) => `set local ${setting} = off`), 'set local jit = off', assume].join('; '))
+        if (somebody)
+          await superuser
+            .query(openingOf(stance, somebody))
+            .catch(() => superuser.query('rollback to savepoint opening'))
+        await superuser.query(
+          [...planner.map((setting) => `set local ${setting} = off`), 'set local jit = off', assume].join(
+            '; ',
+          ),
+        )
       }
       const textOf = ({ column, condition }: { column: string; condition: string }) =>
         `explain (analyze, costs, timing off, summary off, buffers off) select 1 from ${target.sql} where ${condition} order by ${id(column)}; ${counters}`
@@ -279,7 +351,9 @@ export function openObserver(ground: Ground, stance: Stance) {
             // One is refused, whatever the rows (a value that is no pattern): then each by itself.
             for (const each of several) {
               try {
-                const results = (await superuser.query(`savepoint each; ${counters}; ${textOf(each)}`)) as unknown as pg.QueryResult[]
+                const results = (await superuser.query(
+                  `savepoint each; ${counters}; ${textOf(each)}`,
+                )) as unknown as pg.QueryResult[]
                 seen.push(...read(results, 1))
               } catch (error) {
                 await superuser.query(`rollback to savepoint each; ${assume}`)
@@ -299,10 +373,14 @@ export function openObserver(ground: Ground, stance: Stance) {
 const numbersOf = (text: string) => (text.match(/ \d+/g) ?? []).map(Number)
 /** Without the values that were asked for. */
 const normalised = (plan: string) =>
-  plan.replaceAll(/'(?:[^']|'')*'(?:::[a-z ]+(?:\[\])?)?/g, '?').replaceAll(/(?<=(?:[=<>]|FROM) )-?\d+(?=\))/g, '?')
+  plan
+    .replaceAll(/'(?:[^']|'')*'(?:::[a-z ]+(?:\[\])?)?/g, '?')
+    .replaceAll(/(?<=(?:[=<>]|FROM) )-?\d+(?=\))/g, '?')
 /** What was found and read on the way, by whatever plan, and so whichever index, an estimate led to. */
 const readOf = (plan: string) => {
   const counted = numbersOf(` ${/^[ \d]+$/m.exec(plan)?.[0] ?? ''}`)
-  const sums = COUNTERS.map((_, kind) => counted.reduce((sum, n, index) => (index % COUNTERS.length === kind ? sum + n : sum), 0))
+  const sums = COUNTERS.map((_, kind) =>
+    counted.reduce((sum, n, index) => (index % COUNTERS.length === kind ? sum + n : sum), 0),
+  )
   return [/actual rows=\S+/.exec(plan), ...(plan.match(/Rows Removed.*/g) ?? []), ...sums].join('\n')
 }

@@ -1,4 +1,7 @@
-/** R9: foreign keys do not consult row security, so each of the catalogue's is pointed at rows of somebody else's. */
+/**
+ * R9: foreign keys do not consult row security, so each of the catalogue's is pointed at rows of somebody
+ * else's.
+ */
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import type { Trial } from '../matrix.ts'
@@ -16,7 +19,10 @@ const REFUSALS = ['23503', '42501']
 /** The row breaks another rule before its references are looked at. */
 const INCONCLUSIVE = ['23502', '23514']
 
-export async function attackReferences(ground: Ground, isAttacked: (reference: Reference) => boolean = () => true): Promise<Trial[]> {
+export async function attackReferences(
+  ground: Ground,
+  isAttacked: (reference: Reference) => boolean = () => true,
+): Promise<Trial[]> {
   const { superuser, ada, bob } = ground
   const targets = new Map((await readTargets(ground)).map((target) => [target.name, target]))
   const names = (key: string, of: string) =>
@@ -30,8 +36,12 @@ export async function attackReferences(ground: Ground, isAttacked: (reference: R
   const aimed = new Map<string, Aim>()
   for (const { name, of, to } of references) {
     const target = targets.get(of) as Target
-    const [mine, theirs] = [await sampleOf(ground, target, ada), await sampleOf(ground, targets.get(to) as Target, bob)]
-    if (!mine || !theirs) throw new Error(`Nobody has a row in ${of} or ${to}: let addSomebody (test/support/rows.ts) write one`)
+    const [mine, theirs] = [
+      await sampleOf(ground, target, ada),
+      await sampleOf(ground, targets.get(to) as Target, bob),
+    ]
+    if (!mine || !theirs)
+      throw new Error(`Nobody has a row in ${of} or ${to}: let addSomebody (test/support/rows.ts) write one`)
     aimed.set(name, { target, mine, theirs })
   }
   const trials: Trial[] = []
@@ -47,7 +57,9 @@ export async function attackReferences(ground: Ground, isAttacked: (reference: R
             const planted = Object.fromEntries(part.map(([column, toColumn]) => [column, valueIn(toColumn)]))
             const rows = [planted, { ...withoutOthers(reference, target), ...planted }]
             const write = (row: Sample) =>
-              verb === 'insert' ? insert(target, stance.role, mine, row) : update(target, row, ofSomebody(target, ada))
+              verb === 'insert'
+                ? insert(target, stance.role, mine, row)
+                : update(target, row, ofSomebody(target, ada))
             answers.push(await firstConclusive(attacker, rows.map(write)))
           }
           // The answers must not tell a row of somebody else's from one that is not there.
@@ -69,22 +81,39 @@ export async function attackReferences(ground: Ground, isAttacked: (reference: R
   return trials
 }
 
-/** All columns of a reference but the owner, and each alone; a reference to the owner itself is the row attacks' business. */
-function partsOf({ columns, toColumns }: Reference, { owner }: Target): [column: string, toColumn: string][][] {
-  const pairs = columns.map((column, index): [string, string] => [column, toColumns[index] ?? '']).filter(([column]) => column !== owner)
+/**
+ * All columns of a reference but the owner, and each alone; a reference to the owner itself is the row
+ * attacks' business.
+ */
+function partsOf(
+  { columns, toColumns }: Reference,
+  { owner }: Target,
+): [column: string, toColumn: string][][] {
+  const pairs = columns
+    .map((column, index): [string, string] => [column, toColumns[index] ?? ''])
+    .filter(([column]) => column !== owner)
   return [pairs, ...(pairs.length > 1 ? pairs.map((pair) => [pair]) : [])].filter((part) => part.length > 0)
 }
 
 /** What a row may have only one of is given up for the reference. */
 const withoutOthers = (reference: Reference, { constrained, nullable }: Target): Sample =>
   Object.fromEntries(
-    constrained.filter((column) => nullable.includes(column) && !reference.columns.includes(column)).map((column) => [column, 'null']),
+    constrained
+      .filter((column) => nullable.includes(column) && !reference.columns.includes(column))
+      .map((column) => [column, 'null']),
   )
 
 /** One's own row once more, with other values in it. */
-function insert({ sql, owner, columns, unique, constrained, rights }: Target, role: AttackRole, mine: Sample, planted: Sample): string {
+function insert(
+  { sql, owner, columns, unique, constrained, rights }: Target,
+  role: AttackRole,
+  mine: Sample,
+  planted: Sample,
+): string {
   const identifying = unique.filter((column) => column !== owner && !constrained.includes(column))
-  const fresh = Object.fromEntries(identifying.map((column) => [column, freshValue(columns[column] ?? '') ?? mine[column] ?? 'null']))
+  const fresh = Object.fromEntries(
+    identifying.map((column) => [column, freshValue(columns[column] ?? '') ?? mine[column] ?? 'null']),
+  )
   const row: Sample = { ...mine, ...fresh, ...planted }
   const insertable = rights[role].INSERT.length > 0 ? rights[role].INSERT : Object.keys(columns)
   const named = [...new Set([...insertable, ...Object.keys(planted)])]

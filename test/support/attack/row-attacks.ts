@@ -1,10 +1,29 @@
-/** Every verb of SQL on every relation, aimed at rows of somebody else's: written from the catalogue, so that a new table is attacked too. */
+/**
+ * Every verb of SQL on every relation, aimed at rows of somebody else's: written from the catalogue, so that
+ * a new table is attacked too.
+ */
 import pg from 'pg'
 import type { Trial } from '../matrix.ts'
 import type { Somebody } from '../rows.ts'
 import type { Ground } from './ground.ts'
-import { type AttackRole, actorOf, attackerOf, type Outcome, STANCES, type Stance, takeStance } from './stance.ts'
-import { freshValue, ofSomebody, type Right, readTargets, type Sample, sampleOf, type Target } from './targets.ts'
+import {
+  type AttackRole,
+  actorOf,
+  attackerOf,
+  type Outcome,
+  STANCES,
+  type Stance,
+  takeStance,
+} from './stance.ts'
+import {
+  freshValue,
+  ofSomebody,
+  type Right,
+  readTargets,
+  type Sample,
+  sampleOf,
+  type Target,
+} from './targets.ts'
 
 type Attack = {
   verb: string
@@ -23,20 +42,38 @@ const REFUSALS = ['42501', 'NP403']
 /** A view that cannot be written, locked, copied or indexed. */
 const NO_TABLE = ['42809', '55000', '0A000', '42P10']
 
-const attack = (verb: string, right: Attack['right'], sql: string, more: Pick<Attack, 'own' | 'refusals'> = {}): Attack => ({
+const attack = (
+  verb: string,
+  right: Attack['right'],
+  sql: string,
+  more: Pick<Attack, 'own' | 'refusals'> = {},
+): Attack => ({
   verb,
   right,
   sql,
   ...more,
 })
 
-/** What the attacker has to know of a target: rows to forge, how many they own themselves, and what their role may name. */
-type Knowledge = { bob: Somebody; ada: Somebody; theirs: Sample; own: number; role: AttackRole; version: number }
+/**
+ * What the attacker has to know of a target: rows to forge, how many they own themselves, and what their role
+ * may name.
+ */
+type Knowledge = {
+  bob: Somebody
+  ada: Somebody
+  theirs: Sample
+  own: number
+  role: AttackRole
+  version: number
+}
 
 export function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
   const { sql: t, owner, unique, constrained, primaryKey } = target
   if (target.kind === 'sequence')
-    return [attack('select', 'SELECT', `select count(*) as n from ${t}`), attack('update', 'UPDATE', `select nextval('${t}')`, { own: -1 })]
+    return [
+      attack('select', 'SELECT', `select count(*) as n from ${t}`),
+      attack('update', 'UPDATE', `select nextval('${t}')`, { own: -1 }),
+    ]
   const { bob, ada, theirs, own, role, version } = knowledge
   const rights = target.rights[role]
   const isTheirs = ofSomebody(target, bob)
@@ -46,7 +83,9 @@ export function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
   const insertable = rights.INSERT.length > 0 ? rights.INSERT : all
   const insert = (fresh: (column: string) => string | undefined) =>
     `(${list(insertable)}) overriding system value values (${insertable.map((column) => fresh(column) ?? theirs[column]).join(', ')})`
-  const another = insert((column) => (column !== owner && unique.includes(column) ? freshValue(target.columns[column] ?? '') : undefined))
+  const another = insert((column) =>
+    column !== owner && unique.includes(column) ? freshValue(target.columns[column] ?? '') : undefined,
+  )
   const again = insert(() => undefined)
 
   const plain = rights.UPDATE.filter((column) => ![owner, ...unique, ...constrained].includes(column))
@@ -58,12 +97,20 @@ export function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
   return [
     attack('select', 'SELECT', `select count(*) as n from ${t} where ${isTheirs}`),
     // Without naming the owner, which a role need not be able to.
-    attack('select', 'SELECT', `select count(*) as n from (select ${readable} from ${t} limit 100) x`, { own }),
+    attack('select', 'SELECT', `select count(*) as n from (select ${readable} from ${t} limit 100) x`, {
+      own,
+    }),
     ...['update', 'no key update', 'share', 'key share'].map((strength) =>
-      attack('row lock', 'UPDATE', `select count(*) as n from (select 1 from ${t} where ${isTheirs} for ${strength}) x`),
+      attack(
+        'row lock',
+        'UPDATE',
+        `select count(*) as n from (select 1 from ${t} where ${isTheirs} for ${strength}) x`,
+      ),
     ),
     attack('update', 'UPDATE', `update ${t} set ${column} = ${column} where ${isTheirs}`),
-    attack('update', 'UPDATE', `update ${t} set ${column} = ${plain.length > 0 ? theirs[changed] : column}`, { own }),
+    attack('update', 'UPDATE', `update ${t} set ${column} = ${plain.length > 0 ? theirs[changed] : column}`, {
+      own,
+    }),
     attack('delete', 'DELETE', `delete from ${t} where ${isTheirs}`),
     // 23503: something of their own still refers to something of their own.
     attack('delete', 'DELETE', `delete from ${t}`, { own, refusals: ['23503'] }),
@@ -75,14 +122,23 @@ export function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
     attack('merge', 'INSERT', `${merge} false when not matched then insert ${another}`, { own: -1 }),
     attack('truncate', 'TRUNCATE', `truncate ${t}`, { own: -1 }),
     attack('copy to', 'SELECT', `copy (select ${readable} from ${t} limit 100) to stdout`, { own }),
-    attack('copy from', 'INSERT', `copy ${t} (${list(insertable)}) from stdin`, { own: -1, refusals: ['0A000'] }),
+    attack('copy from', 'INSERT', `copy ${t} (${list(insertable)}) from stdin`, {
+      own: -1,
+      refusals: ['0A000'],
+    }),
     attack('lock', 'LOCK', `lock table ${t} in access exclusive mode nowait`, { own: -1 }),
     ...(owner === null
       ? []
       : [
           // R13: a condition that fails on a hidden row would tell of it.
-          attack('select', 'SELECT', `select count(*) as n from ${t} where 1 / (case when ${isTheirs} then 0 else 1 end) > 0`, { own }),
-          // R20: with a condition the row must also stay visible; without one only WITH CHECK stands in the way.
+          attack(
+            'select',
+            'SELECT',
+            `select count(*) as n from ${t} where 1 / (case when ${isTheirs} then 0 else 1 end) > 0`,
+            { own },
+          ),
+          // R20: with a condition the row must also stay visible; without one only WITH CHECK stands in the
+          // way.
           attack('give away', 'UPDATE', `${toBob} where ${ofSomebody(target, ada)}`),
           attack('give away', 'UPDATE', toBob),
         ]),
@@ -100,20 +156,37 @@ export function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
         ]),
     ...(version < 170_000
       ? []
-      : [attack('merge', 'DELETE', `${merge} false when not matched by source then delete`, { own, refusals: ['23503'] })]),
+      : [
+          attack('merge', 'DELETE', `${merge} false when not matched by source then delete`, {
+            own,
+            refusals: ['23503'],
+          }),
+        ]),
   ]
 }
 
-/** Whether an answer means that the attack was turned away. Any error that is not a refusal came after the policy had let it pass. */
+/**
+ * Whether an answer means that the attack was turned away. Any error that is not a refusal came after the
+ * policy had let it pass.
+ */
 export const isRefused = (
   { own = 0, refusals = [] }: Pick<Attack, 'own' | 'refusals'>,
   { code, rows }: Outcome,
   kind: Target['kind'],
-): boolean => (code === undefined ? rows <= own : [...REFUSALS, ...refusals, ...(kind === 'view' ? NO_TABLE : [])].includes(code))
+): boolean =>
+  code === undefined
+    ? rows <= own
+    : [...REFUSALS, ...refusals, ...(kind === 'view' ? NO_TABLE : [])].includes(code)
 
-export type RowAttackOptions = { /** Only these. */ targets?: (target: Target) => boolean; stances?: (stance: Stance) => boolean }
+export type RowAttackOptions = {
+  /** Only these. */ targets?: (target: Target) => boolean
+  stances?: (stance: Stance) => boolean
+}
 
-/** Attacks everything from every stance. @throws when there is nothing of somebody's to attack in a table: it says what to add */
+/**
+ * Attacks everything from every stance. @throws when there is nothing of somebody's to attack in a table: it
+ * says what to add
+ */
 export async function attackRows(
   ground: Ground,
   { targets: isTarget = () => true, stances = () => true }: RowAttackOptions = {},
@@ -131,7 +204,8 @@ export async function attackRows(
       for (const attack of attacksOn(target, knowledge)) {
         const outcome = await attacker.attempt(attack.sql, Math.min(attack.own ?? 0, 0))
         const refused = isRefused(attack, outcome, target.kind)
-        // It reads and changes nothing, ends with its transaction, and no session takes it: who may write may also lock.
+        // It reads and changes nothing, ends with its transaction, and no session takes it: who may write may
+        // also lock.
         const isMeant = attack.right === 'LOCK' && target.rights[stance.role].UPDATE.length > 0
         trials.push({
           matrix: `rows, as ${stance.role}`,
@@ -157,11 +231,15 @@ async function samplesOf(ground: Ground, targets: Target[]): Promise<Map<string,
     else missing.push(target.name)
   }
   if (missing.length > 0)
-    throw new Error(`Nothing to attack in ${missing.join(', ')}: let addSomebody (test/support/rows.ts) write a row of somebody's there`)
+    throw new Error(
+      `Nothing to attack in ${missing.join(', ')}: let addSomebody (test/support/rows.ts) write a row of somebody's there`,
+    )
   return samples
 }
 
 async function countOf({ superuser }: Ground, target: Target, somebody: Somebody): Promise<number> {
-  const { rows } = await superuser.query<{ n: string }>(`select count(*) as n from ${target.sql} where ${ofSomebody(target, somebody)}`)
+  const { rows } = await superuser.query<{ n: string }>(
+    `select count(*) as n from ${target.sql} where ${ofSomebody(target, somebody)}`,
+  )
   return Number(rows[0]?.n)
 }

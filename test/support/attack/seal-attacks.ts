@@ -1,4 +1,7 @@
-/** Forged identities: each is set in a transaction of one's own and in one of nobody's, and policies must raise or show nothing. */
+/**
+ * Forged identities: each is set in a transaction of one's own and in one of nobody's, and policies must
+ * raise or show nothing.
+ */
 import pg from 'pg'
 import type { Trial } from '../matrix.ts'
 import type { Somebody } from '../rows.ts'
@@ -14,29 +17,41 @@ export async function openSeal(client: pg.Client, stance: Stance, somebody: Some
   await client.query(openingOf(stance, somebody))
   return sealIn(client)
 }
-const sealIn = async (client: pg.Client) => (await client.query<{ seal: string | null }>(SEAL)).rows[0]?.seal ?? ''
+const sealIn = async (client: pg.Client) =>
+  (await client.query<{ seal: string | null }>(SEAL)).rows[0]?.seal ?? ''
 
-export async function attackSeal(ground: Ground, isTried: (stance: Stance) => boolean = () => true): Promise<Trial[]> {
+export async function attackSeal(
+  ground: Ground,
+  isTried: (stance: Stance) => boolean = () => true,
+): Promise<Trial[]> {
   const { ada, bob } = ground
   const trials: Trial[] = []
   const other = await ground.connect('server')
   const stances = STANCES.filter(
-    ({ role, identity }) => ['user', 'agent'].includes(role) && ['nobody, new', 'nobody', role].includes(identity),
+    ({ role, identity }) =>
+      ['user', 'agent'].includes(role) && ['nobody, new', 'nobody', role].includes(identity),
   )
   for (const stance of stances.filter(isTried)) {
     const attacker = await takeStance(ground, stance)
     await attacker.begin()
     // Nobody starts from a seal of another transaction.
-    const own = (await sealIn(attacker.client)) || (await openSeal(other, { ...stance, identity: stance.role as 'user' | 'agent' }, ada))
+    const own =
+      (await sealIn(attacker.client)) ||
+      (await openSeal(other, { ...stance, identity: stance.role as 'user' | 'agent' }, ada))
     const whose = stance.role === 'agent' ? 'ctx.agent_uid()' : 'ctx.uid()'
     const look = `select count(*) as n from user_devices where user_id <> '${ada.userId}' or ${whose} is not null`
     for (const { what, value } of forgeriesOf(own, bob)) {
-      const { code, rows } = await attacker.attempt(`set local app.current_user_id = ${pg.escapeLiteral(value)}; ${look}`)
+      const { code, rows } = await attacker.attempt(
+        `set local app.current_user_id = ${pg.escapeLiteral(value)}; ${look}`,
+      )
       trials.push({
         matrix: 'forged identities',
         row: what.split(':')[0] ?? what,
         column: `${stance.role}, ${stance.identity}`,
-        power: code === 'NP403' || (code === undefined && rows === 0) ? undefined : `${stance.role} FORGES an identity`,
+        power:
+          code === 'NP403' || (code === undefined && rows === 0)
+            ? undefined
+            : `${stance.role} FORGES an identity`,
         detail: `${stance.role}, identity of ${stance.identity}: ${what}: ${value} → ${code ?? rows}`,
       })
     }
@@ -47,11 +62,16 @@ export async function attackSeal(ground: Ground, isTried: (stance: Stance) => bo
   return trials
 }
 
-/** R14: a statement that is prepared once and planned once, for somebody else, is executed by the attacker and by nobody. */
+/**
+ * R14: a statement that is prepared once and planned once, for somebody else, is executed by the attacker and
+ * by nobody.
+ */
 export async function attackPlans({ ada, bob, roles, connect }: Ground): Promise<Trial[]> {
   const client = await connect('server')
   await client.query('set plan_cache_mode = force_generic_plan')
-  await client.query(`begin; set local role ${roles.user}; prepare devices as select user_id from user_devices; commit`)
+  await client.query(
+    `begin; set local role ${roles.user}; prepare devices as select user_id from user_devices; commit`,
+  )
   const trials: Trial[] = []
   for (const [round, who] of (['bob', 'ada', 'nobody', 'bob', 'agent', 'ada'] as const).entries()) {
     const role = who === 'agent' ? 'agent' : 'user'
@@ -66,7 +86,10 @@ export async function attackPlans({ ada, bob, roles, connect }: Ground): Promise
       matrix: 'plans of others',
       row: who,
       column: role,
-      power: others > 0 || (rows.length === 0) !== (who === 'nobody') ? `${role} EXECUTES a plan of somebody else` : undefined,
+      power:
+        others > 0 || (rows.length === 0) !== (who === 'nobody')
+          ? `${role} EXECUTES a plan of somebody else`
+          : undefined,
       detail: `${who}, execution ${round + 1}: ${rows.length} rows, ${others} of others`,
     })
   }

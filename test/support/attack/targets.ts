@@ -1,4 +1,7 @@
-/** What there is to attack, read from the catalogue: every relation outside of PostgreSQL's own schemas, and what each role may name in it. */
+/**
+ * What there is to attack, read from the catalogue: every relation outside of PostgreSQL's own schemas, and
+ * what each role may name in it.
+ */
 import pg from 'pg'
 import type { RoleName } from '../../../src/database/role-names.ts'
 import type { Somebody } from '../rows.ts'
@@ -20,7 +23,10 @@ export type Target = {
   primaryKey: string[]
   /** Columns of unique keys: a row of one's own beside another's needs values of its own there. */
   unique: string[]
-  /** Columns of foreign keys and of conditions: another's value there may be refused for other reasons than its owner. */
+  /**
+   * Columns of foreign keys and of conditions: another's value there may be refused for other reasons than
+   * its owner.
+   */
   constrained: string[]
   nullable: string[]
   /** Columns that a role may name for a verb. */
@@ -48,7 +54,12 @@ export async function readTargets({ superuser, roles }: Ground): Promise<Target[
       where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
       group by c.oid, n.nspname order by 2`,
   )
-  const rights = await superuser.query<{ name: string; role: string; verb: 'SELECT' | 'INSERT' | 'UPDATE'; columns: string[] }>(
+  const rights = await superuser.query<{
+    name: string
+    role: string
+    verb: 'SELECT' | 'INSERT' | 'UPDATE'
+    columns: string[]
+  }>(
     `select c.oid::regclass::text as name, role, verb, array_agg(a.attname::text order by a.attnum) as columns
       from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '',
         unnest($1::text[]) role, unnest('{SELECT,INSERT,UPDATE}'::text[]) verb
@@ -63,8 +74,10 @@ export async function readTargets({ superuser, roles }: Ground): Promise<Target[
         Object.fromEntries(
           (['SELECT', 'INSERT', 'UPDATE'] as const).map((verb) => [
             verb,
-            rights.rows.find((right) => right.name === row.name && right.role === roles[role as RoleName] && right.verb === verb)
-              ?.columns ?? [],
+            rights.rows.find(
+              (right) =>
+                right.name === row.name && right.role === roles[role as RoleName] && right.verb === verb,
+            )?.columns ?? [],
           ]),
         ),
       ]),
@@ -72,12 +85,19 @@ export async function readTargets({ superuser, roles }: Ground): Promise<Target[
   }))
 }
 
-/** The condition that a row is somebody's. Operators by their schema: some attacks put others first in the path. */
+/**
+ * The condition that a row is somebody's. Operators by their schema: some attacks put others first in the
+ * path.
+ */
 export const ofSomebody = ({ owner }: Pick<Target, 'owner'>, { userId }: Somebody): string =>
   owner === null ? 'true' : `${pg.escapeIdentifier(owner)} operator(pg_catalog.=) '${userId}'::uuid`
 
 /** A row of somebody's; undefined where they have none. */
-export async function sampleOf({ superuser }: Ground, target: Target, somebody: Somebody): Promise<Sample | undefined> {
+export async function sampleOf(
+  { superuser }: Ground,
+  target: Target,
+  somebody: Somebody,
+): Promise<Sample | undefined> {
   const columns = Object.keys(target.columns)
   const list = columns.map((column) => `${pg.escapeIdentifier(column)}::text`).join(', ')
   const { rows } = await superuser.query<Record<string, string | null>>(
@@ -100,7 +120,11 @@ export function freshValue(type: string): string | undefined {
 }
 
 /** Everything that somebody has, as text, by table: to see whether any byte of it changed. */
-export async function everythingOf({ superuser }: Ground, targets: Target[], somebody: Somebody): Promise<Record<string, string>> {
+export async function everythingOf(
+  { superuser }: Ground,
+  targets: Target[],
+  somebody: Somebody,
+): Promise<Record<string, string>> {
   const tables = targets.filter(({ kind, owner }) => kind === 'table' && owner !== null)
   const list = tables.map(
     (target) =>

@@ -3,7 +3,12 @@ import { OPEN_POLICIES, POLICIES, SIGN_IN_POLICIES } from '../../../src/database
 import { conditionOf, type Shown } from '../../../src/rls/policies.ts'
 import type { Ground } from './ground.ts'
 
-const SHOWN: Record<string, Shown> = { user: 'own', agent: 'of the router', auth: 'own', admin: 'everybody’s, to an administrator' }
+const SHOWN: Record<string, Shown> = {
+  user: 'own',
+  agent: 'of the router',
+  auth: 'own',
+  admin: 'everybody’s, to an administrator',
+}
 const shownBy = (policy: string): Shown =>
   OPEN_POLICIES.includes(policy)
     ? 'all'
@@ -12,10 +17,16 @@ const shownBy = (policy: string): Shown =>
       : (SHOWN[policy.replace(/.*_/, '')] as Shown)
 
 /** Every policy in the form for distributed tables, or in the usual one. */
-export async function writePolicies({ superuser }: Pick<Ground, 'superuser'>, isDistributed: boolean): Promise<void> {
+export async function writePolicies(
+  { superuser }: Pick<Ground, 'superuser'>,
+  isDistributed: boolean,
+): Promise<void> {
   for (const [table, whose] of Object.entries(POLICIES))
     for (const who of whose.split(' ')) {
-      const columns = { ...(table === 'users' && { owner: 'id' }), ...(table === 'user_routers' && { router: 'id' }) }
+      const columns = {
+        ...(table === 'users' && { owner: 'id' }),
+        ...(table === 'user_routers' && { router: 'id' }),
+      }
       const condition = conditionOf(shownBy(`${table}_${who}`), columns, isDistributed)
       await superuser.query(
         `alter policy ${table}_${who} on ${table} using (${condition})${who === 'everyone' ? '' : ` with check (${condition})`}`,
@@ -23,13 +34,19 @@ export async function writePolicies({ superuser }: Pick<Ground, 'superuser'>, is
     }
 }
 
-/** As tables are distributed: policies without a sub-select, and a seal that is good for its minute on any backend. */
+/**
+ * As tables are distributed: policies without a sub-select, and a seal that is good for its minute on any
+ * backend.
+ */
 export async function distribute(ground: Ground): Promise<void> {
   await writePolicies(ground, true)
   await ground.superuser.query('update ctx.seal_key set is_bound = false')
 }
 
-/** As a host has it that refuses the fence to an administrator who is no superuser: what PostgreSQL gives to everybody, everybody has. */
+/**
+ * As a host has it that refuses the fence to an administrator who is no superuser: what PostgreSQL gives to
+ * everybody, everybody has.
+ */
 export async function takeFenceDown({ superuser, leakproof }: Ground): Promise<void> {
   const { rows } = await superuser.query<{ signature: string }>(
     `select p.oid::regprocedure::text as signature from pg_proc p where p.pronamespace = 'pg_catalog'::regnamespace and p.proacl is not null

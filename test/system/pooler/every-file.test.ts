@@ -7,7 +7,9 @@ import { openServer } from '../../support/world.ts'
 import { apart } from './apart.ts'
 
 const root = join(import.meta.dirname, '../..')
-const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.test.ts'))
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) =>
+  file.endsWith('.test.ts'),
+)
 const ofEveryRun = files.filter((file) => !/^(system|long)\//.test(file))
 const source = (file: string) => readFileSync(join(root, file), 'utf8')
 

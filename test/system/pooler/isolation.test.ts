@@ -35,23 +35,29 @@ async function withoutIdentity() {
 const nothing = { role: roles.server, identity: '' }
 
 describe('two connections that many clients share', () => {
-  it.each(['server', 'auth', 'admin'] as const)('are where the %s pool leads, with the limits of its role, L11', async (role) => {
-    const clients = await Promise.all(Array.from({ length: role === 'server' ? 6 : 2 }, () => server.pools[role].connect()))
-    const states = await Promise.all(
-      clients.map(async (client) => {
-        const { rows } = await client.query(`select pg_backend_pid() as pid, current_setting('statement_timeout') as statement,
+  it.each(['server', 'auth', 'admin'] as const)(
+    'are where the %s pool leads, with the limits of its role, L11',
+    async (role) => {
+      const clients = await Promise.all(
+        Array.from({ length: role === 'server' ? 6 : 2 }, () => server.pools[role].connect()),
+      )
+      const states = await Promise.all(
+        clients.map(async (client) => {
+          const { rows } =
+            await client.query(`select pg_backend_pid() as pid, current_setting('statement_timeout') as statement,
           current_setting('lock_timeout') as lock, current_setting('idle_in_transaction_session_timeout') as idle`)
-        return { ...rows[0], client: (client as unknown as { processID: number }).processID }
-      }),
-    )
-    for (const client of clients) client.release()
-    for (const { pid, client, ...limits } of states) {
-      expect(pid).not.toBe(client)
-      expect(limits).toEqual({ statement: '5s', lock: '2s', idle: '10s' })
-    }
-    expect(new Set(states.map(({ client }) => client)).size).toBe(clients.length)
-    expect(new Set(states.map(({ pid }) => pid)).size).toBeLessThanOrEqual(2)
-  })
+          return { ...rows[0], client: (client as unknown as { processID: number }).processID }
+        }),
+      )
+      for (const client of clients) client.release()
+      for (const { pid, client, ...limits } of states) {
+        expect(pid).not.toBe(client)
+        expect(limits).toEqual({ statement: '5s', lock: '2s', idle: '10s' })
+      }
+      expect(new Set(states.map(({ client }) => client)).size).toBe(clients.length)
+      expect(new Set(states.map(({ pid }) => pid)).size).toBeLessThanOrEqual(2)
+    },
+  )
 
   it('show each person their own rows, and nothing to whoever has no identity in between, R3, R46', async () => {
     await Promise.all(
@@ -59,7 +65,9 @@ describe('two connections that many clients share', () => {
         const somebody = people[turn % people.length] as Person
         if (turn % 5 === 3) return expect(await withoutIdentity()).toEqual(nothing)
         if (turn % 5 === 4)
-          return expect(server.pools.server.query('select from user_routers where user_id = $1', [somebody.id])).rejects.toMatchObject({
+          return expect(
+            server.pools.server.query('select from user_routers where user_id = $1', [somebody.id]),
+          ).rejects.toMatchObject({
             code: '42501',
           })
         const { items } = (await somebody.call('GET', '/api/routers')).json()
@@ -88,9 +96,15 @@ describe('two connections that many clients share', () => {
       }
     }
     for (let round = 0; round < 10; round += 1) {
-      const [refused, failed] = await Promise.all([bob.call('GET', '/api/routers'), addGroup(), leave(), leave()])
+      const [refused, failed] = await Promise.all([
+        bob.call('GET', '/api/routers'),
+        addGroup(),
+        leave(),
+        leave(),
+      ])
       expect([refused.statusCode, failed.statusCode]).toEqual([401, 409])
-      for (const state of await Promise.all(Array.from({ length: 6 }, withoutIdentity))) expect(state).toEqual(nothing)
+      for (const state of await Promise.all(Array.from({ length: 6 }, withoutIdentity)))
+        expect(state).toEqual(nothing)
     }
     expect((await ada.call('GET', '/api/routers')).json()).toMatchObject({ total: 1 })
   })

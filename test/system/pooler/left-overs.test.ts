@@ -1,4 +1,7 @@
-/** What somebody with a login's password leaves on the pooled connections meets nobody's request twice, and is gone by itself. */
+/**
+ * What somebody with a login's password leaves on the pooled connections meets nobody's request twice, and is
+ * gone by itself.
+ */
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { roleNames } from '../../../src/database/role-names.ts'
@@ -29,7 +32,10 @@ afterAll(async () => {
 
 /** Runs the statement on each of the pooler's connections, and leaves. */
 async function leave(statement: string): Promise<void> {
-  const clients = Array.from({ length: CONNECTIONS }, () => new pg.Client({ connectionString: servingUrl(database, 'server') }))
+  const clients = Array.from(
+    { length: CONNECTIONS },
+    () => new pg.Client({ connectionString: servingUrl(database, 'server') }),
+  )
   const pids = new Set<number>()
   for (const client of clients) {
     client.on('error', () => {})
@@ -47,7 +53,9 @@ async function leave(statement: string): Promise<void> {
 async function failures(): Promise<number[]> {
   const answers = await Promise.all(
     Array.from({ length: 12 }, (_, turn) =>
-      turn % 2 === 0 ? ada.call('GET', '/api/routers') : ada.call('PATCH', `/api/routers/${router.id}`, { body: { name: `${turn}` } }),
+      turn % 2 === 0
+        ? ada.call('GET', '/api/routers')
+        : ada.call('PATCH', `/api/routers/${router.id}`, { body: { name: `${turn}` } }),
     ),
   )
   return answers.map(({ statusCode }) => statusCode).filter((status) => status !== 200)
@@ -73,14 +81,17 @@ const LEFT_OVER = [
 ]
 
 describe('what is left on every connection of the pooler', () => {
-  it.each(LEFT_OVER)('fails no more requests than there are connections, and is gone then: %s', async (statement) => {
-    expect(await failures()).toEqual([])
-    await leave(statement)
-    expect((await failures()).length).toBeLessThanOrEqual(CONNECTIONS)
-    expect(await failures()).toEqual([])
-    const { rows } = await server.pools.server.query(
-      `select name, setting from pg_settings where source = 'session' and name not in ('application_name', 'client_encoding')`,
-    )
-    expect(rows).toEqual([])
-  })
+  it.each(LEFT_OVER)(
+    'fails no more requests than there are connections, and is gone then: %s',
+    async (statement) => {
+      expect(await failures()).toEqual([])
+      await leave(statement)
+      expect((await failures()).length).toBeLessThanOrEqual(CONNECTIONS)
+      expect(await failures()).toEqual([])
+      const { rows } = await server.pools.server.query(
+        `select name, setting from pg_settings where source = 'session' and name not in ('application_name', 'client_encoding')`,
+      )
+      expect(rows).toEqual([])
+    },
+  )
 })

@@ -32,7 +32,10 @@ describe('behind the pooler', () => {
   it('who waits too long for a connection is told 503 with Retry-After, and the next one is served', async () => {
     const taken = await Promise.all([server.pools.server.connect(), server.pools.server.connect()])
     for (const client of taken) await client.query('begin')
-    const answers = await Promise.all([ada.call('GET', '/api/routers'), ada.call('POST', '/api/routers', { body: { name: 'x' } })])
+    const answers = await Promise.all([
+      ada.call('GET', '/api/routers'),
+      ada.call('POST', '/api/routers', { body: { name: 'x' } }),
+    ])
     for (const answer of answers) {
       expectProblem(answer, 503, 'unavailable')
       expect(answer.headers['retry-after']).toBe('1')
@@ -46,14 +49,17 @@ describe('behind the pooler', () => {
 
   it('requests are 503 while PostgreSQL is away, and served soon after it is back, without a restart', async () => {
     await proxy.cut()
-    for (const answer of await Promise.all(Array.from({ length: 20 }, () => ada.call('GET', '/api/routers')))) {
+    for (const answer of await Promise.all(
+      Array.from({ length: 20 }, () => ada.call('GET', '/api/routers')),
+    )) {
       expectProblem(answer, 503, 'unavailable')
       expect(answer.headers['retry-after']).toBe('1')
     }
     expect(await ready()).toBe(503)
     expect((await server.app.inject({ url: '/health/live' })).statusCode).toBe(200)
     await proxy.restore()
-    while ((await ready()) !== 200) expect((await server.app.inject({ url: '/health/live' })).statusCode).toBe(200)
+    while ((await ready()) !== 200)
+      expect((await server.app.inject({ url: '/health/live' })).statusCode).toBe(200)
     expect((await ada.call('POST', '/api/routers', { body: { name: 'after' } })).statusCode).toBe(201)
   })
 

@@ -1,4 +1,7 @@
-/** A PgBouncer of a test's own, with the settings that we recommend (docs/pgbouncer.ini). It ends with the process that started it. */
+/**
+ * A PgBouncer of a test's own, with the settings that we recommend (docs/pgbouncer.ini). It ends with the
+ * process that started it.
+ */
 import { chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,21 +26,39 @@ type PoolerOptions = {
 }
 
 /** With two connections for each role. @throws Error with the end of its log when it does not serve */
-export async function startPooler(database: TestDatabase, options: PoolerOptions = {}, attempt = 1): Promise<Pooler> {
+export async function startPooler(
+  database: TestDatabase,
+  options: PoolerOptions = {},
+  attempt = 1,
+): Promise<Pooler> {
   const directory = await mkdtemp(join(tmpdir(), 'netpilot-pooler-'))
-  const [config, users, log] = [join(directory, 'pgbouncer.ini'), join(directory, 'userlist.txt'), join(directory, 'pgbouncer.log')]
+  const [config, users, log] = [
+    join(directory, 'pgbouncer.ini'),
+    join(directory, 'userlist.txt'),
+    join(directory, 'pgbouncer.log'),
+  ]
   const upstream = new URL(options.upstream ? `postgres://${options.upstream}` : database.adminUrl)
   const port = await freePort()
-  const ours = { listen_port: port, unix_socket_dir: '', auth_file: users, default_pool_size: 2, ...options.settings }
+  const ours = {
+    listen_port: port,
+    unix_socket_dir: '',
+    auth_file: users,
+    default_pool_size: 2,
+    ...options.settings,
+  }
   const everyDatabase = `* = host=${upstream.hostname} port=${upstream.port || 5432}`
   const recommended = (await readFile(RECOMMENDED, 'utf8')).replace(/^netpilot = .*$/m, everyDatabase)
   // What stands last counts.
-  await writeFile(config, [recommended, ...Object.entries(ours).map(([name, value]) => `${name} = ${value}`), ''].join('\n'))
+  await writeFile(
+    config,
+    [recommended, ...Object.entries(ours).map(([name, value]) => `${name} = ${value}`), ''].join('\n'),
+  )
   const { server, auth, admin } = roleNames(database.rolePrefix)
   await writeFile(users, [server, auth, admin].map((role) => `"${role}" "${database.password}"\n`).join(''))
   // It refuses to run as root.
   const account = process.getuid?.() === 0 ? await serviceAccount() : undefined
-  if (account) await Promise.all([directory, config, users].map((path) => chown(path, account.uid, account.gid)))
+  if (account)
+    await Promise.all([directory, config, users].map((path) => chown(path, account.uid, account.gid)))
 
   const program = runGuarded(['env', `PATH=${PATH}`, 'pgbouncer', config], log, account)
   const stop = async () => {

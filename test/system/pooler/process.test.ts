@@ -1,4 +1,7 @@
-/** The server as an operator runs it behind PgBouncer: migrated past it, started on it, woken past it, stopped in order. */
+/**
+ * The server as an operator runs it behind PgBouncer: migrated past it, started on it, woken past it, stopped
+ * in order.
+ */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -18,7 +21,10 @@ describe('the server process behind the pooler', () => {
     const database = await separateDatabase(inject('database'), 'process')
     const { adminUrl, rolePrefix } = database
     await setUpDatabase({ adminUrl, rolePrefix, passwords: {} })
-    const secrets = { jwtSecret: randomBytes(32).toString('base64url'), pepper: randomBytes(32).toString('base64url') }
+    const secrets = {
+      jwtSecret: randomBytes(32).toString('base64url'),
+      pepper: randomBytes(32).toString('base64url'),
+    }
     const env = {
       DATABASE_URL: servingUrl(database, 'server'),
       DATABASE_AUTH_URL: servingUrl(database, 'auth'),
@@ -32,11 +38,16 @@ describe('the server process behind the pooler', () => {
       PASSWORD_PEPPER: secrets.pepper,
     }
     await expect(processes.start(env)).rejects.toThrow('npm run migrate')
-    const migrated = await promisify(execFile)(process.execPath, ['src/cli/migrate.ts'], { env: { PATH: process.env.PATH, ...env } })
+    const migrated = await promisify(execFile)(process.execPath, ['src/cli/migrate.ts'], {
+      env: { PATH: process.env.PATH, ...env },
+    })
     expect(migrated.stdout).toContain('Applied: 0000_identity')
 
     const { child, url, output } = await processes.start(env)
-    expect(await (await fetch(`${url}/health`)).json()).toMatchObject({ status: 'ok', database: { status: 'up' } })
+    expect(await (await fetch(`${url}/health`)).json()).toMatchObject({
+      status: 'ok',
+      database: { status: 'up' },
+    })
     const elsewhere = await openServer({}, database, { secrets })
     const ada = await worldOf(elsewhere).person()
     const router = await ada.router()
@@ -47,7 +58,10 @@ describe('the server process behind the pooler', () => {
     await ada.call('PATCH', `/api/routers/${router.id}`, { body: { mode: 'whitelist' } })
     expect(await (await waiting).json()).toMatchObject({ mode: 'whitelist' })
     const listening = 'select query from pg_stat_activity where datname = current_database() and usename = $1'
-    const listeners = await asAdmin(adminUrl, async (client) => (await client.query(listening, [roleNames(rolePrefix).monitor])).rows)
+    const listeners = await asAdmin(
+      adminUrl,
+      async (client) => (await client.query(listening, [roleNames(rolePrefix).monitor])).rows,
+    )
     expect(listeners).toHaveLength(1)
 
     const exited = once(child, 'exit')

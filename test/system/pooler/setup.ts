@@ -14,10 +14,12 @@ declare module 'vitest' {
 export default async function openBehindPooler(project: TestProject) {
   const { database, hasOpenNeighbours, close } = await makeTestDatabase()
   // Many tests at once share two connections, and some send much: waiting is normal (as in `testConfig`).
-  const pooler = await startPooler(database, { settings: { query_wait_timeout: 5 } }).catch(async (error: Error) => {
-    await close()
-    throw error
-  })
+  const pooler = await startPooler(database, { settings: { query_wait_timeout: 5 } }).catch(
+    async (error: Error) => {
+      await close()
+      throw error
+    },
+  )
   project.provide('database', { ...database, pooler: pooler.address })
   project.provide('hasOpenNeighbours', hasOpenNeighbours)
   const { testFiles } = await project.globTestFiles()

@@ -10,8 +10,13 @@ import { parseLuciHostHints } from './luci-host-hints.ts'
 import { parseOdhcpdLeases } from './odhcpd-leases.ts'
 import { parseProcNetArp } from './proc-net-arp.ts'
 
-/** A parser is pure, takes time in proportion to its input, and throws at nothing. JSON formats are parsed from JSON values. */
-type Format = { json: false; parse: (text: string) => Parsed } | { json: true; parse: (document: unknown) => Parsed }
+/**
+ * A parser is pure, takes time in proportion to its input, and throws at nothing. JSON formats are parsed
+ * from JSON values.
+ */
+type Format =
+  | { json: false; parse: (text: string) => Parsed }
+  | { json: true; parse: (document: unknown) => Parsed }
 
 /** What routers print, by the names that agents use. */
 export const FORMATS = {
@@ -29,7 +34,10 @@ export const FORMATS = {
 export type FormatName = keyof typeof FORMATS
 export const FORMAT_NAMES = Object.keys(FORMATS) as FormatName[]
 
-/** Takes apart what a router printed: a text, or for the JSON formats a text or the JSON in it. Each entry becomes a sighting or is skipped. */
+/**
+ * Takes apart what a router printed: a text, or for the JSON formats a text or the JSON in it. Each entry
+ * becomes a sighting or is skipped.
+ */
 export function parseSource(name: FormatName, content: unknown): Parsed {
   const format: Format = FORMATS[name]
   if (format.json) return format.parse(typeof content === 'string' ? parseJson(content) : content)

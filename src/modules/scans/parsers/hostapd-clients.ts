@@ -3,8 +3,10 @@ import type { Parsed } from '../sighting.ts'
 import { isRecord, readEntries, unreadable } from './entries.ts'
 
 /**
- * What `ubus call hostapd.<interface> get_clients` prints: `{ freq, clients: { "<mac>": { auth, assoc, authorized, … } } }`. Several of them
- * may come as an array or as an object by interface. Format: `hostapd_bss_get_clients` in OpenWrt's ubus.c for hostapd.
+ * What `ubus call hostapd.<interface> get_clients` prints: `{ freq, clients: { "<mac>": { auth, assoc,
+ * authorized, … } } }`. Several of them
+ * may come as an array or as an object by interface. Format: `hostapd_bss_get_clients` in OpenWrt's ubus.c
+ * for hostapd.
  */
 export function parseHostapdClients(document: unknown): Parsed {
   if (typeof document !== 'object' || document === null) return unreadable()
@@ -12,7 +14,9 @@ export function parseHostapdClients(document: unknown): Parsed {
   return readEntries(cells.flatMap(stationsOf), ([mac, station]) => {
     if (!isRecord(station)) return 'malformed'
     const sighting = normaliseEntry({ mac })
-    return typeof sighting !== 'string' && (station.assoc === false || station.authorized === false) ? 'unauthorized' : sighting
+    return typeof sighting !== 'string' && (station.assoc === false || station.authorized === false)
+      ? 'unauthorized'
+      : sighting
   })
 }
 

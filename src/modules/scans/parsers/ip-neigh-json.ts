@@ -7,6 +7,10 @@ export function parseIpNeighJson(document: unknown): Parsed {
   if (!Array.isArray(document)) return unreadable()
   return readEntries<unknown>(document, (row) => {
     if (!isRecord(row)) return 'malformed'
-    return readNeighbour({ ip: row.dst, mac: row.lladdr ?? undefined, states: Array.isArray(row.state) ? row.state : [row.state] })
+    return readNeighbour({
+      ip: row.dst,
+      mac: row.lladdr ?? undefined,
+      states: Array.isArray(row.state) ? row.state : [row.state],
+    })
   })
 }

@@ -3,8 +3,10 @@ import type { Parsed } from '../sighting.ts'
 import { isRecord, readEntries, unreadable } from './entries.ts'
 
 /**
- * What `ubus call luci-rpc getHostHints` prints: `{ "<MAC>": { ipaddrs: [], ip6addrs: [], name? } }`, until OpenWrt 19.07 with `ipv4` and
- * `ipv6`, one address each. A hint without an address (a static lease) still tells of a device. Format: rpcd-mod-luci's luci.c.
+ * What `ubus call luci-rpc getHostHints` prints: `{ "<MAC>": { ipaddrs: [], ip6addrs: [], name? } }`, until
+ * OpenWrt 19.07 with `ipv4` and
+ * `ipv6`, one address each. A hint without an address (a static lease) still tells of a device. Format:
+ * rpcd-mod-luci's luci.c.
  */
 export function parseLuciHostHints(document: unknown): Parsed {
   if (!isRecord(document)) return unreadable()

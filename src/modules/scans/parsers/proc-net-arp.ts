@@ -8,7 +8,10 @@ const HEX = /^0x[0-9a-f]{1,8}$/i
 const ETHERNET = 1
 const COMPLETE = 2
 
-/** `/proc/net/arp`: a header, then `<ip> <hardware type> <flags> <mac> <mask> <device>`. Format: `arp_format_neigh_entry` in Linux's net/ipv4/arp.c. */
+/**
+ * `/proc/net/arp`: a header, then `<ip> <hardware type> <flags> <mac> <mask> <device>`. Format:
+ * `arp_format_neigh_entry` in Linux's net/ipv4/arp.c.
+ */
 export function parseProcNetArp(text: string): Parsed {
   return readLines(text, (line) => {
     if (HEADER.test(line)) return undefined
