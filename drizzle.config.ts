@@ -5,7 +5,7 @@ import { defineConfig } from 'drizzle-kit'
  */
 export default defineConfig({
   dialect: 'postgresql',
-  schema: ['./src/auth/table.ts', './src/modules/*/table.ts'],
+  schema: ['./src/auth/*/table.ts', './src/modules/*/table.ts'],
   out: './drizzle',
   entities: { roles: false },
 })

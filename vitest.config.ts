@@ -1,43 +1,31 @@
 import { defineConfig } from 'vitest/config'
 
-const paths = (names: string[]) => names.map((name) => `test/${name}.test.ts`)
+/** A file of `test/` that starts processes and waits, or goes over every message or migration. */
+const SLOW = '**/*.slow.test.ts'
 
-/**
- * What starts processes and waits for them, or goes over every message or migration: `npm run test:slow`, in
- * `.ci/run` too.
- */
-export const slowTests = paths([
-  ...[
-    'connections',
-    'create-admin',
-    'doctor',
-    'embedded',
-    'first-start',
-    'lockout-failures',
-    'outage',
-    'overload',
-    'policy-waiters',
-  ],
-  ...['plans', 'process', 'readme', 'refusals', 'setup', 'way-back'],
-])
-/**
- * What attacks the database with many thousand statements, and what attacks the attacks: `npm run
- * verify:isolation`, in `.ci/run` too.
- */
-export const attackTests = paths(['attacks', 'oracles', 'planted-faults', 'planted-holes'])
+/** What tests with a database share: each makes its own people, so files share one server and one process. */
+export const withDatabase = {
+  globalSetup: ['test/support/database.ts'],
+  pool: 'threads' as const,
+  isolate: false,
+  testTimeout: 20_000,
+  hookTimeout: 60_000,
+}
 
+/** `npm test`: all that is quick. `npm run test:unit` is its first project. */
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/system/**', 'test/long/**', ...slowTests, ...attackTests],
-    globalSetup: ['test/support/database.ts'],
-    // Row security is the isolation: each test makes its own people, and files share one server and one
-    // process.
-    pool: 'threads',
-    isolate: false,
-    // What starts processes and waits for them need not hold the others up.
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    projects: [
+      { test: { name: 'unit', include: ['test/unit/*.test.ts'], pool: 'threads', isolate: false } },
+      {
+        test: {
+          ...withDatabase,
+          name: 'database',
+          include: ['test/{api,edge,isolation,process}/*.test.ts'],
+          exclude: [SLOW],
+        },
+      },
+    ],
   },
 })

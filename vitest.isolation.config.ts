@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 import { matrixReporter } from './test/support/matrix-reporter.ts'
-import common, { attackTests } from './vitest.config.ts'
+import { withDatabase } from './vitest.config.ts'
 
 /**
  * `npm run verify:isolation`: what asks whether isolation holds, and the figures. A leak or a finding fails a
@@ -8,12 +8,9 @@ import common, { attackTests } from './vitest.config.ts'
  */
 export default defineConfig({
   test: {
-    ...common.test,
-    exclude: [],
-    include: [
-      ...attackTests,
-      ...['row-security', 'seal', 'http-matrix'].map((name) => `test/${name}.test.ts`),
-    ],
+    ...withDatabase,
+    include: ['test/isolation/*.test.ts'],
+    maxWorkers: 2,
     reporters: ['default', matrixReporter],
   },
 })

@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config'
-import common from './vitest.config.ts'
+import { withDatabase } from './vitest.config.ts'
 
 /**
  * `npm run test:long`: what takes minutes, and the network: the older versions of PostgreSQL that NetPilot
@@ -7,11 +7,5 @@ import common from './vitest.config.ts'
  */
 export default defineConfig({
   // One at a time: a version of PostgreSQL has all of `npm run verify:isolation`.
-  test: {
-    ...common.test,
-    include: ['test/long/*.test.ts'],
-    exclude: [],
-    maxWorkers: 1,
-    testTimeout: 30 * 60_000,
-  },
+  test: { ...withDatabase, include: ['test/long/*.test.ts'], maxWorkers: 1, testTimeout: 30 * 60_000 },
 })

@@ -16,8 +16,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'PgBouncer',
-          include: ['test/**/*.test.ts'],
-          exclude: ['test/system/*.test.ts', 'test/long/*.test.ts', ...apart.map((file) => `test/${file}`)],
+          include: ['test/{api,edge,isolation,process,system/pooler}/*.test.ts'],
+          exclude: [...apart.map((file) => `test/${file}`)],
           globalSetup: ['test/system/pooler/setup.ts'],
           pool: 'threads',
           isolate: false,

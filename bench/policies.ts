@@ -9,13 +9,13 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { buildApp } from '../src/app.ts'
-import { readConfig } from '../src/config.ts'
-import { POLICIES } from '../src/database/catalogue/meant-tables.ts'
-import { readMigrations } from '../src/database/migrations.ts'
+import { readConfig } from '../src/config/config.ts'
+import { POLICIES } from '../src/database/catalogue/expected-tables.ts'
+import { readMigrations } from '../src/database/migrations/runner.ts'
 import { openPool } from '../src/database/pool.ts'
 import { roleNames } from '../src/database/role-names.ts'
 import { asAdmin, loginUrl, makeTestDatabase, prepare, separateDatabase } from '../test/support/database.ts'
-import { addSomebody } from '../test/support/rows.ts'
+import { addSomebody } from '../test/support/fixtures.ts'
 import { median } from './servers.ts'
 
 /** The policies of requests, as they were. */

@@ -8,8 +8,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import { buildApp } from '../src/app.ts'
-import { readConfig } from '../src/config.ts'
-import { readMigrations } from '../src/database/migrations.ts'
+import { readConfig } from '../src/config/config.ts'
+import { readMigrations } from '../src/database/migrations/runner.ts'
 import { openPool } from '../src/database/pool.ts'
 import { makeTestDatabase, servingUrl } from '../test/support/database.ts'
 import { startPooler } from '../test/system/pooler/pgbouncer.ts'

@@ -8,7 +8,7 @@
 import pg from 'pg'
 import { roleNames } from '../src/database/role-names.ts'
 import { asAdmin, loginUrl, makeTestDatabase } from '../test/support/database.ts'
-import { addSomebody } from '../test/support/rows.ts'
+import { addSomebody } from '../test/support/fixtures.ts'
 import { median } from './servers.ts'
 
 const ACTS = 200_000

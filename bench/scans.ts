@@ -9,9 +9,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildApp } from '../src/app.ts'
-import { readConfig } from '../src/config.ts'
+import { readConfig } from '../src/config/config.ts'
 import { openLocalDatabase } from '../src/database/local.ts'
-import { readMigrations } from '../src/database/migrations.ts'
+import { readMigrations } from '../src/database/migrations/runner.ts'
 import { openPool } from '../src/database/pool.ts'
 
 const SIZES = [50, 500, 5_000]

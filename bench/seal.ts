@@ -12,7 +12,7 @@ import { basename } from 'node:path'
 import { openPool } from '../src/database/pool.ts'
 import { roleNames, withPrefix } from '../src/database/role-names.ts'
 import { listDevices } from '../src/modules/devices/repository.ts'
-import { openSessions } from '../src/rls/session.ts'
+import { openSessions } from '../src/rls/transaction.ts'
 import {
   asAdmin,
   loginUrl,

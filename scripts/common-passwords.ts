@@ -1,13 +1,13 @@
 /**
- * Writes src/auth/common-passwords.txt from the npm package @zxcvbn-ts/language-common:
+ * Writes src/auth/passwords/common-passwords.txt from the npm package @zxcvbn-ts/language-common:
  * `node scripts/common-passwords.ts <folder of the unpacked package>`. What the rules refuse without it, and
  * what is too short to be
  * chosen or to be the heart of what is chosen, is left out.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isCommon } from '../src/auth/common-passwords.ts'
-import { isPredictable } from '../src/auth/predictable.ts'
+import { isCommon } from '../src/auth/passwords/common-passwords.ts'
+import { isPredictable } from '../src/auth/passwords/guessability.ts'
 
 /** The shortest that an operator may allow. */
 const MIN_LENGTH = 8
@@ -27,12 +27,12 @@ for (const password of passwords.map((text) => text.toLowerCase())) {
 }
 
 const header = `Passwords that many people have, the commonest first, in lower case; made by scripts/common-passwords.ts on ${new Date().toISOString().slice(0, 10)}
-from ${name} ${version} (npm), without what the rules of src/auth/password-rules.ts refuse anyway. Its licence:
+from ${name} ${version} (npm), without what the rules of src/auth/passwords/policy.ts refuse anyway. Its licence:
 
 ${(await read('LICENSE.txt')).trim()}`
 const comment = header.split('\n').map((line) => `# ${line}`.trim())
 await writeFile(
-  new URL('../src/auth/common-passwords.txt', import.meta.url),
+  new URL('../src/auth/passwords/common-passwords.txt', import.meta.url),
   [...comment, ...kept, ''].join('\n'),
 )
 process.stdout.write(`${kept.size} of ${passwords.length} passwords\n`)

@@ -4,17 +4,23 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { buildApp } from './app.ts'
-import { type Config, ConfigError, loadEnvFile, readConfig, requireProductionSettings } from './config.ts'
+import {
+  type Config,
+  ConfigError,
+  loadEnvFile,
+  readConfig,
+  requireProductionSettings,
+} from './config/config.ts'
+import { envFileFaults } from './config/env-file.ts'
+import { explain, refuses, type Section, selfCheck } from './database/catalogue/self-check.ts'
 import { openLocalDatabase } from './database/local.ts'
-import { readMigrations } from './database/migrations.ts'
+import { readMigrations } from './database/migrations/runner.ts'
 import { listenForNotifications } from './database/notifications.ts'
 import { openPool } from './database/pool.ts'
 import { roleNames } from './database/role-names.ts'
-import { explain, refuses, type Section, selfCheck } from './database/self-check.ts'
 import { explainSystemError, StartRefused } from './database/start-refused.ts'
-import { envFileFaults } from './env-file.ts'
 import { bareProblem } from './http/problem.ts'
-import type { Pools } from './rls/session.ts'
+import type { Pools } from './rls/transaction.ts'
 import { printStart } from './start-message.ts'
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string }

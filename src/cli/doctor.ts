@@ -6,12 +6,24 @@
  * server from starting; 1: more than that.
  */
 import pg from 'pg'
-import { type Config, ConfigError, loadEnvFile, readConfig, requireProductionSettings } from '../config.ts'
-import { checkAuditLog } from '../database/audit-gaps.ts'
+import {
+  type Config,
+  ConfigError,
+  loadEnvFile,
+  readConfig,
+  requireProductionSettings,
+} from '../config/config.ts'
+import { checkAuditLog } from '../database/catalogue/audit-chain.ts'
+import {
+  checkDatabase,
+  checkLogins,
+  explain,
+  refuses,
+  type Section,
+} from '../database/catalogue/self-check.ts'
 import { type LocalDatabase, openLocalDatabase } from '../database/local.ts'
-import { readMigrations } from '../database/migrations.ts'
+import { readMigrations } from '../database/migrations/runner.ts'
 import { type RoleName, roleNames } from '../database/role-names.ts'
-import { checkDatabase, checkLogins, explain, refuses, type Section } from '../database/self-check.ts'
 import { run } from './run.ts'
 
 run(async (print) => {

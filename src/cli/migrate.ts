@@ -3,9 +3,9 @@
  * undoes what came after NAME.
  */
 import { parseArgs } from 'node:util'
-import { loadEnvFile, readConfig } from '../config.ts'
+import { loadEnvFile, readConfig } from '../config/config.ts'
 import { openLocalDatabase } from '../database/local.ts'
-import { migrate, migrateBack } from '../database/migrations.ts'
+import { migrate, migrateBack } from '../database/migrations/runner.ts'
 import { run } from './run.ts'
 
 run(async (print) => {

@@ -3,7 +3,7 @@
  * match the connection strings
  * that the environment has, and prints the ones it made up.
  */
-import { loadEnvFile, readConfig } from '../config.ts'
+import { loadEnvFile, readConfig } from '../config/config.ts'
 import { roleNames } from '../database/role-names.ts'
 import { type LoginRole, newPassword, setUpDatabase } from '../database/setup.ts'
 import { run } from './run.ts'

@@ -3,7 +3,7 @@
  * `self-check.ts` says whether it may be served from.
  */
 import type pg from 'pg'
-import { compareMigrations, type Migration } from './migrations.ts'
+import { compareMigrations, type Migration } from './migrations/runner.ts'
 
 export type DatabaseState = {
   up: boolean

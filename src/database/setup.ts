@@ -10,7 +10,7 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
-import { FENCED, LEAKPROOF } from './catalogue/meant-rights.ts'
+import { FENCED, LEAKPROOF } from './catalogue/expected-grants.ts'
 import { openClient } from './client.ts'
 import { type RoleName, roleNames } from './role-names.ts'
 

@@ -12,8 +12,8 @@ import type {
   FastifyReply,
   FastifyRequest,
 } from 'fastify'
-import type { Config } from '../config.ts'
-import { createBoundedServer } from './connections.ts'
+import type { Config } from '../config/config.ts'
+import { createBoundedServer } from './limits/connections.ts'
 import { logController } from './logging.ts'
 import { BARE_HEADERS, bareProblem, problem, sendProblem } from './problem.ts'
 

@@ -1,6 +1,6 @@
 /** Delivery to an SMTP server. */
 import { createTransport } from 'nodemailer'
-import type { SmtpServer } from './mail-settings.ts'
+import type { SmtpServer } from '../config/mail.ts'
 import type { Deliver } from './mailer.ts'
 
 /**

@@ -1,6 +1,6 @@
 /** Prints what the tests of isolation tried, after the run. */
 import type { Reporter } from 'vitest/node'
-import { OPEN } from './attack/open.ts'
+import { OPEN } from './attack/expected-access.ts'
 import { printed } from './matrix.ts'
 
 const LEGEND =

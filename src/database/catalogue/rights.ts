@@ -30,7 +30,7 @@ import {
   type Rights,
   ROLES,
   SETTINGS,
-} from './meant-rights.ts'
+} from './expected-grants.ts'
 
 const grantLines = (rights: Rights) =>
   Object.entries(rights).flatMap(([on, byRole]) =>

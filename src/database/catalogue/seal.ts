@@ -3,7 +3,7 @@
  * forged is refused.
  */
 import pg from 'pg'
-import type { Migration } from '../migrations.ts'
+import type { Migration } from '../migrations/runner.ts'
 import { withPrefix } from '../role-names.ts'
 import type { Promised } from './check.ts'
 

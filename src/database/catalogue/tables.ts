@@ -9,7 +9,7 @@ import {
   type Promised,
   ROLE,
 } from './check.ts'
-import { GRANTS } from './meant-rights.ts'
+import { GRANTS } from './expected-grants.ts'
 import {
   KEYS,
   LOOKUPS,
@@ -17,7 +17,7 @@ import {
   POLICIES,
   SECURITY_CONDITIONS,
   SIGN_IN_POLICIES,
-} from './meant-tables.ts'
+} from './expected-tables.ts'
 
 const policyLines = Object.entries(POLICIES).flatMap(([table, whose]) =>
   whose.split(' ').map((who) => {

@@ -1,7 +1,7 @@
-import { ownerOf } from '../../rls/mine.ts'
-import type { Tx } from '../../rls/session.ts'
+import { ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
+import { wakeRouter } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
-import { wakeRouter } from '../routers/wake.ts'
 import {
   type ChangeEntry,
   ENTRY_SORTS,

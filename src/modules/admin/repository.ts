@@ -3,7 +3,7 @@
  * role.
  */
 import type { Static } from 'typebox'
-import type { Tx } from '../../rls/session.ts'
+import type { Tx } from '../../rls/transaction.ts'
 import { clientNameOf } from '../users/client-name.ts'
 import type {
   Account as AccountSchema,

@@ -6,8 +6,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import { ownerOf } from '../../rls/mine.ts'
-import type { Tx, WithSession } from '../../rls/session.ts'
+import { ownerOf } from '../../rls/own-rows.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
 import {
   changeAccount,
   endSessionOf,

@@ -1,5 +1,5 @@
 import { and, desc, eq, sql } from '../../database/drizzle.ts'
-import type { Tx } from '../../rls/session.ts'
+import type { Tx } from '../../rls/transaction.ts'
 import { pageAfter } from '../paging/cursor.ts'
 import type { ActFilters, AdminAuditEvent } from './schema.ts'
 import { auditLog } from './table.ts'

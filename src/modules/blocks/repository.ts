@@ -1,9 +1,9 @@
 import type { SQL } from 'drizzle-orm'
 import { and, asc, desc, eq, isNull, sql } from '../../database/drizzle.ts'
-import { mine, ownerOf } from '../../rls/mine.ts'
-import type { Tx } from '../../rls/session.ts'
+import { mine, ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
+import { wakeRouter } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
-import { wakeRouter } from '../routers/wake.ts'
 import type { AddBlock, ListBlocks } from './schema.ts'
 import { blocks } from './table.ts'
 

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { type FieldError, orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { Tx, WithSession } from '../../rls/session.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
 import {
   addBlock,
   type End,

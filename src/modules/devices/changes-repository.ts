@@ -1,8 +1,8 @@
 /** Changing many devices in one transaction, each decided for itself. */
-import { ownerOf } from '../../rls/mine.ts'
-import type { Tx } from '../../rls/session.ts'
+import { ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
+import { wakeRouter } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
-import { wakeRouter } from '../routers/wake.ts'
 import { changeDevice, type DeviceValues } from './repository.ts'
 
 export type DeviceChange = { id: string; values: DeviceValues }

@@ -2,12 +2,12 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { orNotFound, PROBLEMS, Problem, type ProblemCode } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
-import type { WithSession } from '../../rls/session.ts'
+import type { WithSession } from '../../rls/transaction.ts'
 import { readCursor } from '../paging/cursor.ts'
 import { changeDevices, type DeviceChange } from './changes-repository.ts'
 import { listHistory, POSITION, type Position } from './history-repository.ts'
 import { ChangeDevices, DeviceHistory, DeviceOutcomes, HistoryQuery, MAX_CHANGES } from './schema.ts'
-import { storable } from './storable.ts'
+import { storable } from './values.ts'
 
 /** Bytes: room for as many changes as a call may have. */
 const BODY_LIMIT = 524_288

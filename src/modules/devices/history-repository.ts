@@ -1,5 +1,5 @@
-import { ownerOf } from '../../rls/mine.ts'
-import type { Tx } from '../../rls/session.ts'
+import { ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
 import { pageAfter } from '../paging/cursor.ts'
 import { findRouterOf } from './repository.ts'
 import type { DeviceEvent } from './schema.ts'

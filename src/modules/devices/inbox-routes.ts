@@ -2,9 +2,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/session.ts'
+import type { WithSession } from '../../rls/transaction.ts'
+import { wakeRouter } from '../routers/notify-policy-changed.ts'
 import { findRouter } from '../routers/repository.ts'
-import { wakeRouter } from '../routers/wake.ts'
 import { changeDevice, findDevice, listDevices } from './repository.ts'
 import { Device, ListInbox } from './schema.ts'
 

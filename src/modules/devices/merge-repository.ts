@@ -3,10 +3,11 @@
  * merged device keeps its row and
  * points at the survivor: entries, blocks and schedules that name it follow, and can be given back.
  */
-import { ownerOf } from '../../rls/mine.ts'
-import type { Tx } from '../../rls/session.ts'
-import { prefixesOf } from '../manufacturers/prefixes.ts'
-import { isRandomMac } from './mac.ts'
+
+import { isRandomMac } from '../../network/mac.ts'
+import { prefixesOf } from '../../network/oui-prefixes.ts'
+import { ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
 
 export type MergeRecord = {
   id: string

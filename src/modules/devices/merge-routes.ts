@@ -1,12 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
-import type { Tx, WithSession } from '../../rls/session.ts'
-import { gatherDevices } from '../policy/gather.ts'
+import { parseMac } from '../../network/mac.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { gatherDevices } from '../policy/build-facts.ts'
 import { findPolicyRows } from '../policy/repository.ts'
+import { wakeRouter } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
-import { wakeRouter } from '../routers/wake.ts'
-import { parseMac } from './mac.ts'
 import {
   findMergeRouter,
   listMerges,

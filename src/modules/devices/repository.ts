@@ -1,6 +1,6 @@
 import { and, eq, isNull } from '../../database/drizzle.ts'
-import { mine, ownerOf } from '../../rls/mine.ts'
-import type { Tx } from '../../rls/session.ts'
+import { mine, ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
 import { lockRouter } from '../routers/repository.ts'
 import type { ChangeDevice, DEVICE_SORTS, Device, ListDevices } from './schema.ts'
 import { devices } from './table.ts'

@@ -3,9 +3,9 @@ import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/session.ts'
-import { wakeRouter } from '../routers/wake.ts'
-import { parseMac } from './mac.ts'
+import { parseMac } from '../../network/mac.ts'
+import type { WithSession } from '../../rls/transaction.ts'
+import { wakeRouter } from '../routers/notify-policy-changed.ts'
 import {
   changeDevice,
   clearDevices,
@@ -17,7 +17,7 @@ import {
   removeDevice,
 } from './repository.ts'
 import { ChangeDevice, ClearQuery, Device, ListDevices, MacParams, MacQuery, Removed } from './schema.ts'
-import { storable } from './storable.ts'
+import { storable } from './values.ts'
 
 export type DeviceRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 

@@ -3,8 +3,8 @@ import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { Tx, WithSession } from '../../rls/session.ts'
-import { parseRate } from '../routers/rate.ts'
+import { parseRate } from '../../network/rate.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
 import {
   addGroup,
   changeGroup,

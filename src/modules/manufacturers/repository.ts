@@ -1,5 +1,5 @@
-import type { Tx } from '../../rls/session.ts'
-import { prefixesOf } from './prefixes.ts'
+import { prefixesOf } from '../../network/oui-prefixes.ts'
+import type { Tx } from '../../rls/transaction.ts'
 
 /** The organisation that the longest assigned prefix of a MAC belongs to; null when it is nobody's. */
 export async function findManufacturer(tx: Tx, mac: string): Promise<string | null> {

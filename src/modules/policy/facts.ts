@@ -1,5 +1,5 @@
 /** Everything that a decision rests on, for one router at one moment. Times are instants, rates kbit/s. */
-import type { Window } from '../schedules/windows.ts'
+import type { Window } from '../../network/windows.ts'
 
 /** What a rule is about: the device itself, its group, or the whole router. */
 export type Scope = 'device' | 'group' | 'router'

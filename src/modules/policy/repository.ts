@@ -1,6 +1,6 @@
-import { ownerOf } from '../../rls/mine.ts'
-import type { Tx } from '../../rls/session.ts'
-import type { Day } from '../schedules/windows.ts'
+import type { Day } from '../../network/windows.ts'
+import { ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
 import type { RouterFacts } from './facts.ts'
 
 /** The rows that decisions rest on, as they are stored; `gather` makes facts of them. */

@@ -1,8 +1,8 @@
 import type { SQL } from 'drizzle-orm'
 import type { Static } from 'typebox'
 import { and, asc, desc, eq, sql } from '../../database/drizzle.ts'
-import { mine, ownerOf } from '../../rls/mine.ts'
-import type { Tx } from '../../rls/session.ts'
+import { mine, ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
 import type { ListRouters, RouterFields } from './schema.ts'
 import { routers } from './table.ts'
 

@@ -3,12 +3,12 @@ import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { orNotFound } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { Tx, WithSession } from '../../rls/session.ts'
-import { findPolicies, findPolicy } from '../policy/find-policy.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { findPolicies, findPolicy } from '../policy/compute-policy.ts'
+import { wakeRouter } from './notify-policy-changed.ts'
 import { addRouter, changeRouter, findRouter, listRouters, lockRouter, removeRouter } from './repository.ts'
 import { AddRouter, ChangeRouter, ListRouters, Router } from './schema.ts'
-import { limitable, storable } from './storable.ts'
-import { wakeRouter } from './wake.ts'
+import { limitable, storable } from './values.ts'
 
 export type RouterRoutesOptions = { withSession: WithSession; onlineMinutes: number }
 

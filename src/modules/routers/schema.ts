@@ -10,7 +10,7 @@ import {
   Text,
   Uuid,
 } from '../../http/schemas.ts'
-import { MAX_RATE, RATE_TEXT } from './rate.ts'
+import { MAX_RATE, RATE_TEXT } from '../../network/rate.ts'
 
 export const Rate = Type.Unsafe<number | string | null>({
   description: 'kbit/s, or a text such as "50mbit"; null is no limit',

@@ -1,5 +1,5 @@
-import { canonicalIp, isDeviceIp } from '../devices/ip.ts'
-import { parseMac } from '../devices/mac.ts'
+import { canonicalIp, isDeviceIp } from '../../network/ip.ts'
+import { parseMac } from '../../network/mac.ts'
 import type { Sighting, SkipReason } from './sighting.ts'
 
 /** Values as JSON has them: of any type when a router printed them. Null and absent are the same. */

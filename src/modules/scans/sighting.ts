@@ -1,4 +1,4 @@
-import type { MacRefusal } from '../devices/mac.ts'
+import type { MacRefusal } from '../../network/mac.ts'
 
 /**
  * One device as a source shows it: at least a MAC (lower-case with colons) or an address (canonical, each

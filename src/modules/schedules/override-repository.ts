@@ -1,10 +1,10 @@
-import { ownerOf } from '../../rls/mine.ts'
-import type { Tx } from '../../rls/session.ts'
-import { wakeRouter } from '../routers/wake.ts'
+import type { Recurrence } from '../../network/windows.ts'
+import { ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
+import { wakeRouter } from '../routers/notify-policy-changed.ts'
 import { survivorOf } from './repository.ts'
 import type { Override } from './schema.ts'
 import { overrides } from './table.ts'
-import type { Recurrence } from './windows.ts'
 
 type NewOverride = { routerId: string; deviceId: string; decision: 'allow' | 'block'; until: Date }
 

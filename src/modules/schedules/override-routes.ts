@@ -2,11 +2,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/session.ts'
+import { nextChange } from '../../network/windows.ts'
+import type { WithSession } from '../../rls/transaction.ts'
 import { clearOverrides, findOverride, findRecurrences, replaceOverride } from './override-repository.ts'
 import { holdRouterOf } from './repository.ts'
 import { AddOverride, Override } from './schema.ts'
-import { nextChange } from './windows.ts'
 
 export type OverrideRoutesOptions = { withSession: WithSession }
 

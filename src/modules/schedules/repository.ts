@@ -1,8 +1,8 @@
 import { and, eq, sql } from '../../database/drizzle.ts'
-import { mine, ownerOf } from '../../rls/mine.ts'
-import type { Tx } from '../../rls/session.ts'
+import { mine, ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
+import { wakeRouter } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
-import { wakeRouter } from '../routers/wake.ts'
 import type { AddSchedule, ChangeSchedule, ListSchedules, SCHEDULE_SORTS, Schedule } from './schema.ts'
 import { schedules } from './table.ts'
 

@@ -3,7 +3,7 @@ import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/session.ts'
+import type { WithSession } from '../../rls/transaction.ts'
 import {
   addSchedule,
   changeSchedule,

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { Instant, Nullable, OneOf, pageQuery, Strict, Uuid } from '../../http/schemas.ts'
-import { DAYS } from './windows.ts'
+import { DAYS } from '../../network/windows.ts'
 
 const Time = (description: string, example: string) =>
   Type.String({

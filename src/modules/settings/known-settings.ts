@@ -1,4 +1,4 @@
-import { isTimeZone } from '../routers/time-zone.ts'
+import { isTimeZone } from '../../network/time-zone.ts'
 
 const NOTIFICATIONS = ['email', 'newDevice', 'routerOffline']
 

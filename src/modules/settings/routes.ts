@@ -3,7 +3,7 @@ import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { answers, pageOf } from '../../http/schemas.ts'
-import type { Tx, WithSession } from '../../rls/session.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
 import { faultOf } from './known-settings.ts'
 import {
   findSetting,

@@ -1,5 +1,5 @@
-import { ownerOf } from '../../rls/mine.ts'
-import type { Tx } from '../../rls/session.ts'
+import { ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
 import type { User } from './schema.ts'
 
 /** The signed-in person; undefined when the account went away in the same moment. */

@@ -4,7 +4,7 @@
  * needs no fence (`src/database/setup.ts`). One that a later PostgreSQL brings along is argued here before it
  * passes.
  */
-import type { Ground } from './ground.ts'
+import type { Ground } from './attack-database.ts'
 
 const HARMLESS: [name: RegExp, why: string][] = [
   [

@@ -3,7 +3,7 @@
  * knows the ids of others.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import type { Somebody } from '../rows.ts'
+import type { Somebody } from '../fixtures.ts'
 
 export type Forgery = { what: string; value: string }
 /** kind, user, role, router, scopes, proof, seconds, MAC: see drizzle/0003_seal.sql. */

@@ -2,11 +2,11 @@
  * Every function that a role may execute is called with ids of somebody else's, generated from its signature.
  */
 import pg from 'pg'
+import { addSomebody, type Somebody } from '../fixtures.ts'
 import type { Trial } from '../matrix.ts'
-import { addSomebody, type Somebody } from '../rows.ts'
 import { wakeDigestOf } from '../wake-ups.ts'
-import type { Ground } from './ground.ts'
-import { type AttackRole, STANCES, takeStance } from './stance.ts'
+import type { Ground } from './attack-database.ts'
+import { type AttackRole, STANCES, takeStance } from './attacker.ts'
 import { everythingOf, readTargets, valuesOf } from './targets.ts'
 
 type Signature = {

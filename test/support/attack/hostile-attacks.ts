@@ -3,11 +3,11 @@
  * anything of others changed.
  */
 import type pg from 'pg'
+import type { Somebody } from '../fixtures.ts'
 import type { Trial } from '../matrix.ts'
-import type { Somebody } from '../rows.ts'
-import type { Ground } from './ground.ts'
+import type { Ground } from './attack-database.ts'
+import { attackerOf, type Stance, takeStance } from './attacker.ts'
 import { type Hostile, hostileSql, UNDONE } from './hostile-sql.ts'
-import { attackerOf, type Stance, takeStance } from './stance.ts'
 import { everythingOf, readTargets, type Target, valuesOf } from './targets.ts'
 
 /** What the database answered to the last step: an SQLSTATE, or 'runs'. */

@@ -3,9 +3,9 @@
  * must read and change nothing of
  * anybody else's (`hostile-attacks.ts`), whatever the database answers; the answer stands here so that it is
  * known which fence holds, and
- * what only the facade (`src/rls/facade.ts`) keeps from a request.
+ * what only the facade (`src/rls/guarded-client.ts`) keeps from a request.
  */
-import type { Ground } from './ground.ts'
+import type { Ground } from './attack-database.ts'
 
 /**
  * SQLSTATE of the last step as user (/ as agent where it is another), or 'runs'; why; and any number of

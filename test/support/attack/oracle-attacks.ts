@@ -6,11 +6,11 @@
  * same. And values are searched for, bit by bit, by whatever differs.
  */
 import pg from 'pg'
+import type { Somebody } from '../fixtures.ts'
 import type { Trial } from '../matrix.ts'
-import type { Somebody } from '../rows.ts'
-import type { Ground } from './ground.ts'
-import { OPEN } from './open.ts'
-import { attackerOf, openingOf, type Stance } from './stance.ts'
+import type { Ground } from './attack-database.ts'
+import { attackerOf, openingOf, type Stance } from './attacker.ts'
+import { OPEN } from './expected-access.ts'
 import { ofSomebody, readTargets, type Target } from './targets.ts'
 
 /** Values of each type at both ends, beside the one that is there; of text, those of the same length. */
@@ -127,7 +127,7 @@ async function questionsAbout(ground: Ground, target: Target, stance: Stance): P
   const [row] = rows
   if (!row)
     throw new Error(
-      `Nothing to ask about in ${target.name}: let addSomebody (test/support/rows.ts) write a row of somebody's there`,
+      `Nothing to ask about in ${target.name}: let addSomebody (test/support/fixtures.ts) write a row of somebody's there`,
     )
   /** The place of a row that is not the attacker's own either, and does not meet the condition. */
   const another = async (condition: string) => {

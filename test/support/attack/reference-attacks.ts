@@ -5,8 +5,8 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import type { Trial } from '../matrix.ts'
-import type { Ground } from './ground.ts'
-import { type Attacker, type AttackRole, attackerOf, STANCES, takeStance } from './stance.ts'
+import type { Ground } from './attack-database.ts'
+import { type Attacker, type AttackRole, attackerOf, STANCES, takeStance } from './attacker.ts'
 import { freshValue, ofSomebody, readTargets, type Sample, sampleOf, type Target } from './targets.ts'
 
 type Reference = { name: string; of: string; to: string; columns: string[]; toColumns: string[] }
@@ -41,7 +41,9 @@ export async function attackReferences(
       await sampleOf(ground, targets.get(to) as Target, bob),
     ]
     if (!mine || !theirs)
-      throw new Error(`Nobody has a row in ${of} or ${to}: let addSomebody (test/support/rows.ts) write one`)
+      throw new Error(
+        `Nobody has a row in ${of} or ${to}: let addSomebody (test/support/fixtures.ts) write one`,
+      )
     aimed.set(name, { target, mine, theirs })
   }
   const trials: Trial[] = []

@@ -3,9 +3,9 @@
  * a new table is attacked too.
  */
 import pg from 'pg'
+import type { Somebody } from '../fixtures.ts'
 import type { Trial } from '../matrix.ts'
-import type { Somebody } from '../rows.ts'
-import type { Ground } from './ground.ts'
+import type { Ground } from './attack-database.ts'
 import {
   type AttackRole,
   actorOf,
@@ -14,7 +14,7 @@ import {
   STANCES,
   type Stance,
   takeStance,
-} from './stance.ts'
+} from './attacker.ts'
 import {
   freshValue,
   ofSomebody,
@@ -232,7 +232,7 @@ async function samplesOf(ground: Ground, targets: Target[]): Promise<Map<string,
   }
   if (missing.length > 0)
     throw new Error(
-      `Nothing to attack in ${missing.join(', ')}: let addSomebody (test/support/rows.ts) write a row of somebody's there`,
+      `Nothing to attack in ${missing.join(', ')}: let addSomebody (test/support/fixtures.ts) write a row of somebody's there`,
     )
   return samples
 }

@@ -3,11 +3,11 @@
  * raise or show nothing.
  */
 import pg from 'pg'
+import type { Somebody } from '../fixtures.ts'
 import type { Trial } from '../matrix.ts'
-import type { Somebody } from '../rows.ts'
+import type { Ground } from './attack-database.ts'
+import { openingOf, STANCES, type Stance, takeStance } from './attacker.ts'
 import { forgeriesOf } from './forgeries.ts'
-import type { Ground } from './ground.ts'
-import { openingOf, STANCES, type Stance, takeStance } from './stance.ts'
 
 const SEAL = `select current_setting('app.current_user_id', true) as seal`
 

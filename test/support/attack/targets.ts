@@ -4,9 +4,9 @@
  */
 import pg from 'pg'
 import type { RoleName } from '../../../src/database/role-names.ts'
-import type { Somebody } from '../rows.ts'
-import type { Ground } from './ground.ts'
-import type { AttackRole } from './stance.ts'
+import type { Somebody } from '../fixtures.ts'
+import type { Ground } from './attack-database.ts'
+import type { AttackRole } from './attacker.ts'
 
 export type Right = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
 export type Target = {

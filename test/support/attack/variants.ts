@@ -1,7 +1,7 @@
 /** Other forms that the database may have: everything that holds in the first must hold in them. */
-import { OPEN_POLICIES, POLICIES, SIGN_IN_POLICIES } from '../../../src/database/catalogue/meant-tables.ts'
+import { OPEN_POLICIES, POLICIES, SIGN_IN_POLICIES } from '../../../src/database/catalogue/expected-tables.ts'
 import { conditionOf, type Shown } from '../../../src/rls/policies.ts'
-import type { Ground } from './ground.ts'
+import type { Ground } from './attack-database.ts'
 
 const SHOWN: Record<string, Shown> = {
   user: 'own',

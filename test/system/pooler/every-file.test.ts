@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, '../..')
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) =>
   file.endsWith('.test.ts'),
 )
-const ofEveryRun = files.filter((file) => !/^(system|long)\//.test(file))
+const ofEveryRun = files.filter((file) => !/^(unit|system|long)\//.test(file))
 const source = (file: string) => readFileSync(join(root, file), 'utf8')
 
 describe('behind the pooler', () => {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { roleNames } from '../../../src/database/role-names.ts'
 import { asAdmin } from '../../support/database.ts'
-import { addSomebody } from '../../support/rows.ts'
+import { addSomebody } from '../../support/fixtures.ts'
 import { openServer, type Person, type TestServer, worldOf } from '../../support/world.ts'
 import { type Pooler, startPooler } from './pgbouncer.ts'
 

@@ -1,0 +1,255 @@
+/**
+ * What a person does about their account as a whole: profile, status, leaving for a while, coming back,
+ * leaving for good, taking everything along.
+ */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { fieldsOf, requireVersion } from '../../http/etag.ts'
+import { problem } from '../../http/problem.ts'
+import { answers } from '../../http/schemas.ts'
+import { accountDeactivated, accountDeleted } from '../../mail/templates.ts'
+import { changeProfile, exportHome, findProfile, holdProfile } from '../../modules/users/repository.ts'
+import { asAuth, SIGN_IN } from '../../rls/identity.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { recordAct } from '../audit/record-event.ts'
+import { type Account, findAccountByGoogleId } from '../credentials/repository.ts'
+import { OwnerProof, Tokens, TokenTransport } from '../credentials/schema.ts'
+import type { OwnerMail } from '../email/account-mail.ts'
+import { findMailbox } from '../email/repository.ts'
+import type { RefreshCookie } from '../sessions/refresh-cookie.ts'
+import type { ProveOwner, VerifyGoogle } from '../sign-in/reauthenticate.ts'
+import type { SignIn } from '../sign-in/sign-in.ts'
+import type { ProvePassword } from '../sign-in/verify-password.ts'
+import {
+  deactivateAccount,
+  deleteAccount,
+  exportCredentials,
+  findAccountStatus,
+  reactivateAccount,
+} from './repository.ts'
+import { AccountStatus, ChangeProfile, Export, Profile, Reactivate } from './schema.ts'
+
+export type AccountRoutesOptions = {
+  withSession: WithSession
+  proveOwner: ProveOwner
+  refreshCookie: RefreshCookie
+  ownerMail: OwnerMail
+}
+
+const documented = { tags: ['account'], security: [{ person: [] }] }
+
+/** For the signed-in. */
+export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = async (
+  app,
+  { withSession, proveOwner, refreshCookie, ownerMail },
+) => {
+  const config = { versionOf: fieldsOf(...Object.keys(ChangeProfile.properties)) }
+  const gone = () => problem('unauthenticated')
+
+  app.get(
+    '/profile',
+    {
+      config,
+      schema: {
+        ...documented,
+        operationId: 'getProfile',
+        summary: 'Get your profile',
+        response: answers({ 200: Profile }),
+      },
+    },
+    async (request) => {
+      const profile = await withSession(request.identity, findProfile, { readOnly: true })
+      if (!profile) throw gone()
+      return profile
+    },
+  )
+
+  app.put(
+    '/profile',
+    {
+      config,
+      schema: {
+        ...documented,
+        operationId: 'changeProfile',
+        summary: 'Change your profile',
+        body: ChangeProfile,
+        response: answers({ 200: Profile }),
+      },
+    },
+    async (request) => {
+      const { avatarUrl } = request.body
+      if (
+        typeof avatarUrl === 'string' &&
+        !(URL.canParse(avatarUrl) && new URL(avatarUrl).protocol === 'https:')
+      )
+        throw problem('invalid-request', {
+          errors: [{ path: '/body/avatarUrl', code: 'wrong-format', message: 'must be an https URL' }],
+        })
+      return withSession(request.identity, async (tx) => {
+        await requireVersion(request, () => holdProfile(tx))
+        const profile = await changeProfile(tx, request.body)
+        if (!profile) throw gone()
+        return profile
+      })
+    },
+  )
+
+  app.get(
+    '/account-status',
+    {
+      schema: {
+        ...documented,
+        operationId: 'getAccountStatus',
+        summary: 'Get the status of your account',
+        response: answers({ 200: AccountStatus }),
+      },
+    },
+    async (request) => {
+      const identity = asAuth(request.identity)
+      const status = await withSession(identity, (tx) => findAccountStatus(tx, identity.userId), {
+        readOnly: true,
+      })
+      if (!status) throw gone()
+      return status
+    },
+  )
+
+  app.get(
+    '/export',
+    {
+      schema: {
+        ...documented,
+        operationId: 'exportAccount',
+        summary: 'Export your data',
+        description:
+          'Every table by its name, as it is stored, without what opens anything (passwords, keys, sessions).',
+        response: answers({ 200: Export }),
+      },
+    },
+    async (request, reply) => {
+      const identity = asAuth(request.identity)
+      const [account, home] = await withSession(
+        request.identity,
+        async (tx) => [await findProfile(tx), await exportHome(tx)] as const,
+        {
+          readOnly: true,
+        },
+      )
+      if (!account) throw gone()
+      const credentials = await withSession(identity, (tx) => exportCredentials(tx, identity.userId), {
+        readOnly: true,
+      })
+      reply.header('content-disposition', 'attachment; filename="netpilot-export.json"')
+      return { exportedAt: new Date(), account, tables: { ...home, ...credentials } }
+    },
+  )
+
+  app.post(
+    '/deactivate',
+    {
+      schema: {
+        ...documented,
+        operationId: 'deactivate',
+        summary: 'Deactivate your account',
+        description:
+          'Ends every login session and stops every key, of scripts and of routers. Nothing is deleted; `reactivate` undoes it.',
+        body: OwnerProof,
+        response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
+      },
+    },
+    async (request, reply) => {
+      await proveOwner(request, request.body)
+      const identity = asAuth(request.identity)
+      const mailbox = await withSession(identity, async (tx) => {
+        await deactivateAccount(tx, identity.userId)
+        return findMailbox(tx, identity.userId)
+      })
+      if (mailbox) ownerMail.tell(mailbox.email, accountDeactivated, request)
+      if (refreshCookie.isWanted(request)) refreshCookie.clear(reply)
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.delete(
+    '/account',
+    {
+      schema: {
+        ...documented,
+        operationId: 'deleteAccount',
+        summary: 'Delete your account',
+        description:
+          'Deletes everything that the account owns. The audit log stays for its time, without personal data.',
+        body: OwnerProof,
+        response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
+      },
+    },
+    async (request, reply) => {
+      await proveOwner(request, request.body)
+      // The act goes into the log before what is personal leaves it.
+      const identity = { ...asAuth(request.identity), act: undefined }
+      const mailbox = await withSession(identity, async (tx) => {
+        const last = await findMailbox(tx, identity.userId)
+        await recordAct(tx, identity.userId, request, 'success')
+        await deleteAccount(tx, identity.userId)
+        return last
+      })
+      if (mailbox) ownerMail.tell(mailbox.email, accountDeleted, request)
+      if (refreshCookie.isWanted(request)) refreshCookie.clear(reply)
+      return reply.code(204).send(null)
+    },
+  )
+}
+
+export type ReactivateRoutesOptions = {
+  withSession: WithSession
+  signIn: SignIn
+  provePassword: ProvePassword
+  verifyGoogle?: VerifyGoogle | undefined
+}
+
+/** For who comes back, and so has no token. */
+export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions> = async (
+  app,
+  { withSession, signIn, provePassword, verifyGoogle },
+) => {
+  app.post(
+    '/reactivate',
+    {
+      schema: {
+        tags: ['account'],
+        operationId: 'reactivate',
+        summary: 'Reactivate your account',
+        description:
+          'With the same credentials as before. An account that an administrator deactivated is 401 like a wrong password.',
+        body: Reactivate,
+        headers: TokenTransport,
+        response: answers(
+          { 200: Tokens },
+          'invalid-credentials',
+          'second-factor-required',
+          'email-unverified',
+          'cross-site',
+          'locked-out',
+        ),
+      },
+    },
+    async (request, reply) => {
+      const { email = '', password = '', googleIdToken } = request.body
+      const comeBack = async (tx: Tx, account: Account | undefined) => {
+        if (!account || !(await reactivateAccount(tx, account.id))) throw problem('invalid-credentials')
+        return signIn.admit(tx, account, request)
+      }
+      const withGoogle = async (idToken: string) => {
+        const claims = await verifyGoogle?.(idToken)
+        return withSession(SIGN_IN, async (tx) =>
+          comeBack(tx, claims && (await findAccountByGoogleId(tx, claims.sub))),
+        )
+      }
+      const admitted =
+        googleIdToken === undefined
+          ? await provePassword(request, { email, password }, comeBack, { inactiveToo: true })
+          : await withGoogle(googleIdToken)
+      return signIn.answer(admitted, request, reply)
+    },
+  )
+}

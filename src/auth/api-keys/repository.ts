@@ -1,0 +1,116 @@
+import type { SQL } from 'drizzle-orm'
+import { and, asc, eq, isNull, sql } from '../../database/drizzle.ts'
+import { mine, ownerOf } from '../../rls/own-rows.ts'
+import type { Tx } from '../../rls/transaction.ts'
+import { apiKeys } from '../sessions/table.ts'
+
+/** Nobody needs so many; a script that makes one each time it runs is to find out. */
+const MAX_PERSONAL_KEYS = 50
+
+export type KeyValues = {
+  /** Null: a personal key. */
+  routerId: string | null
+  name: string | null
+  keyId: string
+  prefix: string
+  secretSha256: Buffer
+  scopes: string[]
+  expiresAt: Date | null
+}
+
+/** When a key stops working: when it expires, or when its overlap with a successor ends. Null: never. */
+const ENDS_AT = sql<Date | null>`least(${apiKeys.expiresAt}, ${apiKeys.retiresAt})`.mapWith(apiKeys.expiresAt)
+
+const columns = {
+  id: apiKeys.id,
+  name: apiKeys.name,
+  prefix: apiKeys.prefix,
+  scopes: apiKeys.scopes,
+  createdAt: apiKeys.createdAt,
+  expiresAt: ENDS_AT,
+  lastUsedAt: apiKeys.lastUsedAt,
+}
+
+/** Live keys of a router, or (null) of the person. */
+const ofHolder = (tx: Tx, routerId: string | null, more?: SQL) =>
+  and(
+    mine(tx, apiKeys),
+    routerId === null ? isNull(apiKeys.routerId) : eq(apiKeys.routerId, routerId),
+    isNull(apiKeys.revokedAt),
+    more,
+  )
+const unexpired = sql`(${ENDS_AT} is null or ${ENDS_AT} > now())`
+
+export const listKeys = (tx: Tx, routerId: string | null) =>
+  tx
+    .select(columns)
+    .from(apiKeys)
+    .where(ofHolder(tx, routerId, unexpired))
+    .orderBy(asc(apiKeys.createdAt), asc(apiKeys.id))
+
+/**
+ * Holds the key's row: of two rotations at once, the second finds it gone. `inherits`: the expiry that its
+ * successor gets.
+ */
+export async function holdKey(tx: Tx, routerId: string | null, id: string) {
+  const [key] = await tx
+    .select({ ...columns, inherits: apiKeys.expiresAt })
+    .from(apiKeys)
+    .where(ofHolder(tx, routerId, and(eq(apiKeys.id, id), unexpired)))
+    .for('update')
+  return key
+}
+
+/**
+ * Adds a key: of a router in a free one of its two slots (an expired key gives its slot up first), or a
+ * personal one.
+ * @returns undefined when there are as many as there may be @throws SQLSTATE 23503 when there is no such
+ * router
+ */
+export async function addKey(tx: Tx, values: KeyValues) {
+  await tx
+    .update(apiKeys)
+    .set({ revokedAt: ENDS_AT })
+    .where(ofHolder(tx, values.routerId, sql`${ENDS_AT} <= now()`))
+  if (values.routerId === null && (await listKeys(tx, null)).length >= MAX_PERSONAL_KEYS) return undefined
+  // One slot after the other: under parallel requests the unique index decides, not what was read before.
+  for (const slot of values.routerId === null ? [null] : [1, 2]) {
+    const [key] = await tx
+      .insert(apiKeys)
+      .values({ ...values, kind: values.routerId === null ? 'personal' : 'agent', slot, userId: ownerOf(tx) })
+      .onConflictDoNothing()
+      .returning(columns)
+    if (key) return key
+  }
+  return undefined
+}
+
+/** Ends every personal key of somebody, also before they are signed in. @returns how many were live */
+export async function revokePersonalKeys(tx: Tx, userId: string): Promise<number> {
+  const [answer] = await tx.query<{ revoked: number }>({
+    name: 'revoke personal keys',
+    text: 'select ctx.revoke_personal_keys($1) as revoked',
+    values: [userId],
+  })
+  return answer?.revoked ?? 0
+}
+
+export async function revokeKey(tx: Tx, routerId: string | null, id: string): Promise<boolean> {
+  const revoked = await tx
+    .update(apiKeys)
+    .set({ revokedAt: sql`now()` })
+    .where(ofHolder(tx, routerId, and(eq(apiKeys.id, id), unexpired)))
+    .returning({ id: apiKeys.id })
+  return revoked.length > 0
+}
+
+/**
+ * Lets a key that is being replaced end in so many minutes, or when it would have ended anyway, whichever is
+ * sooner.
+ */
+export async function retireKey(tx: Tx, routerId: string | null, id: string, minutes: number): Promise<void> {
+  await tx
+    .update(apiKeys)
+    .set({ retiresAt: sql`least(${apiKeys.retiresAt}, now() + make_interval(mins => ${minutes}::int))` })
+    .where(ofHolder(tx, routerId, eq(apiKeys.id, id)))
+}

@@ -1,0 +1,212 @@
+/**
+ * API keys: of a router's agent, and of a person's own scripts. They are credentials: the user role cannot
+ * see them, so these sessions use
+ * the auth login, and only a signed-in person manages them, never a key. A stolen login session must not
+ * become a key that outlives it:
+ * a new key takes a proof of the owner with the request, or, where it cannot touch the account, a recent one.
+ */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import Type, { type Static } from 'typebox'
+import { orNotFound, problem } from '../../http/problem.ts'
+import { answers, Nullable, pageOf } from '../../http/schemas.ts'
+import { keyAdded } from '../../mail/templates.ts'
+import { wakeRouter } from '../../modules/routers/notify-policy-changed.ts'
+import { asAuth, type Identity } from '../../rls/identity.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
+import type { OwnerMail } from '../email/account-mail.ts'
+import { findMailbox } from '../email/repository.ts'
+import { proofRequired, requireRecentProof } from '../sessions/repository.ts'
+import type { ProveOwner } from '../sign-in/reauthenticate.ts'
+import { makeApiKey } from './format.ts'
+import { addKey, holdKey, type KeyValues, listKeys, retireKey, revokeKey } from './repository.ts'
+import {
+  AddPersonalKey,
+  AddRouterKey,
+  AGENT_SCOPES,
+  HOLDERS,
+  Key,
+  ListKeys,
+  NewKey,
+  PERSONAL_KEY_DAYS,
+  RotatePersonalKey,
+  RotateRouterKey,
+} from './schema.ts'
+
+const DEFAULT_OVERLAP_MINUTES = 60
+const DAY_MS = 86_400_000
+
+export type KeyRoutesOptions = {
+  withSession: WithSession
+  proveOwner: ProveOwner
+  ownerMail: OwnerMail
+  /** Of a router's keys, under `/:id/keys`, or of a person's own, under `/keys`. */
+  holder: keyof typeof HOLDERS
+  routerExists: (identity: Identity | null, id: string) => Promise<boolean>
+}
+
+/** `replaces`: in place of another key. */
+type KeyPlan = Pick<KeyValues, 'name' | 'scopes' | 'expiresAt'> & { replaces?: boolean }
+/** The bodies of both holders. */
+type Made = Partial<Static<typeof AddPersonalKey>> | Static<typeof AddRouterKey>
+type Rotated = Static<typeof RotatePersonalKey>
+
+/** Of the path: the router, or null for a person's own keys. */
+const holderIn = (params: unknown) => (params as { id?: string }).id ?? null
+const instantOf = (text: string | null | undefined) => (text ? new Date(text) : null)
+const keyIn = (params: unknown) => (params as { keyId: string }).keyId
+
+export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app, options) => {
+  const { withSession, proveOwner, ownerMail, holder, routerExists } = options
+  const { tag, path, words, Keys, OneKey, Kind } = HOLDERS[holder]
+  const documented = { tags: [tag], security: [{ person: [] }] }
+
+  /** Makes a key as `prepare` says, in its transaction. The owner is told of a personal one. */
+  async function makeKey(request: FastifyRequest, prepare: (tx: Tx) => Promise<KeyPlan>) {
+    const identity = asAuth(request.identity)
+    const { userId, sessionId } = identity
+    const routerId = holderIn(request.params)
+    const {
+      key,
+      keyId,
+      prefix,
+      sha256: secretSha256,
+    } = makeApiKey(holder === 'person' ? 'personal' : 'agent', userId)
+    const { owner, replaces, ...made } = await withSession(identity, async (tx) => {
+      await requireRecentProof(tx, userId, sessionId)
+      const { replaces = false, ...plan } = await prepare(tx)
+      const added = await addKey(tx, { ...plan, routerId, keyId, prefix, secretSha256 })
+      if (!added) throw problem('key-limit', { detail: 'Revoke a key first' })
+      // Of a router's key the router is the target, which the path names.
+      if (routerId === null) tx.audit({ targetId: added.id })
+      return {
+        ...added,
+        key,
+        replaces,
+        owner: holder === 'person' ? await findMailbox(tx, userId) : undefined,
+      }
+    })
+    const { scopes, expiresAt } = made
+    if (owner)
+      ownerMail.tell(
+        owner.email,
+        (occasion) => keyAdded({ ...occasion, scopes, expiresAt, replaces }),
+        request,
+      )
+    return made
+  }
+
+  const refusals =
+    holder === 'person'
+      ? (['wrong-password', 'wrong-code', 'locked-out', 'conflict'] as const)
+      : (['proof-required'] as const)
+
+  app.post(
+    path,
+    {
+      schema: {
+        ...documented,
+        operationId: `add${Kind}Key`,
+        summary: `Create ${words.key}`,
+        description: `The key is shown once. ${words.limit}`,
+        params: Keys,
+        body: holder === 'router' ? Nullable(AddRouterKey) : AddPersonalKey,
+        response: answers({ 201: NewKey }, 'key-limit', ...refusals),
+      },
+    },
+    async (request, reply) => {
+      const { name = null, scopes = [...AGENT_SCOPES], expiresAt, ...proof }: Made = request.body ?? {}
+      const ends =
+        expiresAt === undefined && holder === 'person'
+          ? new Date(Date.now() + PERSONAL_KEY_DAYS * DAY_MS)
+          : instantOf(expiresAt)
+      if (ends && ends.getTime() <= Date.now())
+        throw problem('invalid-request', {
+          errors: [{ path: '/body/expiresAt', code: 'in-the-past', message: 'is in the past' }],
+        })
+      if (holder === 'person') await proveOwner(request, proof)
+      return reply.code(201).send(await makeKey(request, async () => ({ name, scopes, expiresAt: ends })))
+    },
+  )
+
+  app.get(
+    path,
+    {
+      schema: {
+        ...documented,
+        operationId: `list${Kind}Keys`,
+        summary: `List ${words.keys}`,
+        params: Keys,
+        querystring: ListKeys,
+        response: answers({ 200: pageOf(Key) }),
+      },
+    },
+    async (request) => {
+      const routerId = holderIn(request.params)
+      if (routerId !== null && !(await routerExists(request.identity, routerId))) throw problem('not-found')
+      const items = await withSession(asAuth(request.identity), (tx) => listKeys(tx, routerId), {
+        readOnly: true,
+      })
+      const { limit, offset } = request.query
+      return { items: items.slice(offset, offset + limit), total: items.length, limit, offset }
+    },
+  )
+
+  app.delete(
+    `${path}/:keyId`,
+    {
+      schema: {
+        ...documented,
+        operationId: `revoke${Kind}Key`,
+        summary: `Revoke ${words.key} at once`,
+        params: OneKey,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      const [routerId, keyId] = [holderIn(request.params), keyIn(request.params)]
+      await withSession(asAuth(request.identity), async (tx) => orNotFound(await endKey(tx, routerId, keyId)))
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.post(
+    `${path}/:keyId/rotate`,
+    {
+      schema: {
+        ...documented,
+        operationId: `rotate${Kind}Key`,
+        summary: `Replace ${words.key}`,
+        description: `Makes a key with the same name, scopes and end; the old one goes on working for the overlap. ${words.rotation}`,
+        params: OneKey,
+        body: holder === 'router' ? Nullable(RotateRouterKey) : Nullable(RotatePersonalKey),
+        response: answers({ 201: NewKey }, 'key-limit', 'proof-required', ...refusals),
+      },
+    },
+    async (request, reply) => {
+      const [routerId, keyId] = [holderIn(request.params), keyIn(request.params)]
+      const { overlapMinutes = DEFAULT_OVERLAP_MINUTES, ...proof }: Rotated = request.body ?? {}
+      const given = Object.keys(proof).length
+      if (given > 1)
+        throw problem('invalid-request', {
+          errors: [{ path: '/body', code: 'exactly-one-of', message: 'must hold one proof' }],
+        })
+      if (given === 1) await proveOwner(request, proof)
+      else if (holder === 'person' && overlapMinutes === 0) throw proofRequired()
+      const rotated = await makeKey(request, async (tx) => {
+        const old = orNotFound(await holdKey(tx, routerId, keyId))
+        if (overlapMinutes === 0) await endKey(tx, routerId, keyId)
+        else await retireKey(tx, routerId, keyId, overlapMinutes)
+        return { name: old.name, scopes: old.scopes, expiresAt: old.inherits, replaces: true }
+      })
+      return reply.code(201).send(rotated)
+    },
+  )
+}
+
+/** An agent that waits with the key is woken, and then refused. */
+async function endKey(tx: Tx, routerId: string | null, keyId: string): Promise<boolean> {
+  const isRevoked = await revokeKey(tx, routerId, keyId)
+  if (isRevoked && routerId !== null) await wakeRouter(tx, routerId)
+  return isRevoked
+}

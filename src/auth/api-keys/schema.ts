@@ -1,0 +1,124 @@
+import Type from 'typebox'
+import {
+  Instant,
+  Name,
+  Nullable,
+  NullableInstant,
+  OneOf,
+  pageQuery,
+  Strict,
+  Uuid,
+} from '../../http/schemas.ts'
+import { ONE_PROOF_OR_CODE, ownerProofOrCode } from '../credentials/schema.ts'
+
+/** What an agent's key may do: report what the router sees, and read what it must enforce. */
+export const AGENT_SCOPES = ['scans:write', 'policy:read'] as const
+export type AgentScope = (typeof AGENT_SCOPES)[number]
+
+/** The parts of the API that a personal key may be for: reading, or also changing. */
+export const AREAS = [
+  'routers',
+  'devices',
+  'lists',
+  'blocks',
+  'groups',
+  'schedules',
+  'settings',
+  'policy',
+] as const
+export type Area = (typeof AREAS)[number]
+export const PERSONAL_SCOPES = AREAS.flatMap((area) => [`${area}:read`, `${area}:write`] as const)
+
+const key = {
+  id: Uuid(),
+  name: Nullable(Type.String({ examples: ['Attic'] })),
+  prefix: Type.String({
+    description: 'The public beginning of the key, to recognise it by',
+    examples: ['npa_2xKf…_9bQe…'],
+  }),
+  scopes: Type.Array(OneOf<string>([...new Set([...AGENT_SCOPES, ...PERSONAL_SCOPES])])),
+  createdAt: Instant(),
+  expiresAt: NullableInstant('Null: never', '2026-05-01T20:00:00.000Z'),
+  lastUsedAt: NullableInstant('Written about once a minute'),
+}
+
+export const Key = Type.Object(key, { $id: 'Key' })
+export const NewKey = Type.Object(
+  {
+    ...key,
+    key: Type.String({
+      description: 'The key itself: shown now and never again',
+      examples: ['npa_2xKf…_9bQe…_7TzW…'],
+    }),
+  },
+  { $id: 'NewKey' },
+)
+const { limit, offset } = pageQuery([])
+export const ListKeys = Strict({ limit, offset })
+
+const scopesOf = <const T extends string>(scopes: readonly T[]) =>
+  Type.Array(OneOf(scopes), { minItems: 1, maxItems: scopes.length, uniqueItems: true })
+/** How long a personal key lives unless its maker says otherwise. */
+export const PERSONAL_KEY_DAYS = 90
+
+const about = (defaultEnd: string) => ({
+  name: Type.Optional(Nullable(Name({ max: 100, examples: ['Attic'] }))),
+  expiresAt: Type.Optional(
+    Nullable(
+      Type.String({
+        format: 'date-time',
+        maxLength: 40,
+        description: `Default: ${defaultEnd}; null: no end`,
+      }),
+    ),
+  ),
+})
+export const AddRouterKey = Strict({ ...about('no end'), scopes: Type.Optional(scopesOf(AGENT_SCOPES)) })
+export const AddPersonalKey = Strict(
+  { ...about(`in ${PERSONAL_KEY_DAYS} days`), scopes: scopesOf(PERSONAL_SCOPES), ...ownerProofOrCode },
+  ONE_PROOF_OR_CODE,
+)
+const overlap = {
+  overlapMinutes: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 10_080,
+      description: 'How long the old key goes on working (default 60); 0 ends it at once',
+    }),
+  ),
+}
+export const RotateRouterKey = Strict(overlap)
+export const RotatePersonalKey = Strict({ ...overlap, ...ownerProofOrCode })
+
+/** Who holds keys, and how the routes of both say so. */
+export const HOLDERS = {
+  router: {
+    tag: 'routers',
+    path: '/:id/keys',
+    Kind: 'Router',
+    words: {
+      key: 'a key of the router',
+      keys: "the router's live keys",
+      limit:
+        'A router has two live keys at most, so that one can replace the other without a gap. Takes a recent proof of the owner (`reauthenticate`).',
+      rotation: 'Takes a recent proof of the owner (`reauthenticate`).',
+    },
+    Keys: Strict({ id: Uuid() }),
+    OneKey: Strict({ id: Uuid(), keyId: Uuid() }),
+  },
+  person: {
+    tag: 'account',
+    path: '/keys',
+    Kind: 'Personal',
+    words: {
+      key: 'a key of your own',
+      keys: 'your own live keys',
+      limit:
+        'It is for scripts and home automation, which can do what its scopes name and nothing about the account itself. The owner is told by mail.',
+      rotation:
+        'Without an overlap it takes a proof of the owner with the request, and else a recent one (`reauthenticate`). The owner is told by mail.',
+    },
+    Keys: Strict({}),
+    OneKey: Strict({ keyId: Uuid() }),
+  },
+} as const

@@ -1,0 +1,34 @@
+/**
+ * The audit log where a session does not write it by itself: who signs in, or fails to, and guesses of who is
+ * signed in. (What else
+ * signed-in people do, each session records: `rls/audit.ts`.)
+ */
+import type { FastifyRequest } from 'fastify'
+import type { Tx } from '../../rls/transaction.ts'
+import { visitorOf } from './request-origin.ts'
+
+/** `detail` holds nothing secret and nothing of anybody else: the log is shown to its owner. */
+export async function recordAct(
+  tx: Tx,
+  userId: string,
+  request: FastifyRequest,
+  outcome: 'success' | 'failure',
+  detail: Record<string, unknown> | null = null,
+): Promise<void> {
+  const { operationId, tags = [] } = request.routeOptions.schema ?? {}
+  const operation = operationId ?? request.routeOptions.url
+  const { address } = visitorOf(request)
+  await tx.query(
+    tx.userId === undefined
+      ? {
+          name: 'record act of',
+          text: `select ctx.record_act_of($1, 'user', $2, $3, $4, $5)`,
+          values: [userId, operation, outcome, address, detail],
+        }
+      : {
+          name: 'record act',
+          text: 'select ctx.record_act($1, $2, null, $3, $4, $5)',
+          values: [operation, tags[0] ?? null, outcome, address, detail],
+        },
+  )
+}

@@ -1,0 +1,74 @@
+/**
+ * What an administrator has sent to people: an invitation, or a mail to choose a new password. Nobody but the
+ * owner chooses one.
+ */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { orNotFound, problem } from '../../http/problem.ts'
+import { answers, IdParams } from '../../http/schemas.ts'
+import { invitation, resetPassword } from '../../mail/templates.ts'
+import { addAccount, findAccount } from '../../modules/admin/repository.ts'
+import { Account } from '../../modules/admin/schema.ts'
+import type { WithSession } from '../../rls/transaction.ts'
+import { addToken } from '../one-time-tokens/repository.ts'
+import { normalisedEmail } from '../sign-in/verify-password.ts'
+import { MINUTES, type OwnerMail } from './account-mail.ts'
+import { EmailSent, Invite } from './schema.ts'
+
+export const invitationRoutes: FastifyPluginAsyncTypebox<{
+  withSession: WithSession
+  ownerMail: OwnerMail
+}> = async (app, { withSession, ownerMail }) => {
+  const documented = { tags: ['admin'], security: [{ admin: [] }] }
+
+  app.post(
+    '/users',
+    {
+      schema: {
+        ...documented,
+        operationId: 'inviteUser',
+        summary: 'Invite a user by e-mail',
+        description:
+          'They choose the password themselves (`reset-password` with the token of the mail), within a week.',
+        body: Invite,
+        response: answers({ 201: Account }, 'email-taken'),
+      },
+    },
+    async (request, reply) => {
+      const email = normalisedEmail(request.body.email)
+      const { account, token } = await withSession(request.identity, async (tx) => {
+        const added = await addAccount(tx, { ...request.body, email })
+        if (!added) throw problem('email-taken')
+        const issued = await addToken(tx, added.id, { purpose: 'invitation', minutes: MINUTES.invitation })
+        tx.audit({ targetId: added.id })
+        return { account: orNotFound(await findAccount(tx, added.id)), token: issued }
+      })
+      ownerMail.bring(email, invitation, { token, minutes: MINUTES.invitation })
+      return reply.code(201).send(account)
+    },
+  )
+
+  app.post(
+    '/users/:id/reset-password',
+    {
+      schema: {
+        ...documented,
+        operationId: 'startPasswordReset',
+        summary: 'Send a password reset to a user',
+        params: IdParams,
+        response: answers({ 202: EmailSent }),
+      },
+    },
+    async (request, reply) => {
+      const { email, token } = await withSession(request.identity, async (tx) => {
+        const account = orNotFound(await findAccount(tx, request.params.id))
+        const issued = await addToken(tx, account.id, {
+          purpose: 'reset-password',
+          minutes: MINUTES['reset-password'],
+        })
+        return { email: account.email, token: issued }
+      })
+      ownerMail.bring(email, resetPassword, { token, minutes: MINUTES['reset-password'] })
+      return reply.code(202).send({ status: 'check-your-mail' })
+    },
+  )
+}

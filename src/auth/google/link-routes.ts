@@ -1,0 +1,89 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { problem } from '../../http/problem.ts'
+import { answers } from '../../http/schemas.ts'
+import { asAuth } from '../../rls/identity.ts'
+import type { WithSession } from '../../rls/transaction.ts'
+import { findProofs } from '../credentials/repository.ts'
+import { requireRecentProof } from '../sessions/repository.ts'
+import type { ProveOwner } from '../sign-in/reauthenticate.ts'
+import { claimsOf } from './account-linking.ts'
+import type { Google } from './google.ts'
+import { linkGoogle, unlinkGoogle } from './repository.ts'
+import { GoogleLink } from './schema.ts'
+
+/** `google`: undefined where it is not configured; its routes are 404 then. */
+export type GoogleLinkRoutesOptions = {
+  withSession: WithSession
+  google: Google | undefined
+  proveOwner: ProveOwner
+}
+
+/** For the signed-in: whether Google signs in to their account. */
+export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions> = async (
+  app,
+  { withSession, google, proveOwner },
+) => {
+  const documented = { tags: ['auth'], security: [{ person: [] }] }
+
+  app.post(
+    '/google/link',
+    {
+      schema: {
+        ...documented,
+        operationId: 'linkGoogle',
+        summary: 'Link your account to a Google account',
+        description: 'Its address may be another one. From then on it signs in to your account.',
+        body: GoogleLink,
+        response: answers(
+          { 204: Type.Null() },
+          'wrong-password',
+          'invalid-credentials',
+          'locked-out',
+          'conflict',
+          'not-found',
+        ),
+      },
+    },
+    async (request, reply) => {
+      const self = asAuth(request.identity)
+      const { idToken, nonce, password } = request.body
+      const claims = await claimsOf(google, idToken, { nonce })
+      await proveOwner(request, { password })
+      await withSession(self, async (tx) => {
+        if (!(await linkGoogle(tx, self.userId, claims)))
+          throw problem('conflict', {
+            detail: 'Your account is linked to another Google account: unlink that first',
+          })
+      })
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.delete(
+    '/google',
+    {
+      schema: {
+        ...documented,
+        operationId: 'unlinkGoogle',
+        summary: 'Unlink your account from Google',
+        description:
+          'Not before it has a password: 409 `conflict`. Where Google gives out your address, signing in with it links again. Takes a recent proof of the owner (`reauthenticate`).',
+        response: answers({ 204: Type.Null() }, 'not-found', 'conflict', 'proof-required'),
+      },
+    },
+    async (request, reply) => {
+      if (!google) throw problem('not-found')
+      const self = asAuth(request.identity)
+      await withSession(self, async (tx) => {
+        await requireRecentProof(tx, self.userId, self.sessionId)
+        const proofs = await findProofs(tx, self.userId)
+        if (!proofs?.googleId) throw problem('not-found')
+        if (proofs.passwordHash === null)
+          throw problem('conflict', { detail: 'You would have no way to sign in: set a password first' })
+        await unlinkGoogle(tx, self.userId)
+      })
+      return reply.code(204).send(null)
+    },
+  )
+}

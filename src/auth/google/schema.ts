@@ -1,0 +1,36 @@
+import Type from 'typebox'
+import { Strict, Text } from '../../http/schemas.ts'
+
+const IdToken = Text({
+  max: 8_192,
+  description: 'Of Google Identity Services or a mobile sign-in library',
+  examples: ['eyJhbGciOiJSUzI1NiIs…'],
+})
+const Nonce = Text({ max: 255, description: 'What the token must carry, when you asked Google for one' })
+
+export const GoogleSignIn = Strict({ idToken: IdToken, nonce: Type.Optional(Nonce) })
+export const GoogleLink = Strict({
+  idToken: IdToken,
+  nonce: Type.Optional(Nonce),
+  password: Text({ max: 256, examples: ['<password>'] }),
+})
+export const GoogleStart = Strict({
+  returnTo: Text({
+    max: 2_000,
+    description:
+      'An absolute URL on an allowed origin. It comes back with `code` for POST /api/auth/exchange, or with `error`, a code of a problem. Put a value of your own into its query and compare it then: that way nobody can hand you somebody else’s code.',
+    examples: ['https://app.example.com/signed-in?attempt=8e1f'],
+  }),
+})
+/** Google's answer; it adds what it likes. */
+export const GoogleCallback = Type.Object({
+  state: Type.Optional(Text({ max: 512 })),
+  code: Type.Optional(Text({ max: 2_048 })),
+})
+export const Exchange = Strict({
+  code: Text({
+    max: 512,
+    examples: ['npt_0F3K…'],
+    description: 'From the address that the flow came back to',
+  }),
+})

@@ -1,0 +1,77 @@
+import type { onRequestAsyncHookHandler, onResponseAsyncHookHandler, RouteOptions } from 'fastify'
+import { problem } from '../../http/problem.ts'
+import type { Area } from '../api-keys/schema.ts'
+import type { LastUse } from '../api-keys/usage.ts'
+import { actOf } from '../audit/request-origin.ts'
+import type { AccessTokens } from '../sessions/access-tokens.ts'
+import { apiKeyOf, bearerOf } from './bearer.ts'
+
+/**
+ * The door of the scope `users`: an authentic access token. That its login session is live, the first
+ * statement of the session proves.
+ */
+export function requireUser(accessTokens: AccessTokens): onRequestAsyncHookHandler {
+  return async (request) => {
+    const bearer = accessTokens.verify(bearerOf(request) ?? '')
+    if (!bearer) throw problem('unauthenticated')
+    request.identity = { kind: 'user', ...bearer, act: actOf(request) }
+  }
+}
+
+/**
+ * The door of the scope `admins`: a signed-in person. Whether they are an administrator the session asks the
+ * database, and 404 is the answer.
+ */
+export function requireAdmin(accessTokens: AccessTokens): onRequestAsyncHookHandler {
+  return async (request) => {
+    const bearer = accessTokens.verify(bearerOf(request) ?? '')
+    if (!bearer) throw problem('unauthenticated')
+    const { id = null } = (request.params ?? {}) as { id?: string }
+    const act = actOf(request)
+    // The log that it stands in is that of the account it is about.
+    request.identity = { kind: 'admin', ...bearer, act: act && { ...act, targetId: id } }
+  }
+}
+
+/**
+ * The door of the scope `homes`: a signed-in person, or a script of theirs whose personal key is for this
+ * area. That it is, the session proves.
+ */
+export function requireUserOrKey(
+  accessTokens: AccessTokens,
+  area: Area,
+  { readOnly = false } = {},
+): onRequestAsyncHookHandler {
+  const asUser = requireUser(accessTokens)
+  return async function (request, reply) {
+    const key = apiKeyOf(request)
+    if (!key) return asUser.call(this, request, reply)
+    if (key.kind !== 'personal') throw problem('unauthenticated')
+    const { userId, keyId, sha256 } = key
+    request.identity = {
+      kind: 'key',
+      userId,
+      keyId,
+      sha256,
+      scope: scopeOf(request.method, area, readOnly),
+      act: actOf(request),
+    }
+  }
+}
+
+const scopeOf = (method: string, area: Area, readOnly: boolean) =>
+  `${area}:${readOnly || method === 'GET' || method === 'HEAD' ? 'read' : 'write'}`
+
+/** Says in a route's documentation which scope a personal key needs there. */
+export function offerKey({ schema, method }: RouteOptions, area: Area, { readOnly = false } = {}): void {
+  // The HEAD of a GET shares its schema.
+  if (!schema?.security || schema.security.some((way) => 'script' in way)) return
+  schema.security = [...schema.security, { script: [scopeOf([method].flat()[0] ?? 'GET', area, readOnly)] }]
+}
+
+/** A use counts when it was let in: before that, anybody could have named the key. */
+export const noteKeyUse =
+  (lastUse: LastUse): onResponseAsyncHookHandler =>
+  async ({ identity }, reply) => {
+    if (identity?.kind === 'key' && reply.statusCode < 400) lastUse.note(identity)
+  }

@@ -1,0 +1,77 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { problem } from '../../http/problem.ts'
+import { answers } from '../../http/schemas.ts'
+import { recoveryCodeUsed, secondFactorLocked } from '../../mail/templates.ts'
+import { SIGN_IN } from '../../rls/identity.ts'
+import type { WithSession } from '../../rls/transaction.ts'
+import { findActiveUser } from '../credentials/repository.ts'
+import { Tokens, TokenTransport } from '../credentials/schema.ts'
+import type { OwnerMail } from '../email/account-mail.ts'
+import { findToken, useToken } from '../one-time-tokens/repository.ts'
+import type { SignIn } from '../sign-in/sign-in.ts'
+import { findFactorStatus } from './repository.ts'
+import { AnswerChallenge } from './schema.ts'
+import type { SecondFactor } from './second-factor.ts'
+
+export type ChallengeRoutesOptions = {
+  withSession: WithSession
+  signIn: SignIn
+  secondFactor: SecondFactor
+  ownerMail: OwnerMail
+}
+
+/** Half signed in: who proved themselves once and is asked for the second factor. */
+export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> = async (
+  app,
+  { withSession, signIn, secondFactor, ownerMail },
+) => {
+  app.post(
+    '/second-factor',
+    {
+      schema: {
+        tags: ['auth'],
+        operationId: 'answerChallenge',
+        summary: 'Answer a second-factor challenge',
+        description:
+          'Answers the challenge of `second-factor-required`, which is good for five minutes and one sign-in. After five wrong codes, none is taken for five minutes (429 `locked-out`). A wrong code is 401 `wrong-code`: the challenge is still good; when it is not, it is 401 `challenge-ended`.',
+        body: AnswerChallenge,
+        headers: TokenTransport,
+        response: answers(
+          { 200: Tokens },
+          ['wrong-code', 401],
+          'challenge-ended',
+          'email-unverified',
+          'cross-site',
+          'conflict',
+          'locked-out',
+        ),
+      },
+    },
+    async (request, reply) => {
+      const { challenge, code } = request.body
+      const { user, isLast, proven } = await withSession(SIGN_IN, async (tx) => {
+        const token = await findToken(tx, challenge, 'second-factor')
+        const user = token && (await findActiveUser(tx, token.userId))
+        if (!user) throw deadChallenge()
+        const { provenBy, isLast } = await secondFactor.prove(tx, user.id, code, request)
+        if (!provenBy) return { user, isLast }
+        // Answered by another request meanwhile: then this code is not used up.
+        if (!(await useToken(tx, challenge, 'second-factor'))) throw deadChallenge()
+        const admitted = await signIn.admit(tx, { ...user, hasSecondFactor: true }, request, {
+          secondFactor: provenBy,
+        })
+        return { user, isLast, proven: { provenBy, admitted, ...(await findFactorStatus(tx, user.id)) } }
+      })
+      if (!proven) {
+        if (isLast) ownerMail.tell(user.email, secondFactorLocked, request)
+        throw problem('wrong-code', { status: 401 })
+      }
+      const { provenBy, admitted, recoveryCodesLeft: left } = proven
+      if (provenBy === 'recovery-code')
+        ownerMail.tell(user.email, (occasion) => recoveryCodeUsed({ ...occasion, left }), request)
+      return signIn.answer(admitted, request, reply)
+    },
+  )
+}
+
+const deadChallenge = () => problem('challenge-ended', { detail: 'Sign in again' })

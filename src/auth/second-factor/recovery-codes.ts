@@ -1,0 +1,63 @@
+/**
+ * Recovery codes: what a person writes down for the day when the authenticator is lost. Twelve characters of
+ * Crockford's base 32
+ * (https://www.crockford.com/base32.html: no i, l, o or u), 60 random bits, as `abcd-efgh-jkmn`. Stored is an
+ * HMAC under a key derived from
+ * the pepper and bound to the account: a bare digest of 60 bits could be searched by who steals the table,
+ * and copied by who can write it.
+ */
+import { createHmac, randomBytes } from 'node:crypto'
+import { deriveKey } from '../../crypto/hkdf.ts'
+import { uuidToBytes } from '../../crypto/uuid.ts'
+
+export type RecoveryCodes = {
+  /**
+   * Ten codes, to be shown once, and what to store of each. @throws TypeError when `userId` is not a
+   * lower-case uuid
+   */
+  make(userId: string): { codes: string[]; digests: Buffer[] }
+  /**
+   * What is stored of a code as somebody typed it (any case, with or without spaces and hyphens, o for 0, i
+   * or l for 1); undefined for
+   * text of another form. @throws TypeError when `userId` is not a lower-case uuid
+   */
+  digest(userId: string, typed: string): Buffer | undefined
+}
+
+export const RECOVERY_CODE_COUNT = 10
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+const LENGTH = 12
+const FORM = new RegExp(`^[${ALPHABET}]{${LENGTH}}$`)
+
+/** Each byte gives one character without bias: 32 divides 256. */
+const makeCode = () =>
+  Array.from(randomBytes(LENGTH), (byte) => ALPHABET.charAt(byte % ALPHABET.length)).join('')
+const grouped = (code: string) => code.replace(/.{4}(?=.)/g, '$&-')
+
+function normalised(typed: string): string | undefined {
+  // Word processors turn hyphens into dashes of their own.
+  const code = typed
+    .replace(/[\s\p{Dash_Punctuation}]/gu, '')
+    .toLowerCase()
+    .replaceAll('o', '0')
+    .replace(/[il]/g, '1')
+  return FORM.test(code) ? code : undefined
+}
+
+/** `pepper`: at least 32 random bytes as text, kept outside the database. */
+export function openRecoveryCodes(pepper: string): RecoveryCodes {
+  const key = deriveKey(pepper, 'recovery codes')
+  const digestOf = (userId: string, code: string) =>
+    createHmac('sha256', key).update(uuidToBytes(userId)).update(code).digest()
+  return {
+    make(userId) {
+      const codes = Array.from({ length: RECOVERY_CODE_COUNT }, makeCode)
+      return { codes: codes.map(grouped), digests: codes.map((code) => digestOf(userId, code)) }
+    },
+    digest(userId, typed) {
+      const code = normalised(typed)
+      return code === undefined ? undefined : digestOf(userId, code)
+    },
+  }
+}

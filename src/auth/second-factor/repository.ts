@@ -1,0 +1,111 @@
+/** The second factor: static statements of the auth login, which nobody else's role can run. */
+import type { Tx } from '../../rls/transaction.ts'
+
+/** `now`: the database's, by which codes are judged on every server. */
+export type Factor = { sealedSecret: Buffer; isConfirmed: boolean; now: Date }
+export type FactorStatus = { confirmedAt: Date | null; recoveryCodesLeft: number }
+
+/**
+ * Keeps a secret that is not confirmed yet, in place of any other such. @returns the account's address;
+ * undefined when one is confirmed
+ */
+export async function offerSecret(
+  tx: Tx,
+  userId: string,
+  sealedSecret: Buffer,
+): Promise<{ email: string } | undefined> {
+  const [account] = await tx.query<{ email: string }>({
+    name: 'offer second factor',
+    text: `with offered as (
+        insert into user_credentials as c (user_id, totp_secret) values ($1, $2)
+        on conflict (user_id) do update set totp_secret = $2, updated_at = now() where c.totp_confirmed_at is null
+        returning user_id)
+      select u.email from users u join offered o on o.user_id = u.id`,
+    values: [userId, sealedSecret],
+  })
+  return account
+}
+
+/** Confirmed or not; undefined when there is none. */
+export async function findFactor(tx: Tx, userId: string): Promise<Factor | undefined> {
+  const [factor] = await tx.query<Factor>({
+    name: 'find second factor',
+    text: `select totp_secret as "sealedSecret", totp_confirmed_at is not null as "isConfirmed", now() as now
+      from user_credentials where user_id = $1 and totp_secret is not null`,
+    values: [userId],
+  })
+  return factor
+}
+
+/**
+ * Accepts a step that is later than every other so far: of any number of requests with one code, one gets it,
+ * and none when the secret that
+ * it was found with has been replaced.
+ */
+export async function useStep(
+  tx: Tx,
+  userId: string,
+  { sealedSecret }: Factor,
+  step: number,
+): Promise<boolean> {
+  const used = await tx.query({
+    name: 'use totp step',
+    text: `update user_credentials set totp_last_step = $3
+      where user_id = $1 and totp_secret = $2 and (totp_last_step is null or totp_last_step < $3) returning 1`,
+    values: [userId, sealedSecret, step],
+  })
+  return used.length > 0
+}
+
+/** Of any number of requests with one recovery code, one gets it. */
+export async function useRecoveryCode(tx: Tx, userId: string, digest: Buffer): Promise<boolean> {
+  const used = await tx.query({
+    name: 'use recovery code',
+    text: 'update user_recovery_codes set used_at = now() where user_id = $1 and code_sha256 = $2 and used_at is null returning 1',
+    values: [userId, digest],
+  })
+  return used.length > 0
+}
+
+export async function confirmFactor(tx: Tx, userId: string): Promise<void> {
+  await tx.query({
+    name: 'confirm second factor',
+    text: 'update user_credentials set totp_confirmed_at = now(), updated_at = now() where user_id = $1 and totp_secret is not null',
+    values: [userId],
+  })
+}
+
+export async function replaceRecoveryCodes(tx: Tx, userId: string, digests: Buffer[]): Promise<void> {
+  await tx.query({
+    name: 'remove recovery codes',
+    text: 'delete from user_recovery_codes where user_id = $1',
+    values: [userId],
+  })
+  await tx.query({
+    name: 'add recovery codes',
+    text: 'insert into user_recovery_codes (user_id, code_sha256) select $1, unnest($2::bytea[])',
+    values: [userId, digests],
+  })
+}
+
+/** The factor, its recovery codes, and the challenges that ask for it. */
+export async function removeFactor(tx: Tx, userId: string): Promise<void> {
+  await tx.query({
+    name: 'remove second factor',
+    text: `with codes as (delete from user_recovery_codes where user_id = $1),
+        challenges as (delete from user_tokens where user_id = $1 and purpose = 'second-factor')
+      update user_credentials set totp_secret = null, totp_confirmed_at = null, totp_last_step = null, updated_at = now() where user_id = $1`,
+    values: [userId],
+  })
+}
+
+export async function findFactorStatus(tx: Tx, userId: string): Promise<FactorStatus> {
+  const [status] = await tx.query<FactorStatus>({
+    name: 'find status of second factor',
+    text: `select c.totp_confirmed_at as "confirmedAt",
+        (select count(*)::int from user_recovery_codes r where r.user_id = c.user_id and r.used_at is null) as "recoveryCodesLeft"
+      from user_credentials c where c.user_id = $1`,
+    values: [userId],
+  })
+  return status ?? { confirmedAt: null, recoveryCodesLeft: 0 }
+}

@@ -1,0 +1,176 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import { problem } from '../../http/problem.ts'
+import { answers } from '../../http/schemas.ts'
+import type { Letter } from '../../mail/email-content.ts'
+import {
+  type Occasion,
+  recoveryCodesReplaced,
+  secondFactorLocked,
+  secondFactorOff,
+  secondFactorOn,
+} from '../../mail/templates.ts'
+import { asAuth } from '../../rls/identity.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { recordAct } from '../audit/record-event.ts'
+import { findActiveUser } from '../credentials/repository.ts'
+import { OwnerProof } from '../credentials/schema.ts'
+import type { OwnerMail } from '../email/account-mail.ts'
+import type { ProveOwner } from '../sign-in/reauthenticate.ts'
+import { findFactorStatus, removeFactor } from './repository.ts'
+import {
+  ConfirmFactor,
+  FactorStatus,
+  NewRecoveryCodes,
+  OfferedSecret,
+  RenewRecoveryCodes,
+  SwitchOffFactor,
+} from './schema.ts'
+import type { SecondFactor } from './second-factor.ts'
+
+export type SecondFactorRoutesOptions = {
+  withSession: WithSession
+  secondFactor: SecondFactor
+  proveOwner: ProveOwner
+  ownerMail: OwnerMail
+}
+
+/** For the signed-in: their own second factor. */
+export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOptions> = async (
+  app,
+  { withSession, secondFactor, proveOwner, ownerMail },
+) => {
+  const documented = { tags: ['auth'], security: [{ person: [] }] }
+
+  /**
+   * Checks the code and does the work in one transaction, which is committed also when the code is wrong: so
+   * it records the act by itself.
+   * What was done the owner is told by `letter`.
+   */
+  async function withCode<T>(
+    request: FastifyRequest,
+    code: string,
+    work: (tx: Tx, userId: string) => Promise<T>,
+    letter: (occasion: Occasion) => Letter,
+    options?: { confirming: boolean },
+  ): Promise<T> {
+    const identity = { ...asAuth(request.identity), act: undefined }
+    const { userId } = identity
+    const { user, isLast, done } = await withSession(identity, async (tx) => {
+      const user = await findActiveUser(tx, userId)
+      if (!user) throw problem('unauthenticated')
+      const { provenBy, isLast } = await secondFactor.prove(tx, userId, code, request, options)
+      if (!provenBy) return { user, isLast }
+      const result = await work(tx, userId)
+      await recordAct(tx, userId, request, 'success', { secondFactor: provenBy })
+      return { user, isLast, done: { result } }
+    })
+    if (!done) {
+      if (isLast) ownerMail.tell(user.email, secondFactorLocked, request)
+      throw problem('wrong-code')
+    }
+    ownerMail.tell(user.email, letter, request)
+    return done.result
+  }
+
+  app.get(
+    '/second-factor',
+    {
+      schema: {
+        ...documented,
+        operationId: 'getSecondFactor',
+        summary: 'Get the status of the second factor',
+        response: answers({ 200: FactorStatus }),
+      },
+    },
+    async (request) => {
+      const identity = asAuth(request.identity)
+      const status = await withSession(identity, (tx) => findFactorStatus(tx, identity.userId), {
+        readOnly: true,
+      })
+      return { enabled: status.confirmedAt !== null, ...status }
+    },
+  )
+
+  app.post(
+    '/second-factor/setup',
+    {
+      schema: {
+        ...documented,
+        operationId: 'setUpSecondFactor',
+        summary: 'Set up the second factor',
+        description:
+          'Not before the address of the account is confirmed: 403 `email-unverified`. Nothing is asked for until a code confirms that the app has it; until then, asking again replaces it. Afterwards it is 409 `conflict`: to change apps, switch the factor off.',
+        body: OwnerProof,
+        response: answers({ 200: OfferedSecret }, 'wrong-password', 'locked-out', 'conflict'),
+      },
+    },
+    async (request) => {
+      await proveOwner(request, request.body)
+      const identity = asAuth(request.identity)
+      return withSession(identity, (tx) => secondFactor.offer(tx, identity.userId))
+    },
+  )
+
+  app.post(
+    '/second-factor/confirm',
+    {
+      schema: {
+        ...documented,
+        operationId: 'confirmSecondFactor',
+        summary: 'Confirm the second factor',
+        description:
+          'From now on it is asked for at every sign-in, also after a lost password was replaced by mail. Who is signed in stays so.',
+        body: ConfirmFactor,
+        response: answers({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
+      },
+    },
+    async (request) => ({
+      recoveryCodes: await withCode(request, request.body.code, secondFactor.confirm, secondFactorOn, {
+        confirming: true,
+      }),
+    }),
+  )
+
+  app.post(
+    '/second-factor/recovery-codes',
+    {
+      schema: {
+        ...documented,
+        operationId: 'renewRecoveryCodes',
+        summary: 'Replace the recovery codes',
+        description: 'Those from before are void.',
+        body: RenewRecoveryCodes,
+        response: answers({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
+      },
+    },
+    async (request) => ({
+      recoveryCodes: await withCode(
+        request,
+        request.body.code,
+        secondFactor.renewRecoveryCodes,
+        recoveryCodesReplaced,
+      ),
+    }),
+  )
+
+  app.post(
+    '/second-factor/disable',
+    {
+      schema: {
+        ...documented,
+        operationId: 'disableSecondFactor',
+        summary: 'Disable the second factor',
+        body: SwitchOffFactor,
+        response: answers({ 204: Type.Null() }, 'wrong-password', 'wrong-code', 'conflict', 'locked-out'),
+      },
+    },
+    async (request, reply) => {
+      const { code, ...proof } = request.body
+      await proveOwner(request, proof)
+      await withCode(request, code, removeFactor, secondFactorOff)
+      return reply.code(204).send(null)
+    },
+  )
+}

@@ -1,0 +1,118 @@
+/**
+ * The second factor: codes of an authenticator app, and recovery codes for when that is lost. Each code is
+ * good once, and each attempt is a
+ * guess that is counted before it is checked.
+ */
+import type { FastifyRequest } from 'fastify'
+import { openSecretSeal } from '../../crypto/sealed-secret.ts'
+import { problem } from '../../http/problem.ts'
+import type { Tx } from '../../rls/transaction.ts'
+import { recordAct } from '../audit/record-event.ts'
+import { findMailbox } from '../email/repository.ts'
+import type { Lockout } from '../sign-in/lockout.ts'
+import { addressUnconfirmed } from '../sign-in/sign-in.ts'
+import { openRecoveryCodes } from './recovery-codes.ts'
+import {
+  confirmFactor,
+  type Factor,
+  findFactor,
+  offerSecret,
+  replaceRecoveryCodes,
+  useRecoveryCode,
+  useStep,
+} from './repository.ts'
+import { describeTotp, makeTotpSecret, matchTotp } from './totp.ts'
+
+/** What a code was. */
+export type ProvenBy = 'totp' | 'recovery-code'
+
+/** `provenBy` is undefined when the code was wrong; `isLast`: then no other is taken for a while. */
+export type Attempt = { provenBy: ProvenBy | undefined; isLast: boolean }
+
+export type SecondFactor = {
+  /**
+   * A new secret for an authenticator app, which counts for nothing until it is confirmed.
+   * @throws Problem `conflict` when one is confirmed, `email-unverified` when the address is not
+   */
+  offer(tx: Tx, userId: string): Promise<{ secret: string; uri: string }>
+  /**
+   * Uses a code up. When it is wrong the transaction must be committed all the same, since it holds the count
+   * and the record of the failure.
+   * Of attempts at one account at once, one is checked after the other. `confirming`: against the secret just
+   * offered.
+   * @throws Problem `locked-out`, and `conflict` when there is no factor to prove, or to confirm; confirming,
+   * also `email-unverified`
+   */
+  prove(
+    tx: Tx,
+    userId: string,
+    code: string,
+    request: FastifyRequest,
+    options?: { confirming?: boolean },
+  ): Promise<Attempt>
+  /** The secret that was offered counts from now on. @returns ten recovery codes, to be shown once */
+  confirm(tx: Tx, userId: string): Promise<string[]>
+  /** @returns ten recovery codes in place of all others, to be shown once */
+  renewRecoveryCodes(tx: Tx, userId: string): Promise<string[]>
+}
+
+/** `pepper`: what the secrets are sealed with, and the recovery codes hashed. */
+export type SecondFactorOptions = { lockout: Lockout; pepper: string }
+
+export function openSecondFactor({ lockout, pepper }: SecondFactorOptions): SecondFactor {
+  const seal = openSecretSeal(pepper, 'totp')
+  const recoveryCodes = openRecoveryCodes(pepper)
+
+  async function use(tx: Tx, userId: string, typed: string, factor: Factor): Promise<ProvenBy | undefined> {
+    const digest = recoveryCodes.digest(userId, typed)
+    if (digest) return (await useRecoveryCode(tx, userId, digest)) ? 'recovery-code' : undefined
+    // Apps show six digits as three and three.
+    const step = matchTotp(seal.open(userId, factor.sealedSecret), typed.replace(/\s/g, ''), factor.now)
+    return step !== undefined && (await useStep(tx, userId, factor, step)) ? 'totp' : undefined
+  }
+
+  /**
+   * A factor outlives a reset by mail. Nobody may leave one in an account for the owner of its address to
+   * find.
+   */
+  async function demandConfirmedAddress(tx: Tx, userId: string): Promise<void> {
+    if (!(await findMailbox(tx, userId))?.isVerified) throw addressUnconfirmed()
+  }
+
+  async function renewRecoveryCodes(tx: Tx, userId: string): Promise<string[]> {
+    const { codes, digests } = recoveryCodes.make(userId)
+    await replaceRecoveryCodes(tx, userId, digests)
+    return codes
+  }
+
+  return {
+    async offer(tx, userId) {
+      await demandConfirmedAddress(tx, userId)
+      const secret = makeTotpSecret()
+      const account = await offerSecret(tx, userId, seal.seal(userId, secret))
+      if (!account) throw problem('conflict', { detail: 'The second factor is on: switch it off first' })
+      return describeTotp(secret, account.email)
+    },
+    async prove(tx, userId, code, request, { confirming = false } = {}) {
+      if (confirming) await demandConfirmedAddress(tx, userId)
+      const guess = { at: 'second-factor', userId } as const
+      // Holds the row of the account's guesses until the transaction ends: whoever guesses at the same time
+      // waits here.
+      const { isLast } = await lockout.count(tx, guess)
+      const factor = await findFactor(tx, userId)
+      if (!factor || factor.isConfirmed === confirming)
+        throw problem('conflict', {
+          detail: factor?.isConfirmed ? 'The second factor is on already' : 'The second factor is off',
+        })
+      const provenBy = await use(tx, userId, code, factor)
+      if (provenBy) await lockout.clear(tx, guess)
+      else await recordAct(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null)
+      return { provenBy, isLast }
+    },
+    async confirm(tx, userId) {
+      await confirmFactor(tx, userId)
+      return renewRecoveryCodes(tx, userId)
+    },
+    renewRecoveryCodes,
+  }
+}

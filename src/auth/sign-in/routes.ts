@@ -1,0 +1,111 @@
+/** Signing up and in with a password; how one becomes somebody. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import { problem } from '../../http/problem.ts'
+import { answers } from '../../http/schemas.ts'
+import { registrationAttempted, verifyAddress } from '../../mail/templates.ts'
+import { SIGN_IN } from '../../rls/identity.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { recordAct } from '../audit/record-event.ts'
+import { addUser, findAccountByEmail } from '../credentials/repository.ts'
+import { Login, Register, Tokens, TokenTransport } from '../credentials/schema.ts'
+import { MINUTES, type OwnerMail } from '../email/account-mail.ts'
+import { EmailSent } from '../email/schema.ts'
+import { addToken } from '../one-time-tokens/repository.ts'
+import type { Passwords } from '../passwords/hashing.ts'
+import type { PasswordRules } from '../passwords/policy.ts'
+import type { SignIn } from './sign-in.ts'
+import { normalisedEmail, type ProvePassword } from './verify-password.ts'
+
+export type SignInRoutesOptions = {
+  withSession: WithSession
+  signIn: SignIn
+  passwords: Passwords
+  provePassword: ProvePassword
+  passwordRules: PasswordRules
+  ownerMail: OwnerMail
+  emailVerification: boolean
+}
+
+export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = async (app, options) => {
+  const { withSession, signIn, passwords, provePassword, passwordRules, ownerMail, emailVerification } =
+    options
+  const documented = { tags: ['auth'] }
+
+  app.post(
+    '/register',
+    {
+      schema: {
+        ...documented,
+        operationId: 'register',
+        summary: 'Register',
+        description: emailVerification
+          ? 'Signs nobody in: the address has to be confirmed first. The answer is the same whether or not there is an account with that address.'
+          : 'A mail asks to confirm the address; nothing waits for that.',
+        body: Register,
+        headers: TokenTransport,
+        response: answers({ 201: Tokens, 202: EmailSent }, 'email-taken'),
+      },
+    },
+    async (request, reply) => {
+      const { password, fullName = null } = request.body
+      const email = normalisedEmail(request.body.email)
+      passwordRules.demand('/body/password', password, { email, fullName })
+      const hash = await passwords.hash(password)
+      const registered = await withSession(SIGN_IN, async (tx) => {
+        const user = await addUser(tx, email, fullName, hash)
+        if (!user) return registerAgain(tx, email, request)
+        const token = await addToken(tx, user.id, {
+          purpose: 'verify-email',
+          minutes: MINUTES['verify-email'],
+        })
+        if (emailVerification) await recordAct(tx, user.id, request, 'success')
+        return { token, admitted: await signIn.admit(tx, { ...user, hasSecondFactor: false }, request) }
+      })
+      if (registered)
+        ownerMail.bring(email, verifyAddress, { token: registered.token, minutes: MINUTES['verify-email'] })
+      else ownerMail.tell(email, registrationAttempted, request)
+      if (emailVerification || !registered) return reply.code(202).send({ status: 'check-your-mail' })
+      return reply.code(201).send(signIn.answer(registered.admitted, request, reply))
+    },
+  )
+
+  /**
+   * The address is known: where that is nobody's business, its owner is told instead, and finds it in their
+   * log.
+   */
+  async function registerAgain(tx: Tx, email: string, request: FastifyRequest): Promise<undefined> {
+    if (!emailVerification) throw problem('email-taken')
+    const owner = await findAccountByEmail(tx, email)
+    if (owner) await recordAct(tx, owner.id, request, 'failure')
+  }
+
+  app.post(
+    '/login',
+    {
+      schema: {
+        ...documented,
+        operationId: 'login',
+        summary: 'Sign in',
+        description:
+          'After five failures nobody can sign in to that account with a password for five minutes, or until it gets a new one (429 `locked-out`), whether or not it exists. With `X-Token-Transport: cookie`, here and wherever tokens are the answer, the refresh token goes into a cookie: `__Host-netpilot-refresh` over https and at localhost, `netpilot-refresh` over plain HTTP at a private address or a name of a private network.',
+        body: Login,
+        headers: TokenTransport,
+        response: answers(
+          { 200: Tokens },
+          'invalid-credentials',
+          'second-factor-required',
+          'email-unverified',
+          'cross-site',
+          'locked-out',
+        ),
+      },
+    },
+    async (request, reply) => {
+      const admitted = await provePassword(request, request.body, (tx, account) =>
+        signIn.admit(tx, account, request),
+      )
+      return signIn.answer(admitted, request, reply)
+    },
+  )
+}

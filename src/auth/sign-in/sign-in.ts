@@ -1,0 +1,98 @@
+/**
+ * What every way to sign in ends with, once somebody has proven who they are: a login session and its tokens,
+ * or, when the account has a
+ * second factor, a challenge. `admit` runs in the transaction that the proof was checked or stored in;
+ * `answer` after it was committed.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
+import { problem } from '../../http/problem.ts'
+import type { User } from '../../modules/users/schema.ts'
+import type { Tx } from '../../rls/transaction.ts'
+import { recordAct } from '../audit/record-event.ts'
+import { visitorOf } from '../audit/request-origin.ts'
+import { addLoginSession, type LoginSession, type SessionLifetime } from '../credentials/repository.ts'
+import type { Tokens } from '../credentials/schema.ts'
+import { addToken } from '../one-time-tokens/repository.ts'
+import type { ProvenBy } from '../second-factor/second-factor.ts'
+import type { AccessTokens } from '../sessions/access-tokens.ts'
+import type { RefreshCookie } from '../sessions/refresh-cookie.ts'
+import type { RefreshTokens } from '../sessions/refresh-tokens.ts'
+
+export type SignInOptions = {
+  accessTokens: AccessTokens
+  refreshTokens: RefreshTokens
+  refreshCookie: RefreshCookie
+  /** Seconds. */
+  accessTokenSeconds: number
+  lifetime: SessionLifetime
+  /** Nobody signs in whose address is not confirmed. */
+  emailVerification: boolean
+}
+
+/** An account, as whoever checked its proof found it. `hasSecondFactor`: a confirmed one. */
+export type Proven = User & { hasSecondFactor: boolean }
+export type Admitted = { user: User; session: LoginSession } | { challenge: string } | 'unverified'
+
+export type SignIn = {
+  /**
+   * Begins a login session, or asks for the second factor unless that is what was just proven, by what.
+   * Records the act.
+   */
+  admit(
+    tx: Tx,
+    account: Proven,
+    request: FastifyRequest,
+    options?: { secondFactor?: ProvenBy },
+  ): Promise<Admitted>
+  /**
+   * The tokens of who was admitted. @throws Problem `second-factor-required`, with the challenge;
+   * `email-unverified`
+   */
+  answer(admitted: Admitted, request: FastifyRequest, reply: FastifyReply): Static<typeof Tokens>
+}
+
+const CHALLENGE_MINUTES = 5
+
+export const addressUnconfirmed = () =>
+  problem('email-unverified', {
+    detail: 'Open the link in the mail that was sent; resend-verification sends it again',
+  })
+
+export function openSignIn({
+  accessTokens,
+  refreshTokens,
+  refreshCookie,
+  accessTokenSeconds,
+  lifetime,
+  emailVerification,
+}: SignInOptions): SignIn {
+  return {
+    async admit(tx, { hasSecondFactor, ...user }, request, { secondFactor } = {}) {
+      if (emailVerification && !user.emailVerified) return 'unverified'
+      if (hasSecondFactor && !secondFactor)
+        return {
+          challenge: await addToken(tx, user.id, { purpose: 'second-factor', minutes: CHALLENGE_MINUTES }),
+        }
+      const visitor = visitorOf(request)
+      const session = await addLoginSession(tx, user.id, visitor, lifetime)
+      await recordAct(tx, user.id, request, 'success', secondFactor ? { secondFactor } : null)
+      return { user, session }
+    },
+    answer(admitted, request, reply) {
+      if (admitted === 'unverified') throw addressUnconfirmed()
+      if ('challenge' in admitted) throw problem('second-factor-required', { challenge: admitted.challenge })
+      const { user, session } = admitted
+      const accessToken = accessTokens.sign({ userId: user.id, sessionId: session.id })
+      const refreshToken = refreshTokens.issue({
+        userId: user.id,
+        sessionId: session.id,
+        counter: session.counter,
+      })
+      const tokens = { user, accessToken, tokenType: 'Bearer', expiresIn: accessTokenSeconds } as const
+      return refreshCookie.isWanted(request)
+        ? { ...tokens, csrfToken: refreshCookie.write(reply, refreshToken, session.id) }
+        : { ...tokens, refreshToken }
+    },
+  }
+}

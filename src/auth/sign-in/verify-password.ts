@@ -1,0 +1,84 @@
+/**
+ * Somebody without a token proves who they are by address and password. Whatever is missing costs the same
+ * bcrypt and has the same answer.
+ */
+import type { FastifyRequest } from 'fastify'
+import { problem } from '../../http/problem.ts'
+import type { Later } from '../../jobs/background-tasks.ts'
+import { accountLocked } from '../../mail/templates.ts'
+import { SIGN_IN } from '../../rls/identity.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { recordAct } from '../audit/record-event.ts'
+import {
+  type Account,
+  findAccountByEmail,
+  holdPassword,
+  upgradePasswordHash,
+} from '../credentials/repository.ts'
+import type { OwnerMail } from '../email/account-mail.ts'
+import type { Passwords } from '../passwords/hashing.ts'
+import type { Lockout } from './lockout.ts'
+import type { GuessPassword } from './password-guess.ts'
+
+export type PasswordProofOptions = {
+  withSession: WithSession
+  passwords: Passwords
+  guessPassword: GuessPassword
+  lockout: Lockout
+  later: Later
+  ownerMail: OwnerMail
+}
+
+/**
+ * `work` is what the proof leads to, in one transaction with what it does to the account: the guesses are
+ * forgotten, and the password's newer
+ * hash is stored. When the work fails, so that nothing of it is stored, the guess is given back; when it
+ * throws a refusal, it stays counted.
+ * @throws Problem `invalid-credentials`, also when the password was changed meanwhile; `locked-out` before
+ * anything is checked
+ */
+export type ProvePassword = <T>(
+  request: FastifyRequest,
+  credentials: { email: string; password: string },
+  work: (tx: Tx, account: Account) => Promise<T>,
+  options?: { /** Also of a deactivated account. */ inactiveToo?: boolean },
+) => Promise<T>
+
+export function openPasswordProof(options: PasswordProofOptions): ProvePassword {
+  const { withSession, passwords, guessPassword, lockout, later, ownerMail } = options
+  return (request, credentials, work, { inactiveToo = false } = {}) => {
+    const { password } = credentials
+    const guess = { at: 'login', email: normalisedEmail(credentials.email) } as const
+    return guessPassword({
+      identity: SIGN_IN,
+      guess,
+      password,
+      find: (tx) => findAccountByEmail(tx, guess.email),
+      storedIn: (account) => (account.isActive || inactiveToo ? account.passwordHash : null),
+      async whenRight(account, upgrade) {
+        const better = upgrade ? await passwords.hash(password) : undefined
+        return withSession(SIGN_IN, async (tx) => {
+          // Whoever changed the password while it was being checked has ended all that it opened.
+          if (!(await holdPassword(tx, account))) throw problem('invalid-credentials')
+          await lockout.clear(tx, guess)
+          if (better) await upgradePasswordHash(tx, account, better)
+          return work(tx, account)
+        })
+      },
+      async whenWrong(account, isLast) {
+        if (!account) return
+        const detail = isLast ? { lockedOut: true } : null
+        later.run(() => withSession(SIGN_IN, (tx) => recordAct(tx, account.id, request, 'failure', detail)))
+        if (isLast)
+          ownerMail.tell(
+            account.email,
+            (occasion) => accountLocked({ ...occasion, ...lockout.limits }),
+            request,
+          )
+      },
+    })
+  }
+}
+
+/** The one spelling of an address. */
+export const normalisedEmail = (email: string) => email.trim().toLowerCase()

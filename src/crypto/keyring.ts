@@ -1,0 +1,47 @@
+/**
+ * The keys that sign tokens and seal cookies, derived from one master secret, or from two while one replaces
+ * the other.
+ */
+import { deriveKey } from './hkdf.ts'
+import { requireStrongSecret } from './strong-secret.ts'
+
+/**
+ * `kid` names the key inside a token: 8 base64url characters (6 bytes), which say nothing about the secret's
+ * 32 bytes.
+ */
+export type SigningKey = { kid: string; secret: Buffer }
+
+/** The current key, which signs, and after it those that still verify. */
+export type SigningKeys = readonly [current: SigningKey, ...previous: SigningKey[]]
+
+/** One set of keys for each purpose, so that no kind of token can pass for another. */
+export type Keyring = Record<
+  'accessTokens' | 'refreshTokens' | 'guesses' | 'csrfTokens' | 'addresses' | 'googleFlows',
+  SigningKeys
+>
+
+/** `previous` is the secret that `current` replaced; keep it for as long as a refresh token may lie idle. */
+export type MasterSecrets = { current: string; previous?: string | undefined }
+
+const signingKey = (master: string, purpose: string): SigningKey => ({
+  kid: deriveKey(master, `${purpose} kid`, 6).toString('base64url'),
+  secret: deriveKey(master, `${purpose} key`),
+})
+
+/** @throws Error when a secret is too short to be one (`requireStrongSecret`) */
+export function openKeyring({ current, previous }: MasterSecrets): Keyring {
+  requireStrongSecret('JWT_SECRET', current)
+  if (previous !== undefined) requireStrongSecret('JWT_SECRET_PREVIOUS', previous)
+  const keys = (purpose: string): SigningKeys => [
+    signingKey(current, purpose),
+    ...(previous === undefined ? [] : [signingKey(previous, purpose)]),
+  ]
+  return {
+    accessTokens: keys('access-token'),
+    refreshTokens: keys('refresh-token'),
+    guesses: keys('guess'),
+    csrfTokens: keys('csrf-token'),
+    addresses: keys('address'),
+    googleFlows: keys('google-flow'),
+  }
+}

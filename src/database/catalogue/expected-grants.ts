@@ -1,0 +1,217 @@
+/**
+ * Who may do what: roles, grants, functions, and what the fence leaves to whom, as lists to be read and
+ * argued with. Everything that is not
+ * here is nobody's but the owner's. Role names stand without their prefix. `rights.ts` compares;
+ * `test/isolation/row-security.test.ts` attacks.
+ */
+import type { RoleName } from '../role-names.ts'
+
+export type Rights = Record<string, Partial<Record<RoleName, string>>>
+
+/** Every role, and what it may beyond nothing at all. */
+export const ROLES = [
+  'owner',
+  'context',
+  'user',
+  'agent',
+  'migrator login',
+  'server login',
+  'auth login',
+  'admin login',
+  'backup login bypassrls inherit',
+  'monitor login inherit',
+]
+/** Who can become whom; no right comes without that step. */
+export const MEMBERSHIPS = [
+  'backup may become pg_read_all_data, inherited',
+  'migrator may become context',
+  'migrator may become owner',
+  'monitor may become pg_monitor, inherited',
+  'server may become agent',
+  'server may become user',
+]
+/** Who owns objects of which kind. */
+export const POSSESSIONS = [
+  'context owns pg_class',
+  'context owns pg_namespace',
+  'context owns pg_proc',
+  'owner owns pg_class',
+  'owner owns pg_namespace',
+]
+/** Of login roles, because assuming a role does not load its settings. */
+const OF_SERVING = [
+  'statement_timeout=5s',
+  'lock_timeout=2s',
+  'idle_in_transaction_session_timeout=10s',
+  'temp_file_limit=512MB',
+]
+export const SETTINGS = [
+  ...['server', 'auth', 'admin'].flatMap((role) => OF_SERVING.map((setting) => `setting ${role} ${setting}`)),
+  'setting migrator lock_timeout=5s',
+]
+
+/** What each role may do, by table. */
+export const GRANTS: Rights = {
+  oui_prefixes: { user: 'SELECT', agent: 'SELECT' },
+  rate_counters: { auth: 'DELETE INSERT SELECT UPDATE', context: 'DELETE' },
+  sign_in_attempts: { auth: 'DELETE INSERT SELECT UPDATE', context: 'DELETE' },
+  user_api_keys: { auth: 'INSERT SELECT UPDATE' },
+  user_audit_heads: { context: 'DELETE INSERT SELECT UPDATE' },
+  user_audit_log: { user: 'SELECT', context: 'DELETE INSERT SELECT', admin: 'SELECT' },
+  user_blacklists: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
+  user_blocked_devices: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
+  user_credentials: { auth: 'DELETE INSERT SELECT UPDATE' },
+  user_device_groups: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
+  user_device_interfaces: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
+  user_device_merges: { user: 'DELETE INSERT SELECT UPDATE' },
+  user_devices: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
+  user_login_sessions: { auth: 'INSERT SELECT UPDATE', context: 'DELETE' },
+  user_recovery_codes: { auth: 'DELETE INSERT SELECT UPDATE' },
+  user_routers: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
+  user_scans: { user: 'SELECT', agent: 'INSERT SELECT', context: 'DELETE' },
+  user_schedule_overrides: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
+  user_schedules: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
+  user_settings: { user: 'DELETE INSERT SELECT UPDATE' },
+  user_tokens: { auth: 'DELETE INSERT SELECT UPDATE', context: 'DELETE' },
+  user_whitelists: { user: 'DELETE INSERT SELECT UPDATE', agent: 'SELECT' },
+  users: { auth: 'DELETE INSERT SELECT UPDATE', admin: 'DELETE' },
+}
+
+/** Beyond whole tables, single columns. */
+export const COLUMN_GRANTS = [
+  'admin INSERT user_tokens(email, expires_at, password_version, purpose, token_sha256, user_id)',
+  'admin INSERT users(email, full_name, role)',
+  'admin SELECT user_credentials(has_password, totp_confirmed_at, user_id)',
+  'admin SELECT user_devices(id, merged_into, user_id)',
+  'admin SELECT user_login_sessions(address, created_at, device, end_reason, ended_at, expires_at, idle_expires_at, last_used_at, public_id, user_id)',
+  'admin SELECT user_routers(id, last_seen, user_id)',
+  'admin SELECT users(avatar_url, created_at, email, email_verified_at, full_name, google_id, id, is_active, password_version, role, suspended_at, updated_at)',
+  'admin UPDATE user_login_sessions(end_reason, ended_at)',
+  'admin UPDATE users(is_active, role, suspended_at, updated_at)',
+  'context SELECT rate_counters(window_start)',
+  'context SELECT sign_in_attempts(last_failed_at, locked_until)',
+  'context SELECT user_scans(received_at, router_id, scan_key, user_id)',
+  'context SELECT user_tokens(expires_at, user_id)',
+  'context UPDATE user_audit_log(address, detail, salt)',
+  'context SELECT user_api_keys(expires_at, id, key_id, kind, last_used_at, retires_at, revoked_at, router_id, scopes, secret_sha256, user_id)',
+  'context SELECT user_credentials(has_password, totp_confirmed_at, user_id)',
+  'context SELECT user_login_sessions(ended_at, expires_at, id, idle_expires_at, public_id, user_id)',
+  'context SELECT user_routers(id, user_id)',
+  'context SELECT users(email, google_id, id, is_active, role)',
+  'context UPDATE user_api_keys(last_used_at, revoked_at)',
+  'agent INSERT user_device_interfaces(device_id, first_seen, id, ips, mac, router_id, user_id)',
+  'agent INSERT user_devices(approval, detected_manufacturer, first_seen, hostname, id, last_seen, router_id, user_id)',
+  'agent UPDATE user_device_interfaces(device_id, ips, mac)',
+  'agent UPDATE user_devices(detected_manufacturer, hostname, last_seen, merged_into)',
+  'agent UPDATE user_routers(agent_error, applied_at, applied_revision, last_seen)',
+  'agent UPDATE user_scans(answer)',
+  'user SELECT users(avatar_url, created_at, email_verified_at, full_name, id, role)',
+  'user UPDATE users(avatar_url, full_name, updated_at)',
+]
+
+/** What leads to the tables: the schemas, the migrations' journal, and the database itself. */
+export const OTHER_GRANTS: Rights = {
+  'drizzle.migrations': { context: 'SELECT' },
+  'schema ctx': {
+    owner: 'USAGE',
+    server: 'USAGE',
+    auth: 'USAGE',
+    user: 'USAGE',
+    agent: 'USAGE',
+    admin: 'USAGE',
+  },
+  'schema drizzle': { context: 'USAGE' },
+  'schema public': {
+    owner: 'CREATE USAGE',
+    context: 'USAGE',
+    server: 'USAGE',
+    auth: 'USAGE',
+    admin: 'USAGE',
+    user: 'USAGE',
+    agent: 'USAGE',
+    backup: 'USAGE',
+  },
+  database: {
+    migrator: 'CONNECT',
+    server: 'CONNECT',
+    auth: 'CONNECT',
+    admin: 'CONNECT',
+    backup: 'CONNECT',
+    monitor: 'CONNECT',
+  },
+}
+
+/**
+ * Every function outside of PostgreSQL's own schemas, and who may execute it. Each is a definer of the
+ * context role with a fixed path.
+ */
+export const FUNCTIONS = [
+  'ctx.accounts_of(text,text) stable for auth',
+  'ctx.act_hash(user_audit_log) stable for nobody',
+  'ctx.agent_router() stable for agent',
+  'ctx.agent_uid() stable for agent',
+  'ctx.agent_wake_digest() stable for agent',
+  'ctx.append_act(uuid,text,uuid,text,text,uuid,text,inet,jsonb) volatile for nobody',
+  'ctx.applied_migrations() stable for server',
+  'ctx.assume(text,uuid,text,uuid,text[],uuid) volatile for nobody',
+  'ctx.audit_gaps() stable for nobody',
+  'ctx.audit_restarts() stable for nobody',
+  'ctx.begin_admin_context(uuid,uuid) volatile for admin',
+  'ctx.begin_agent_context(uuid,text,bytea) volatile for server',
+  'ctx.begin_context(uuid,uuid) volatile for auth server',
+  'ctx.begin_key_context(uuid,text,bytea,text) volatile for server',
+  'ctx.email() stable for user',
+  'ctx.erase_acts(uuid) volatile for admin auth',
+  'ctx.has_password() stable for user',
+  'ctx.identity() stable for nobody',
+  'ctx.is_admin() stable for admin',
+  'ctx.mac(text) stable for nobody',
+  'ctx.page_of_acts(uuid,text,text,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,bigint,integer) stable for admin user',
+  'ctx.personal_sha256(bytea,inet,jsonb) stable for nobody',
+  'ctx.purge(integer) volatile for auth',
+  'ctx.purge_scans(integer) volatile for auth',
+  'ctx.record_act(text,text,uuid,text,inet,jsonb) volatile for auth user',
+  'ctx.record_act_of(uuid,text,text,text,inet,jsonb) volatile for auth',
+  'ctx.record_admin_act(uuid,text,text,inet,jsonb) volatile for admin',
+  'ctx.record_key_use(uuid[],text[],timestamp with time zone[]) volatile for auth',
+  'ctx.require_act(text,text,text,jsonb) stable for nobody',
+  'ctx.require_second_factor(text) stable for admin auth server',
+  'ctx.revoke_personal_keys(uuid) volatile for auth',
+  'ctx.uid() stable for auth user',
+  'ctx.wake(uuid) volatile for agent auth user',
+  'ctx.wake_digest(uuid) stable for nobody',
+]
+
+/** Who may use what the fence around built-in functions and PL/pgSQL takes from everybody. */
+export const FENCE = [
+  'backup set_config(text,text,boolean)', // pg_dump and its scripts call it
+  'migrator set_config(text,text,boolean)',
+  'monitor set_config(text,text,boolean)',
+  'context pg_notify(text,text)',
+  'migrator pg_advisory_lock(bigint)',
+  'migrator pg_advisory_unlock(bigint)',
+  'context plpgsql',
+  'owner plpgsql',
+]
+/**
+ * The functions that the fence takes from everybody, because one injected statement could outlive or leave
+ * its transaction by them, or ask
+ * about rows that row security hides (currtid2), or count what one statement read (pg_stat_get_xact_*): a
+ * condition on `pg_proc p`. By name, so that a later PostgreSQL with another overload does
+ * not silently leave it open.
+ */
+export const FENCED = `(p.proname in ('set_config', 'pg_notify', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_cancel_backend',
+    'pg_terminate_backend', 'loread', 'lowrite', 'setseed', 'ts_stat', 'currtid2')
+    or p.proname like any (array['pg\\_sleep%', 'pg%advisory%', 'lo\\_%', '%\\_to\\_xml%', 'pg\\_stat\\_get\\_xact\\_%'])
+    or p.proname = 'ts_rewrite' and p.pronargs = 2)`
+
+/**
+ * The built-in functions that stay LEAKPROOF, each with its reason. PostgreSQL runs what is LEAKPROOF before
+ * a policy and answers estimates
+ * from it, so a comparison of values would tell about rows that the policy hides; PostgreSQL ships with some
+ * 345 of them.
+ */
+export const LEAKPROOF: Record<string, string> = {
+  'uuid_eq(uuid,uuid)':
+    'ids are random, so that equality tells only who knows one already; without it no id but the owner would find its row by an index',
+}

@@ -1,0 +1,57 @@
+/**
+ * What has had its time goes, soon after a start and then once an hour: old links of the audit log, spent
+ * tokens, ended sessions, counters, and
+ * scans that nobody will post again. Any server may do it.
+ */
+
+import { SIGN_IN } from '../rls/identity.ts'
+import type { WithSession } from '../rls/transaction.ts'
+
+const EVERY_MS = 3_600_000
+/**
+ * A server that is restarted within the hour cleans, too; servers that are started together do not all at
+ * once.
+ */
+const FIRST_WITHIN_MS = 300_000
+
+export type HousekeepingOptions = {
+  withSession: WithSession
+  auditDays: number
+  scanDays: number
+  /** When it begins, milliseconds; some random moment of the first minutes when left out. */
+  firstAfterMs?: number | undefined
+  onError: (error: unknown) => void
+}
+
+/** @returns what ends it */
+export function keepHouse({
+  withSession,
+  auditDays,
+  scanDays,
+  firstAfterMs = Math.random() * FIRST_WITHIN_MS,
+  onError,
+}: HousekeepingOptions): () => void {
+  let timer: NodeJS.Timeout | undefined
+  const purge = () =>
+    withSession(SIGN_IN, (tx) =>
+      tx.query({ name: 'purge', text: 'select ctx.purge($1)', values: [auditDays] }),
+    )
+  /** A limited number at a time, each in a transaction of its own. */
+  const purgeScans = async () => {
+    const query = { name: 'purge scans', text: 'select ctx.purge_scans($1) as removed', values: [scanDays] }
+    let removed = 1
+    while (removed > 0 && timer)
+      [{ removed } = { removed: 0 }] = await withSession(SIGN_IN, (tx) =>
+        tx.query<{ removed: number }>(query),
+      )
+  }
+  const clean = () => {
+    timer = setTimeout(clean, EVERY_MS).unref()
+    for (const work of [purge, purgeScans]) work().catch(onError)
+  }
+  timer = setTimeout(clean, firstAfterMs).unref()
+  return () => {
+    clearTimeout(timer)
+    timer = undefined
+  }
+}

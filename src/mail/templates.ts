@@ -1,0 +1,257 @@
+/**
+ * What NetPilot writes to people. Whoever makes it write chose nothing of what it says, but an address in a
+ * mail to its owner: names and
+ * browsers are left out, or a registration with somebody's address would carry a stranger's words to them.
+ */
+import { type Block, type Letter, writeLetter } from './email-content.ts'
+
+/** Where the frontend lies, and where the API does: as configured, or not known. */
+export type Whereabouts = { appUrl?: string | undefined; publicUrl?: string | undefined }
+
+/**
+ * A secret that travels in a mail, for how long it is good, and the frontend that takes it; without one, the
+ * API does.
+ */
+export type MailedToken = Whereabouts & { token: string; minutes: number }
+
+/** When something was done and from where, where that is known. */
+export type Occasion = Whereabouts & { at: Date; ip?: string | null }
+
+/** What was taken from an account, as the statements say that took it. */
+export type Removed = { password?: boolean; loginSessions?: number; google?: boolean; personalKeys?: number }
+
+/** The purposes of tokens that are mailed; each is the name of a page of the frontend. */
+const ROUTES = {
+  'verify-email': '/api/auth/verify-email',
+  'reset-password': '/api/auth/reset-password',
+  'change-email': '/api/auth/verify-email',
+  invitation: '/api/auth/reset-password',
+} as const
+
+export const verifyAddress = (mailed: MailedToken): Letter =>
+  writeLetter('verify-email', 'Confirm your e-mail address', [
+    'Somebody opened a NetPilot account with this e-mail address. Please confirm that the address is yours.',
+    ...use('verify-email', 'Confirm the address', mailed),
+    'If this was not you, do nothing: the address stays unconfirmed.',
+  ])
+
+export const resetPassword = (mailed: MailedToken): Letter =>
+  writeLetter('reset-password', 'Choose a new password', [
+    'Somebody asked for a new password for your NetPilot account.',
+    ...use('reset-password', 'Choose a new password', mailed),
+    'If this was not you, do nothing: your password stays as it is, and without this mail nobody can change it this way.',
+  ])
+
+/** To the new address. */
+export const confirmNewAddress = (mailed: MailedToken): Letter =>
+  writeLetter('change-email', 'Confirm your new e-mail address', [
+    'A NetPilot account is to use this e-mail address from now on. Please confirm that the address is yours.',
+    ...use('change-email', 'Confirm the new address', mailed),
+    'If this was not you, do nothing: the account keeps the address it has.',
+  ])
+
+/** To the old address, when the change was asked for. */
+export const addressIsChanging = ({ newEmail, ...occasion }: Occasion & { newEmail: string }): Letter =>
+  writeLetter('address-is-changing', 'Your e-mail address is about to change', [
+    `Your NetPilot account is to use another e-mail address: ${newEmail}. It changes as soon as that address is confirmed.`,
+    facts(occasion),
+    'If this was not you, somebody knows your password. Choose a new one at once: that also stops the change.',
+    ...newPassword(occasion),
+  ])
+
+/** To the old address, when the change is done. */
+export const addressWasChanged = ({ newEmail, ...occasion }: Occasion & { newEmail: string }): Letter =>
+  writeLetter('address-was-changed', 'Your e-mail address was changed', [
+    `Your NetPilot account now uses another e-mail address: ${newEmail}. From now on mails go there, and you sign in with it.`,
+    facts(occasion),
+    'If this was not you, somebody else has your account. Tell the people who run this NetPilot at once.',
+  ])
+
+/** `invitedBy`: an administrator, in their own words. */
+export const invitation = ({
+  invitedBy,
+  ...mailed
+}: MailedToken & { invitedBy?: string | undefined }): Letter =>
+  writeLetter('invitation', 'You are invited to NetPilot', [
+    `You are invited to NetPilot${invitedBy === undefined ? '' : ` by ${invitedBy}`}: to see, allow, slow down, pause or block every device on your networks. To begin, choose a password.`,
+    ...use('invitation', 'Choose a password', mailed),
+    'If you did not expect this, do nothing: without a password nobody can sign in to the account.',
+  ])
+
+/** `failures` in a row locked signing in with the password for so many `seconds`. */
+export const accountLocked = ({
+  failures,
+  seconds,
+  ...occasion
+}: Occasion & { failures: number; seconds: number }): Letter =>
+  writeLetter('account-locked', 'Signing in is locked for a while', [
+    `After ${failures} failed attempts in a row, nobody can sign in to your NetPilot account with a password for ${duration(Math.ceil(seconds / 60))}. None of them got in, and whoever was signed in before still is.`,
+    facts(occasion),
+    'If this was you, wait, or choose a new password: then you can sign in at once. If this was not you, there is nothing you must do; a long password that you use nowhere else, and a second factor, keep strangers out.',
+    ...newPassword(occasion),
+  ])
+
+/**
+ * `failures` in a row by somebody who is signed in, and asked for what takes the password; none is taken for
+ * so many `seconds`.
+ */
+export const passwordGuessed = ({
+  failures,
+  seconds,
+  ...occasion
+}: Occasion & { failures: number; seconds: number }): Letter =>
+  writeLetter('password-guessed', 'Wrong passwords while signed in', [
+    `Somebody who is signed in to your NetPilot account gave ${failures} wrong passwords in a row. None is taken there for ${duration(Math.ceil(seconds / 60))}, and nothing of what was asked for was done.`,
+    facts(occasion),
+    'If this was not you, somebody else is signed in to your account. Choose a new password at once: that also ends every login session.',
+    ...newPassword(occasion),
+  ])
+
+export const passwordChanged = (occasion: Occasion & Removed): Letter =>
+  writeLetter('password-changed', 'Your password was changed', [
+    'The password of your NetPilot account was changed.',
+    ...removals({ ...occasion, password: false }),
+    facts(occasion),
+    'If this was not you, choose a new password at once.',
+    ...newPassword(occasion),
+  ])
+
+/** Google vouched for whoever came, and nobody had confirmed the address before. */
+export const accountClaimed = (occasion: Occasion & Removed): Letter =>
+  writeLetter('account-claimed', 'Your account was linked to Google', [
+    'Somebody whom Google knows by this e-mail address signed in to the NetPilot account with this address, and it is linked to their Google account now. Nobody had confirmed the address before, so whoever opened the account cannot come back to it.',
+    ...removals(occasion),
+    facts(occasion),
+    'If this was not you, choose a new password at once.',
+    ...newPassword(occasion),
+  ])
+
+/**
+ * Where registration answers the same whether or not the address is known: what its owner is told instead.
+ */
+export const registrationAttempted = (occasion: Occasion): Letter =>
+  writeLetter('registration-attempted', 'You already have an account', [
+    'Somebody, you perhaps, tried to open a NetPilot account with this e-mail address. There is one already, and nothing about it was changed. Sign in to it, or choose a new password if you forgot yours.',
+    facts(occasion),
+    ...newPassword(occasion),
+    'If this was not you, do nothing: whoever tried was not told that you have an account.',
+  ])
+
+export const secondFactorOn = (occasion: Occasion): Letter =>
+  writeLetter('second-factor-on', 'A second factor was switched on', [
+    'From now on, signing in to your NetPilot account also takes a code from your authenticator app. Keep the recovery codes where you will find them without it.',
+    facts(occasion),
+    'If this was not you, choose a new password at once, and tell the people who run this NetPilot.',
+    ...newPassword(occasion),
+  ])
+
+export const secondFactorOff = (occasion: Occasion): Letter =>
+  writeLetter('second-factor-off', 'The second factor was switched off', [
+    'Signing in to your NetPilot account no longer takes a code from an authenticator app.',
+    facts(occasion),
+    'If this was not you, choose a new password at once, then switch the second factor on again.',
+    ...newPassword(occasion),
+  ])
+
+export const secondFactorLocked = (occasion: Occasion): Letter =>
+  writeLetter('second-factor-locked', 'Wrong codes of your second factor', [
+    'Somebody who knows your password, or is signed in to your NetPilot account, entered wrong codes of your second factor, until none was taken any more for a while. None of them was let in by that, and whoever was signed in before still is.',
+    facts(occasion),
+    'If this was not you, choose a new password at once.',
+    ...newPassword(occasion),
+  ])
+
+/** `left`: how many remain. */
+export const recoveryCodeUsed = ({ left, ...occasion }: Occasion & { left: number }): Letter =>
+  writeLetter('recovery-code-used', 'A recovery code was used', [
+    `Somebody used a recovery code of your NetPilot account in place of the authenticator app. ${left === 0 ? 'It was the last one: make new ones before you need them.' : `Codes left: ${left}.`}`,
+    facts(occasion),
+    'If this was not you, choose a new password at once, then replace the recovery codes.',
+    ...newPassword(occasion),
+  ])
+
+export const recoveryCodesReplaced = (occasion: Occasion): Letter =>
+  writeLetter('recovery-codes-replaced', 'Your recovery codes were replaced', [
+    'The recovery codes of your NetPilot account were replaced. Those from before are void.',
+    facts(occasion),
+    'If this was not you, choose a new password at once, then replace the recovery codes.',
+    ...newPassword(occasion),
+  ])
+
+/** `scopes`: what the key may do. `replaces`: it was made in place of another key. */
+export const keyAdded = ({
+  scopes,
+  expiresAt,
+  replaces,
+  ...occasion
+}: Occasion & { scopes: string[]; expiresAt: Date | null; replaces: boolean }): Letter =>
+  writeLetter('key-added', 'A personal key was made', [
+    `Somebody who is signed in to your NetPilot account made a personal key for scripts${replaces ? ', in place of one that there was' : ''}. It allows: ${LIST.format(scopes)}. It ends ${expiresAt ? `on ${UTC.format(expiresAt)} UTC` : 'when it is revoked, and not before'}.`,
+    facts(occasion),
+    'If this was not you, revoke the key and choose a new password at once.',
+    ...newPassword(occasion),
+  ])
+
+export const accountDeactivated = (occasion: Occasion): Letter =>
+  writeLetter('account-deactivated', 'Your account was deactivated', [
+    'Your NetPilot account was deactivated, and whoever was signed in to it is signed out. Nothing in it was deleted. Unless an administrator deactivated it, you can take it into use again by proving that it is yours, as when you sign in.',
+    facts(occasion),
+    'If this was not you, take it into use again and choose a new password at once, or tell the people who run this NetPilot.',
+    ...newPassword(occasion),
+  ])
+
+export const accountDeleted = (occasion: Occasion): Letter =>
+  writeLetter('account-deleted', 'Your account was deleted', [
+    'Your NetPilot account was deleted, with everything in it. This is the last mail about it.',
+    facts(occasion),
+    'If this was not you, tell the people who run this NetPilot.',
+  ])
+
+/** The token travels in the fragment, which browsers send to no server, so that it is in no server's log. */
+function use(
+  purpose: keyof typeof ROUTES,
+  words: string,
+  { token, minutes, appUrl, publicUrl = '' }: MailedToken,
+): Block[] {
+  const once = `good for ${duration(minutes)}, and for one use`
+  if (appUrl === undefined)
+    return [
+      `${words} with this token, by POST ${publicUrl}${ROUTES[purpose]}:`,
+      { secret: token },
+      `The token is ${once}.`,
+    ]
+  return [{ link: `${appUrl}/${purpose}#token=${encodeURIComponent(token)}`, words }, `The link is ${once}.`]
+}
+
+const newPassword = ({ appUrl, publicUrl = '' }: Occasion): Block[] =>
+  appUrl === undefined
+    ? [`To choose a new password, ask for one by POST ${publicUrl}/api/auth/forgot-password.`]
+    : [{ link: `${appUrl}/forgot-password`, words: 'Choose a new password' }]
+
+const removals = ({ password, loginSessions = 0, google, personalKeys = 0 }: Removed): Block[] => {
+  const what = [
+    password && 'the password',
+    loginSessions > 0 && counted(loginSessions, 'login session'),
+    google && 'the link to a Google account',
+    personalKeys > 0 && `${counted(personalKeys, 'personal key')} for scripts`,
+  ].filter((part) => part !== false && part !== undefined)
+  return what.length === 0 ? [] : [`Removed with that: ${LIST.format(what)}.`]
+}
+
+const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
+const LIST = new Intl.ListFormat('en')
+const UTC = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' })
+const facts = ({ at, ip }: Occasion): Block => ({
+  facts: { When: `${UTC.format(at)} UTC`, ...(ip && { 'Network address': ip }) },
+})
+
+/** In whole days from two on, in whole hours, else in minutes. */
+function duration(minutes: number): string {
+  const [unit, length] =
+    minutes % 1_440 === 0 && minutes > 1_440
+      ? ['day', 1_440]
+      : minutes % 60 === 0
+        ? ['hour', 60]
+        : ['minute', 1]
+  return new Intl.NumberFormat('en', { style: 'unit', unit, unitDisplay: 'long' }).format(minutes / length)
+}

@@ -1,0 +1,238 @@
+/** Delivery: the policy as JSON, as an nft script or as plain lines, at once or when it changes. */
+import { setTimeout } from 'node:timers/promises'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import { limitJobs } from '../../http/limits/concurrency-limit.ts'
+import { problem, toProblem } from '../../http/problem.ts'
+import { answers, pageOf } from '../../http/schemas.ts'
+import type { AsAgent } from '../../rls/agent-transaction.ts'
+import { listEntries } from '../access-lists/repository.ts'
+import { entrySchemas } from '../access-lists/schema.ts'
+import { listDevices } from '../devices/repository.ts'
+import { Device } from '../devices/schema.ts'
+import { findPolicy } from '../policy/compute-policy.ts'
+import type { PolicyDocument } from '../policy/document.ts'
+import { toNftScript } from '../policy/nft.ts'
+import { noteApplied } from '../policy/repository.ts'
+import { toTextLines } from '../policy/text.ts'
+import { findWakeDigest } from '../routers/notify-policy-changed.ts'
+import type { PolicyWatch } from './policy-changes.ts'
+import { Applied, KnownRevision, MAX_WAIT_SECONDS, PartQuery, Policy, WaitQuery } from './schema.ts'
+
+export type PolicyAgentRoutesOptions = {
+  asAgent: AsAgent
+  policyWatch: PolicyWatch
+  closing: AbortSignal
+  onlineMinutes: number
+  /**
+   * How many of those who wait may look at once: when all are woken, the rest of the connections are for
+   * everybody else.
+   */
+  looksAtOnce: number
+}
+
+/**
+ * How long a waiter rests that found no connection, milliseconds: between the two, at random, so that they do
+ * not come back together.
+ */
+const REST_MS = { least: 50, most: 500 }
+
+const FORMS = {
+  'application/json': undefined,
+  'text/x-nftables': (policy: PolicyDocument) => toNftScript(policy, policy.generatedAt),
+  'text/plain': toTextLines,
+} as const
+type Form = keyof typeof FORMS
+type Seen = { policy: PolicyDocument; wakeDigest: string }
+
+export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptions> = async (
+  app,
+  { asAgent, policyWatch, closing, onlineMinutes, looksAtOnce },
+) => {
+  const documented = { tags: ['agent'], security: [{ agent: [] }] }
+  // Each waiter has at most one look in the queue, and no longer than it waits.
+  const inTurn = limitJobs({
+    concurrency: looksAtOnce,
+    queue: Number.POSITIVE_INFINITY,
+    waitMs: MAX_WAIT_SECONDS * 1_000,
+  })
+
+  const look = (request: FastifyRequest): Promise<Seen> =>
+    asAgent(
+      request.identity,
+      'policy:read',
+      async (tx, { routerId }) => {
+        // In one flight.
+        const [policy, wakeDigest] = await Promise.all([findPolicy(tx, routerId), findWakeDigest(tx)])
+        if (!policy) throw problem('unauthenticated')
+        return { policy, wakeDigest }
+      },
+      { readOnly: true },
+    )
+
+  app.get(
+    '/policy',
+    {
+      schema: {
+        ...documented,
+        operationId: 'fetchAgentPolicy',
+        summary: 'Fetch the policy to enforce',
+        description: `As JSON, as an nft script (\`Accept: text/x-nftables\`) that replaces a table of its own in one step, or as a line a MAC (\`Accept: text/plain\`).
+With \`If-None-Match\` (the ETag of the last answer) an unchanged policy is 304; with \`?wait=\` the answer is held back until it changes, by
+somebody's hand or by time, and is 304 when it does not.`,
+        querystring: WaitQuery,
+        headers: KnownRevision,
+        response: answers({ 200: Policy, 304: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      const deadline = Date.now() + (request.query.wait ?? 0) * 1_000
+      const policy = await changedPolicy(request, deadline)
+      reply
+        .header('etag', `"${policy.revision}"`)
+        .header('vary', 'Accept')
+        .header('cache-control', 'no-cache')
+      if (isKnown(request, policy)) return reply.code(304).send(null)
+      return answerAs(formOf(request), policy, reply)
+    },
+  )
+
+  /**
+   * The first policy that the agent does not have, or the one it has when `deadline` passes or the server
+   * leaves.
+   */
+  async function changedPolicy(request: FastifyRequest, deadline: number): Promise<PolicyDocument> {
+    if (deadline <= Date.now()) return (await look(request)).policy
+    const gone = new AbortController()
+    request.raw.on('close', () => gone.abort())
+    const over = AbortSignal.any([gone.signal, closing])
+    let seen = await lookPatiently(request, deadline, over)
+    if (!isKnown(request, seen.policy)) return seen.policy
+    const watching = policyWatch.watch(seen.wakeDigest, gone.signal)
+    try {
+      while (Date.now() < deadline && !over.aborted) {
+        // The first time too: what changed before the watch began is not slept through.
+        seen = await lookPatiently(request, deadline, over, seen)
+        if (!isKnown(request, seen.policy)) break
+        await watching.next(Math.min(deadline, nextTurn(seen.policy)))
+      }
+      return seen.policy
+    } finally {
+      watching.stop()
+    }
+  }
+
+  /**
+   * A look when its turn comes; while there is no connection to be had, again and again until `deadline`.
+   * Then it is what was seen before,
+   * or the failure.
+   */
+  async function lookPatiently(
+    request: FastifyRequest,
+    deadline: number,
+    over: AbortSignal,
+    seen?: Seen,
+  ): Promise<Seen> {
+    for (;;) {
+      try {
+        return await inTurn(async () => (over.aborted && seen ? seen : look(request)))
+      } catch (error) {
+        if (toProblem(error).code !== 'unavailable') throw error
+        const rest = REST_MS.least + Math.random() * (REST_MS.most - REST_MS.least)
+        if (Date.now() + rest < deadline && !over.aborted)
+          await setTimeout(rest, undefined, { signal: over }).catch(() => {})
+        else if (seen) return seen
+        else throw error
+      }
+    }
+  }
+
+  // The parts, for agents that make their own of them.
+  app.get(
+    '/devices',
+    {
+      schema: {
+        ...documented,
+        operationId: 'listAgentDevices',
+        summary: 'List the devices of the router',
+        querystring: PartQuery,
+        response: answers({ 200: pageOf(Device) }),
+      },
+    },
+    (request) =>
+      asAgent(request.identity, 'policy:read', (tx) => listDevices(tx, request.query, onlineMinutes), {
+        readOnly: true,
+      }),
+  )
+  for (const list of ['whitelist', 'blacklist'] as const) {
+    app.get(
+      `/${list}`,
+      {
+        schema: {
+          ...documented,
+          operationId: `listAgent${list === 'whitelist' ? 'Whitelist' : 'Blacklist'}`,
+          summary: `List the ${list} of the router`,
+          querystring: PartQuery,
+          response: answers({ 200: pageOf(entrySchemas(list).Entry) }),
+        },
+      },
+      (request) =>
+        asAgent(request.identity, 'policy:read', (tx) => listEntries(tx, list, request.query), {
+          readOnly: true,
+        }),
+    )
+  }
+
+  app.post(
+    '/policy/applied',
+    {
+      schema: {
+        ...documented,
+        operationId: 'reportAppliedPolicy',
+        summary: 'Report the applied policy',
+        body: Applied,
+        response: answers({ 204: Type.Null() }),
+      },
+    },
+    async (request, reply) => {
+      const { revision, error = null } = request.body
+      await asAgent(request.identity, 'policy:read', (tx, { routerId }) =>
+        noteApplied(tx, routerId, revision, error),
+      )
+      return reply.code(204).send(null)
+    },
+  )
+}
+
+/** When time next changes an outcome, by this process's clock: the policy's times are the database's. */
+function nextTurn({ devices, generatedAt }: PolicyDocument): number {
+  const turns = devices.flatMap(({ until }) => (until ? until.getTime() - generatedAt.getTime() : []))
+  return Date.now() + turns.reduce((soonest, turn) => Math.min(soonest, turn), Number.POSITIVE_INFINITY)
+}
+
+/** Whether `If-None-Match` names the revision: quoted or not, weak or strong, one of several, or `*`. */
+function isKnown(request: FastifyRequest, { revision }: PolicyDocument): boolean {
+  const known = (request.headers['if-none-match'] ?? '')
+    .split(',')
+    .map((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', ''))
+  return known.includes(revision) || known.includes('*')
+}
+
+/** The first form that `Accept` names; JSON when it names none. */
+function formOf(request: FastifyRequest): Form {
+  const accepted = (request.headers.accept ?? '')
+    .split(',')
+    .map((range) => range.split(';', 1)[0]?.trim().toLowerCase())
+  return (
+    accepted.find((range): range is Form => range !== undefined && Object.hasOwn(FORMS, range)) ??
+    'application/json'
+  )
+}
+
+function answerAs(form: Form, policy: PolicyDocument, reply: FastifyReply) {
+  const write = FORMS[form]
+  if (!write) return reply.send(policy)
+  // Text is not held against the JSON schema of the answer.
+  return reply.type(`${form}; charset=utf-8`).serializer(String).send(write(policy))
+}

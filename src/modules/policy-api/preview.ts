@@ -1,0 +1,141 @@
+/**
+ * What a change would do, without doing it: the change itself is made, by the same repositories that would
+ * make it, in a session that is
+ * then rolled back. So a preview cannot differ from the change, and nobody is woken, since a rolled back
+ * session notifies nobody.
+ */
+import type { Static } from 'typebox'
+import { notFound, problem } from '../../http/problem.ts'
+import { canonicalIp } from '../../network/ip.ts'
+import { parseMac } from '../../network/mac.ts'
+import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { changeEntries } from '../access-lists/changes-repository.ts'
+import { addBlock, endBlock, holdBlock, holdRouterOf } from '../blocks/repository.ts'
+import { changeDevice, findRouterOf } from '../devices/repository.ts'
+import { findPolicy } from '../policy/compute-policy.ts'
+import type { PolicyDocument, PolicyEntry } from '../policy/document.ts'
+import { changeRouter, lockRouter, type RouterValues } from '../routers/repository.ts'
+import type { Change, PreviewedOutcome } from './schema.ts'
+
+export type Preview = {
+  affected: {
+    deviceId: string | null
+    macs: string[]
+    before: Static<typeof PreviewedOutcome>
+    after: Static<typeof PreviewedOutcome>
+  }[]
+}
+/** The change with its router's fields as they are stored. */
+export type ReadChange = Omit<Static<typeof Change>, 'router'> & { router?: RouterValues }
+
+/** Carries the answer out of the session that must not commit. */
+class RolledBack extends Error {
+  readonly preview: Preview
+  constructor(preview: Preview) {
+    super('the preview is done')
+    this.preview = preview
+  }
+}
+
+/** @throws Problem as the change itself would */
+export async function previewChange(
+  withSession: WithSession,
+  identity: Parameters<WithSession>[0],
+  routerId: string,
+  change: ReadChange,
+): Promise<Preview> {
+  try {
+    return await withSession(identity, async (tx) => {
+      if (!(await lockRouter(tx, routerId))) throw notFound('/params/id')
+      const before = await policyOf(tx, routerId)
+      await makeChange(tx, routerId, change)
+      throw new RolledBack({ affected: differences(before, await policyOf(tx, routerId)) })
+    })
+  } catch (error) {
+    if (error instanceof RolledBack) return error.preview
+    throw error
+  }
+}
+
+async function policyOf(tx: Tx, routerId: string): Promise<PolicyDocument> {
+  const policy = await findPolicy(tx, routerId)
+  if (!policy) throw problem('not-found')
+  return policy
+}
+
+async function makeChange(
+  tx: Tx,
+  routerId: string,
+  { router, devices = [], blocks = [], unblock = [], ...lists }: ReadChange,
+): Promise<void> {
+  if (router) await changeRouter(tx, routerId, router, 0)
+  for (const { deviceId, ...values } of devices) {
+    if ((await findRouterOf(tx, deviceId)) !== routerId) throw notFound('/body/change/devices')
+    await changeDevice(tx, deviceId, values)
+  }
+  for (const list of ['whitelist', 'blacklist'] as const) {
+    const { add = [], remove = [] } = lists[list] ?? {}
+    const entries = add.map(({ deviceId = null, mac = null, ip = null }) => ({
+      ...{ deviceId, routerId, name: null, note: null, move: true },
+      mac: mac === null ? null : readMac(mac),
+      ip: ip === null ? null : (canonicalIp(ip) ?? ip),
+    }))
+    const { added } = await changeEntries(tx, list, { add: entries, remove })
+    // On the list already is no failure of a question that asks what would be if.
+    for (const outcome of added.values())
+      if ('code' in outcome && outcome.code === 'not-found') throw notFound(`/body/change/${list}/add`)
+  }
+  for (const { deviceId, groupId, minutes } of blocks) {
+    const target =
+      deviceId || groupId ? { ...(deviceId && { deviceId }), ...(groupId && { groupId }) } : { routerId }
+    if ((await holdRouterOf(tx, target)) !== routerId) throw notFound('/body/change/blocks')
+    const type = minutes === undefined ? 'manual' : 'pause'
+    await addBlock(tx, {
+      routerId,
+      deviceId: deviceId ?? null,
+      groupId: groupId ?? null,
+      type,
+      reason: null,
+      end: minutes === undefined ? {} : { minutes },
+    })
+  }
+  for (const id of unblock) {
+    if (!(await holdBlock(tx, id))) throw notFound('/body/change/unblock')
+    await endBlock(tx, id)
+  }
+}
+
+function readMac(text: string): string {
+  const mac = parseMac(text)
+  if (!mac.ok)
+    throw problem('invalid-request', {
+      errors: [
+        {
+          path: '/body/change',
+          code: 'wrong-format',
+          message: 'holds what is not the MAC address of a device',
+        },
+      ],
+    })
+  return mac.mac
+}
+
+/**
+ * Devices that are decided otherwise, at another rate, or until another time; one that comes into the policy
+ * was what unlisted ones are.
+ */
+function differences(before: PolicyDocument, after: PolicyDocument): Preview['affected'] {
+  const keyOf = ({ deviceId, macs }: PolicyEntry) => deviceId ?? macs.join()
+  const earlier = new Map(before.devices.map((entry) => [keyOf(entry), entry]))
+  const outcomeOf = ({ decision, rate, until, reasons }: PolicyEntry) => ({ decision, rate, until, reasons })
+  return after.devices.flatMap((entry) => {
+    const was = earlier.get(keyOf(entry)) ?? { ...entry, ...before.default, until: null, reasons: [] }
+    const same =
+      was.decision === entry.decision &&
+      was.rate === entry.rate &&
+      was.until?.getTime() === entry.until?.getTime()
+    return same
+      ? []
+      : { deviceId: entry.deviceId, macs: entry.macs, before: outcomeOf(was), after: outcomeOf(entry) }
+  })
+}

@@ -1,0 +1,106 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { orNotFound, problem } from '../../http/problem.ts'
+import { answers, IdParams } from '../../http/schemas.ts'
+import type { WithSession } from '../../rls/transaction.ts'
+import { findRouterOf } from '../devices/repository.ts'
+import { findPolicy } from '../policy/compute-policy.ts'
+import { storable } from '../routers/values.ts'
+import { previewChange } from './preview.ts'
+import { Entry, Policy, PolicyQuery, PreviewAnswer, PreviewRequest } from './schema.ts'
+
+export type PolicyRoutesOptions = { withSession: WithSession }
+
+/** How far ahead a question about another moment may lie. */
+const MAX_AHEAD_MS = 366 * 86_400_000
+/** A clock that is a little behind asks about the past without meaning to. */
+const MAX_BEHIND_MS = 5 * 60_000
+
+/** For the owner: what is enforced, and why. */
+export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = async (app, { withSession }) => {
+  const documented = { tags: ['policy'], security: [{ person: [] }] }
+
+  app.get(
+    '/routers/:id/policy',
+    {
+      schema: {
+        ...documented,
+        operationId: 'getRouterPolicy',
+        summary: 'Get the policy of a router, with reasons',
+        description:
+          '`?at=` asks for another moment: would the tablet have internet on Friday at half past nine?',
+        params: IdParams,
+        querystring: PolicyQuery,
+        response: answers({ 200: Policy }),
+      },
+    },
+    async (request) => {
+      const moment = momentOf(request.query.at)
+      return orNotFound(
+        await withSession(request.identity, (tx) => findPolicy(tx, request.params.id, moment), {
+          readOnly: true,
+        }),
+      )
+    },
+  )
+
+  app.post(
+    '/routers/:id/policy/preview',
+    {
+      schema: {
+        ...documented,
+        operationId: 'previewPolicy',
+        summary: 'Preview the effect of a change',
+        params: IdParams,
+        body: PreviewRequest,
+        response: answers({ 200: PreviewAnswer }),
+      },
+    },
+    (request) => {
+      const { router, ...change } = request.body.change
+      return previewChange(withSession, request.identity, request.params.id, {
+        ...change,
+        ...(router && { router: storable(router) }),
+      })
+    },
+  )
+
+  app.get(
+    '/devices/:id/policy',
+    {
+      schema: {
+        ...documented,
+        operationId: 'getDevicePolicy',
+        summary: 'Get the decision for a device, with reasons',
+        params: IdParams,
+        querystring: PolicyQuery,
+        response: answers({ 200: Entry }),
+      },
+    },
+    async (request) => {
+      const moment = momentOf(request.query.at)
+      const { id } = request.params
+      return withSession(
+        request.identity,
+        async (tx) => {
+          const policy = await findPolicy(tx, orNotFound(await findRouterOf(tx, id)), moment)
+          return orNotFound(policy?.devices.find(({ deviceId }) => deviceId === id))
+        },
+        { readOnly: true },
+      )
+    },
+  )
+}
+
+function momentOf(at: string | undefined): Date | undefined {
+  if (at === undefined) return undefined
+  const moment = new Date(at)
+  const ahead = moment.getTime() - Date.now()
+  if (ahead > MAX_AHEAD_MS || ahead < -MAX_BEHIND_MS) {
+    throw problem('invalid-request', {
+      errors: [
+        { path: '/querystring/at', code: 'not-permitted', message: 'must lie between now and a year ahead' },
+      ],
+    })
+  }
+  return moment
+}

@@ -1,0 +1,54 @@
+import type { AgentScope } from '../auth/api-keys/schema.ts'
+import { limitJobs, type RunJob } from '../http/limits/concurrency-limit.ts'
+import { problem } from '../http/problem.ts'
+import type { AgentIdentity, Identity } from './identity.ts'
+import type { Opened, SessionOptions, Tx, WithSession } from './transaction.ts'
+
+/**
+ * A session of the agent whose key has the scope (null: any live key), with the router that it is bound to.
+ */
+export type AsAgent = <T>(
+  identity: Identity | null,
+  scope: AgentScope | null,
+  work: (tx: Tx, opened: Opened) => Promise<T>,
+  options?: SessionOptions,
+) => Promise<T>
+
+/**
+ * Of the sessions of one key that write, one runs at a time and a few wait: a router's scans queue up on its
+ * row anyway, and would each hold
+ * a connection while they do. Waiting longer than a scan takes is 503.
+ */
+const WRITES_OF_A_KEY = { concurrency: 1, queue: 16, waitMs: 5_000 }
+
+export function agentSessions(withSession: WithSession, noteUse: (identity: AgentIdentity) => void): AsAgent {
+  const writers = new Map<string, { run: RunJob; jobs: number }>()
+
+  async function inTurn<T>({ keyId }: AgentIdentity, write: () => Promise<T>): Promise<T> {
+    const writer = writers.get(keyId) ?? { run: limitJobs(WRITES_OF_A_KEY), jobs: 0 }
+    writers.set(keyId, writer)
+    writer.jobs += 1
+    try {
+      return await writer.run(write)
+    } finally {
+      writer.jobs -= 1
+      if (writer.jobs === 0) writers.delete(keyId)
+    }
+  }
+
+  return (identity, scope, work, options) => {
+    const open = () =>
+      withSession(
+        identity,
+        async (tx) => {
+          const opened = await tx.opened()
+          if (scope && !opened.scopes.includes(scope))
+            throw problem('insufficient-scope', { detail: `The key lacks the scope ${scope}` })
+          if (identity?.kind === 'agent') noteUse(identity)
+          return work(tx, opened)
+        },
+        options,
+      )
+    return identity?.kind === 'agent' && !options?.readOnly ? inTurn(identity, open) : open()
+  }
+}

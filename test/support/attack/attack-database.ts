@@ -1,0 +1,77 @@
+/** A database to attack, with roles of its own, in which three people have a row in every table. */
+import pg from 'pg'
+import { type RoleName, roleNames } from '../../../src/database/role-names.ts'
+import { asAdmin, loginUrl, prepare, separateDatabase, type TestDatabase } from '../database.ts'
+import { addSomebody, type Somebody } from '../fixtures.ts'
+
+export type Login = 'server' | 'auth' | 'admin'
+export type Ground = {
+  roles: Record<RoleName, string>
+  /** A superuser, past row security. */
+  superuser: pg.Client
+  /** `server_version_num` */
+  version: number
+  /** The functions that PostgreSQL ships as LEAKPROOF. */
+  leakproof: string[]
+  /** Who attacks. */
+  ada: Somebody
+  /**
+   * Whose rows are nobody else's business. Somebody new, once an attack that is meant to succeed took
+   * something from them.
+   */
+  bob: Somebody
+  /** An administrator, whom nobody attacks: what the role may by itself is listed in `open.ts`. */
+  root: Somebody
+  /** A raw connection, beyond every facade. `options` are settings to begin with, as libpq takes them. */
+  connect(login: Login, options?: string): Promise<pg.Client>
+  close(): Promise<void>
+}
+
+/** The run drops what this makes, by the names. */
+export async function openGround(main: TestDatabase, name: string): Promise<Ground> {
+  // Roles of its own: an attack on a role, on its password say, disturbs no other test.
+  const database = {
+    ...(await separateDatabase(main, `attack_${name}`)),
+    rolePrefix: `${main.rolePrefix}${name}_`,
+  }
+  const leakproof = await asAdmin(database.adminUrl, async (client) => {
+    const { rows } = await client.query<{ signature: string }>(
+      'select p.oid::regprocedure::text as signature from pg_proc p where p.proleakproof',
+    )
+    return rows.map(({ signature }) => signature)
+  })
+  await prepare(database)
+  const open = new Set<pg.Client>()
+  const connectTo = async (connectionString: string, options?: string) => {
+    const client = new pg.Client({ connectionString, ...(options !== undefined && { options }) })
+    await client.connect()
+    client.once('end', () => open.delete(client))
+    open.add(client)
+    return client
+  }
+  const superuser = await connectTo(database.adminUrl)
+  const [ada, bob, root] = [
+    await addSomebody(superuser),
+    await addSomebody(superuser),
+    await addSomebody(superuser),
+  ]
+  await superuser.query(`update users set role = 'admin' where id = $1`, [root.userId])
+  // Statistics hold values of everybody's; they are to be there when somebody looks for them.
+  await superuser.query('analyze')
+  const { rows } = await superuser.query<{ version: number }>(
+    `select current_setting('server_version_num')::int as version`,
+  )
+  return {
+    roles: roleNames(database.rolePrefix),
+    superuser,
+    version: rows[0]?.version ?? 0,
+    leakproof,
+    ada,
+    bob,
+    root,
+    connect: (login, options) => connectTo(loginUrl(database, login), options),
+    close: async () => {
+      await Promise.all([...open].map((client) => client.end()))
+    },
+  }
+}
