@@ -9,6 +9,7 @@ const ATOM = "[\\p{L}\\p{M}\\p{N}!#$%&'*+/=?^_`{|}~-]+"
 const ALPHANUMERIC = '[\\p{L}\\p{M}\\p{N}]+'
 /** No hyphen at either end (RFC 1123, 2.1). */
 export const LABEL = `${ALPHANUMERIC}(?:-+${ALPHANUMERIC})*`
+
 /** What matches has one way to match, so that a text of any length is read in linear time. */
 export const ADDRESS = `${ATOM}(?:\\.${ATOM})*@${LABEL}(?:\\.${LABEL})*`
 const WHOLE_ADDRESS = new RegExp(`^${ADDRESS}$`, 'u')
@@ -22,3 +23,6 @@ export function readMailbox(text: string): Mailbox | undefined {
   const { quoted, bare = '', address = text } = NAMED.exec(text)?.groups ?? {}
   return isAddress(address) ? { name: (quoted ?? bare).trim(), address } : undefined
 }
+
+/** The one spelling of an address. */
+export const normalisedEmail = (email: string) => email.trim().toLowerCase()

@@ -1,7 +1,6 @@
-import type { AgentScope } from '../auth/api-keys/schema.ts'
 import { limitJobs, type RunJob } from '../http/limits/concurrency-limit.ts'
 import { problem } from '../http/problem.ts'
-import type { AgentIdentity, Identity } from './identity.ts'
+import type { AgentIdentity, AgentScope, Identity } from './identity.ts'
 import type { Opened, SessionOptions, Tx, WithSession } from './transaction.ts'
 
 /**

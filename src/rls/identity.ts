@@ -78,3 +78,7 @@ declare module 'fastify' {
     identity: Identity | null
   }
 }
+
+/** What an agent's key may do: report what the router sees, and read what it must enforce. */
+export const AGENT_SCOPES = ['scans:write', 'policy:read'] as const
+export type AgentScope = (typeof AGENT_SCOPES)[number]

@@ -63,7 +63,7 @@ describe('the same scan', () => {
         await rowsOf(age, [id, scanId, interval])
       }
     }
-    const server = await openServer({}, undefined, { housekeepingAfterMs: 0 })
+    const server = await openServer({}, undefined, { firstPurgeAfterMs: 0 })
     onTestFinished(server.close)
     const remembered = () =>
       rowsOf('select scan_id as id from user_scans where router_id = any($1::uuid[]) order by 1', [

@@ -106,7 +106,7 @@ export async function openServer(
     mailer: { send: (mail) => void mails.push(mail), close: async () => {} },
     later,
     // Not while tests age rows, but for those that mean it.
-    housekeepingAfterMs: 86_400_000,
+    firstPurgeAfterMs: 86_400_000,
     ...options,
   })
   await app.ready()

@@ -13,15 +13,28 @@ const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8'
 )
 const source = (file: string) => read(join('src', file))
 
-/** What a file loads at run time, types left out; files of ours as paths below `src`. */
-const importsOf = (file: string) =>
-  [
-    ...source(file).matchAll(
-      /^(?:import|export)\s(?!type\b)[^'"]*?from\s+'([^']+)'|^import\s+'([^']+)'|require\('([^']+)'\)/gm,
-    ),
-  ]
+/** What a file imports; files of ours as paths below `src`. Types are left out unless they are asked for. */
+function importsOf(file: string, { types = false } = {}): string[] {
+  const statements = types
+    ? /^(?:import|export)\s[^'"]*?from\s+'([^']+)'|\bimport\('([^']+)'\)/gm
+    : /^(?:import|export)\s(?!type\b)[^'"]*?from\s+'([^']+)'|^import\s+'([^']+)'|require\('([^']+)'\)/gm
+  return [...source(file).matchAll(statements)]
     .map(([, from, bare, required]) => from ?? bare ?? required ?? '')
     .map((path) => (path.startsWith('.') ? normalize(join(file, '..', path)) : path))
+}
+
+/** The ways round in a graph, each once. */
+function circlesOf(nodes: Iterable<string>, next: (node: string) => Iterable<string>): string[] {
+  const circles: string[] = []
+  const done = new Set<string>()
+  const visit = (node: string, path: string[]) => {
+    if (path.includes(node)) return void circles.push([...path.slice(path.indexOf(node)), node].join(' → '))
+    for (const used of next(node)) if (!done.has(used)) visit(used, [...path, node])
+    done.add(node)
+  }
+  for (const node of nodes) visit(node, [])
+  return circles
+}
 
 describe('the tree', () => {
   it.each([
@@ -35,7 +48,7 @@ describe('the tree', () => {
     ['the configuration', /^config\/config\.ts$/, /^(server|app)\.ts$|^cli\//],
     ['the pool', /^database\/pool\.ts$/, /^server\.ts$|^cli\//],
     ['the session', /^rls\/transaction\.ts$/, /^app\.ts$|^cli\//],
-    ['routes', /routes\.ts$/, /^app\.ts$/],
+    ['routes', /routes\.ts$/, /^(app|auth\/auth)\.ts$/],
     ['the app', /^app\.ts$/, /^server\.ts$/],
     ['the framework', /^fastify$/, /^(app|http\/.*)\.ts$/],
   ])('lets only their owners load %s', (_what, path, owners) => {
@@ -44,23 +57,43 @@ describe('the tree', () => {
     ).toEqual([])
   })
 
-  // http → auth → rls → modules → database: a layer may use what stands to its right, and problem.ts and the
-  // shared schemas, which all may.
-  const layers = [/^http\//, /^auth\//, /^rls\//, /^modules\//, /^database\//]
-  const forAll = /^http\/(problem|schemas|bodies|validation|etag|limits\/(rate|concurrency)-limit)\.ts$/
-  it('has arrows in one direction only', () => {
-    const layerOf = (path: string) => layers.findIndex((layer) => layer.test(path))
-    const upward = files.flatMap((file) =>
-      importsOf(file)
-        .filter(
-          (used) =>
-            layerOf(used) >= 0 && layerOf(file) >= 0 && layerOf(used) < layerOf(file) && !forAll.test(used),
-        )
-        // Tables name the roles of their policies, and every repository its owner.
-        .filter((used) => !(layerOf(file) > 2 && /^rls\/(policies|own-rows)\.ts$/.test(used)))
+  /** Each may use itself and what stands before it, for values and for types. */
+  const LAYERS = ['network', 'crypto', 'database', 'config', 'http', 'rls', 'modules', 'mail', 'jobs', 'auth']
+  /** `app.ts`, `server.ts` and the commands stand above all. */
+  const layerOf = (file: string) => {
+    const layer = LAYERS.indexOf(file.split('/')[0] ?? '')
+    return layer < 0 ? LAYERS.length : layer
+  }
+  it('has no import upwards, of a value or of a type', () => {
+    const folders = new Set(files.filter((file) => file.includes('/')).map((file) => file.split('/')[0]))
+    expect([...folders].sort()).toEqual([...LAYERS, 'cli'].sort())
+    const upwards = files.flatMap((file) =>
+      importsOf(file, { types: true })
+        .filter((used) => files.includes(used) && layerOf(used) > layerOf(file))
         .map((used) => `${file} → ${used}`),
     )
-    expect(upward).toEqual([])
+    expect(upwards).toEqual([])
+  })
+
+  it('has no circle of folders beside each other, of values or of types', () => {
+    // A folder and those in it are one to the outside: `modules/scans/parsers/x.ts` and `http/problem.ts`
+    // make an arrow from `modules` to `http`.
+    const arrows = new Map<string, Set<string>>()
+    for (const file of files)
+      for (const used of importsOf(file, { types: true })) {
+        const [from, to] = [file.split('/').slice(0, -1), used.split('/').slice(0, -1)]
+        const depth = from.findIndex((folder, index) => folder !== to[index])
+        if (!files.includes(used) || depth < 0 || depth >= to.length) continue
+        const key = from.slice(0, depth + 1).join('/')
+        arrows.set(key, (arrows.get(key) ?? new Set()).add(to.slice(0, depth + 1).join('/')))
+      }
+    expect(arrows.size).toBeGreaterThan(25)
+    expect(circlesOf(arrows.keys(), (folder) => arrows.get(folder) ?? [])).toEqual([])
+  })
+
+  it('has no folder that takes more than one look', () => {
+    const counts = Map.groupBy(files, (file) => file.split('/').slice(0, -1).join('/'))
+    expect([...counts].filter(([, within]) => within.length > 14).map(([folder]) => folder)).toEqual([])
   })
 
   it('gives each name of the API document to one schema', () => {
@@ -71,17 +104,8 @@ describe('the tree', () => {
     expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([])
   })
 
-  it('has no circles', () => {
-    const circles: string[] = []
-    const visit = (file: string, path: string[]) => {
-      if (path.includes(file)) return void circles.push([...path.slice(path.indexOf(file)), file].join(' → '))
-      for (const used of importsOf(file).filter((name) => files.includes(name)))
-        if (!done.has(used)) visit(used, [...path, file])
-      done.add(file)
-    }
-    const done = new Set<string>()
-    for (const file of files) visit(file, [])
-    expect(circles).toEqual([])
+  it('has no circle of files', () => {
+    expect(circlesOf(files, (file) => importsOf(file).filter((used) => files.includes(used)))).toEqual([])
   })
 
   it('has no barrels, no default exports and no folders for odds and ends', () => {

@@ -2,7 +2,7 @@ import type { SQL } from 'drizzle-orm'
 import { and, asc, eq, isNull, sql } from '../../database/drizzle.ts'
 import { mine, ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { apiKeys } from '../sessions/table.ts'
+import { apiKeys } from './table.ts'
 
 /** Nobody needs so many; a script that makes one each time it runs is to find out. */
 const MAX_PERSONAL_KEYS = 50

@@ -10,20 +10,19 @@ import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, Nullable, pageOf } from '../../http/schemas.ts'
+import type { OwnerMail } from '../../mail/account-mail.ts'
 import { keyAdded } from '../../mail/templates.ts'
 import { wakeRouter } from '../../modules/routers/notify-policy-changed.ts'
-import { asAuth, type Identity } from '../../rls/identity.ts'
+import { AGENT_SCOPES, asAuth, type Identity } from '../../rls/identity.ts'
 import type { Tx, WithSession } from '../../rls/transaction.ts'
-import type { OwnerMail } from '../email/account-mail.ts'
-import { findMailbox } from '../email/repository.ts'
+import { findMailbox } from '../credentials/repository.ts'
+import type { ProveOwner } from '../sessions/owner-proof.ts'
 import { proofRequired, requireRecentProof } from '../sessions/repository.ts'
-import type { ProveOwner } from '../sign-in/reauthenticate.ts'
 import { makeApiKey } from './format.ts'
 import { addKey, holdKey, type KeyValues, listKeys, retireKey, revokeKey } from './repository.ts'
 import {
   AddPersonalKey,
   AddRouterKey,
-  AGENT_SCOPES,
   HOLDERS,
   Key,
   ListKeys,

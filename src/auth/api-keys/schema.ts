@@ -9,11 +9,8 @@ import {
   Strict,
   Uuid,
 } from '../../http/schemas.ts'
+import { AGENT_SCOPES } from '../../rls/identity.ts'
 import { ONE_PROOF_OR_CODE, ownerProofOrCode } from '../credentials/schema.ts'
-
-/** What an agent's key may do: report what the router sees, and read what it must enforce. */
-export const AGENT_SCOPES = ['scans:write', 'policy:read'] as const
-export type AgentScope = (typeof AGENT_SCOPES)[number]
 
 /** The parts of the API that a personal key may be for: reading, or also changing. */
 export const AREAS = [
@@ -26,6 +23,7 @@ export const AREAS = [
   'settings',
   'policy',
 ] as const
+
 export type Area = (typeof AREAS)[number]
 export const PERSONAL_SCOPES = AREAS.flatMap((area) => [`${area}:read`, `${area}:write`] as const)
 
@@ -53,6 +51,7 @@ export const NewKey = Type.Object(
   },
   { $id: 'NewKey' },
 )
+
 const { limit, offset } = pageQuery([])
 export const ListKeys = Strict({ limit, offset })
 
@@ -73,11 +72,13 @@ const about = (defaultEnd: string) => ({
     ),
   ),
 })
+
 export const AddRouterKey = Strict({ ...about('no end'), scopes: Type.Optional(scopesOf(AGENT_SCOPES)) })
 export const AddPersonalKey = Strict(
   { ...about(`in ${PERSONAL_KEY_DAYS} days`), scopes: scopesOf(PERSONAL_SCOPES), ...ownerProofOrCode },
   ONE_PROOF_OR_CODE,
 )
+
 const overlap = {
   overlapMinutes: Type.Optional(
     Type.Integer({
@@ -87,6 +88,7 @@ const overlap = {
     }),
   ),
 }
+
 export const RotateRouterKey = Strict(overlap)
 export const RotatePersonalKey = Strict({ ...overlap, ...ownerProofOrCode })
 

@@ -4,8 +4,8 @@
  * signed-in people do, each session records: `rls/audit.ts`.)
  */
 import type { FastifyRequest } from 'fastify'
+import { visitorOf } from '../../http/request-origin.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { visitorOf } from './request-origin.ts'
 
 /** `detail` holds nothing secret and nothing of anybody else: the log is shown to its owner. */
 export async function recordAct(

@@ -9,12 +9,6 @@ export type Account = User & {
   isActive: boolean
   hasSecondFactor: boolean
 }
-export type LoginSession = { id: string; counter: number }
-/**
- * Where a login session comes from, for its owner's list: the browser's words for itself, and the address.
- */
-export type Visitor = { device: string | null; address: string | null }
-export type SessionLifetime = { idleDays: number; maxDays: number }
 
 /** The columns of a `User`, of `users u`, but for `hasPassword`. */
 export const USER = `u.id, u.email, u.full_name as "fullName", u.role, u.email_verified_at is not null as "emailVerified", u.created_at as "createdAt"`
@@ -113,89 +107,6 @@ export async function setPassword(tx: Tx, userId: string, passwordHash: string):
   })
 }
 
-/**
- * More than anybody has devices; whoever signs in by a script each time it runs is to leave no trail of
- * sessions.
- */
-export const MAX_LOGIN_SESSIONS = 50
-
-/** Of more than there may be, the sessions end that were used least lately. */
-export async function addLoginSession(
-  tx: Tx,
-  userId: string,
-  { device, address }: Visitor,
-  { idleDays, maxDays }: SessionLifetime,
-): Promise<LoginSession> {
-  const [session] = await tx.query<LoginSession>({
-    name: 'add login session',
-    text: `insert into user_login_sessions (user_id, device, address, idle_expires_at, expires_at)
-      values ($1, $2, $3, now() + make_interval(days => least($4::int, $5::int)), now() + make_interval(days => $5::int)) returning id, counter`,
-    values: [userId, device, address, idleDays, maxDays],
-  })
-  await tx.query({
-    name: 'end surplus login sessions',
-    text: `update user_login_sessions set ended_at = now(), end_reason = 'too-many' where user_id = $1 and id in (
-        select id from user_login_sessions where user_id = $1 and ended_at is null and idle_expires_at > now() and expires_at > now()
-        order by last_used_at desc, id = $2 desc offset $3)`,
-    values: [userId, session?.id, MAX_LOGIN_SESSIONS],
-  })
-  return session as LoginSession
-}
-
-/**
- * Takes a refresh token's counter one further, if it is the newest one of a live session of an active
- * account. Of any number of
- * requests with the same token at once, one gets the row.
- */
-export async function rotateLoginSession(
-  tx: Tx,
-  userId: string,
-  sessionId: string,
-  counter: number,
-  idleDays: number,
-): Promise<LoginSession | undefined> {
-  const [session] = await tx.query<LoginSession>({
-    name: 'rotate login session',
-    text: `update user_login_sessions set counter = counter + 1, rotated_at = now(), last_used_at = now(),
-        idle_expires_at = least(now() + make_interval(days => $4::int), expires_at)
-      where user_id = $1 and id = $2 and counter = $3 and ended_at is null and idle_expires_at > now() and expires_at > now()
-      returning id, counter`,
-    values: [userId, sessionId, counter, idleDays],
-  })
-  return session
-}
-
-export type SessionState = LoginSession & { secondsSinceRotation: number }
-
-/** A live session, whatever its counter. */
-export async function findLiveSession(
-  tx: Tx,
-  userId: string,
-  sessionId: string,
-): Promise<SessionState | undefined> {
-  const [session] = await tx.query<SessionState>({
-    name: 'find live session',
-    text: `select id, counter, extract(epoch from now() - rotated_at)::float8 as "secondsSinceRotation" from user_login_sessions
-      where user_id = $1 and id = $2 and ended_at is null and idle_expires_at > now() and expires_at > now()`,
-    values: [userId, sessionId],
-  })
-  return session
-}
-
-/** Ends a login session; its access tokens end with it, since every request looks the session up. */
-export async function endLoginSession(
-  tx: Tx,
-  userId: string,
-  sessionId: string,
-  reason: 'logout' | 'reuse',
-): Promise<void> {
-  await tx.query({
-    name: 'end login session',
-    text: 'update user_login_sessions set ended_at = now(), end_reason = $3 where user_id = $1 and id = $2 and ended_at is null',
-    values: [userId, sessionId, reason],
-  })
-}
-
 /** The account behind a session or a token; undefined when it is not active. */
 export async function findActiveUser(tx: Tx, userId: string): Promise<Account | undefined> {
   const [account] = await tx.query<Account>({
@@ -253,3 +164,22 @@ const recordSystemAct = (tx: Tx, userId: string, act: 'createAdmin' | 'removeAdm
     text: `select ctx.record_act_of($1, 'system', $2, 'success', null, null)`,
     values: [userId, act],
   })
+export type Mailbox = { email: string; isVerified: boolean; fullName: string | null }
+export async function findMailbox(tx: Tx, userId: string): Promise<Mailbox | undefined> {
+  const [mailbox] = await tx.query<Mailbox>({
+    name: 'find mailbox',
+    text: 'select email, email_verified_at is not null as "isVerified", full_name as "fullName" from users where id = $1',
+    values: [userId],
+  })
+  return mailbox
+}
+
+/** @returns whether there was a link */
+export async function unlinkGoogle(tx: Tx, userId: string): Promise<boolean> {
+  const unlinked = await tx.query({
+    name: 'unlink google',
+    text: 'update users set google_id = null, updated_at = now() where id = $1 and google_id is not null returning id',
+    values: [userId],
+  })
+  return unlinked.length > 0
+}

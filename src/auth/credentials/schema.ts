@@ -1,6 +1,6 @@
 import Type from 'typebox'
-import { Instant, Name, Nullable, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
-import { User, visitor } from '../../modules/users/schema.ts'
+import { problem } from '../../http/problem.ts'
+import { Name, Nullable, Strict, Text } from '../../http/schemas.ts'
 import { ADDRESS, LABEL } from '../../network/email-address.ts'
 
 /**
@@ -20,6 +20,7 @@ export const Email = Type.String({
   description: 'Trimmed and lower-cased',
   examples: ['ada@example.com'],
 })
+
 export const Password = Text({
   max: 256,
   description: '12 to 256 characters, all of which count',
@@ -31,7 +32,9 @@ export const Register = Strict({
   password: Password,
   fullName: Type.Optional(Nullable(Name({ max: 200, examples: ['Ada Lovelace'] }))),
 })
+
 export const Login = Strict({ email: Email, password: Password })
+
 /** What a signed-in person proves again that they are the owner with; of the two, one. */
 export const ownerProof = {
   password: Type.Optional(Password),
@@ -39,8 +42,10 @@ export const ownerProof = {
     Text({ max: 8_192, description: 'Fresh, of the Google account that is linked' }),
   ),
 }
+
 export const ONE_PROOF = { oneOf: [{ required: ['password'] }, { required: ['googleIdToken'] }] }
 export const OwnerProof = Strict(ownerProof, { ...ONE_PROOF, $id: 'OwnerProof' })
+
 /** The same, or a code of the second factor. */
 export const ownerProofOrCode = {
   ...ownerProof,
@@ -51,57 +56,10 @@ export const ownerProofOrCode = {
     }),
   ),
 }
+
 export const ONE_PROOF_OR_CODE = { oneOf: [...ONE_PROOF.oneOf, { required: ['code'] }] }
-export const Reauthenticate = Strict(ownerProofOrCode, ONE_PROOF_OR_CODE)
-export const Reauthenticated = Type.Object(
-  { provenUntil: Instant('Until then, this login session may do what takes a recent proof') },
-  { $id: 'Reauthenticated' },
-)
-export const Refresh = Strict({ refreshToken: Type.Optional(Text({ max: 512, examples: ['npr_…'] })) })
-
-const { limit, offset } = pageQuery([])
-export const ListLoginSessions = Strict({ limit, offset })
-export const EndLoginSessions = Strict({
-  keepCurrent: Type.Optional(Type.Boolean({ description: 'Stay signed in here (default false)' })),
-})
-export const LoginSession = Type.Object(
-  {
-    id: Uuid(),
-    ...visitor,
-    createdAt: Instant(),
-    lastUsedAt: Instant(),
-    current: Type.Boolean({ description: 'This is the session that asks', examples: [true] }),
-  },
-  { $id: 'LoginSession' },
-)
-
-/** Of a request that is answered with tokens. */
-export const TokenTransport = Type.Object({
-  'X-Token-Transport': Type.Optional(
-    Type.String({
-      description: '`cookie`: the refresh token goes into a cookie that no script can read',
-      examples: ['cookie'],
-    }),
-  ),
-})
-export const RefreshHeaders = Type.Object({
-  ...TokenTransport.properties,
-  'X-CSRF-Token': Type.Optional(
-    Type.String({ description: 'With the cookie: the `csrfToken` that came with it' }),
-  ),
-})
-export const Tokens = Type.Object(
-  {
-    user: User,
-    accessToken: Type.String({ examples: ['eyJhbGciOiJIUzI1NiIs…'] }),
-    refreshToken: Type.Optional(
-      Type.String({ description: 'Absent where it went into the cookie', examples: ['npr_AQ3f…'] }),
-    ),
-    csrfToken: Type.Optional(
-      Type.String({ description: 'With `X-Token-Transport: cookie`: send it back as `X-CSRF-Token`' }),
-    ),
-    tokenType: Type.Literal('Bearer'),
-    expiresIn: Type.Integer({ description: 'Seconds until the access token expires', examples: [600] }),
-  },
-  { $id: 'Tokens' },
-)
+export const EmailSent = Type.Object({ status: Type.Literal('check-your-mail') }, { $id: 'EmailSent' })
+export const addressUnconfirmed = () =>
+  problem('email-unverified', {
+    detail: 'Open the link in the mail that was sent; resend-verification sends it again',
+  })

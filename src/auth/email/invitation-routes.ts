@@ -5,14 +5,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
 import { answers, IdParams } from '../../http/schemas.ts'
+import { MINUTES, type OwnerMail } from '../../mail/account-mail.ts'
 import { invitation, resetPassword } from '../../mail/templates.ts'
 import { addAccount, findAccount } from '../../modules/admin/repository.ts'
 import { Account } from '../../modules/admin/schema.ts'
+import { normalisedEmail } from '../../network/email-address.ts'
 import type { WithSession } from '../../rls/transaction.ts'
+import { EmailSent } from '../credentials/schema.ts'
 import { addToken } from '../one-time-tokens/repository.ts'
-import { normalisedEmail } from '../sign-in/verify-password.ts'
-import { MINUTES, type OwnerMail } from './account-mail.ts'
-import { EmailSent, Invite } from './schema.ts'
+import { Invite } from './schema.ts'
 
 export const invitationRoutes: FastifyPluginAsyncTypebox<{
   withSession: WithSession

@@ -2,17 +2,6 @@
 import type pg from 'pg'
 import type { Tx } from '../../rls/transaction.ts'
 
-export type Mailbox = { email: string; isVerified: boolean; fullName: string | null }
-
-export async function findMailbox(tx: Tx, userId: string): Promise<Mailbox | undefined> {
-  const [mailbox] = await tx.query<Mailbox>({
-    name: 'find mailbox',
-    text: 'select email, email_verified_at is not null as "isVerified", full_name as "fullName" from users where id = $1',
-    values: [userId],
-  })
-  return mailbox
-}
-
 /** The address that the account has now is its owner's. */
 export async function confirmEmail(tx: Tx, userId: string): Promise<void> {
   await tx.query({

@@ -6,6 +6,7 @@ import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
 import { answers } from '../../http/schemas.ts'
 import type { Later } from '../../jobs/background-tasks.ts'
+import { MINUTES, type OwnerMail } from '../../mail/account-mail.ts'
 import {
   addressIsChanging,
   addressWasChanged,
@@ -15,22 +16,22 @@ import {
   resetPassword,
   verifyAddress,
 } from '../../mail/templates.ts'
+import { normalisedEmail } from '../../network/email-address.ts'
 import { asAuth, SIGN_IN } from '../../rls/identity.ts'
 import type { WithSession } from '../../rls/transaction.ts'
 import { revokePersonalKeys } from '../api-keys/repository.ts'
 import { recordAct } from '../audit/record-event.ts'
-import { findAccountByEmail, setPassword } from '../credentials/repository.ts'
-import { dispossess, unlinkGoogle } from '../google/repository.ts'
+import type { Lockout } from '../credentials/lockout.ts'
+import { findAccountByEmail, findMailbox, setPassword, unlinkGoogle } from '../credentials/repository.ts'
+import { EmailSent } from '../credentials/schema.ts'
 import { addToken, findToken, useToken } from '../one-time-tokens/repository.ts'
 import type { Passwords } from '../passwords/hashing.ts'
 import type { PasswordRules } from '../passwords/policy.ts'
+import type { ProveOwner } from '../sessions/owner-proof.ts'
 import { endLoginSessions } from '../sessions/repository.ts'
-import type { Lockout } from '../sign-in/lockout.ts'
-import type { ProveOwner } from '../sign-in/reauthenticate.ts'
-import { normalisedEmail } from '../sign-in/verify-password.ts'
-import { MINUTES, type OwnerMail } from './account-mail.ts'
-import { changeEmail, confirmEmail, findMailbox, isTaken } from './repository.ts'
-import { AddressOnly, ChangeEmail, EmailSent, MailedTokenBody, ResetPassword } from './schema.ts'
+import { changeEmail, confirmEmail, isTaken } from './repository.ts'
+import { AddressOnly, ChangeEmail, MailedTokenBody, ResetPassword } from './schema.ts'
+import { dispossess } from './unproven-access.ts'
 
 export type MailboxRoutesOptions = {
   withSession: WithSession

@@ -2,8 +2,6 @@ import Type from 'typebox'
 import { Name, Strict, Text } from '../../http/schemas.ts'
 import { Email, ONE_PROOF, ownerProof, Password } from '../credentials/schema.ts'
 
-export const EmailSent = Type.Object({ status: Type.Literal('check-your-mail') }, { $id: 'EmailSent' })
-
 const token = Text({ max: 128, description: 'Of a mail', examples: ['npt_…'] })
 
 export const AddressOnly = Strict({ email: Email }, { $id: 'AddressOnly' })
@@ -13,6 +11,7 @@ export const ResetPassword = Strict({
   newPassword: Password,
   keepKeys: Type.Optional(Type.Boolean({ description: 'Leave personal keys alive (default false)' })),
 })
+
 export const ChangeEmail = Strict({ newEmail: Email, ...ownerProof }, ONE_PROOF)
 export const Invite = Strict({
   email: Email,

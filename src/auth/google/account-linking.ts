@@ -9,16 +9,11 @@ import { type Problem, problem } from '../../http/problem.ts'
 import type { Removed } from '../../mail/templates.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { recordAct } from '../audit/record-event.ts'
+import { dispossess } from '../email/unproven-access.ts'
 import type { Proven } from '../sign-in/sign-in.ts'
 import type { Google } from './google.ts'
 import type { Expected, GoogleClaims } from './id-tokens.ts'
-import {
-  addGoogleUser,
-  dispossess,
-  findAccountsByGoogle,
-  type GoogleAccount,
-  linkGoogle,
-} from './repository.ts'
+import { addGoogleUser, findAccountsByGoogle, type GoogleAccount, linkGoogle } from './repository.ts'
 
 /**
  * A refusal is told, not thrown, so that what the log says about it is kept. `removed`: of an account that

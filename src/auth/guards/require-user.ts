@@ -2,7 +2,7 @@ import type { onRequestAsyncHookHandler, onResponseAsyncHookHandler, RouteOption
 import { problem } from '../../http/problem.ts'
 import type { Area } from '../api-keys/schema.ts'
 import type { LastUse } from '../api-keys/usage.ts'
-import { actOf } from '../audit/request-origin.ts'
+import { actOf } from '../audit/audit-event.ts'
 import type { AccessTokens } from '../sessions/access-tokens.ts'
 import { apiKeyOf, bearerOf } from './bearer.ts'
 

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
 import { answers } from '../../http/schemas.ts'
+import type { OwnerMail } from '../../mail/account-mail.ts'
 import type { Letter } from '../../mail/email-content.ts'
 import {
   type Occasion,
@@ -16,8 +17,7 @@ import type { Tx, WithSession } from '../../rls/transaction.ts'
 import { recordAct } from '../audit/record-event.ts'
 import { findActiveUser } from '../credentials/repository.ts'
 import { OwnerProof } from '../credentials/schema.ts'
-import type { OwnerMail } from '../email/account-mail.ts'
-import type { ProveOwner } from '../sign-in/reauthenticate.ts'
+import type { ProveOwner } from '../sessions/owner-proof.ts'
 import { findFactorStatus, removeFactor } from './repository.ts'
 import {
   ConfirmFactor,

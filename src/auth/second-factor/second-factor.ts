@@ -8,9 +8,9 @@ import { openSecretSeal } from '../../crypto/sealed-secret.ts'
 import { problem } from '../../http/problem.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { recordAct } from '../audit/record-event.ts'
-import { findMailbox } from '../email/repository.ts'
-import type { Lockout } from '../sign-in/lockout.ts'
-import { addressUnconfirmed } from '../sign-in/sign-in.ts'
+import type { Lockout } from '../credentials/lockout.ts'
+import { findMailbox } from '../credentials/repository.ts'
+import { addressUnconfirmed } from '../credentials/schema.ts'
 import { openRecoveryCodes } from './recovery-codes.ts'
 import {
   confirmFactor,

@@ -2,6 +2,7 @@
  * A person's login sessions, for their own list: named by a public id, since the real one opens transactions.
  */
 import { problem } from '../../http/problem.ts'
+import type { Visitor } from '../../http/request-origin.ts'
 import { clientNameOf } from '../../modules/users/client-name.ts'
 import type { Tx } from '../../rls/transaction.ts'
 
@@ -82,4 +83,90 @@ export async function endLoginSessions(
     values: [userId, reason, keep],
   })
   return ended.length
+}
+
+export type LoginSession = { id: string; counter: number }
+export type SessionLifetime = { idleDays: number; maxDays: number }
+
+/**
+ * More than anybody has devices; whoever signs in by a script each time it runs is to leave no trail of
+ * sessions.
+ */
+export const MAX_LOGIN_SESSIONS = 50
+
+/** Of more than there may be, the sessions end that were used least lately. */
+export async function addLoginSession(
+  tx: Tx,
+  userId: string,
+  { device, address }: Visitor,
+  { idleDays, maxDays }: SessionLifetime,
+): Promise<LoginSession> {
+  const [session] = await tx.query<LoginSession>({
+    name: 'add login session',
+    text: `insert into user_login_sessions (user_id, device, address, idle_expires_at, expires_at)
+      values ($1, $2, $3, now() + make_interval(days => least($4::int, $5::int)), now() + make_interval(days => $5::int)) returning id, counter`,
+    values: [userId, device, address, idleDays, maxDays],
+  })
+  await tx.query({
+    name: 'end surplus login sessions',
+    text: `update user_login_sessions set ended_at = now(), end_reason = 'too-many' where user_id = $1 and id in (
+        select id from user_login_sessions where user_id = $1 and ended_at is null and idle_expires_at > now() and expires_at > now()
+        order by last_used_at desc, id = $2 desc offset $3)`,
+    values: [userId, session?.id, MAX_LOGIN_SESSIONS],
+  })
+  return session as LoginSession
+}
+
+/**
+ * Takes a refresh token's counter one further, if it is the newest one of a live session of an active
+ * account. Of any number of
+ * requests with the same token at once, one gets the row.
+ */
+export async function rotateLoginSession(
+  tx: Tx,
+  userId: string,
+  sessionId: string,
+  counter: number,
+  idleDays: number,
+): Promise<LoginSession | undefined> {
+  const [session] = await tx.query<LoginSession>({
+    name: 'rotate login session',
+    text: `update user_login_sessions set counter = counter + 1, rotated_at = now(), last_used_at = now(),
+        idle_expires_at = least(now() + make_interval(days => $4::int), expires_at)
+      where user_id = $1 and id = $2 and counter = $3 and ended_at is null and idle_expires_at > now() and expires_at > now()
+      returning id, counter`,
+    values: [userId, sessionId, counter, idleDays],
+  })
+  return session
+}
+
+export type SessionState = LoginSession & { secondsSinceRotation: number }
+
+/** A live session, whatever its counter. */
+export async function findLiveSession(
+  tx: Tx,
+  userId: string,
+  sessionId: string,
+): Promise<SessionState | undefined> {
+  const [session] = await tx.query<SessionState>({
+    name: 'find live session',
+    text: `select id, counter, extract(epoch from now() - rotated_at)::float8 as "secondsSinceRotation" from user_login_sessions
+      where user_id = $1 and id = $2 and ended_at is null and idle_expires_at > now() and expires_at > now()`,
+    values: [userId, sessionId],
+  })
+  return session
+}
+
+/** Ends a login session; its access tokens end with it, since every request looks the session up. */
+export async function endLoginSession(
+  tx: Tx,
+  userId: string,
+  sessionId: string,
+  reason: 'logout' | 'reuse',
+): Promise<void> {
+  await tx.query({
+    name: 'end login session',
+    text: 'update user_login_sessions set ended_at = now(), end_reason = $3 where user_id = $1 and id = $2 and ended_at is null',
+    values: [userId, sessionId, reason],
+  })
 }

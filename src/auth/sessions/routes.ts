@@ -1,88 +1,29 @@
-/** Login sessions: their next tokens, their list, and their end. */
+/** Login sessions: who is signed in, the list of their sessions, and how these end. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams, Nullable, pageOf } from '../../http/schemas.ts'
+import { answers, IdParams, pageOf } from '../../http/schemas.ts'
 import { findMe } from '../../modules/users/repository.ts'
 import { User } from '../../modules/users/schema.ts'
-import { asAuth, SIGN_IN } from '../../rls/identity.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
-import { recordAct } from '../audit/record-event.ts'
+import { asAuth } from '../../rls/identity.ts'
+import type { WithSession } from '../../rls/transaction.ts'
+import type { ProveOwner } from './owner-proof.ts'
+import type { RefreshCookie } from './refresh-cookie.ts'
 import {
   endLoginSession,
-  findActiveUser,
-  findLiveSession,
+  endLoginSessionByPublicId,
+  endLoginSessions,
+  listLoginSessions,
   MAX_LOGIN_SESSIONS,
-  rotateLoginSession,
-  type SessionLifetime,
-} from '../credentials/repository.ts'
+  renewProof,
+} from './repository.ts'
 import {
   EndLoginSessions,
   ListLoginSessions,
   LoginSession,
   Reauthenticate,
   Reauthenticated,
-  Refresh,
-  RefreshHeaders,
-  Tokens,
-} from '../credentials/schema.ts'
-import type { ProveOwner } from '../sign-in/reauthenticate.ts'
-import type { Admitted, SignIn } from '../sign-in/sign-in.ts'
-import type { RefreshCookie } from './refresh-cookie.ts'
-import type { RefreshClaim, RefreshTokens } from './refresh-tokens.ts'
-import { endLoginSessionByPublicId, endLoginSessions, listLoginSessions, renewProof } from './repository.ts'
-
-export type RefreshRoutesOptions = {
-  withSession: WithSession
-  signIn: SignIn
-  refreshTokens: RefreshTokens
-  refreshCookie: RefreshCookie
-  lifetime: SessionLifetime & {
-    /**
-     * For so long a refresh token that was just used answers with the same successor again: a lost reply, or
-     * a second tab. Seconds.
-     */
-    refreshGraceSeconds: number
-  }
-}
-
-/** For whoever holds a refresh token. */
-export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = async (
-  app,
-  { withSession, signIn, refreshTokens, refreshCookie, lifetime },
-) => {
-  const documented = { tags: ['auth'] }
-
-  app.post(
-    '/refresh',
-    {
-      // Before the body is looked at: what a page elsewhere makes a browser send is not worth reading.
-      onRequest: async (request) => void refreshCookie.read(request),
-      schema: {
-        ...documented,
-        operationId: 'refresh',
-        summary: 'Exchange a refresh token for new tokens',
-        description: `Each refresh token is used once. Using it again within ${lifetime.refreshGraceSeconds} s (a lost reply, a second tab) answers with the same successor; later it ends the login session, because somebody else may have used it. Without a body it is the token of the cookie that is used (of this transport: see \`login\`), with \`X-CSRF-Token\` beside it.`,
-        body: Nullable(Refresh),
-        headers: RefreshHeaders,
-        response: answers({ 200: Tokens }, 'unauthenticated', 'cross-site'),
-      },
-    },
-    async (request, reply) => {
-      const token = request.body?.refreshToken ?? refreshCookie.read(request)
-      if (token === undefined)
-        throw problem('invalid-request', {
-          errors: [{ path: '/body/refreshToken', code: 'missing', message: 'is missing' }],
-        })
-      const claim = refreshTokens.read(token)
-      if (!claim) throw problem('unauthenticated')
-      const refreshed = await withSession(SIGN_IN, (tx) => refresh(tx, claim, request, lifetime))
-      if (!refreshed) throw problem('unauthenticated')
-      return signIn.answer(refreshed, request, reply)
-    },
-  )
-}
+} from './schema.ts'
 
 export type LoginSessionRoutesOptions = {
   withSession: WithSession
@@ -226,27 +167,4 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
       return reply.code(204).send(null)
     },
   )
-}
-
-/**
- * The next tokens of a session. A token that is neither the newest nor just replaced ends the session, and
- * the answer is undefined.
- */
-async function refresh(
-  tx: Tx,
-  { userId, sessionId, counter }: RefreshClaim,
-  request: FastifyRequest,
-  lifetime: RefreshRoutesOptions['lifetime'],
-): Promise<Admitted | undefined> {
-  const user = await findActiveUser(tx, userId)
-  if (!user) return undefined
-  const rotated = await rotateLoginSession(tx, userId, sessionId, counter, lifetime.idleDays)
-  if (rotated) return { user, session: rotated }
-  const live = await findLiveSession(tx, userId, sessionId)
-  if (!live) return undefined
-  if (live.counter === counter + 1 && live.secondsSinceRotation <= lifetime.refreshGraceSeconds)
-    return { user, session: live }
-  await endLoginSession(tx, userId, sessionId, 'reuse')
-  await recordAct(tx, userId, request, 'failure', { reason: 'reuse' })
-  return undefined
 }

@@ -8,8 +8,8 @@ import { isRefusal, problem } from '../../http/problem.ts'
 import { type Later, LONGEST_PAUSE_MS } from '../../jobs/background-tasks.ts'
 import { type AuthIdentity, SIGN_IN } from '../../rls/identity.ts'
 import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { type Counted, type Guess, type Lockout, nameOf } from '../credentials/lockout.ts'
 import type { Passwords } from '../passwords/hashing.ts'
-import { type Counted, type Guess, type Lockout, nameOf } from './lockout.ts'
 
 export type PasswordGuess<Found, Result> = {
   identity: AuthIdentity

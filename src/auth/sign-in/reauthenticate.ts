@@ -2,30 +2,19 @@
  * For acts that a stolen login session must not be enough for: a signed-in person proves again that they are
  * the owner of the account.
  */
-import type { FastifyRequest } from 'fastify'
 import { problem } from '../../http/problem.ts'
+import type { OwnerMail } from '../../mail/account-mail.ts'
 import { passwordGuessed, recoveryCodeUsed, secondFactorLocked } from '../../mail/templates.ts'
 import { asAuth } from '../../rls/identity.ts'
 import type { Tx, WithSession } from '../../rls/transaction.ts'
 import { recordAct } from '../audit/record-event.ts'
+import type { Lockout } from '../credentials/lockout.ts'
 import { findProofs } from '../credentials/repository.ts'
-import type { OwnerMail } from '../email/account-mail.ts'
 import { findFactorStatus } from '../second-factor/repository.ts'
 import type { SecondFactor } from '../second-factor/second-factor.ts'
+import type { ProveOwner } from '../sessions/owner-proof.ts'
 import { renewProof } from '../sessions/repository.ts'
-import type { Lockout } from './lockout.ts'
 import type { GuessPassword } from './password-guess.ts'
-
-/** One of them: what was not given is no proof. `code`: of the second factor. */
-export type OwnerProof = { password?: string; googleIdToken?: string; code?: string }
-
-/**
- * Also renews the proof of the login session (`requireRecentProof`).
- * @throws Problem `wrong-password` or `wrong-code` when the proof is wrong, or of somebody else; `locked-out`
- * after too many wrong passwords, which are
- * counted apart from those of strangers at the login; `unauthenticated` when the login session is over
- */
-export type ProveOwner = (request: FastifyRequest, proof: OwnerProof) => Promise<void>
 
 /** Whom a fresh ID token speaks for; undefined for any other text. */
 export type VerifyGoogle = (idToken: string) => Promise<{ sub: string } | undefined>

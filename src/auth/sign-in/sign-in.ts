@@ -7,17 +7,18 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import { problem } from '../../http/problem.ts'
+import { visitorOf } from '../../http/request-origin.ts'
 import type { User } from '../../modules/users/schema.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { recordAct } from '../audit/record-event.ts'
-import { visitorOf } from '../audit/request-origin.ts'
-import { addLoginSession, type LoginSession, type SessionLifetime } from '../credentials/repository.ts'
-import type { Tokens } from '../credentials/schema.ts'
+import { addressUnconfirmed } from '../credentials/schema.ts'
 import { addToken } from '../one-time-tokens/repository.ts'
 import type { ProvenBy } from '../second-factor/second-factor.ts'
 import type { AccessTokens } from '../sessions/access-tokens.ts'
 import type { RefreshCookie } from '../sessions/refresh-cookie.ts'
 import type { RefreshTokens } from '../sessions/refresh-tokens.ts'
+import { addLoginSession, type LoginSession, type SessionLifetime } from '../sessions/repository.ts'
+import type { Tokens } from '../sessions/schema.ts'
 
 export type SignInOptions = {
   accessTokens: AccessTokens
@@ -53,11 +54,6 @@ export type SignIn = {
 }
 
 const CHALLENGE_MINUTES = 5
-
-export const addressUnconfirmed = () =>
-  problem('email-unverified', {
-    detail: 'Open the link in the mail that was sent; resend-verification sends it again',
-  })
 
 export function openSignIn({
   accessTokens,

@@ -5,19 +5,20 @@
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../../http/problem.ts'
 import type { Later } from '../../jobs/background-tasks.ts'
+import type { OwnerMail } from '../../mail/account-mail.ts'
 import { accountLocked } from '../../mail/templates.ts'
+import { normalisedEmail } from '../../network/email-address.ts'
 import { SIGN_IN } from '../../rls/identity.ts'
 import type { Tx, WithSession } from '../../rls/transaction.ts'
 import { recordAct } from '../audit/record-event.ts'
+import type { Lockout } from '../credentials/lockout.ts'
 import {
   type Account,
   findAccountByEmail,
   holdPassword,
   upgradePasswordHash,
 } from '../credentials/repository.ts'
-import type { OwnerMail } from '../email/account-mail.ts'
 import type { Passwords } from '../passwords/hashing.ts'
-import type { Lockout } from './lockout.ts'
 import type { GuessPassword } from './password-guess.ts'
 
 export type PasswordProofOptions = {
@@ -79,6 +80,3 @@ export function openPasswordProof(options: PasswordProofOptions): ProvePassword 
     })
   }
 }
-
-/** The one spelling of an address. */
-export const normalisedEmail = (email: string) => email.trim().toLowerCase()

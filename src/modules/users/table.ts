@@ -1,5 +1,5 @@
-import { bytea, instant } from '../../database/columns.ts'
-import { bigint, boolean, check, integer, pgTable, sql, text, unique, uuid } from '../../database/drizzle.ts'
+import { instant } from '../../database/columns.ts'
+import { boolean, check, integer, pgTable, sql, text, unique, uuid } from '../../database/drizzle.ts'
 import { adminPolicy, contextPolicy, signInPolicy, userPolicy } from '../../rls/policies.ts'
 
 /**
@@ -34,34 +34,5 @@ export const users = pgTable(
     signInPolicy('users', t.id),
     adminPolicy('users'),
     contextPolicy('users'),
-  ],
-)
-
-/** What a person proves themselves with. No request role can read it. */
-export const userCredentials = pgTable(
-  'user_credentials',
-  {
-    userId: uuid('user_id')
-      .primaryKey()
-      .references(() => users.id, { onDelete: 'cascade' }),
-    /**
-     * `np1:` and a bcrypt string, or a plain bcrypt string from an import. bcrypt's compare ignores what
-     * follows a NUL, hence the check.
-     */
-    passwordHash: text('password_hash'),
-    hasPassword: boolean('has_password').generatedAlwaysAs(sql`password_hash is not null`),
-    totpSecret: bytea('totp_secret'),
-    totpConfirmedAt: instant('totp_confirmed_at'),
-    totpLastStep: bigint('totp_last_step', { mode: 'number' }),
-    updatedAt: instant('updated_at').notNull().defaultNow(),
-  },
-  (t) => [
-    check(
-      'user_credentials_password_hash_format',
-      sql`${t.passwordHash} ~ '^(np1:)?\\$2[aby]\\$[0-9]{2}\\$[./A-Za-z0-9]{53}$'`,
-    ),
-    signInPolicy('user_credentials', t.userId),
-    adminPolicy('user_credentials'),
-    contextPolicy('user_credentials'),
   ],
 )

@@ -3,14 +3,14 @@
  * Sent after the transaction, never in it.
  */
 import type { FastifyRequest } from 'fastify'
-import type { SigningKeys } from '../../crypto/keyring.ts'
-import type { RatePolicy } from '../../http/limits/rate-limit.ts'
-import type { Letter } from '../../mail/email-content.ts'
-import type { Mailer } from '../../mail/mailer.ts'
-import type { MailedToken, Occasion, Whereabouts } from '../../mail/templates.ts'
-import type { Tx } from '../../rls/transaction.ts'
-import { visitorOf } from '../audit/request-origin.ts'
-import { countOne, keyOfCounted } from '../guards/ip-rate-limit.ts'
+import type { SigningKeys } from '../crypto/keyring.ts'
+import type { RatePolicy } from '../http/limits/rate-limit.ts'
+import { visitorOf } from '../http/request-origin.ts'
+import { countOne, keyOfCounted } from '../modules/rate-counters/repository.ts'
+import type { Tx } from '../rls/transaction.ts'
+import type { Letter } from './email-content.ts'
+import type { Mailer } from './mailer.ts'
+import type { MailedToken, Occasion, Whereabouts } from './templates.ts'
 
 export type OwnerMail = {
   /** Tells that something was done now, and from where. */

@@ -1,17 +1,8 @@
 /** Where a request comes from and what it is about, for the audit log and for lists of login sessions. */
 import type { FastifyRequest } from 'fastify'
 import { isUuid } from '../../crypto/uuid.ts'
-import { canonicalIp } from '../../network/ip.ts'
+import { visitorOf } from '../../http/request-origin.ts'
 import type { Act } from '../../rls/identity.ts'
-import type { Visitor } from '../credentials/repository.ts'
-
-const MAX_DEVICE_LENGTH = 200
-
-export const visitorOf = (request: FastifyRequest): Visitor => ({
-  device: request.headers['user-agent']?.slice(0, MAX_DEVICE_LENGTH) ?? null,
-  // A link-local zone or a proxy's nonsense is no reason to refuse somebody.
-  address: canonicalIp(request.ip) ?? null,
-})
 
 /** Undefined for what only reads, or is not documented as an operation. */
 export function actOf(request: FastifyRequest): Act | undefined {

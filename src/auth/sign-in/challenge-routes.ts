@@ -1,17 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { problem } from '../../http/problem.ts'
 import { answers } from '../../http/schemas.ts'
+import type { OwnerMail } from '../../mail/account-mail.ts'
 import { recoveryCodeUsed, secondFactorLocked } from '../../mail/templates.ts'
 import { SIGN_IN } from '../../rls/identity.ts'
 import type { WithSession } from '../../rls/transaction.ts'
 import { findActiveUser } from '../credentials/repository.ts'
-import { Tokens, TokenTransport } from '../credentials/schema.ts'
-import type { OwnerMail } from '../email/account-mail.ts'
 import { findToken, useToken } from '../one-time-tokens/repository.ts'
-import type { SignIn } from '../sign-in/sign-in.ts'
-import { findFactorStatus } from './repository.ts'
-import { AnswerChallenge } from './schema.ts'
-import type { SecondFactor } from './second-factor.ts'
+import { findFactorStatus } from '../second-factor/repository.ts'
+import { AnswerChallenge } from '../second-factor/schema.ts'
+import type { SecondFactor } from '../second-factor/second-factor.ts'
+import { Tokens, TokenTransport } from '../sessions/schema.ts'
+import type { SignIn } from './sign-in.ts'
 
 export type ChallengeRoutesOptions = {
   withSession: WithSession
