@@ -12,10 +12,10 @@ import { buildApp } from '../src/app.ts'
 import { readConfig } from '../src/config/config.ts'
 import { POLICIES } from '../src/database/catalogue/expected-tables.ts'
 import { readMigrations } from '../src/database/migrations/runner.ts'
-import { openPool } from '../src/database/pool.ts'
+import { createPool } from '../src/database/pool.ts'
 import { roleNames } from '../src/database/role-names.ts'
 import { asAdmin, loginUrl, makeTestDatabase, prepare, separateDatabase } from '../test/support/database.ts'
-import { addSomebody } from '../test/support/fixtures.ts'
+import { createUserWithAllRows } from '../test/support/fixtures.ts'
 import { median } from './servers.ts'
 
 /** The policies of requests, as they were. */
@@ -44,7 +44,7 @@ async function openSide(name: 'before' | 'now') {
   )
   await prepare(own)
   const pool = (role: 'server' | 'auth' | 'admin') =>
-    openPool({
+    createPool({
       url: loginUrl(own, role),
       size: 1,
       acquireTimeoutMs: 1_000,
@@ -99,7 +99,7 @@ async function openSide(name: 'before' | 'now') {
       insert into user_routers (user_id, router_name) select id, 'r' from users where email ~ '^[0-9]+@';
       insert into user_devices (user_id, router_id, device_name) select user_id, id, md5(n::text) from user_routers, generate_series(1, ${DEVICES}) n where router_name = 'r';
       insert into user_device_interfaces (user_id, router_id, device_id, mac) select user_id, router_id, id, substr(md5(id::text), 1, 12)::macaddr from user_devices where device_name is not null`)
-    return { ada: await addSomebody(client), bob: await addSomebody(client) }
+    return { ada: await createUserWithAllRows(client), bob: await createUserWithAllRows(client) }
   })
   if (name === 'before') {
     await asAdmin(own.adminUrl, async (client) => {

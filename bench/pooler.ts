@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto'
 import { buildApp } from '../src/app.ts'
 import { readConfig } from '../src/config/config.ts'
 import { readMigrations } from '../src/database/migrations/runner.ts'
-import { openPool } from '../src/database/pool.ts'
+import { createPool } from '../src/database/pool.ts'
 import { makeTestDatabase, servingUrl } from '../test/support/database.ts'
 import { startPooler } from '../test/system/pooler/pgbouncer.ts'
 import { callerOf, median, personWith } from './servers.ts'
@@ -25,7 +25,7 @@ const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomByte
 async function openSide(settings: Record<string, string | number>) {
   const pooler = await startPooler(database, { settings })
   const pool = (role: 'server' | 'auth' | 'admin') =>
-    openPool({
+    createPool({
       url: servingUrl({ ...database, pooler: pooler.address }, role),
       size: 8,
       acquireTimeoutMs: 5_000,

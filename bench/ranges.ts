@@ -8,7 +8,7 @@
 import pg from 'pg'
 import { roleNames } from '../src/database/role-names.ts'
 import { asAdmin, loginUrl, makeTestDatabase } from '../test/support/database.ts'
-import { addSomebody } from '../test/support/fixtures.ts'
+import { createUserWithAllRows } from '../test/support/fixtures.ts'
 import { median } from './servers.ts'
 
 const ACTS = 200_000
@@ -17,7 +17,7 @@ const ROUNDS = 30
 const { database, close } = await makeTestDatabase()
 try {
   const ada = await asAdmin(database.adminUrl, async (client) => {
-    const somebody = await addSomebody(client)
+    const somebody = await createUserWithAllRows(client)
     await client.query(
       `insert into user_audit_log (user_id, sequence, at, actor_kind, act, outcome, hash)
         select $1, n, now() - n * interval '1 minute', 'user', 'login', 'success', '' from generate_series(2, ${ACTS}) n`,

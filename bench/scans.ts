@@ -12,7 +12,7 @@ import { buildApp } from '../src/app.ts'
 import { readConfig } from '../src/config/config.ts'
 import { openLocalDatabase } from '../src/database/local.ts'
 import { readMigrations } from '../src/database/migrations/runner.ts'
-import { openPool } from '../src/database/pool.ts'
+import { createPool } from '../src/database/pool.ts'
 
 const SIZES = [50, 500, 5_000]
 const ROUNDS = 7
@@ -20,7 +20,7 @@ const ROUNDS = 7
 const dataDir = await mkdtemp(join(tmpdir(), 'netpilot-bench-'))
 const database = await openLocalDatabase(dataDir, 'netpilot_')
 const pool = (url: string) =>
-  openPool({ url, size: 4, acquireTimeoutMs: 1_000, applicationName: 'bench', onIdleError: () => {} })
+  createPool({ url, size: 4, acquireTimeoutMs: 1_000, applicationName: 'bench', onIdleError: () => {} })
 const pools = {
   server: pool(database.urls.server),
   auth: pool(database.urls.auth),

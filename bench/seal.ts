@@ -9,10 +9,10 @@
  */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { openPool } from '../src/database/pool.ts'
+import { createPool } from '../src/database/pool.ts'
 import { roleNames, withPrefix } from '../src/database/role-names.ts'
 import { listDevices } from '../src/modules/devices/repository.ts'
-import { openSessions } from '../src/rls/transaction.ts'
+import { createTransactions } from '../src/rls/transaction.ts'
 import {
   asAdmin,
   loginUrl,
@@ -95,7 +95,7 @@ type Side = Awaited<ReturnType<typeof openSide>>
 /** Transactions of the same person without a server around them. */
 function openTransactions(own: TestDatabase, accessToken: string) {
   const url = loginUrl(own, 'server')
-  const pool = openPool({
+  const pool = createPool({
     url,
     size: 1,
     acquireTimeoutMs: 1_000,
@@ -104,7 +104,7 @@ function openTransactions(own: TestDatabase, accessToken: string) {
   })
   const { sub, sid } = JSON.parse(Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString())
   const identity = { kind: 'user', userId: sub, sessionId: sid } as const
-  const withSession = openSessions({
+  const withTransaction = createTransactions({
     server: pool,
     auth: pool,
     admin: pool,
@@ -114,9 +114,11 @@ function openTransactions(own: TestDatabase, accessToken: string) {
   const checks = { name: 'checks', text: `select count(ctx.uid()) from generate_series(1, ${CHECKS})` }
   return {
     list: () =>
-      withSession(identity, (tx) => listDevices(tx, { limit: DEVICES, offset: 0 }, 15), { readOnly: true }),
-    nothing: () => withSession(identity, async () => undefined, { readOnly: true }),
-    checks: () => withSession(identity, (tx) => tx.query(checks), { readOnly: true }),
+      withTransaction(identity, (tx) => listDevices(tx, { limit: DEVICES, offset: 0 }, 15), {
+        readOnly: true,
+      }),
+    nothing: () => withTransaction(identity, async () => undefined, { readOnly: true }),
+    checks: () => withTransaction(identity, (tx) => tx.query(checks), { readOnly: true }),
     end: () => pool.end(),
   }
 }

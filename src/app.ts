@@ -9,9 +9,9 @@ import type { Migration } from './database/migrations/runner.ts'
 import { databaseCheck } from './database/readiness.ts'
 import { roleNames } from './database/role-names.ts'
 import { createServer } from './http/server.ts'
-import { type Later, openLater } from './jobs/background-tasks.ts'
-import { keepHouse } from './jobs/purge.ts'
-import { type Mailer, openMailer } from './mail/mailer.ts'
+import { type BackgroundTasks, createBackgroundTasks } from './jobs/background-tasks.ts'
+import { schedulePurge } from './jobs/purge.ts'
+import { createMailer, type Mailer } from './mail/mailer.ts'
 import { accessListRoutes } from './modules/access-lists/routes.ts'
 import { adminRoutes } from './modules/admin/routes.ts'
 import { auditRoutes, ownAuditRoutes } from './modules/audit/routes.ts'
@@ -24,7 +24,7 @@ import { groupRoutes } from './modules/groups/routes.ts'
 import { healthRoutes } from './modules/health/routes.ts'
 import { manufacturerRoutes } from './modules/manufacturers/routes.ts'
 import { policyAgentRoutes } from './modules/policy-api/agent-routes.ts'
-import { openPolicyWatch } from './modules/policy-api/policy-changes.ts'
+import { createPolicyChanges } from './modules/policy-api/policy-changes.ts'
 import { policyRoutes } from './modules/policy-api/routes.ts'
 import { routerRoutes } from './modules/routers/routes.ts'
 import { scanRoutes } from './modules/scans/routes.ts'
@@ -32,7 +32,7 @@ import { overrideRoutes } from './modules/schedules/override-routes.ts'
 import { scheduleRoutes } from './modules/schedules/routes.ts'
 import { searchRoutes } from './modules/search/routes.ts'
 import { settingRoutes } from './modules/settings/routes.ts'
-import { openSessions, type Pools } from './rls/transaction.ts'
+import { createTransactions, type Pools } from './rls/transaction.ts'
 
 export type AppOptions = {
   config: Config
@@ -50,7 +50,7 @@ export type AppOptions = {
   /** Where mails go; over SMTP or into files, as configured, when left out. */
   mailer?: Mailer
   /** Work that answers do not wait for. */
-  later?: Later
+  background?: BackgroundTasks
   /** When the first purge runs, milliseconds; some random moment of the first minutes when left out. */
   firstPurgeAfterMs?: number
 }
@@ -59,27 +59,28 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, version, secrets, pools, closing = new AbortController().signal } = options
   const { app, refuseOtherMethods } = await createServer({ ...options, closing })
   const { namedStatements, rolePrefix, poolSize } = config.database
-  const withSession = openSessions({ ...pools, roles: roleNames(rolePrefix), namedStatements })
-  const later = options.later ?? openLater((err) => app.log.warn({ err }, 'background task failed'))
+  const withTransaction = createTransactions({ ...pools, roles: roleNames(rolePrefix), namedStatements })
+  const background =
+    options.background ?? createBackgroundTasks((err) => app.log.warn({ err }, 'background task failed'))
   const outbox = join(config.dataDir, 'outbox')
   const closeMs = config.shutdown.drainMs
-  const mailer = options.mailer ?? openMailer({ ...config.mail, outbox, log: app.log, closeMs })
-  const stopPurges = keepHouse({
-    withSession,
+  const mailer = options.mailer ?? createMailer({ ...config.mail, outbox, log: app.log, closeMs })
+  const stopPurges = schedulePurge({
+    withTransaction,
     auditDays: config.auditRetentionDays,
     scanDays: config.scans.retentionDays,
     firstAfterMs: options.firstPurgeAfterMs,
     onError: (err) => app.log.warn({ err }, 'purge failed'),
   })
-  const policyWatch = openPolicyWatch(closing)
-  const notifications = options.listen?.(policyWatch.wake)
-  const auth = await createAuth({ app, config, version, secrets, withSession, mailer, later })
+  const policyChanges = createPolicyChanges(closing)
+  const notifications = options.listen?.(policyChanges.publish)
+  const auth = await createAuth({ app, config, version, secrets, withTransaction, mailer, background })
   app.addHook('onClose', async () => {
     stopPurges()
-    await Promise.all([auth.stop(), later.close().then(() => mailer.close()), notifications?.close()])
+    await Promise.all([auth.stop(), background.close().then(() => mailer.close()), notifications?.close()])
   })
   const { routerOnlineMinutes: onlineMinutes } = config
-  const shared = { withSession, onlineMinutes }
+  const shared = { withTransaction, onlineMinutes }
 
   // Everybody.
   const checkDatabase = databaseCheck([pools.server, pools.auth, pools.admin], options.migrations)
@@ -92,7 +93,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(async (scope) => {
     auth.guards.person(scope)
     await scope.register(auth.personRoutes)
-    await scope.register(ownAuditRoutes, { prefix: '/api/users', withSession })
+    await scope.register(ownAuditRoutes, { prefix: '/api/users', withTransaction })
   })
 
   // A person, or a script of theirs with a personal key for the area, with what the person owns.
@@ -135,10 +136,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   // The agent of a router.
   await app.register(async (scope) => {
     auth.guards.agent(scope)
-    const agent = { prefix: '/api/agent', asAgent: auth.withAgentTransaction }
+    const agent = { prefix: '/api/agent', withAgentTransaction: auth.withAgentTransaction }
     const looksAtOnce = Math.max(1, Math.floor(poolSize / 2))
     await scope.register(scanRoutes, { ...agent, ...config.scans })
-    await scope.register(policyAgentRoutes, { ...agent, policyWatch, closing, onlineMinutes, looksAtOnce })
+    await scope.register(policyAgentRoutes, { ...agent, policyChanges, closing, onlineMinutes, looksAtOnce })
   })
 
   refuseOtherMethods()

@@ -16,10 +16,10 @@ import { explain, refuses, type Section, selfCheck } from './database/catalogue/
 import { openLocalDatabase } from './database/local.ts'
 import { readMigrations } from './database/migrations/runner.ts'
 import { listenForNotifications } from './database/notifications.ts'
-import { openPool } from './database/pool.ts'
+import { createPool } from './database/pool.ts'
 import { roleNames } from './database/role-names.ts'
 import { explainSystemError, StartRefused } from './database/start-refused.ts'
-import { bareProblem } from './http/problem.ts'
+import { rawSocketProblem } from './http/problem.ts'
 import type { Pools } from './rls/transaction.ts'
 import { printStart } from './start-message.ts'
 
@@ -37,7 +37,7 @@ async function start(): Promise<void> {
   const migrations = await readMigrations()
   const onIdleError = (err: Error) => app?.log.warn({ err }, 'an idle database connection was lost')
   const pool = (purpose: keyof Pools, size: number) =>
-    openPool({
+    createPool({
       url: database.urls[purpose],
       size,
       acquireTimeoutMs: config.database.acquireTimeoutMs,
@@ -191,7 +191,7 @@ function stopOnSignal(stop: () => Promise<void>): void {
  */
 async function holdPort({ host, port }: Config): Promise<() => Promise<void>> {
   const holder = createServer((socket) =>
-    socket.on('error', () => {}).end(bareProblem(503, randomUUID()), () => socket.destroy()),
+    socket.on('error', () => {}).end(rawSocketProblem(503, randomUUID()), () => socket.destroy()),
   )
   holder.listen({ host, port })
   await once(holder, 'listening')

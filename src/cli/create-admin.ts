@@ -11,12 +11,12 @@ import { addToken } from '../auth/one-time-tokens/repository.ts'
 import { ConfigError, loadEnvFile, readConfig } from '../config/config.ts'
 import { cannotConnect } from '../database/client.ts'
 import { openLocalDatabase } from '../database/local.ts'
-import { openPool } from '../database/pool.ts'
+import { createPool } from '../database/pool.ts'
 import { roleNames } from '../database/role-names.ts'
 import { MINUTES } from '../mail/account-mail.ts'
 import { normalisedEmail } from '../network/email-address.ts'
-import { SIGN_IN } from '../rls/identity.ts'
-import { openSessions } from '../rls/transaction.ts'
+import { ANONYMOUS } from '../rls/identity.ts'
+import { createTransactions } from '../rls/transaction.ts'
 import { confirm } from './confirm.ts'
 import { run } from './run.ts'
 
@@ -37,7 +37,7 @@ run(async (print) => {
       'DATABASE_AUTH_URL is missing: set the connection string that "npm run setup" prints',
     ])
   // Accounts are the auth login's; the other two are not needed.
-  const pool = openPool({
+  const pool = createPool({
     url,
     size: 1,
     acquireTimeoutMs: 5_000,
@@ -49,11 +49,19 @@ run(async (print) => {
       throw cannotConnect('DATABASE_AUTH_URL', error)
     })
     const roles = roleNames(database.rolePrefix)
-    const withSession = openSessions({ server: pool, auth: pool, admin: pool, roles, namedStatements: false })
-    const isThere = await withSession(SIGN_IN, (tx) => findAccountByEmail(tx, email), { readOnly: true })
+    const withTransaction = createTransactions({
+      server: pool,
+      auth: pool,
+      admin: pool,
+      roles,
+      namedStatements: false,
+    })
+    const isThere = await withTransaction(ANONYMOUS, (tx) => findAccountByEmail(tx, email), {
+      readOnly: true,
+    })
     if (values.remove) {
       if (!isThere) throw new Error(`There is no account with the address ${email}.`)
-      await withSession(SIGN_IN, (tx) => removeAdministrator(tx, isThere.id))
+      await withTransaction(ANONYMOUS, (tx) => removeAdministrator(tx, isThere.id))
       return print(`${email} is no administrator any more.`)
     }
     const question = `There is no account with the address ${email}. Make one, and an administrator's?`
@@ -61,7 +69,7 @@ run(async (print) => {
       throw new Error(
         `There is no account with the address ${email}, and none was made. To make one: npm run create-admin -- --new ${email}`,
       )
-    const token = await withSession(SIGN_IN, async (tx) => {
+    const token = await withTransaction(ANONYMOUS, async (tx) => {
       const { id, isNew } = await makeAdministrator(tx, email)
       return isNew ? addToken(tx, id, { purpose: 'invitation', minutes: MINUTES.invitation }) : undefined
     })

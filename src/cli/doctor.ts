@@ -32,7 +32,7 @@ run(async (print) => {
   const { dataDir, database } = config
   const local =
     database.url === undefined
-      ? await openLocalDatabase(dataDir, database.rolePrefix, { asItIs: true })
+      ? await openLocalDatabase(dataDir, database.rolePrefix, { readOnly: true })
       : undefined
   try {
     const sections = [checkConfiguration(config, local), ...(await examine(config, local))]

@@ -16,7 +16,7 @@ run(async (print) => {
   // To be opened otherwise, the embedded database is migrated on the way, which it may be unfit for.
   const local =
     database.url === undefined
-      ? await openLocalDatabase(dataDir, database.rolePrefix, { asItIs: backTo !== undefined })
+      ? await openLocalDatabase(dataDir, database.rolePrefix, { readOnly: backTo !== undefined })
       : undefined
   try {
     const url = local?.urls.migrate ?? database.migrateUrl

@@ -15,7 +15,7 @@ const VARIABLES = {
   admin: 'DATABASE_ADMIN_URL',
   migrator: 'DATABASE_MIGRATE_URL',
 } as const
-type Role = keyof typeof VARIABLES
+type SetUpRole = keyof typeof VARIABLES
 
 run(async (print) => {
   loadEnvFile()
@@ -24,7 +24,7 @@ run(async (print) => {
     throw new Error(
       "DATABASE_SETUP_URL is missing: set an administrator's connection string to the database that NetPilot is to use",
     )
-  const given: Record<Role, string | undefined> = {
+  const given: Record<SetUpRole, string | undefined> = {
     server: database.url,
     auth: database.authUrl,
     admin: database.adminUrl,
@@ -33,7 +33,7 @@ run(async (print) => {
   const names = roleNames(database.rolePrefix)
   const made: string[] = []
   const passwords: Partial<Record<LoginRole, string>> = {}
-  for (const role of Object.keys(VARIABLES) as Role[]) {
+  for (const role of Object.keys(VARIABLES) as SetUpRole[]) {
     const url = new URL(given[role] ?? database.setupUrl)
     if (given[role] === undefined) {
       url.username = names[role]

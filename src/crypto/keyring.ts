@@ -29,7 +29,7 @@ const signingKey = (master: string, purpose: string): SigningKey => ({
 })
 
 /** @throws Error when a secret is too short to be one (`requireStrongSecret`) */
-export function openKeyring({ current, previous }: MasterSecrets): Keyring {
+export function createKeyring({ current, previous }: MasterSecrets): Keyring {
   requireStrongSecret('JWT_SECRET', current)
   if (previous !== undefined) requireStrongSecret('JWT_SECRET_PREVIOUS', previous)
   const keys = (purpose: string): SigningKeys => [

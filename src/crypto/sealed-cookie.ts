@@ -24,7 +24,7 @@ const CIPHER = 'aes-256-gcm'
 const LENGTH = { kid: 6, nonce: 12, tag: 16 } as const
 
 /** `keys` are of one purpose: what is sealed for another does not open. */
-export function openSeal(keys: SigningKeys): Seal {
+export function createCookieSeal(keys: SigningKeys): Seal {
   const [current] = keys
   return {
     seal(value) {

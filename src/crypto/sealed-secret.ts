@@ -30,7 +30,7 @@ const TAG_BYTES = 16
 const SECRET_AT = 1 + NONCE_BYTES
 
 /** `purpose` keeps secrets of different kinds apart. `pepper`: at least 32 random bytes as text. */
-export function openSecretSeal(pepper: string, purpose: string): SecretSeal {
+export function createSecretSeal(pepper: string, purpose: string): SecretSeal {
   const key = deriveKey(pepper, `sealed ${purpose}`)
   const boundTo = (userId: string) => Buffer.concat([Buffer.of(VERSION), uuidToBytes(userId)])
   return {

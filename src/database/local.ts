@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 import type pg from 'pg'
 import { openClient } from './client.ts'
 import { startEmbedded } from './embedded/embedded.ts'
-import { findHome, type Home } from './embedded/home.ts'
+import { type Home, resolveDataDirectory } from './embedded/home.ts'
 import { isMigrated } from './migrations/runner.ts'
 import { roleNames } from './role-names.ts'
 import { bindSecrets, type LocalSecrets, makeSecrets, readSecrets } from './secrets-file.ts'
@@ -34,7 +34,7 @@ const DATABASE = 'netpilot'
 const LOCK = 7_265_715
 
 /**
- * Starts the database, or attaches to it. Unless it is to be taken `asItIs`, it is made, set up and migrated
+ * Starts the database, or attaches to it. Unless it is to be taken `readOnly`, it is made, set up and migrated
  * on the way.
  * @throws Error when there is none to be taken as it is, when database and secrets do not belong together,
  * and what `startEmbedded` does
@@ -42,11 +42,11 @@ const LOCK = 7_265_715
 export async function openLocalDatabase(
   dataDir: string,
   rolePrefix: string,
-  { asItIs = false } = {},
+  { readOnly = false } = {},
 ): Promise<LocalDatabase> {
   const none = () => new StartRefused(`There is no database in ${dataDir} yet: "npm start" makes one.`)
-  if (asItIs && !existsSync(dataDir)) throw none()
-  const home = await findHome(resolve(dataDir))
+  if (readOnly && !existsSync(dataDir)) throw none()
+  const home = await resolveDataDirectory(resolve(dataDir))
   const secretsFile = join(dataDir, 'secrets.json')
   // A first start writes the secrets, then the cluster, then the cluster's id into the secrets: what is found
   // in another order was lost.
@@ -54,7 +54,7 @@ export async function openLocalDatabase(
   const kept = await readSecrets(secretsFile)
   if (!kept && !isNew) throw secretsLost(home, secretsFile)
   if (kept?.databaseId && !existsSync(home.cluster)) throw databaseLost(home, secretsFile)
-  if (asItIs && isNew) throw none()
+  if (readOnly && isNew) throw none()
   const secrets = kept ?? (await makeSecrets(secretsFile))
   const embedded = await startEmbedded({ dataDir })
   try {
@@ -63,7 +63,7 @@ export async function openLocalDatabase(
     else if (secrets.databaseId !== databaseId) throw secretsMismatched(home, secretsFile)
     const adminUrl = new URL(embedded.url)
     adminUrl.pathname = `/${DATABASE}`
-    if (!asItIs) {
+    if (!readOnly) {
       await ensureDatabase(embedded.url)
       await setUpDatabase({ adminUrl: adminUrl.href, rolePrefix, passwords: secrets.databasePasswords })
     }
@@ -80,7 +80,7 @@ export async function openLocalDatabase(
       admin: urlOf('admin'),
       migrate: urlOf('migrator'),
     }
-    if (!asItIs && !(await isMigrated({ url: urls.migrate, rolePrefix })))
+    if (!readOnly && !(await isMigrated({ url: urls.migrate, rolePrefix })))
       await migrateApart(home, urls, rolePrefix)
     return { urls, secrets, dataDir: embedded.dataDir, isNew, stop: embedded.stop, lost: embedded.lost }
   } catch (error) {

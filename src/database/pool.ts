@@ -31,7 +31,7 @@ export type PoolOptions = {
 
 const QUERY_TIMEOUT_MS = 6_000
 
-export function openPool({
+export function createPool({
   url,
   size,
   acquireTimeoutMs,

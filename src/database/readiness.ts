@@ -37,9 +37,9 @@ export function databaseCheck(pools: pg.Pool[], migrations: Migration[]): () => 
   const check = async (): Promise<DatabaseState> => {
     const began = performance.now()
     try {
-      const answers = await inTime(Promise.all(pools.map((pool) => pool.query(IS_READ_ONLY))))
+      const responses = await inTime(Promise.all(pools.map((pool) => pool.query(IS_READ_ONLY))))
       const latencyMs = Math.round((performance.now() - began) * 10) / 10
-      if (answers.some(({ rows }) => rows[0].isReadOnly)) return { up: true, latencyMs, fault: 'read-only' }
+      if (responses.some(({ rows }) => rows[0].isReadOnly)) return { up: true, latencyMs, fault: 'read-only' }
       const fault = isCurrent ? undefined : await migrationFault()
       isCurrent = !fault
       return { up: true, latencyMs, ...(fault && { fault }) }

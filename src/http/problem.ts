@@ -332,7 +332,7 @@ export const BARE_HEADERS = {
  * The answer to what never became a request (unparsable, too slow, too large a header, before the server
  * serves), written on the bare socket.
  */
-export function bareProblem(status: keyof typeof BARE, requestId: string): string {
+export function rawSocketProblem(status: keyof typeof BARE, requestId: string): string {
   const title = STATUS_CODES[status]
   const code: ProblemCode = BARE[status]
   const body = JSON.stringify({ type: `urn:netpilot:problem:${code}`, title, status, code, requestId })

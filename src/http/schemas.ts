@@ -54,7 +54,7 @@ export const Nullable = <T extends Type.TSchema & { type?: string; enum?: readon
   })
 
 /** May be left out by the client and then has its default by the time a handler reads it. */
-const Defaulted = <T extends Type.TSchema>(schema: T) => Type.Optional(schema) as unknown as T
+const WithDefault = <T extends Type.TSchema>(schema: T) => Type.Optional(schema) as unknown as T
 
 /** Where an example is left out, the document has one for the format. */
 const told = (description?: string, example?: string | null) => ({
@@ -77,13 +77,13 @@ export const OneOf = <const T extends string>(values: readonly T[], description?
   Type.Unsafe<T>({ type: 'string' as const, enum: values, ...told(description, example) })
 
 /** A body or a query: what it does not name is refused. */
-export const Strict = <T extends Type.TProperties>(properties: T, options: Type.TObjectOptions = {}) =>
+export const StrictObject = <T extends Type.TProperties>(properties: T, options: Type.TObjectOptions = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options })
 
 /** Page and order of a list. `limit` is 1 to 200; `sort` is a field, with `-` before it descending. */
 export const pageQuery = <const T extends string>(sortable: readonly T[]) => ({
-  limit: Defaulted(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-  offset: Defaulted(Type.Integer({ minimum: 0, maximum: 1_000_000, default: 0 })),
+  limit: WithDefault(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+  offset: WithDefault(Type.Integer({ minimum: 0, maximum: 1_000_000, default: 0 })),
   sort: Type.Optional(OneOf(sortable.flatMap((field) => [field, `-${field}` as const]))),
 })
 
@@ -116,7 +116,7 @@ export const bulkAnswer = ($id: string, index: string, id: string) =>
     { $id },
   )
 
-export const IdParams = Strict({ id: Uuid() })
+export const IdParams = StrictObject({ id: Uuid() })
 
 /** A code that an operation may answer with, and its status where that is not the code's own. */
 export type KnownProblem = ProblemCode | readonly [code: ProblemCode, status: number]
@@ -160,7 +160,7 @@ export function failures(
  * @param known codes that this route in particular may answer with; the document adds those that follow from
  * its form
  */
-export const answers = <T extends Record<number, Type.TSchema>>(success: T, ...known: KnownProblem[]) =>
+export const responses = <T extends Record<number, Type.TSchema>>(success: T, ...known: KnownProblem[]) =>
   ({
     ...success,
     ...failures(known),

@@ -15,7 +15,7 @@ import type {
 import type { Config } from '../config/config.ts'
 import { createBoundedServer } from './limits/connections.ts'
 import { logController } from './logging.ts'
-import { BARE_HEADERS, bareProblem, problem, sendProblem } from './problem.ts'
+import { BARE_HEADERS, problem, rawSocketProblem, sendProblem } from './problem.ts'
 
 export const serverOptions = (config: Config): FastifyHttpOptions<Server> => ({
   logController,
@@ -33,7 +33,7 @@ export const serverOptions = (config: Config): FastifyHttpOptions<Server> => ({
     if (error.code === 'ECONNRESET' || !(socket as Socket).writable) return socket.destroy()
     const status =
       error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
-    socket.end(bareProblem(status, randomUUID()))
+    socket.end(rawSocketProblem(status, randomUUID()))
   },
   // A URL that cannot be decoded meets neither hooks nor the error handler.
   frameworkErrors: (_error, request, reply) => {
@@ -50,7 +50,7 @@ export const serverOptions = (config: Config): FastifyHttpOptions<Server> => ({
 const HOST = /^(\[[\da-f:.]+(?:%[\w.~%-]+)?\]|[\w.~!$&'()*+,;=%-]+)(:\d{0,5})?$/i
 
 /** What Node would answer itself, in a form of its own. */
-export function answerForNode(app: FastifyInstance): void {
+export function handleNodeLevelErrors(app: FastifyInstance): void {
   app.addHook('onRequest', async ({ raw }) => {
     const { httpVersion, rawHeaders } = raw
     if (httpVersion !== '1.1' && httpVersion !== '1.0')

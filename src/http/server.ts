@@ -14,7 +14,7 @@ import { followRoutes } from './methods.ts'
 import { describeApi } from './openapi/document.ts'
 import { handleErrors, ProblemDocument } from './problem.ts'
 import { secureHeaders } from './secure-headers.ts'
-import { answerForNode, serverOptions } from './server-options.ts'
+import { handleNodeLevelErrors, serverOptions } from './server-options.ts'
 import { createValidatorCompiler, refuseUnknownQueries } from './validation.ts'
 
 export type ServerOptions = {
@@ -35,7 +35,7 @@ export async function createServer({ config, version, closing, logStream }: Serv
   handleErrors(app)
   // First, so that every refusal has them.
   await secureHeaders(app)
-  answerForNode(app)
+  handleNodeLevelErrors(app)
   logRequests(app)
   parseJsonBodies(app)
   refuseUnknownQueries(app)

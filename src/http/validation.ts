@@ -6,7 +6,7 @@ import { Ajv, type Options } from 'ajv'
 import addFormats from 'ajv-formats'
 import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
 import type { TSchema } from 'typebox'
-import { Strict } from './schemas.ts'
+import { StrictObject } from './schemas.ts'
 
 // `allErrors` is for people who fill in forms; a scan of a megabyte stops at its first fault
 // (`stopAtFirstFault`).
@@ -68,6 +68,6 @@ export function createValidatorCompiler(extra: Options = {}): FastifySchemaCompi
 export function refuseUnknownQueries(app: FastifyInstance): void {
   app.addHook('onRoute', ({ schema }) => {
     if (schema?.operationId !== undefined && !schema.tags?.includes('health'))
-      schema.querystring ??= Strict({})
+      schema.querystring ??= StrictObject({})
   })
 }

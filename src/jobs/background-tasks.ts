@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 
-export type Later = {
+export type BackgroundTasks = {
   /** Begins at once; a failure is only logged. */
   run(work: () => Promise<unknown>): void
   /**
@@ -21,7 +21,7 @@ export type Later = {
 const FIRST_PAUSE_MS = 50
 export const LONGEST_PAUSE_MS = 1_000
 
-export function openLater(onError: (error: unknown) => void): Later {
+export function createBackgroundTasks(onError: (error: unknown) => void): BackgroundTasks {
   const underWay = new Set<Promise<void>>()
   const closing = new AbortController()
 

@@ -4,8 +4,8 @@
  * scans that nobody will post again. Any server may do it.
  */
 
-import { SIGN_IN } from '../rls/identity.ts'
-import type { WithSession } from '../rls/transaction.ts'
+import { ANONYMOUS } from '../rls/identity.ts'
+import type { WithTransaction } from '../rls/transaction.ts'
 
 const EVERY_MS = 3_600_000
 /**
@@ -15,7 +15,7 @@ const EVERY_MS = 3_600_000
 const FIRST_WITHIN_MS = 300_000
 
 export type HousekeepingOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   auditDays: number
   scanDays: number
   /** When it begins, milliseconds; some random moment of the first minutes when left out. */
@@ -24,8 +24,8 @@ export type HousekeepingOptions = {
 }
 
 /** @returns what ends it */
-export function keepHouse({
-  withSession,
+export function schedulePurge({
+  withTransaction,
   auditDays,
   scanDays,
   firstAfterMs = Math.random() * FIRST_WITHIN_MS,
@@ -33,7 +33,7 @@ export function keepHouse({
 }: HousekeepingOptions): () => void {
   let timer: NodeJS.Timeout | undefined
   const purge = () =>
-    withSession(SIGN_IN, (tx) =>
+    withTransaction(ANONYMOUS, (tx) =>
       tx.query({ name: 'purge', text: 'select ctx.purge($1)', values: [auditDays] }),
     )
   /** A limited number at a time, each in a transaction of its own. */
@@ -41,7 +41,7 @@ export function keepHouse({
     const query = { name: 'purge scans', text: 'select ctx.purge_scans($1) as removed', values: [scanDays] }
     let removed = 1
     while (removed > 0 && timer)
-      [{ removed } = { removed: 0 }] = await withSession(SIGN_IN, (tx) =>
+      [{ removed } = { removed: 0 }] = await withTransaction(ANONYMOUS, (tx) =>
         tx.query<{ removed: number }>(query),
       )
   }

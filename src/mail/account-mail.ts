@@ -5,20 +5,20 @@
 import type { FastifyRequest } from 'fastify'
 import type { SigningKeys } from '../crypto/keyring.ts'
 import type { RatePolicy } from '../http/limits/rate-limit.ts'
-import { visitorOf } from '../http/request-origin.ts'
-import { countOne, keyOfCounted } from '../modules/rate-counters/repository.ts'
+import { requestOrigin } from '../http/request-origin.ts'
+import { incrementCounter, rateLimitKey } from '../modules/rate-counters/repository.ts'
 import type { Tx } from '../rls/transaction.ts'
-import type { Letter } from './email-content.ts'
+import type { EmailContent } from './email-content.ts'
 import type { Mailer } from './mailer.ts'
-import type { MailedToken, Occasion, Whereabouts } from './templates.ts'
+import type { EventContext, MailedToken, Whereabouts } from './templates.ts'
 
-export type OwnerMail = {
+export type AccountMail = {
   /** Tells that something was done now, and from where. */
-  tell(email: string, letter: (occasion: Occasion) => Letter, request: FastifyRequest): void
+  notify(email: string, letter: (context: EventContext) => EmailContent, request: FastifyRequest): void
   /** Brings a token. */
-  bring(
+  sendToken(
     email: string,
-    letter: (mailed: MailedToken) => Letter,
+    letter: (mailed: MailedToken) => EmailContent,
     token: { token: string; minutes: number },
   ): void
   /**
@@ -26,21 +26,21 @@ export type OwnerMail = {
    * not it has an account, so that
    * nobody is flooded, and nothing told.
    */
-  mayBring(tx: Tx, email: string): Promise<boolean>
+  allowSend(tx: Tx, email: string): Promise<boolean>
 }
 
-export type OwnerMailOptions = { mailer: Pick<Mailer, 'send'>; whereabouts: Whereabouts; keys: SigningKeys }
+export type AccountMailOptions = { mailer: Pick<Mailer, 'send'>; whereabouts: Whereabouts; keys: SigningKeys }
 
 /** Of one address: enough for whoever mistypes, too few to annoy. */
 const ASKED_FOR: RatePolicy = { name: 'mail', quota: 5, window: 3_600 }
 
-export function openOwnerMail({ mailer, whereabouts, keys }: OwnerMailOptions): OwnerMail {
+export function createAccountMail({ mailer, whereabouts, keys }: AccountMailOptions): AccountMail {
   return {
-    tell: (to, letter, request) =>
-      mailer.send({ to, ...letter({ at: new Date(), ip: visitorOf(request).address, ...whereabouts }) }),
-    bring: (to, letter, token) => mailer.send({ to, ...letter({ ...token, ...whereabouts }) }),
-    mayBring: async (tx, email) =>
-      (await countOne(tx, ASKED_FOR, keyOfCounted(keys, email))).count <= ASKED_FOR.quota,
+    notify: (to, letter, request) =>
+      mailer.send({ to, ...letter({ at: new Date(), ip: requestOrigin(request).address, ...whereabouts }) }),
+    sendToken: (to, letter, token) => mailer.send({ to, ...letter({ ...token, ...whereabouts }) }),
+    allowSend: async (tx, email) =>
+      (await incrementCounter(tx, ASKED_FOR, rateLimitKey(keys, email))).count <= ASKED_FOR.quota,
   }
 }
 

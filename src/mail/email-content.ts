@@ -1,7 +1,7 @@
 /** A mail is written once, as a list of blocks, and read as plain text or HTML: both say the same. */
 
 /** What a mail says; to whom is the mailer's. `kind` is all of it that a log may name. */
-export type Letter = { kind: string; subject: string; text: string; html: string }
+export type EmailContent = { kind: string; subject: string; text: string; html: string }
 
 /**
  * A paragraph; a link with its words; a secret to copy; or facts, each with its name. Nothing in a block can
@@ -29,7 +29,7 @@ const escaped = (text: string) =>
 /** Between words only: a link or an address stays whole. */
 const wrapped = (text: string) => text.replaceAll(new RegExp(`(.{1,${WIDTH}})(?: |$)`, 'g'), '$1\n').trimEnd()
 
-export function writeLetter(kind: string, title: string, blocks: Block[]): Letter {
+export function renderEmail(kind: string, title: string, blocks: Block[]): EmailContent {
   const subject = `NetPilot: ${title}`
   const all = [...blocks, 'NetPilot sent this mail by itself; answers to it are not read.']
   return {

@@ -10,12 +10,12 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { NodemailerError, SendMailOptions } from 'nodemailer'
 import type { SmtpServer } from '../config/mail.ts'
 import { isAddress, type Mailbox } from '../network/email-address.ts'
-import type { Letter } from './email-content.ts'
+import type { EmailContent } from './email-content.ts'
 import { deliverToOutbox } from './outbox.ts'
 import { deliverBySmtp } from './smtp.ts'
 
 /** `to`: one bare address. */
-export type Mail = Letter & { to: string }
+export type Mail = EmailContent & { to: string }
 
 export type Mailer = {
   /** Returns at once, and never throws: what becomes of the mail, the log tells. */
@@ -52,12 +52,12 @@ export type Deliver = (message: SendMailOptions, signal: AbortSignal) => Promise
 const CONNECTIONS = 4
 const PAUSES_MS = [2_000, 15_000, 60_000]
 /** The network or the server may come back. EABORT: the whole delivery took too long. */
-const PASSING = ['ECONNECTION', 'ESOCKET', 'ETIMEDOUT', 'EDNS', 'EABORT']
+const TRANSIENT_CODES = ['ECONNECTION', 'ESOCKET', 'ETIMEDOUT', 'EDNS', 'EABORT']
 
-export function openMailer(options: MailerOptions): Mailer {
+export function createMailer(options: MailerOptions): Mailer {
   const { smtp, outbox, from, log, queue, timeoutMs, pausesMs = PAUSES_MS, closeMs } = options
   const deliver = smtp ? deliverBySmtp(smtp, timeoutMs) : deliverToOutbox(outbox)
-  const inTurn = takeTurns(CONNECTIONS)
+  const inTurn = createLimiter(CONNECTIONS)
   const underWay = new Set<Promise<void>>()
   const deadline = new AbortController()
   let closing = false
@@ -71,15 +71,15 @@ export function openMailer(options: MailerOptions): Mailer {
       const { file } = await inTurn(() => deliver(message, deadline.signal))
       log.info({ mail: kind, file }, file ? 'a mail was written to a file' : 'a mail was sent')
     } catch (error) {
-      const [next, ...later] = pauses
-      if (next === undefined || deadline.signal.aborted || !isPassing(error as NodemailerError))
+      const [next, ...background] = pauses
+      if (next === undefined || deadline.signal.aborted || !isTransient(error as NodemailerError))
         return log.error({ mail: kind, ...reasonOf(error as NodemailerError) }, 'a mail could not be sent')
       log.warn(
         { mail: kind, ...reasonOf(error as NodemailerError), againInMs: next },
         'a mail could not be sent yet',
       )
       await pause(next, undefined, { signal: deadline.signal }).catch(() => {})
-      await attempt(kind, message, later)
+      await attempt(kind, message, background)
     }
   }
 
@@ -134,8 +134,8 @@ const compose = ({
 })
 
 /** RFC 5321 4.2.1: a reply of 4yz may change, one of 5yz will not. */
-const isPassing = ({ responseCode, code = '' }: NodemailerError) =>
-  responseCode === undefined ? PASSING.includes(code) : responseCode >= 400 && responseCode < 500
+const isTransient = ({ responseCode, code = '' }: NodemailerError) =>
+  responseCode === undefined ? TRANSIENT_CODES.includes(code) : responseCode >= 400 && responseCode < 500
 
 /** All that is free of addresses and of the server's words. */
 const reasonOf = ({ code, originalCode, responseCode, command }: NodemailerError) => ({
@@ -145,7 +145,7 @@ const reasonOf = ({ code, originalCode, responseCode, command }: NodemailerError
 })
 
 /** At most so many at once, first come, first served. */
-function takeTurns(places: number) {
+function createLimiter(places: number) {
   const waiting: (() => void)[] = []
   return async <T>(work: () => Promise<T>): Promise<T> => {
     if (places > 0) places -= 1

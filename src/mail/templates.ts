@@ -3,7 +3,7 @@
  * mail to its owner: names and
  * browsers are left out, or a registration with somebody's address would carry a stranger's words to them.
  */
-import { type Block, type Letter, writeLetter } from './email-content.ts'
+import { type Block, type EmailContent, renderEmail } from './email-content.ts'
 
 /** Where the frontend lies, and where the API does: as configured, or not known. */
 export type Whereabouts = { appUrl?: string | undefined; publicUrl?: string | undefined }
@@ -15,7 +15,7 @@ export type Whereabouts = { appUrl?: string | undefined; publicUrl?: string | un
 export type MailedToken = Whereabouts & { token: string; minutes: number }
 
 /** When something was done and from where, where that is known. */
-export type Occasion = Whereabouts & { at: Date; ip?: string | null }
+export type EventContext = Whereabouts & { at: Date; ip?: string | null }
 
 /** What was taken from an account, as the statements say that took it. */
 export type Removed = { password?: boolean; loginSessions?: number; google?: boolean; personalKeys?: number }
@@ -28,42 +28,48 @@ const ROUTES = {
   invitation: '/api/auth/reset-password',
 } as const
 
-export const verifyAddress = (mailed: MailedToken): Letter =>
-  writeLetter('verify-email', 'Confirm your e-mail address', [
+export const verifyAddress = (mailed: MailedToken): EmailContent =>
+  renderEmail('verify-email', 'Confirm your e-mail address', [
     'Somebody opened a NetPilot account with this e-mail address. Please confirm that the address is yours.',
     ...use('verify-email', 'Confirm the address', mailed),
     'If this was not you, do nothing: the address stays unconfirmed.',
   ])
 
-export const resetPassword = (mailed: MailedToken): Letter =>
-  writeLetter('reset-password', 'Choose a new password', [
+export const resetPassword = (mailed: MailedToken): EmailContent =>
+  renderEmail('reset-password', 'Choose a new password', [
     'Somebody asked for a new password for your NetPilot account.',
     ...use('reset-password', 'Choose a new password', mailed),
     'If this was not you, do nothing: your password stays as it is, and without this mail nobody can change it this way.',
   ])
 
 /** To the new address. */
-export const confirmNewAddress = (mailed: MailedToken): Letter =>
-  writeLetter('change-email', 'Confirm your new e-mail address', [
+export const confirmNewAddress = (mailed: MailedToken): EmailContent =>
+  renderEmail('change-email', 'Confirm your new e-mail address', [
     'A NetPilot account is to use this e-mail address from now on. Please confirm that the address is yours.',
     ...use('change-email', 'Confirm the new address', mailed),
     'If this was not you, do nothing: the account keeps the address it has.',
   ])
 
 /** To the old address, when the change was asked for. */
-export const addressIsChanging = ({ newEmail, ...occasion }: Occasion & { newEmail: string }): Letter =>
-  writeLetter('address-is-changing', 'Your e-mail address is about to change', [
+export const addressIsChanging = ({
+  newEmail,
+  ...context
+}: EventContext & { newEmail: string }): EmailContent =>
+  renderEmail('address-is-changing', 'Your e-mail address is about to change', [
     `Your NetPilot account is to use another e-mail address: ${newEmail}. It changes as soon as that address is confirmed.`,
-    facts(occasion),
+    facts(context),
     'If this was not you, somebody knows your password. Choose a new one at once: that also stops the change.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
 /** To the old address, when the change is done. */
-export const addressWasChanged = ({ newEmail, ...occasion }: Occasion & { newEmail: string }): Letter =>
-  writeLetter('address-was-changed', 'Your e-mail address was changed', [
+export const addressWasChanged = ({
+  newEmail,
+  ...context
+}: EventContext & { newEmail: string }): EmailContent =>
+  renderEmail('address-was-changed', 'Your e-mail address was changed', [
     `Your NetPilot account now uses another e-mail address: ${newEmail}. From now on mails go there, and you sign in with it.`,
-    facts(occasion),
+    facts(context),
     'If this was not you, somebody else has your account. Tell the people who run this NetPilot at once.',
   ])
 
@@ -71,8 +77,8 @@ export const addressWasChanged = ({ newEmail, ...occasion }: Occasion & { newEma
 export const invitation = ({
   invitedBy,
   ...mailed
-}: MailedToken & { invitedBy?: string | undefined }): Letter =>
-  writeLetter('invitation', 'You are invited to NetPilot', [
+}: MailedToken & { invitedBy?: string | undefined }): EmailContent =>
+  renderEmail('invitation', 'You are invited to NetPilot', [
     `You are invited to NetPilot${invitedBy === undefined ? '' : ` by ${invitedBy}`}: to see, allow, slow down, pause or block every device on your networks. To begin, choose a password.`,
     ...use('invitation', 'Choose a password', mailed),
     'If you did not expect this, do nothing: without a password nobody can sign in to the account.',
@@ -82,13 +88,13 @@ export const invitation = ({
 export const accountLocked = ({
   failures,
   seconds,
-  ...occasion
-}: Occasion & { failures: number; seconds: number }): Letter =>
-  writeLetter('account-locked', 'Signing in is locked for a while', [
+  ...context
+}: EventContext & { failures: number; seconds: number }): EmailContent =>
+  renderEmail('account-locked', 'Signing in is locked for a while', [
     `After ${failures} failed attempts in a row, nobody can sign in to your NetPilot account with a password for ${duration(Math.ceil(seconds / 60))}. None of them got in, and whoever was signed in before still is.`,
-    facts(occasion),
+    facts(context),
     'If this was you, wait, or choose a new password: then you can sign in at once. If this was not you, there is nothing you must do; a long password that you use nowhere else, and a second factor, keep strangers out.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
 /**
@@ -98,84 +104,84 @@ export const accountLocked = ({
 export const passwordGuessed = ({
   failures,
   seconds,
-  ...occasion
-}: Occasion & { failures: number; seconds: number }): Letter =>
-  writeLetter('password-guessed', 'Wrong passwords while signed in', [
+  ...context
+}: EventContext & { failures: number; seconds: number }): EmailContent =>
+  renderEmail('password-guessed', 'Wrong passwords while signed in', [
     `Somebody who is signed in to your NetPilot account gave ${failures} wrong passwords in a row. None is taken there for ${duration(Math.ceil(seconds / 60))}, and nothing of what was asked for was done.`,
-    facts(occasion),
+    facts(context),
     'If this was not you, somebody else is signed in to your account. Choose a new password at once: that also ends every login session.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
-export const passwordChanged = (occasion: Occasion & Removed): Letter =>
-  writeLetter('password-changed', 'Your password was changed', [
+export const passwordChanged = (context: EventContext & Removed): EmailContent =>
+  renderEmail('password-changed', 'Your password was changed', [
     'The password of your NetPilot account was changed.',
-    ...removals({ ...occasion, password: false }),
-    facts(occasion),
+    ...removals({ ...context, password: false }),
+    facts(context),
     'If this was not you, choose a new password at once.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
 /** Google vouched for whoever came, and nobody had confirmed the address before. */
-export const accountClaimed = (occasion: Occasion & Removed): Letter =>
-  writeLetter('account-claimed', 'Your account was linked to Google', [
+export const accountClaimed = (context: EventContext & Removed): EmailContent =>
+  renderEmail('account-claimed', 'Your account was linked to Google', [
     'Somebody whom Google knows by this e-mail address signed in to the NetPilot account with this address, and it is linked to their Google account now. Nobody had confirmed the address before, so whoever opened the account cannot come back to it.',
-    ...removals(occasion),
-    facts(occasion),
+    ...removals(context),
+    facts(context),
     'If this was not you, choose a new password at once.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
 /**
  * Where registration answers the same whether or not the address is known: what its owner is told instead.
  */
-export const registrationAttempted = (occasion: Occasion): Letter =>
-  writeLetter('registration-attempted', 'You already have an account', [
+export const registrationAttempted = (context: EventContext): EmailContent =>
+  renderEmail('registration-attempted', 'You already have an account', [
     'Somebody, you perhaps, tried to open a NetPilot account with this e-mail address. There is one already, and nothing about it was changed. Sign in to it, or choose a new password if you forgot yours.',
-    facts(occasion),
-    ...newPassword(occasion),
+    facts(context),
+    ...newPassword(context),
     'If this was not you, do nothing: whoever tried was not told that you have an account.',
   ])
 
-export const secondFactorOn = (occasion: Occasion): Letter =>
-  writeLetter('second-factor-on', 'A second factor was switched on', [
+export const secondFactorOn = (context: EventContext): EmailContent =>
+  renderEmail('second-factor-on', 'A second factor was switched on', [
     'From now on, signing in to your NetPilot account also takes a code from your authenticator app. Keep the recovery codes where you will find them without it.',
-    facts(occasion),
+    facts(context),
     'If this was not you, choose a new password at once, and tell the people who run this NetPilot.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
-export const secondFactorOff = (occasion: Occasion): Letter =>
-  writeLetter('second-factor-off', 'The second factor was switched off', [
+export const secondFactorOff = (context: EventContext): EmailContent =>
+  renderEmail('second-factor-off', 'The second factor was switched off', [
     'Signing in to your NetPilot account no longer takes a code from an authenticator app.',
-    facts(occasion),
+    facts(context),
     'If this was not you, choose a new password at once, then switch the second factor on again.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
-export const secondFactorLocked = (occasion: Occasion): Letter =>
-  writeLetter('second-factor-locked', 'Wrong codes of your second factor', [
+export const secondFactorLocked = (context: EventContext): EmailContent =>
+  renderEmail('second-factor-locked', 'Wrong codes of your second factor', [
     'Somebody who knows your password, or is signed in to your NetPilot account, entered wrong codes of your second factor, until none was taken any more for a while. None of them was let in by that, and whoever was signed in before still is.',
-    facts(occasion),
+    facts(context),
     'If this was not you, choose a new password at once.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
 /** `left`: how many remain. */
-export const recoveryCodeUsed = ({ left, ...occasion }: Occasion & { left: number }): Letter =>
-  writeLetter('recovery-code-used', 'A recovery code was used', [
+export const recoveryCodeUsed = ({ left, ...context }: EventContext & { left: number }): EmailContent =>
+  renderEmail('recovery-code-used', 'A recovery code was used', [
     `Somebody used a recovery code of your NetPilot account in place of the authenticator app. ${left === 0 ? 'It was the last one: make new ones before you need them.' : `Codes left: ${left}.`}`,
-    facts(occasion),
+    facts(context),
     'If this was not you, choose a new password at once, then replace the recovery codes.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
-export const recoveryCodesReplaced = (occasion: Occasion): Letter =>
-  writeLetter('recovery-codes-replaced', 'Your recovery codes were replaced', [
+export const recoveryCodesReplaced = (context: EventContext): EmailContent =>
+  renderEmail('recovery-codes-replaced', 'Your recovery codes were replaced', [
     'The recovery codes of your NetPilot account were replaced. Those from before are void.',
-    facts(occasion),
+    facts(context),
     'If this was not you, choose a new password at once, then replace the recovery codes.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
 /** `scopes`: what the key may do. `replaces`: it was made in place of another key. */
@@ -183,27 +189,27 @@ export const keyAdded = ({
   scopes,
   expiresAt,
   replaces,
-  ...occasion
-}: Occasion & { scopes: string[]; expiresAt: Date | null; replaces: boolean }): Letter =>
-  writeLetter('key-added', 'A personal key was made', [
+  ...context
+}: EventContext & { scopes: string[]; expiresAt: Date | null; replaces: boolean }): EmailContent =>
+  renderEmail('key-added', 'A personal key was made', [
     `Somebody who is signed in to your NetPilot account made a personal key for scripts${replaces ? ', in place of one that there was' : ''}. It allows: ${LIST.format(scopes)}. It ends ${expiresAt ? `on ${UTC.format(expiresAt)} UTC` : 'when it is revoked, and not before'}.`,
-    facts(occasion),
+    facts(context),
     'If this was not you, revoke the key and choose a new password at once.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
-export const accountDeactivated = (occasion: Occasion): Letter =>
-  writeLetter('account-deactivated', 'Your account was deactivated', [
+export const accountDeactivated = (context: EventContext): EmailContent =>
+  renderEmail('account-deactivated', 'Your account was deactivated', [
     'Your NetPilot account was deactivated, and whoever was signed in to it is signed out. Nothing in it was deleted. Unless an administrator deactivated it, you can take it into use again by proving that it is yours, as when you sign in.',
-    facts(occasion),
+    facts(context),
     'If this was not you, take it into use again and choose a new password at once, or tell the people who run this NetPilot.',
-    ...newPassword(occasion),
+    ...newPassword(context),
   ])
 
-export const accountDeleted = (occasion: Occasion): Letter =>
-  writeLetter('account-deleted', 'Your account was deleted', [
+export const accountDeleted = (context: EventContext): EmailContent =>
+  renderEmail('account-deleted', 'Your account was deleted', [
     'Your NetPilot account was deleted, with everything in it. This is the last mail about it.',
-    facts(occasion),
+    facts(context),
     'If this was not you, tell the people who run this NetPilot.',
   ])
 
@@ -223,7 +229,7 @@ function use(
   return [{ link: `${appUrl}/${purpose}#token=${encodeURIComponent(token)}`, words }, `The link is ${once}.`]
 }
 
-const newPassword = ({ appUrl, publicUrl = '' }: Occasion): Block[] =>
+const newPassword = ({ appUrl, publicUrl = '' }: EventContext): Block[] =>
   appUrl === undefined
     ? [`To choose a new password, ask for one by POST ${publicUrl}/api/auth/forgot-password.`]
     : [{ link: `${appUrl}/forgot-password`, words: 'Choose a new password' }]
@@ -241,7 +247,7 @@ const removals = ({ password, loginSessions = 0, google, personalKeys = 0 }: Rem
 const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
 const LIST = new Intl.ListFormat('en')
 const UTC = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' })
-const facts = ({ at, ip }: Occasion): Block => ({
+const facts = ({ at, ip }: EventContext): Block => ({
   facts: { When: `${UTC.format(at)} UTC`, ...(ip && { 'Network address': ip }) },
 })
 

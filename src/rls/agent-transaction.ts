@@ -1,16 +1,16 @@
-import { limitJobs, type RunJob } from '../http/limits/concurrency-limit.ts'
+import { createConcurrencyLimiter, type RunLimited } from '../http/limits/concurrency-limit.ts'
 import { problem } from '../http/problem.ts'
 import type { AgentIdentity, AgentScope, Identity } from './identity.ts'
-import type { Opened, SessionOptions, Tx, WithSession } from './transaction.ts'
+import type { AgentGrant, TransactionOptions, Tx, WithTransaction } from './transaction.ts'
 
 /**
  * A session of the agent whose key has the scope (null: any live key), with the router that it is bound to.
  */
-export type AsAgent = <T>(
+export type WithAgentTransaction = <T>(
   identity: Identity | null,
   scope: AgentScope | null,
-  work: (tx: Tx, opened: Opened) => Promise<T>,
-  options?: SessionOptions,
+  work: (tx: Tx, opened: AgentGrant) => Promise<T>,
+  options?: TransactionOptions,
 ) => Promise<T>
 
 /**
@@ -20,11 +20,14 @@ export type AsAgent = <T>(
  */
 const WRITES_OF_A_KEY = { concurrency: 1, queue: 16, waitMs: 5_000 }
 
-export function agentSessions(withSession: WithSession, noteUse: (identity: AgentIdentity) => void): AsAgent {
-  const writers = new Map<string, { run: RunJob; jobs: number }>()
+export function createAgentTransactions(
+  withTransaction: WithTransaction,
+  noteUse: (identity: AgentIdentity) => void,
+): WithAgentTransaction {
+  const writers = new Map<string, { run: RunLimited; jobs: number }>()
 
   async function inTurn<T>({ keyId }: AgentIdentity, write: () => Promise<T>): Promise<T> {
-    const writer = writers.get(keyId) ?? { run: limitJobs(WRITES_OF_A_KEY), jobs: 0 }
+    const writer = writers.get(keyId) ?? { run: createConcurrencyLimiter(WRITES_OF_A_KEY), jobs: 0 }
     writers.set(keyId, writer)
     writer.jobs += 1
     try {
@@ -37,10 +40,10 @@ export function agentSessions(withSession: WithSession, noteUse: (identity: Agen
 
   return (identity, scope, work, options) => {
     const open = () =>
-      withSession(
+      withTransaction(
         identity,
         async (tx) => {
-          const opened = await tx.opened()
+          const opened = await tx.agentGrant()
           if (scope && !opened.scopes.includes(scope))
             throw problem('insufficient-scope', { detail: `The key lacks the scope ${scope}` })
           if (identity?.kind === 'agent') noteUse(identity)

@@ -20,12 +20,12 @@ export type AuditNote = {
  * Agents leave no lines: their scans
  * are their record. An administrator's act stands in the log of the account that it is about.
  */
-export function recordOf(
+export function auditStatements(
   identity: Identity,
   { targetId, detail, changedNothing = false }: AuditNote,
 ): pg.QueryConfig[] {
-  if (changedNothing || identity.kind === 'agent' || !identity.act) return []
-  const { operation, targetKind, targetId: named, address } = identity.act
+  if (changedNothing || identity.kind === 'agent' || !identity.audited) return []
+  const { operation, targetKind, targetId: named, address } = identity.audited
   const target = targetId ?? named
   return identity.kind === 'admin'
     ? [

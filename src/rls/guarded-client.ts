@@ -6,11 +6,11 @@
 import pg from 'pg'
 
 /**
- * A statement whose text is a constant of the source; `name` must be unique to that text. With `planAnew` it
+ * A statement whose text is a constant of the source; `name` must be unique to that text. With `noPreparedPlan` it
  * is planned for its values each
  * time: for statements with long arrays or many rows, which a plan made without knowing them runs n² ways.
  */
-export type StaticQuery = { name: string; text: string; values?: unknown[]; planAnew?: boolean }
+export type StaticQuery = { name: string; text: string; values?: unknown[]; noPreparedPlan?: boolean }
 
 export type Facade = {
   /** For drizzle, which needs no more of a client than `query`. */
@@ -31,12 +31,12 @@ type FacadeOptions = {
   /** Begins the names of named statements: a name that two roles share is planned anew at each switch. */
   prefix: string
   namedStatements: boolean
-  condemn: (error: Error) => void
+  markBroken: (error: Error) => void
 }
 
-export function openFacade(
+export function createGuardedClient(
   client: pg.PoolClient,
-  { prefix, namedStatements, condemn }: FacadeOptions,
+  { prefix, namedStatements, markBroken }: FacadeOptions,
 ): Facade {
   let isOver = false
   let pending = 0
@@ -52,7 +52,7 @@ export function openFacade(
       // Not the database's answer (a value that cannot be sent, a dead connection), or a named statement it
       // does not have: pg would go on
       // believing in statements that were never parsed.
-      if (!(error instanceof pg.DatabaseError) || error.code === '26000') condemn(error as Error)
+      if (!(error instanceof pg.DatabaseError) || error.code === '26000') markBroken(error as Error)
       throw error
     } finally {
       pending -= 1
@@ -61,8 +61,8 @@ export function openFacade(
 
   return {
     client: { query: send } as unknown as pg.Client,
-    query: async <Row>({ name, text, values, planAnew = false }: StaticQuery) =>
-      (await send({ text, ...(namedStatements && !planAnew && { name: `${prefix} ${name}` }) }, values))
+    query: async <Row>({ name, text, values, noPreparedPlan = false }: StaticQuery) =>
+      (await send({ text, ...(namedStatements && !noPreparedPlan && { name: `${prefix} ${name}` }) }, values))
         .rows as Row[],
     close: () => {
       isOver = true

@@ -16,7 +16,7 @@ export type UserIdentity = {
   kind: 'user'
   userId: string
   sessionId: string
-  act?: Act | undefined
+  audited?: AuditedOperation | undefined
 } & FactorRequired
 
 /**
@@ -29,7 +29,7 @@ export type KeyIdentity = {
   keyId: string
   sha256: Buffer
   scope: string
-  act?: Act | undefined
+  audited?: AuditedOperation | undefined
 }
 
 /** The agent of one router, by its key: `sha256` of the key's secret is the proof. */
@@ -37,17 +37,24 @@ export type AgentIdentity = { kind: 'agent'; userId: string; keyId: string; sha2
 
 /** Signing in, when nobody is known yet; with a login session, that person managing their own credentials. */
 export type AuthIdentity =
-  | { kind: 'auth'; userId?: never; sessionId?: never; act?: never }
-  | ({ kind: 'auth'; userId: string; sessionId: string; act?: Act | undefined } & FactorRequired)
+  | { kind: 'auth'; userId?: never; sessionId?: never; audited?: never }
+  | ({
+      kind: 'auth'
+      userId: string
+      sessionId: string
+      audited?: AuditedOperation | undefined
+    } & FactorRequired)
 
 /** Nobody yet. */
-export const SIGN_IN: AuthIdentity = { kind: 'auth' }
+export const ANONYMOUS: AuthIdentity = { kind: 'auth' }
 
 /**
  * The same person, through the login that may touch credentials. @throws Problem `unauthenticated` when it is
  * no person
  */
-export function asAuth(identity: Identity | null): AuthIdentity & { userId: string; sessionId: string } {
+export function asCredentialManager(
+  identity: Identity | null,
+): AuthIdentity & { userId: string; sessionId: string } {
   if (identity?.kind !== 'user') throw problem('unauthenticated')
   return { ...identity, kind: 'auth' }
 }
@@ -57,7 +64,7 @@ export type AdminIdentity = {
   kind: 'admin'
   userId: string
   sessionId: string
-  act?: Act | undefined
+  audited?: AuditedOperation | undefined
 } & FactorRequired
 
 /**
@@ -65,7 +72,7 @@ export type AdminIdentity = {
  * transaction of the change. `operation` is
  * its operationId; the target is what the path names, unless the route names another (`tx.audit`).
  */
-export type Act = {
+export type AuditedOperation = {
   operation: string
   targetKind: string | null
   targetId: string | null

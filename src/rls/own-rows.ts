@@ -8,7 +8,7 @@ import type { Tx } from './transaction.ts'
  * planner; it protects nothing:
  * protection is the policy's job, and the row-security tests leave it out.
  */
-export function mine(tx: Tx, table: { userId: PgColumn }): SQL {
+export function ownRows(tx: Tx, table: { userId: PgColumn }): SQL {
   return eq(table.userId, ownerOf(tx))
 }
 

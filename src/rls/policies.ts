@@ -35,12 +35,12 @@ export function conditionOf(
   isDistributed = false,
 ): string {
   const answer = (call: string) => (isDistributed ? call : `(select ${call})`)
-  const equal = (answers: Record<string, string>) =>
+  const equal = (responses: Record<string, string>) =>
     isDistributed
-      ? Object.entries(answers)
+      ? Object.entries(responses)
           .map(([column, call]) => `${column} = ${call}`)
           .join(' and ')
-      : `(${Object.keys(answers).join(', ')}, true) = (select ${Object.values(answers).join(', ')}, true)`
+      : `(${Object.keys(responses).join(', ')}, true) = (select ${Object.values(responses).join(', ')}, true)`
   switch (shown) {
     case 'own':
       return equal({ [owner]: 'ctx.uid()' })

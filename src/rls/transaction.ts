@@ -10,8 +10,8 @@ import { streamOf } from '../database/client.ts'
 import { DrizzleQueryError, drizzle } from '../database/drizzle.ts'
 import type { RoleName } from '../database/role-names.ts'
 import { type ProblemCode, problem } from '../http/problem.ts'
-import { type AuditNote, recordOf } from './audit.ts'
-import { openFacade, type StaticQuery } from './guarded-client.ts'
+import { type AuditNote, auditStatements } from './audit.ts'
+import { createGuardedClient, type StaticQuery } from './guarded-client.ts'
 import type { Identity } from './identity.ts'
 
 /**
@@ -29,18 +29,18 @@ export type Tx = Omit<NodePgDatabase, 'transaction' | '$client'> & {
   /** What the audit log is to say of this act, which the session records unless the work throws. */
   audit(note: AuditNote): void
   /** What the database answered about the identity; waiting for it costs a round trip. */
-  opened(): Promise<Opened>
+  agentGrant(): Promise<AgentGrant>
 }
 /** An agent's router and the scopes of its key. */
-export type Opened = { routerId: string; scopes: string[] }
+export type AgentGrant = { routerId: string; scopes: string[] }
 
-export type SessionOptions = {
+export type TransactionOptions = {
   /** The transaction is READ ONLY: for every route that only reads. */ readOnly?: boolean
 }
-export type WithSession = <T>(
+export type WithTransaction = <T>(
   identity: Identity | null,
   work: (tx: Tx) => Promise<T>,
-  options?: SessionOptions,
+  options?: TransactionOptions,
 ) => Promise<T>
 
 export type Pools = {
@@ -48,7 +48,7 @@ export type Pools = {
   auth: pg.Pool
   admin: pg.Pool
 }
-export type SessionPools = Pools & { roles: Record<RoleName, string>; namedStatements: boolean }
+export type TransactionPools = Pools & { roles: Record<RoleName, string>; namedStatements: boolean }
 
 /**
  * More borrowers than this many for each connection are turned away at once: waiting would not serve them in
@@ -70,7 +70,13 @@ const BEGIN_TIMEOUT_MS = 3_000
 const COMMIT = { text: 'commit' }
 const SET_LOCAL = (role: string) => ({ text: `set local role ${pg.escapeIdentifier(role)}` })
 
-export function openSessions({ server, auth, admin, roles, namedStatements }: SessionPools): WithSession {
+export function createTransactions({
+  server,
+  auth,
+  admin,
+  roles,
+  namedStatements,
+}: TransactionPools): WithTransaction {
   const pools = { user: server, key: server, agent: server, auth, admin }
   const assume = { user: SET_LOCAL(roles.user), agent: SET_LOCAL(roles.agent) }
   const named = (name: string) => (namedStatements ? { name } : {})
@@ -128,11 +134,11 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
   return async (identity, work, { readOnly = false } = {}) => {
     if (!identity) throw problem('unauthenticated')
     const client = await borrow(pools[identity.kind], WAITERS_PER_CONNECTION[identity.kind])
-    let poison: Error | undefined
-    const condemn = (error: Error) => {
-      poison ??= error
+    let brokenBy: Error | undefined
+    const markBroken = (error: Error) => {
+      brokenBy ??= error
     }
-    client.on('error', condemn)
+    client.on('error', markBroken)
     cork(client)
     const begin = {
       text: readOnly ? 'begin read only' : 'begin',
@@ -142,44 +148,46 @@ export function openSessions({ server, auth, admin, roles, namedStatements }: Se
     // Each failure is looked at below; until then it must not count as unhandled.
     for (const statement of begun) statement.catch(() => {})
     // Noted before the end of the connection that follows from it: the pool looks at the cause.
-    begun[0]?.catch(condemn)
-    const facade = openFacade(client, {
+    begun[0]?.catch(markBroken)
+    const guarded = createGuardedClient(client, {
       prefix: identity.kind === 'key' ? 'user' : identity.kind,
       namedStatements,
-      condemn,
+      markBroken,
     })
-    const opened = async () => (await begun[1])?.rows[0] as Opened
+    const agentGrant = async () => (await begun[1])?.rows[0] as AgentGrant
     const note: AuditNote = {}
     const audit = (said: AuditNote) => void Object.assign(note, said)
-    const tx: Tx = Object.assign(drizzle({ client: facade.client }), {
+    const tx: Tx = Object.assign(drizzle({ client: guarded.client }), {
       userId: identity.userId,
-      query: facade.query,
+      query: guarded.query,
       audit,
-      opened,
+      agentGrant,
     })
     try {
       const working = startWork(work, tx)
-      await openingOutcome(begun, condemn)
+      await openingOutcome(begun, markBroken)
       const result = await working
-      facade.close()
-      const last = [...(readOnly ? [] : recordOf(identity, note)), COMMIT].map((query) => client.query(query))
+      guarded.close()
+      const last = [...(readOnly ? [] : auditStatements(identity, note)), COMMIT].map((query) =>
+        client.query(query),
+      )
       const command = (await Promise.all(last)).at(-1)?.command
       // COMMIT of an aborted transaction answers ROLLBACK and no error: somebody swallowed one, and nothing
       // was stored.
       if (command !== 'COMMIT') throw new Error(`commit answered ${command}: a failed statement was ignored`)
       return result
     } catch (error) {
-      facade.abandon()
-      await client.query('rollback').catch(condemn)
-      throw poison && !(unwrap(error) instanceof pg.DatabaseError)
-        ? problem('unavailable', { cause: poison })
+      guarded.abandon()
+      await client.query('rollback').catch(markBroken)
+      throw brokenBy && !(unwrap(error) instanceof pg.DatabaseError)
+        ? problem('unavailable', { cause: brokenBy })
         : unwrap(error)
     } finally {
       // Trustworthy only now: after a COMMIT or ROLLBACK that was answered, with nothing else in flight.
-      if (client.getTransactionStatus() !== 'I') condemn(new Error('the transaction did not end'))
-      client.off('error', condemn)
-      if (poison) streamOf(client).destroy()
-      client.release(poison)
+      if (client.getTransactionStatus() !== 'I') markBroken(new Error('the transaction did not end'))
+      client.off('error', markBroken)
+      if (brokenBy) streamOf(client).destroy()
+      client.release(brokenBy)
     }
   }
 }
@@ -214,13 +222,13 @@ const REFUSALS: Record<string, ProblemCode> = {
  * The earliest failure of the opening is the reason for every later one: an identity that is refused, or else
  * 503.
  */
-async function openingOutcome(begun: Promise<unknown>[], condemn: (error: Error) => void): Promise<void> {
+async function openingOutcome(begun: Promise<unknown>[], markBroken: (error: Error) => void): Promise<void> {
   const failed = (await Promise.allSettled(begun)).find((statement) => statement.status === 'rejected')
   if (!failed) return
   const refusal = REFUSALS[failed.reason.code]
   // Of administration others learn nothing but that it is not there.
   if (refusal) throw problem(refusal, { errors: [] })
-  condemn(failed.reason)
+  markBroken(failed.reason)
   throw problem('unavailable', { cause: failed.reason })
 }
 

@@ -15,7 +15,7 @@ import {
   onTestFinished,
   vi,
 } from 'vitest'
-import { openKeyring } from '../../src/crypto/keyring.ts'
+import { createKeyring } from '../../src/crypto/keyring.ts'
 import { comparable, expectProblem } from '../support/problems.ts'
 import {
   type Answer,
@@ -28,7 +28,7 @@ import {
 } from '../support/world.ts'
 
 const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
-const [{ secret: guessKey }] = openKeyring({ current: secrets.jwtSecret }).guesses
+const [{ secret: guessKey }] = createKeyring({ current: secrets.jwtSecret }).guesses
 
 let servers: TestServer[]
 let worlds: [World, World]

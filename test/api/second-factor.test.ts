@@ -2,7 +2,7 @@
 import { createHmac, randomBytes, randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { makeSingleUseToken } from '../../src/auth/one-time-tokens/single-use-token.ts'
-import { openKeyring } from '../../src/crypto/keyring.ts'
+import { createKeyring } from '../../src/crypto/keyring.ts'
 import { asAdmin } from '../support/database.ts'
 import { googleAccount, startGoogle } from '../support/google.ts'
 import { comparable, expectProblem } from '../support/problems.ts'
@@ -515,7 +515,7 @@ describe('guessing at a second factor', () => {
     expectProblem(await answer(challenge, ada.recoveryCodes[0] ?? '', at), 429, 'locked-out')
     expectProblem(await disable(ada, ada.recoveryCodes[0] ?? ''), 429, 'locked-out')
 
-    const key = createHmac('sha256', openKeyring({ current: server.secrets.jwtSecret }).guesses[0].secret)
+    const key = createHmac('sha256', createKeyring({ current: server.secrets.jwtSecret }).guesses[0].secret)
       .update(`second-factor ${ada.id}`)
       .digest()
     const pass = (interval: string) =>

@@ -18,7 +18,7 @@ import {
   onTestFinished,
   vi,
 } from 'vitest'
-import { openKeyring } from '../../src/crypto/keyring.ts'
+import { createKeyring } from '../../src/crypto/keyring.ts'
 import { roleNames } from '../../src/database/role-names.ts'
 import { prepare, separateDatabase, type TestDatabase } from '../support/database.ts'
 import { type FaultProxy, openFaultProxy } from '../support/fault-proxy.ts'
@@ -112,7 +112,7 @@ const expectWrong = (answers: Answer[]) => {
 }
 /** What is known about guesses at a name, of the shared server or another. */
 async function guesses(name: string, { secrets } = server) {
-  const [{ secret }] = openKeyring({ current: secrets.jwtSecret }).guesses
+  const [{ secret }] = createKeyring({ current: secrets.jwtSecret }).guesses
   return sql('select failures, locked_until is not null as "isLocked" from sign_in_attempts where key = $1', [
     createHmac('sha256', secret).update(name).digest(),
   ])

@@ -49,7 +49,7 @@ const READS_ALL = ['exportAccount']
  * Conditions other than on the owner that find rows of whoever, by functions that answer nobody but those who
  * sign people in.
  */
-const SIGN_IN = ['(email = ', '(google_id = ']
+const ANONYMOUS = ['(email = ', '(google_id = ']
 
 let server: TestServer
 let world: World
@@ -107,7 +107,7 @@ function strays({ 'Query Text': text, Plan: plan }: Statement): string[] {
     ({ 'Node Type': node, 'Relation Name': table, 'Index Cond': condition = '' }) => {
       if (!isTenants(table) || !node.endsWith('Scan') || node === 'Bitmap Heap Scan') return []
       const isOwners =
-        /\(\(?(user_id|id) = /.test(condition) || SIGN_IN.some((known) => condition.startsWith(known))
+        /\(\(?(user_id|id) = /.test(condition) || ANONYMOUS.some((known) => condition.startsWith(known))
       return isOwners
         ? []
         : [`${node} of ${table} by ${condition || 'nothing'}: ${text.replaceAll(/\s+/g, ' ')}`]

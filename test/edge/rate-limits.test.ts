@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { openBuckets } from '../../src/http/limits/rate-limit.ts'
+import { createTokenBuckets } from '../../src/http/limits/rate-limit.ts'
 import { clientNetwork } from '../../src/network/client-network.ts'
 import { expectProblem } from '../support/problems.ts'
 import { openServer, type TestServer, worldOf } from '../support/world.ts'
@@ -164,7 +164,7 @@ describe('a bucket', () => {
         fc.array(fc.integer({ min: 0, max: 30_000 }), { minLength: 1, maxLength: 200 }),
         (quota, window, pauses) => {
           let now = 0
-          const take = openBuckets({ name: 'x', quota, window }, () => now)
+          const take = createTokenBuckets({ name: 'x', quota, window }, () => now)
           let allowed = 0
           for (const pause of pauses) {
             now += pause
@@ -182,7 +182,7 @@ describe('a bucket', () => {
   })
 
   it('is dropped when it is the oldest of too many', () => {
-    const take = openBuckets({ name: 'x', quota: 1, window: 60 }, () => 0)
+    const take = createTokenBuckets({ name: 'x', quota: 1, window: 60 }, () => 0)
     expect([take('first').isAllowed, take('first').isAllowed]).toEqual([true, false])
     for (let n = 0; n < 20_000; n += 1) take(String(n))
     expect(take('first').isAllowed).toBe(true)

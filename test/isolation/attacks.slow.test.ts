@@ -4,9 +4,9 @@
  */
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { openFacade } from '../../src/rls/guarded-client.ts'
-import { type Ground, openGround } from '../support/attack/attack-database.ts'
-import { STANCES, takeStance, USUAL_STANCES } from '../support/attack/attacker.ts'
+import { createGuardedClient } from '../../src/rls/guarded-client.ts'
+import { createAttackDatabase, type Ground } from '../support/attack/attack-database.ts'
+import { becomeAttacker, STANCES, USUAL_STANCES } from '../support/attack/attacker.ts'
 import { unjustifiedFunctions } from '../support/attack/built-in-functions.ts'
 import { OPEN } from '../support/attack/expected-access.ts'
 import { attackFunctions } from '../support/attack/function-attacks.ts'
@@ -20,7 +20,7 @@ import { wakeDigestOf } from '../support/wake-ups.ts'
 
 let ground: Ground
 beforeAll(async () => {
-  ground = await openGround(inject('database'), 'attacks')
+  ground = await createAttackDatabase(inject('database'), 'attacks')
 })
 afterAll(() => ground.close())
 
@@ -66,7 +66,7 @@ describe('an attacker with raw SQL', { timeout: 60_000 }, () => {
     const heard = new Promise((resolve) => listener.once('notification', ({ payload }) => resolve(payload)))
     await listener.query('listen netpilot_policy')
     const stance = STANCES.find(({ role, identity }) => role === 'user' && identity === 'user')
-    const attacker = await takeStance(ground, stance as (typeof STANCES)[number])
+    const attacker = await becomeAttacker(ground, stance as (typeof STANCES)[number])
     await attacker.begin()
     await attacker.attempt(`select ctx.wake('${ground.ada.routerId}')`, Number.POSITIVE_INFINITY)
     await attacker.commit()
@@ -116,7 +116,11 @@ describe('an attacker with raw SQL', { timeout: 60_000 }, () => {
 describe('a request that is made to run such a statement', () => {
   it('R39 R33 R31 is stopped by the facade or by the database, unless it looks at figures of the server as a whole', async () => {
     const client = { query: async () => ({ rows: [] }) } as unknown as pg.PoolClient
-    const facade = openFacade(client, { prefix: 'user', namedStatements: true, condemn: () => {} })
+    const facade = createGuardedClient(client, {
+      prefix: 'user',
+      namedStatements: true,
+      markBroken: () => {},
+    })
     const passes = (step: string) =>
       facade.query({ name: step, text: step }).then(
         () => true,

@@ -6,7 +6,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { roleNames } from '../../src/database/role-names.ts'
 import { asAdmin, loginUrl } from '../support/database.ts'
-import { addSomebody, type Somebody } from '../support/fixtures.ts'
+import { createUserWithAllRows, type Somebody } from '../support/fixtures.ts'
 import { listOperations } from '../support/operations.ts'
 import { rowsOf, sharedWorld } from '../support/world.ts'
 
@@ -19,7 +19,7 @@ const logins = {
 let bob: Somebody
 beforeAll(async () => {
   await Promise.all(Object.values(logins).map((client) => client.connect()))
-  bob = await asAdmin(database.adminUrl, addSomebody)
+  bob = await asAdmin(database.adminUrl, createUserWithAllRows)
 })
 afterAll(() => Promise.all(Object.values(logins).map((client) => client.end())))
 

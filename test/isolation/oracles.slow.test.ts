@@ -1,7 +1,7 @@
 /** What the database does not return it does not tell either: not by errors, plans, estimates or counters. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { conditionOf } from '../../src/rls/policies.ts'
-import { type Ground, openGround } from '../support/attack/attack-database.ts'
+import { createAttackDatabase, type Ground } from '../support/attack/attack-database.ts'
 import { STANCES } from '../support/attack/attacker.ts'
 import { OPEN } from '../support/attack/expected-access.ts'
 import { attackOracles, extractValues } from '../support/attack/oracle-attacks.ts'
@@ -10,7 +10,7 @@ import { leaksOf, type Matrix, powersOf, type Trial, toMatrices } from '../suppo
 
 let ground: Ground
 beforeAll(async () => {
-  ground = await openGround(inject('database'), 'oracles')
+  ground = await createAttackDatabase(inject('database'), 'oracles')
   // Somebody whose values differ, so that a condition can be met by one row of others and not by the next.
   await ground.superuser.query(
     `update user_devices set mine = true, is_infrastructure = true, hostname = 'host', rate = 8, manufacturer = 'maker' where user_id = $1`,

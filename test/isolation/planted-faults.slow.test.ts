@@ -5,7 +5,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { SECURITY_CONDITIONS } from '../../src/database/catalogue/expected-tables.ts'
-import { bodies, seal } from '../../src/database/catalogue/seal.ts'
+import { functionBodies, seal } from '../../src/database/catalogue/seal.ts'
 import { CATALOGUE, checkDatabase } from '../../src/database/catalogue/self-check.ts'
 import { readMigrations } from '../../src/database/migrations/runner.ts'
 import { roleNames } from '../../src/database/role-names.ts'
@@ -83,7 +83,7 @@ const FENCED_NAMES = [
   'ts_rewrite',
   'ts_stat',
 ]
-const CHECKS = { ...CATALOGUE, bodies: bodies(await readMigrations()), seal }
+const CHECKS = { ...CATALOGUE, bodies: functionBodies(await readMigrations()), seal }
 const warning = true
 
 /**

@@ -3,7 +3,7 @@
  * is when it is closed again.
  */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { type Ground, openGround } from '../support/attack/attack-database.ts'
+import { createAttackDatabase, type Ground } from '../support/attack/attack-database.ts'
 import { OPEN } from '../support/attack/expected-access.ts'
 import { asUser, HOLES } from '../support/attack/planted-holes.ts'
 import { attackRows } from '../support/attack/row-attacks.ts'
@@ -12,7 +12,7 @@ import { leaksOf } from '../support/matrix.ts'
 let ground: Ground
 let identity: string
 beforeAll(async () => {
-  ground = await openGround(inject('database'), 'holes')
+  ground = await createAttackDatabase(inject('database'), 'holes')
   const { rows } = await ground.superuser.query<{ definition: string }>(
     `select pg_get_functiondef('ctx.identity()'::regprocedure) as definition`,
   )
@@ -56,7 +56,7 @@ describe('a hole', { timeout: 60_000 }, () => {
   it('is not overlooked for want of a row to aim at: the attack says what to add', async () => {
     await ground.superuser.query('create table planted (user_id uuid not null)')
     await expect(attackRows(ground)).rejects.toThrow(
-      'Nothing to attack in planted: let addSomebody (test/support/fixtures.ts) write a row',
+      'Nothing to attack in planted: let createUserWithAllRows (test/support/fixtures.ts) write a row',
     )
     await ground.superuser.query('drop table planted')
   })

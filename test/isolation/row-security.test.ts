@@ -8,7 +8,7 @@ import { GRANTS } from '../../src/database/catalogue/expected-grants.ts'
 import { CATALOGUE } from '../../src/database/catalogue/self-check.ts'
 import { type RoleName, roleNames } from '../../src/database/role-names.ts'
 import { loginUrl } from '../support/database.ts'
-import { addSomebody, type Somebody } from '../support/fixtures.ts'
+import { createUserWithAllRows, type Somebody } from '../support/fixtures.ts'
 
 const database = inject('database')
 const roles = roleNames(database.rolePrefix)
@@ -74,7 +74,7 @@ describe('the roles', () => {
   })
 
   it('are bound by row security even where they own the tables', async () => {
-    await addSomebody(admin)
+    await createUserWithAllRows(admin)
     for (const table of Object.keys(GRANTS))
       expect(await countAs('owner', `select from ${table}`), table).toBe(0)
   })
@@ -119,8 +119,8 @@ describe('an identity', () => {
   let bob: Somebody
 
   beforeAll(async () => {
-    ada = await addSomebody(admin)
-    bob = await addSomebody(admin)
+    ada = await createUserWithAllRows(admin)
+    bob = await createUserWithAllRows(admin)
   })
 
   it('learns nothing from unique keys: what somebody else has is free for oneself', async () => {

@@ -5,7 +5,7 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { CATALOGUE } from '../../src/database/catalogue/self-check.ts'
-import { type Ground, openGround } from '../support/attack/attack-database.ts'
+import { createAttackDatabase, type Ground } from '../support/attack/attack-database.ts'
 import type { Stance } from '../support/attack/attacker.ts'
 import { OPEN } from '../support/attack/expected-access.ts'
 import { attackWithSql } from '../support/attack/hostile-attacks.ts'
@@ -19,7 +19,7 @@ let ground: Ground
 let server: pg.Client
 let other: pg.Client
 beforeAll(async () => {
-  ground = await openGround(inject('database'), 'seal')
+  ground = await createAttackDatabase(inject('database'), 'seal')
   server = await ground.connect('server')
   other = await ground.connect('server')
 })

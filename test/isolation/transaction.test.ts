@@ -7,21 +7,21 @@ import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { sql } from '../../src/database/drizzle.ts'
-import { openPool } from '../../src/database/pool.ts'
+import { createPool } from '../../src/database/pool.ts'
 import { roleNames } from '../../src/database/role-names.ts'
 import { Problem } from '../../src/http/problem.ts'
 import { addRouter, listRouters } from '../../src/modules/routers/repository.ts'
 import type { UserIdentity } from '../../src/rls/identity.ts'
-import { openSessions, type Tx, type WithSession } from '../../src/rls/transaction.ts'
+import { createTransactions, type Tx, type WithTransaction } from '../../src/rls/transaction.ts'
 import { asAdmin, loginUrl } from '../support/database.ts'
-import { addSomebody, type Somebody } from '../support/fixtures.ts'
+import { createUserWithAllRows, type Somebody } from '../support/fixtures.ts'
 
 const database = inject('database')
 const roles = roleNames(database.rolePrefix)
 const page = { limit: 50, offset: 0 }
 
 const open = (size: number, acquireTimeoutMs = 500) =>
-  openPool({
+  createPool({
     url: loginUrl(database, 'server'),
     size,
     acquireTimeoutMs,
@@ -29,32 +29,38 @@ const open = (size: number, acquireTimeoutMs = 500) =>
     onIdleError: () => {},
   })
 const server = open(1)
-const auth = openPool({
+const auth = createPool({
   url: loginUrl(database, 'auth'),
   size: 1,
   acquireTimeoutMs: 500,
   applicationName: 'session auth',
   onIdleError: () => {},
 })
-const admin = openPool({
+const admin = createPool({
   url: loginUrl(database, 'admin'),
   size: 1,
   acquireTimeoutMs: 500,
   applicationName: 'session admin',
   onIdleError: () => {},
 })
-const withSession: WithSession = openSessions({ server, auth, admin, roles, namedStatements: true })
+const withTransaction: WithTransaction = createTransactions({
+  server,
+  auth,
+  admin,
+  roles,
+  namedStatements: true,
+})
 
 let ada: Somebody
 let bob: Somebody
 const asUser = ({ userId, sessionId }: Somebody): UserIdentity => ({ kind: 'user', userId, sessionId })
 const namesSeen = async (somebody: Somebody) =>
-  (await withSession(asUser(somebody), (tx) => listRouters(tx, page, 15))).items.map(({ name }) => name)
+  (await withTransaction(asUser(somebody), (tx) => listRouters(tx, page, 15))).items.map(({ name }) => name)
 
 beforeAll(() =>
   asAdmin(database.adminUrl, async (client) => {
-    ada = await addSomebody(client)
-    bob = await addSomebody(client)
+    ada = await createUserWithAllRows(client)
+    bob = await createUserWithAllRows(client)
     await client.query(`update user_routers set router_name = 'of ada' where user_id = $1`, [ada.userId])
     await client.query(`update user_routers set router_name = 'of bob' where user_id = $1`, [bob.userId])
   }),
@@ -93,7 +99,7 @@ describe('a session', () => {
 
   it('commits what the work did', async () => {
     const name = randomUUID()
-    await withSession(asUser(ada), (tx) => addRouter(tx, { name }, 15))
+    await withTransaction(asUser(ada), (tx) => addRouter(tx, { name }, 15))
     expect(await namesSeen(ada)).toContain(name)
   })
 
@@ -103,11 +109,11 @@ describe('a session', () => {
       await addRouter(tx, { name }, 15)
       throw new Error('changed my mind')
     }
-    await expect(withSession(asUser(ada), work)).rejects.toThrow('changed my mind')
+    await expect(withTransaction(asUser(ada), work)).rejects.toThrow('changed my mind')
     const sync = () => {
       throw new Error('at once')
     }
-    await expect(withSession(asUser(ada), sync)).rejects.toThrow('at once')
+    await expect(withTransaction(asUser(ada), sync)).rejects.toThrow('at once')
     expect(await namesSeen(ada)).not.toContain(name)
   })
 
@@ -118,22 +124,24 @@ describe('a session', () => {
       async () => 'no query at all',
     ]
     for (const work of works) {
-      await expect(withSession(null, work)).rejects.toMatchObject({ code: 'unauthenticated' })
-      await expect(withSession({ ...asUser(ada), sessionId: randomUUID() }, work)).rejects.toMatchObject({
+      await expect(withTransaction(null, work)).rejects.toMatchObject({ code: 'unauthenticated' })
+      await expect(withTransaction({ ...asUser(ada), sessionId: randomUUID() }, work)).rejects.toMatchObject({
         code: 'unauthenticated',
       })
-      await expect(withSession({ ...asUser(ada), sessionId: bob.sessionId }, work)).rejects.toMatchObject({
-        code: 'unauthenticated',
-      })
+      await expect(withTransaction({ ...asUser(ada), sessionId: bob.sessionId }, work)).rejects.toMatchObject(
+        {
+          code: 'unauthenticated',
+        },
+      )
     }
   })
 
   it('keeps its connection after a refused identity', async () => {
-    const before = await withSession(asUser(ada), pidOf)
-    await expect(withSession({ ...asUser(ada), sessionId: randomUUID() }, pidOf)).rejects.toMatchObject({
+    const before = await withTransaction(asUser(ada), pidOf)
+    await expect(withTransaction({ ...asUser(ada), sessionId: randomUUID() }, pidOf)).rejects.toMatchObject({
       code: 'unauthenticated',
     })
-    expect(await withSession(asUser(ada), pidOf)).toBe(before)
+    expect(await withTransaction(asUser(ada), pidOf)).toBe(before)
   })
 
   it('does not report success when a failed statement was swallowed: nothing was stored', async () => {
@@ -143,14 +151,14 @@ describe('a session', () => {
       await tx.execute(sql`select 1 / 0`).catch(() => {})
       return 'done'
     }
-    await expect(withSession(asUser(ada), work)).rejects.toThrow('commit answered ROLLBACK')
+    await expect(withTransaction(asUser(ada), work)).rejects.toThrow('commit answered ROLLBACK')
     expect(await namesSeen(ada)).not.toContain(name)
   })
 
   it('gives errors of the database unwrapped, without the statement and its parameters', async () => {
-    const failure = await withSession(asUser(ada), (tx) => tx.execute(sql`select ${'my secret'}::int`)).catch(
-      (error: Error) => error,
-    )
+    const failure = await withTransaction(asUser(ada), (tx) =>
+      tx.execute(sql`select ${'my secret'}::int`),
+    ).catch((error: Error) => error)
     expect(failure).toBeInstanceOf(pg.DatabaseError)
     expect(failure).toMatchObject({ code: '22P02' })
     expect(failure).not.toHaveProperty('params')
@@ -159,7 +167,9 @@ describe('a session', () => {
 
   it('refuses to write when it is read only', async () => {
     const work = (tx: Tx) => addRouter(tx, { name: 'x' }, 15)
-    await expect(withSession(asUser(ada), work, { readOnly: true })).rejects.toMatchObject({ code: '25006' })
+    await expect(withTransaction(asUser(ada), work, { readOnly: true })).rejects.toMatchObject({
+      code: '25006',
+    })
   })
 
   it('takes only statements that read or change rows', async () => {
@@ -181,7 +191,7 @@ describe('a session', () => {
     ]
     for (const text of statements) {
       await expect(
-        withSession(asUser(ada), (tx) => tx.execute(sql.raw(text))),
+        withTransaction(asUser(ada), (tx) => tx.execute(sql.raw(text))),
         text,
       ).rejects.toThrow('only statements that read or change rows')
     }
@@ -189,7 +199,7 @@ describe('a session', () => {
 
   it('runs one statement at a time: stacked ones are refused, with values and without', async () => {
     await expect(
-      withSession(asUser(ada), (tx) => tx.execute(sql.raw('select 1; select 2'))),
+      withTransaction(asUser(ada), (tx) => tx.execute(sql.raw('select 1; select 2'))),
     ).rejects.toMatchObject({ code: '42601' })
     const client = await server.connect()
     await expect(client.query('select 1; select 2')).rejects.toMatchObject({ code: '42601' })
@@ -199,7 +209,7 @@ describe('a session', () => {
 
   it('is over when it is over: a transaction that outlives it answers nothing', async () => {
     let escaped: Tx | undefined
-    await withSession(asUser(ada), async (tx) => {
+    await withTransaction(asUser(ada), async (tx) => {
       escaped = tx
     })
     await expect((escaped as Tx).query({ name: 'late', text: 'select 1' })).rejects.toThrow(
@@ -217,7 +227,7 @@ describe('a session', () => {
       const text = 'insert into user_routers (user_id, router_name) values ($1, $2)'
       tx.query({ name: 'not awaited', text, values: [ada.userId, name] }).catch(() => {})
     }
-    await expect(withSession(asUser(ada), work)).rejects.toThrow('still under way')
+    await expect(withTransaction(asUser(ada), work)).rejects.toThrow('still under way')
     expect(await namesSeen(ada)).not.toContain(name)
   })
 
@@ -227,42 +237,42 @@ describe('a session', () => {
       await asAdmin(database.adminUrl, (client) => client.query('select pg_terminate_backend($1)', [pid]))
       return pidOf(tx)
     }
-    await expect(withSession(asUser(ada), work)).rejects.toSatisfy((error) => {
+    await expect(withTransaction(asUser(ada), work)).rejects.toSatisfy((error) => {
       const { code } = error as Problem & pg.DatabaseError
       return (error instanceof Problem && code === 'unavailable') || (code as string) === '57P01'
     })
   })
 
   it('survives the death of an idle connection', async () => {
-    const pid = await withSession(asUser(ada), pidOf)
+    const pid = await withTransaction(asUser(ada), pidOf)
     const noticed = new Promise((resolve) => server.once('remove', resolve))
     await asAdmin(database.adminUrl, (client) => client.query('select pg_terminate_backend($1)', [pid]))
     await noticed
-    expect(await withSession(asUser(ada), pidOf)).not.toBe(pid)
+    expect(await withTransaction(asUser(ada), pidOf)).not.toBe(pid)
   })
 
   it('destroys a connection on which a value could not be sent, since named statements are then in doubt', async () => {
     const query = (values: unknown[]) => (tx: Tx) =>
       tx.query({ name: 'poison', text: 'select $1::jsonb as value', values })
-    const before = await withSession(asUser(ada), pidOf)
-    await expect(withSession(asUser(ada), query([{ big: 1n }]))).rejects.toThrow()
-    expect(await withSession(asUser(ada), query([{ fine: 1 }]))).toEqual([{ value: { fine: 1 } }])
-    expect(await withSession(asUser(ada), pidOf)).not.toBe(before)
+    const before = await withTransaction(asUser(ada), pidOf)
+    await expect(withTransaction(asUser(ada), query([{ big: 1n }]))).rejects.toThrow()
+    expect(await withTransaction(asUser(ada), query([{ fine: 1 }]))).toEqual([{ value: { fine: 1 } }])
+    expect(await withTransaction(asUser(ada), pidOf)).not.toBe(before)
   })
 
   it('is cut off by the time limit of its login, and answers 57014', async () => {
     const text =
       'select count(*) from pg_attribute a, pg_attribute b, pg_attribute c where a.attnum + b.attnum > c.attnum'
-    await expect(withSession(asUser(ada), (tx) => tx.query({ name: 'endless', text }))).rejects.toMatchObject(
-      { code: '57014' },
-    )
+    await expect(
+      withTransaction(asUser(ada), (tx) => tx.query({ name: 'endless', text })),
+    ).rejects.toMatchObject({ code: '57014' })
   })
 })
 
 describe('the pool', () => {
   it('turns away who would wait too long, with 503, and serves on', async () => {
     const narrow = open(1, 2_000)
-    const session = openSessions({ server: narrow, auth, admin, roles, namedStatements: true })
+    const session = createTransactions({ server: narrow, auth, admin, roles, namedStatements: true })
     let finish = () => {}
     const holding = session(asUser(ada), async (tx) => {
       await pidOf(tx)
@@ -300,7 +310,7 @@ describe('the pool', () => {
           sha256: somebody.sha256,
         } as const
         for (const identity of [asUser(somebody), agent]) {
-          const rows = await withSession(identity, list)
+          const rows = await withTransaction(identity, list)
           expect(rows.length).toBeGreaterThan(0)
           expect(rows.every((row) => row.user_id === somebody.userId)).toBe(true)
         }

@@ -7,7 +7,7 @@ import type pg from 'pg'
 import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { explain, refuses, selfCheck } from '../../src/database/catalogue/self-check.ts'
 import { isMigrated, migrate, migrateBack, readMigrations } from '../../src/database/migrations/runner.ts'
-import { openPool } from '../../src/database/pool.ts'
+import { createPool } from '../../src/database/pool.ts'
 import { roleNames } from '../../src/database/role-names.ts'
 import { setUpDatabase } from '../../src/database/setup.ts'
 import type { Pools } from '../../src/rls/transaction.ts'
@@ -218,7 +218,7 @@ async function refusalsOf(
   urls: Partial<Record<keyof Pools, string>> = {},
 ): Promise<string> {
   const poolOf = (role: keyof Pools) =>
-    openPool({
+    createPool({
       url: urls[role] ?? loginUrl(database, role),
       size: 1,
       acquireTimeoutMs: 1_000,

@@ -19,7 +19,7 @@ export type Somebody = {
   groupId: string
 }
 
-export async function addSomebody(admin: pg.ClientBase): Promise<Somebody> {
+export async function createUserWithAllRows(admin: pg.ClientBase): Promise<Somebody> {
   const [userId, sessionId, routerId, deviceId, otherDeviceId, groupId] = Array.from({ length: 6 }, () =>
     randomUUID(),
   )

@@ -7,8 +7,8 @@ import { type AppOptions, buildApp } from '../../src/app.ts'
 import { type Config, readConfig } from '../../src/config/config.ts'
 import { readMigrations } from '../../src/database/migrations/runner.ts'
 import { listenForNotifications } from '../../src/database/notifications.ts'
-import { openPool } from '../../src/database/pool.ts'
-import { openLater } from '../../src/jobs/background-tasks.ts'
+import { createPool } from '../../src/database/pool.ts'
+import { createBackgroundTasks } from '../../src/jobs/background-tasks.ts'
 import type { Mail } from '../../src/mail/mailer.ts'
 import type { Pools } from '../../src/rls/transaction.ts'
 import { asAdmin, loginUrl, servingUrl, type TestDatabase } from './database.ts'
@@ -66,7 +66,7 @@ export async function openServer(
     ...env,
   })
   const pool = (role: keyof Pools, size: number) =>
-    openPool({
+    createPool({
       url: servingUrl(database, role),
       size,
       acquireTimeoutMs: config.database.acquireTimeoutMs,
@@ -81,7 +81,7 @@ export async function openServer(
   requireOwner(pools.server)
   const logged: string[] = []
   const mails: Mail[] = []
-  const later = openLater((error) => void logged.push(String(error)))
+  const background = createBackgroundTasks((error) => void logged.push(String(error)))
   const closing = new AbortController()
   const secrets = {
     jwtSecret: randomBytes(32).toString('base64url'),
@@ -104,7 +104,7 @@ export async function openServer(
       }),
     logStream: { write: (line) => void logged.push(line) },
     mailer: { send: (mail) => void mails.push(mail), close: async () => {} },
-    later,
+    background,
     // Not while tests age rows, but for those that mean it.
     firstPurgeAfterMs: 86_400_000,
     ...options,
@@ -114,7 +114,7 @@ export async function openServer(
     await app.close()
     await Promise.all(Object.values(pools).map((each) => each.end()))
   }
-  return { app, pools, config, secrets, logged, mails, settled: later.settled, closing, close }
+  return { app, pools, config, secrets, logged, mails, settled: background.settled, closing, close }
 }
 
 /** Somebody with an account, signed in. */

@@ -2,19 +2,19 @@ import { createHmac, generateKeyPairSync, randomBytes, randomUUID, sign } from '
 import fc from 'fast-check'
 import Fastify from 'fastify'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { openAccessTokens } from '../../src/auth/sessions/access-tokens.ts'
-import { openKeyring } from '../../src/crypto/keyring.ts'
+import { createAccessTokens } from '../../src/auth/sessions/access-tokens.ts'
+import { createKeyring } from '../../src/crypto/keyring.ts'
 
 const LIFETIME = 600
 const [secret, oldSecret, foreignSecret] = Array.from({ length: 3 }, () =>
   randomBytes(32).toString('base64'),
 ) as [string, string, string]
-const keyring = openKeyring({ current: secret, previous: oldSecret })
+const keyring = createKeyring({ current: secret, previous: oldSecret })
 const [key] = keyring.accessTokens
 
 async function open(masters: { current: string; previous?: string }, lifetime = LIFETIME) {
   const app = Fastify()
-  const tokens = openAccessTokens(app, { keyring: openKeyring(masters), lifetime })
+  const tokens = createAccessTokens(app, { keyring: createKeyring(masters), lifetime })
   app.get('/whoami', (request) => request.jwtVerify())
   await app.ready()
   return { app, ...tokens }
@@ -227,7 +227,7 @@ describe('access tokens', () => {
     ['T2 a signature cut short', valid.slice(0, -2)],
     [
       'T2 the signature of a foreign key',
-      withHeader(header, openKeyring({ current: foreignSecret }).accessTokens[0].secret),
+      withHeader(header, createKeyring({ current: foreignSecret }).accessTokens[0].secret),
     ],
     ['T2 the signature of the refresh-token key', withHeader(header, keyring.refreshTokens[0].secret)],
     ['T2 the signature of the master secret', withHeader(header, secret)],

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { makeSingleUseToken } from '../../src/auth/one-time-tokens/single-use-token.ts'
-import type { Letter } from '../../src/mail/email-content.ts'
+import type { EmailContent } from '../../src/mail/email-content.ts'
 import * as texts from '../../src/mail/templates.ts'
 
 const { token } = makeSingleUseToken(randomUUID())
@@ -13,7 +13,7 @@ const newEmail = 'ada@example.net'
 const APP = 'https://app.example.com/netpilot'
 
 /** Every mail there is, with a frontend or without. */
-const everyLetter = (appUrl: string | undefined): Letter[] => {
+const everyLetter = (appUrl: string | undefined): EmailContent[] => {
   const mailed = { token, minutes: 30, appUrl }
   const occasion = { at, ip, appUrl }
   return [
@@ -219,7 +219,7 @@ describe('what somebody typed', () => {
   })
 
   it('adds no line to the facts', () => {
-    const lines = (letter: Letter) => letter.text.split('\n').length
+    const lines = (letter: EmailContent) => letter.text.split('\n').length
     expect(lines(texts.passwordChanged({ at, ip: hostile }))).toBe(lines(texts.passwordChanged({ at, ip })))
   })
 })

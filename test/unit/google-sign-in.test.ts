@@ -4,11 +4,11 @@
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Google, openGoogle } from '../../src/auth/google/google.ts'
+import { createGoogle, type Google } from '../../src/auth/google/google.ts'
 import { FLOW_COOKIE } from '../../src/auth/google/redirect-flow.ts'
 import type { GoogleSettings } from '../../src/config/google.ts'
-import { openKeyring } from '../../src/crypto/keyring.ts'
-import { openSeal } from '../../src/crypto/sealed-cookie.ts'
+import { createKeyring } from '../../src/crypto/keyring.ts'
+import { createCookieSeal } from '../../src/crypto/sealed-cookie.ts'
 import { Problem } from '../../src/http/problem.ts'
 import {
   type Claims,
@@ -21,7 +21,7 @@ import {
 } from '../support/google.ts'
 import { testConfig } from '../support/world.ts'
 
-const keyring = openKeyring({ current: randomBytes(32).toString('base64') })
+const keyring = createKeyring({ current: randomBytes(32).toString('base64') })
 const now = Math.floor(Date.now() / 1_000)
 const WEEK = 604_800
 const [ANOTHER_APP, MOBILE] = [
@@ -39,7 +39,7 @@ afterAll(() => standIn.close())
 
 /** As a server with these settings, besides those of the stand-in. */
 const open = (env: Record<string, string> = {}) =>
-  openGoogle({ ...(testConfig({ ...standIn.env, ...env }).google as GoogleSettings), keyring })
+  createGoogle({ ...(testConfig({ ...standIn.env, ...env }).google as GoogleSettings), keyring })
 
 describe('an ID token', () => {
   it('says who somebody is', async () => {
@@ -137,7 +137,7 @@ describe('an ID token', () => {
     const { redirect: _, ...idTokensOnly } = testConfig(standIn.env).google as GoogleSettings
     // @ts-expect-error: settings without a client id do not compile.
     const careless: GoogleSettings = { ...idTokensOnly, clientIds: [] }
-    expect(await (await openGoogle({ ...careless, keyring })).verify(foreign)).toBeUndefined()
+    expect(await (await createGoogle({ ...careless, keyring })).verify(foreign)).toBeUndefined()
   })
 
   it('carries the nonce that was asked for, T8', async () => {
@@ -288,7 +288,7 @@ describe('the redirect flow', () => {
     return { cookie, state: searchParams.get('state') ?? '', code: searchParams.get('code') ?? '' }
   }
   /** What the cookie holds, which only the server can read. */
-  const { open: unseal, seal } = openSeal(keyring.googleFlows)
+  const { open: unseal, seal } = createCookieSeal(keyring.googleFlows)
 
   it('goes to Google and comes back with who somebody is', async () => {
     const ada = googleAccount()
@@ -355,8 +355,8 @@ describe('the redirect flow', () => {
     const { cookie, state } = await walk()
     const flow = unseal(cookie)
     const forged = [
-      openSeal(openKeyring({ current: randomBytes(32).toString('base64') }).googleFlows).seal(flow),
-      openSeal(keyring.refreshTokens).seal(flow),
+      createCookieSeal(createKeyring({ current: randomBytes(32).toString('base64') }).googleFlows).seal(flow),
+      createCookieSeal(keyring.refreshTokens).seal(flow),
       Buffer.from(JSON.stringify(flow)).toString('base64url'),
       `${cookie}A`,
       ` ${cookie}`,
@@ -375,8 +375,8 @@ describe('the redirect flow', () => {
     const [old, current] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')]
     const settings = testConfig(standIn.env).google as GoogleSettings
     const [before, after] = await Promise.all([
-      openGoogle({ ...settings, keyring: openKeyring({ current: old }) }),
-      openGoogle({ ...settings, keyring: openKeyring({ current, previous: old }) }),
+      createGoogle({ ...settings, keyring: createKeyring({ current: old }) }),
+      createGoogle({ ...settings, keyring: createKeyring({ current, previous: old }) }),
     ])
     const { cookie, asked } = begin(RETURN_TO, before)
     expect(resume(asked.get('state'), cookie, after)?.returnTo).toBe(RETURN_TO)
@@ -503,7 +503,7 @@ describe('Google sign-in', () => {
         certificatesUrl: 'https://www.googleapis.com/oauth2/v1/certs',
       },
     })
-    expect((await openGoogle({ ...idTokensOnly, keyring })).flow).toBeUndefined()
+    expect((await createGoogle({ ...idTokensOnly, keyring })).flow).toBeUndefined()
   })
 
   it('redirects with a secret, an address and somewhere to return to, which is where browser apps are unless told otherwise', () => {

@@ -9,7 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { makeSingleUseToken } from '../../src/auth/one-time-tokens/single-use-token.ts'
 import type { SmtpServer as SmtpSettings } from '../../src/config/mail.ts'
 import { loggerOptions } from '../../src/http/logging.ts'
-import { type Mail, type MailerOptions, openMailer } from '../../src/mail/mailer.ts'
+import { createMailer, type Mail, type MailerOptions } from '../../src/mail/mailer.ts'
 import { resetPassword } from '../../src/mail/templates.ts'
 import { isAddress } from '../../src/network/email-address.ts'
 import { readMail, tokenIn } from '../support/mail.ts'
@@ -61,7 +61,7 @@ function mailer(options: Partial<MailerOptions> = {}) {
     pausesMs: [1, 1],
     closeMs: 5_000,
   }
-  const opened = openMailer({ ...defaults, ...options })
+  const opened = createMailer({ ...defaults, ...options })
   onTestFinished(() => opened.close())
   return {
     ...opened,

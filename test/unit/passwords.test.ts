@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs'
 import bcrypt from 'bcrypt'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { openPasswords } from '../../src/auth/passwords/hashing.ts'
+import { createPasswords } from '../../src/auth/passwords/hashing.ts'
 import { passwordProblem } from '../../src/auth/passwords/policy.ts'
-import { limitJobs } from '../../src/http/limits/concurrency-limit.ts'
+import { createConcurrencyLimiter } from '../../src/http/limits/concurrency-limit.ts'
 import { Problem } from '../../src/http/problem.ts'
 
 const LIMITS = { concurrency: 2, queue: 64, waitMs: 10_000 }
 const pepper = randomBytes(32).toString('base64')
-const passwords = openPasswords({ pepper, cost: 4, ...LIMITS })
+const passwords = createPasswords({ pepper, cost: 4, ...LIMITS })
 const right = { ok: true, upgrade: false }
 const wrong = { ok: false, upgrade: false }
 
@@ -85,14 +85,14 @@ describe('passwords', () => {
   })
 
   it('take the same pepper to verify', async () => {
-    const others = openPasswords({ pepper: randomBytes(32).toString('base64'), cost: 4, ...LIMITS })
+    const others = createPasswords({ pepper: randomBytes(32).toString('base64'), cost: 4, ...LIMITS })
     expect(
       await others.verify('correct horse battery', await passwords.hash('correct horse battery')),
     ).toEqual(wrong)
   })
 
   it('take a pepper worth the name', () => {
-    expect(() => openPasswords({ pepper: 'pepper', cost: 4, ...LIMITS })).toThrow(
+    expect(() => createPasswords({ pepper: 'pepper', cost: 4, ...LIMITS })).toThrow(
       /^PASSWORD_PEPPER is too short/,
     )
   })
@@ -108,9 +108,9 @@ describe('passwords', () => {
 
   it('at a lower cost than now are due for an upgrade, at a higher one not', async () => {
     const [lower, higher] = await Promise.all(
-      [4, 6].map((cost) => openPasswords({ pepper, cost, ...LIMITS }).hash('correct horse battery')),
+      [4, 6].map((cost) => createPasswords({ pepper, cost, ...LIMITS }).hash('correct horse battery')),
     )
-    const now = openPasswords({ pepper, cost: 5, ...LIMITS })
+    const now = createPasswords({ pepper, cost: 5, ...LIMITS })
     expect(await now.verify('correct horse battery', lower)).toEqual({ ok: true, upgrade: true })
     expect(await now.verify('correct horse batterz', lower)).toEqual(wrong)
     expect(await now.verify('correct horse battery', higher)).toEqual(right)
@@ -125,28 +125,17 @@ describe('passwords', () => {
     for (const [, against] of compare.mock.calls) expect(against).toMatch(/^\$2b\$04\$[./A-Za-z0-9]{53}$/)
   })
 
-  it('cost as much time where nothing is stored as where something is, T16', async () => {
-    const slow = openPasswords({ pepper, cost: 8, ...LIMITS })
-    const stored = await slow.hash('correct horse battery')
-    const timeOf = async (against: string | undefined) => {
-      const start = performance.now()
-      await slow.verify('wrong horse battery', against)
-      return performance.now() - start
-    }
-    const [unknown, known]: [number[], number[]] = [[], []]
-    for (let sample = 0; sample < 15; sample += 1) {
-      unknown.push(await timeOf(undefined))
-      known.push(await timeOf(stored))
-    }
-    // The fastest of each is the least disturbed by other work on the machine.
-    const ratio = Math.min(...unknown) / Math.min(...known)
-    expect(ratio).toBeGreaterThan(0.6)
-    expect(ratio).toBeLessThan(1.6)
+  it('cost as much where nothing is stored as where something is: one bcrypt of the same cost, T16', async () => {
+    const compare = vi.spyOn(bcrypt, 'compare')
+    const costly = createPasswords({ pepper, cost: 6, ...LIMITS })
+    for (const stored of [undefined, await costly.hash('correct horse battery')])
+      await costly.verify('wrong horse battery', stored)
+    expect(compare.mock.calls.map(([, against]) => against.slice(0, 7))).toEqual(['$2b$06$', '$2b$06$'])
   })
 
   it('beyond the bounds are turned away before any bcrypt, T15', async () => {
     const compare = vi.spyOn(bcrypt, 'compare')
-    const narrow = openPasswords({ pepper, cost: 4, concurrency: 1, queue: 1, waitMs: 10_000 })
+    const narrow = createPasswords({ pepper, cost: 4, concurrency: 1, queue: 1, waitMs: 10_000 })
     const answers = await Promise.allSettled(
       Array.from({ length: 5 }, () => narrow.verify('correct horse battery', undefined)),
     )
@@ -165,7 +154,7 @@ describe('passwords', () => {
 describe('the limit of jobs', () => {
   /** Jobs that end when told. */
   function bench(limits: { concurrency: number; queue: number; waitMs: number }) {
-    const run = limitJobs(limits)
+    const run = createConcurrencyLimiter(limits)
     const started: number[] = []
     const end = new Map<number, (outcome?: Error) => void>()
     const submit = (id: number) =>
@@ -234,7 +223,7 @@ describe('the limit of jobs', () => {
   })
 
   it('lets nobody slip in between one who leaves and the next in line', async () => {
-    const run = limitJobs({ concurrency: 2, queue: 1_000, waitMs: 10_000 })
+    const run = createConcurrencyLimiter({ concurrency: 2, queue: 1_000, waitMs: 10_000 })
     let [running, most] = [0, 0]
     const job = async () => {
       running += 1

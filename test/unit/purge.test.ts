@@ -1,7 +1,7 @@
 /** When what has had its time is removed. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { keepHouse } from '../../src/jobs/purge.ts'
-import type { Tx, WithSession } from '../../src/rls/transaction.ts'
+import { schedulePurge } from '../../src/jobs/purge.ts'
+import type { Tx, WithTransaction } from '../../src/rls/transaction.ts'
 
 const MINUTE_MS = 60_000
 
@@ -19,9 +19,9 @@ describe('housekeeping', () => {
       if (removed instanceof Error) throw removed
       return [{ removed }]
     }
-    const withSession: WithSession = (_, work) => work({ query } as unknown as Tx)
-    const stop = keepHouse({
-      withSession,
+    const withTransaction: WithTransaction = (_, work) => work({ query } as unknown as Tx)
+    const stop = schedulePurge({
+      withTransaction,
       auditDays: 365,
       scanDays: 3,
       firstAfterMs,

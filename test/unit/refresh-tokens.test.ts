@@ -1,13 +1,13 @@
 import { createHmac, randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { openRefreshTokens } from '../../src/auth/sessions/refresh-tokens.ts'
-import { openKeyring, type SigningKey } from '../../src/crypto/keyring.ts'
+import { createRefreshTokens } from '../../src/auth/sessions/refresh-tokens.ts'
+import { createKeyring, type SigningKey } from '../../src/crypto/keyring.ts'
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const [oldSecret, newSecret] = [randomBytes(32).toString('hex'), randomBytes(32).toString('base64')]
-const keyring = openKeyring({ current: newSecret })
-const tokens = openRefreshTokens(keyring)
+const keyring = createKeyring({ current: newSecret })
+const tokens = createRefreshTokens(keyring)
 const claim = () => ({ userId: randomUUID(), sessionId: randomUUID(), counter: 7 })
 
 /** A token over chosen bytes with a true signature. */
@@ -59,19 +59,19 @@ describe('refresh tokens', () => {
 
   it('of the previous key are read, and the current one signs', () => {
     const issued = claim()
-    const old = openRefreshTokens(openKeyring({ current: oldSecret })).issue(issued)
-    const rotated = openRefreshTokens(openKeyring({ current: newSecret, previous: oldSecret }))
+    const old = createRefreshTokens(createKeyring({ current: oldSecret })).issue(issued)
+    const rotated = createRefreshTokens(createKeyring({ current: newSecret, previous: oldSecret }))
     expect(rotated.read(old)).toEqual(issued)
     expect(rotated.issue(issued)).toBe(tokens.issue(issued))
     expect(tokens.read(old)).toBeUndefined()
   })
 
   it('of one key are refused under the kid of another', () => {
-    const [current, previous] = openKeyring({ current: newSecret, previous: oldSecret }).refreshTokens
+    const [current, previous] = createKeyring({ current: newSecret, previous: oldSecret }).refreshTokens
     const signed = Buffer.from(signedPart(tokens.issue(claim())))
     signed.write(previous?.kid ?? '', 1, 'base64url')
     expect(
-      openRefreshTokens(openKeyring({ current: newSecret, previous: oldSecret })).read(
+      createRefreshTokens(createKeyring({ current: newSecret, previous: oldSecret })).read(
         forge(signed, current),
       ),
     ).toBeUndefined()

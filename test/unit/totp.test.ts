@@ -6,9 +6,9 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { URI } from 'otpauth'
 import { describe, expect, it } from 'vitest'
-import { openRecoveryCodes } from '../../src/auth/second-factor/recovery-codes.ts'
+import { createRecoveryCodes } from '../../src/auth/second-factor/recovery-codes.ts'
 import { describeTotp, makeTotpSecret, matchTotp } from '../../src/auth/second-factor/totp.ts'
-import { openSecretSeal } from '../../src/crypto/sealed-secret.ts'
+import { createSecretSeal } from '../../src/crypto/sealed-secret.ts'
 
 const pepper = randomBytes(32).toString('base64')
 const at = (seconds: number) => new Date(seconds * 1_000)
@@ -119,7 +119,7 @@ describe('a secret of an authenticator app', () => {
 })
 
 describe('a sealed secret', () => {
-  const seal = openSecretSeal(pepper, 'totp')
+  const seal = createSecretSeal(pepper, 'totp')
   const [ada, bob] = [randomUUID(), randomUUID()]
   const secret = makeTotpSecret()
 
@@ -138,9 +138,9 @@ describe('a sealed secret', () => {
 
   it('does not open with another pepper, nor for another purpose', () => {
     const sealed = seal.seal(ada, secret)
-    expect(() => openSecretSeal(randomBytes(32).toString('base64'), 'totp').open(ada, sealed)).toThrow()
-    expect(() => openSecretSeal(pepper, 'other').open(ada, sealed)).toThrow()
-    expect(openSecretSeal(pepper, 'totp').open(ada, sealed)).toEqual(secret)
+    expect(() => createSecretSeal(randomBytes(32).toString('base64'), 'totp').open(ada, sealed)).toThrow()
+    expect(() => createSecretSeal(pepper, 'other').open(ada, sealed)).toThrow()
+    expect(createSecretSeal(pepper, 'totp').open(ada, sealed)).toEqual(secret)
   })
 
   it('does not open with any one bit changed, nor any byte short or over', () => {
@@ -157,7 +157,7 @@ describe('a sealed secret', () => {
 })
 
 describe('recovery codes', () => {
-  const recoveryCodes = openRecoveryCodes(pepper)
+  const recoveryCodes = createRecoveryCodes(pepper)
   const [ada, bob] = [randomUUID(), randomUUID()]
   const { codes, digests } = recoveryCodes.make(ada)
   const [code = '', other = ''] = codes
@@ -183,7 +183,7 @@ describe('recovery codes', () => {
   it('are stored as digests that say nothing without the pepper', () => {
     expect(digests.map((stored) => stored.length)).toEqual(codes.map(() => 32))
     expect(codes.map((each) => recoveryCodes.digest(ada, each))).toEqual(digests)
-    expect(openRecoveryCodes(randomBytes(32).toString('base64')).digest(ada, code)).not.toEqual(digest)
+    expect(createRecoveryCodes(randomBytes(32).toString('base64')).digest(ada, code)).not.toEqual(digest)
   })
 
   it('are of one account: copied to another row they are worth nothing', () => {

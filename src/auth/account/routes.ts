@@ -6,21 +6,21 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { problem } from '../../http/problem.ts'
-import { answers } from '../../http/schemas.ts'
-import type { OwnerMail } from '../../mail/account-mail.ts'
+import { responses } from '../../http/schemas.ts'
+import type { AccountMail } from '../../mail/account-mail.ts'
 import { accountDeactivated, accountDeleted } from '../../mail/templates.ts'
-import { changeProfile, exportHome, findProfile, holdProfile } from '../../modules/users/repository.ts'
-import { asAuth, SIGN_IN } from '../../rls/identity.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
-import { recordAct } from '../audit/record-event.ts'
-import { type Account, findAccountByGoogleId, findMailbox } from '../credentials/repository.ts'
+import { changeProfile, exportUserData, findProfile, lockProfile } from '../../modules/users/repository.ts'
+import { ANONYMOUS, asCredentialManager } from '../../rls/identity.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
+import { recordAuditEvent } from '../audit/record-event.ts'
+import { type Account, findAccountByGoogleId, findAccountEmail } from '../credentials/repository.ts'
 import { OwnerProof } from '../credentials/schema.ts'
-import type { ProveOwner } from '../sessions/owner-proof.ts'
+import type { Reauthenticate } from '../sessions/owner-proof.ts'
 import type { RefreshCookie } from '../sessions/refresh-cookie.ts'
 import { Tokens, TokenTransport } from '../sessions/schema.ts'
 import type { VerifyGoogle } from '../sign-in/reauthenticate.ts'
 import type { SignIn } from '../sign-in/sign-in.ts'
-import type { ProvePassword } from '../sign-in/verify-password.ts'
+import type { VerifyPassword } from '../sign-in/verify-password.ts'
 import {
   deactivateAccount,
   deleteAccount,
@@ -31,10 +31,10 @@ import {
 import { AccountStatus, ChangeProfile, Export, Profile, Reactivate } from './schema.ts'
 
 export type AccountRoutesOptions = {
-  withSession: WithSession
-  proveOwner: ProveOwner
+  withTransaction: WithTransaction
+  reauthenticate: Reauthenticate
   refreshCookie: RefreshCookie
-  ownerMail: OwnerMail
+  accountMail: AccountMail
 }
 
 const documented = { tags: ['account'], security: [{ person: [] }] }
@@ -42,7 +42,7 @@ const documented = { tags: ['account'], security: [{ person: [] }] }
 /** For the signed-in. */
 export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = async (
   app,
-  { withSession, proveOwner, refreshCookie, ownerMail },
+  { withTransaction, reauthenticate, refreshCookie, accountMail },
 ) => {
   const config = { versionOf: fieldsOf(...Object.keys(ChangeProfile.properties)) }
   const gone = () => problem('unauthenticated')
@@ -55,11 +55,11 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         ...documented,
         operationId: 'getProfile',
         summary: 'Get your profile',
-        response: answers({ 200: Profile }),
+        response: responses({ 200: Profile }),
       },
     },
     async (request) => {
-      const profile = await withSession(request.identity, findProfile, { readOnly: true })
+      const profile = await withTransaction(request.identity, findProfile, { readOnly: true })
       if (!profile) throw gone()
       return profile
     },
@@ -74,7 +74,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         operationId: 'changeProfile',
         summary: 'Change your profile',
         body: ChangeProfile,
-        response: answers({ 200: Profile }),
+        response: responses({ 200: Profile }),
       },
     },
     async (request) => {
@@ -86,8 +86,8 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         throw problem('invalid-request', {
           errors: [{ path: '/body/avatarUrl', code: 'wrong-format', message: 'must be an https URL' }],
         })
-      return withSession(request.identity, async (tx) => {
-        await requireVersion(request, () => holdProfile(tx))
+      return withTransaction(request.identity, async (tx) => {
+        await requireVersion(request, () => lockProfile(tx))
         const profile = await changeProfile(tx, request.body)
         if (!profile) throw gone()
         return profile
@@ -102,12 +102,12 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         ...documented,
         operationId: 'getAccountStatus',
         summary: 'Get the status of your account',
-        response: answers({ 200: AccountStatus }),
+        response: responses({ 200: AccountStatus }),
       },
     },
     async (request) => {
-      const identity = asAuth(request.identity)
-      const status = await withSession(identity, (tx) => findAccountStatus(tx, identity.userId), {
+      const identity = asCredentialManager(request.identity)
+      const status = await withTransaction(identity, (tx) => findAccountStatus(tx, identity.userId), {
         readOnly: true,
       })
       if (!status) throw gone()
@@ -124,20 +124,20 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         summary: 'Export your data',
         description:
           'Every table by its name, as it is stored, without what opens anything (passwords, keys, sessions).',
-        response: answers({ 200: Export }),
+        response: responses({ 200: Export }),
       },
     },
     async (request, reply) => {
-      const identity = asAuth(request.identity)
-      const [account, home] = await withSession(
+      const identity = asCredentialManager(request.identity)
+      const [account, home] = await withTransaction(
         request.identity,
-        async (tx) => [await findProfile(tx), await exportHome(tx)] as const,
+        async (tx) => [await findProfile(tx), await exportUserData(tx)] as const,
         {
           readOnly: true,
         },
       )
       if (!account) throw gone()
-      const credentials = await withSession(identity, (tx) => exportCredentials(tx, identity.userId), {
+      const credentials = await withTransaction(identity, (tx) => exportCredentials(tx, identity.userId), {
         readOnly: true,
       })
       reply.header('content-disposition', 'attachment; filename="netpilot-export.json"')
@@ -155,17 +155,17 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         description:
           'Ends every login session and stops every key, of scripts and of routers. Nothing is deleted; `reactivate` undoes it.',
         body: OwnerProof,
-        response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
+        response: responses({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {
-      await proveOwner(request, request.body)
-      const identity = asAuth(request.identity)
-      const mailbox = await withSession(identity, async (tx) => {
+      await reauthenticate(request, request.body)
+      const identity = asCredentialManager(request.identity)
+      const mailbox = await withTransaction(identity, async (tx) => {
         await deactivateAccount(tx, identity.userId)
-        return findMailbox(tx, identity.userId)
+        return findAccountEmail(tx, identity.userId)
       })
-      if (mailbox) ownerMail.tell(mailbox.email, accountDeactivated, request)
+      if (mailbox) accountMail.notify(mailbox.email, accountDeactivated, request)
       if (refreshCookie.isWanted(request)) refreshCookie.clear(reply)
       return reply.code(204).send(null)
     },
@@ -181,20 +181,20 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         description:
           'Deletes everything that the account owns. The audit log stays for its time, without personal data.',
         body: OwnerProof,
-        response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
+        response: responses({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {
-      await proveOwner(request, request.body)
+      await reauthenticate(request, request.body)
       // The act goes into the log before what is personal leaves it.
-      const identity = { ...asAuth(request.identity), act: undefined }
-      const mailbox = await withSession(identity, async (tx) => {
-        const last = await findMailbox(tx, identity.userId)
-        await recordAct(tx, identity.userId, request, 'success')
+      const identity = { ...asCredentialManager(request.identity), audited: undefined }
+      const mailbox = await withTransaction(identity, async (tx) => {
+        const last = await findAccountEmail(tx, identity.userId)
+        await recordAuditEvent(tx, identity.userId, request, 'success')
         await deleteAccount(tx, identity.userId)
         return last
       })
-      if (mailbox) ownerMail.tell(mailbox.email, accountDeleted, request)
+      if (mailbox) accountMail.notify(mailbox.email, accountDeleted, request)
       if (refreshCookie.isWanted(request)) refreshCookie.clear(reply)
       return reply.code(204).send(null)
     },
@@ -202,16 +202,16 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
 }
 
 export type ReactivateRoutesOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   signIn: SignIn
-  provePassword: ProvePassword
+  verifyPassword: VerifyPassword
   verifyGoogle?: VerifyGoogle | undefined
 }
 
 /** For who comes back, and so has no token. */
 export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions> = async (
   app,
-  { withSession, signIn, provePassword, verifyGoogle },
+  { withTransaction, signIn, verifyPassword, verifyGoogle },
 ) => {
   app.post(
     '/reactivate',
@@ -224,7 +224,7 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
           'With the same credentials as before. An account that an administrator deactivated is 401 like a wrong password.',
         body: Reactivate,
         headers: TokenTransport,
-        response: answers(
+        response: responses(
           { 200: Tokens },
           'invalid-credentials',
           'second-factor-required',
@@ -238,19 +238,19 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
       const { email = '', password = '', googleIdToken } = request.body
       const comeBack = async (tx: Tx, account: Account | undefined) => {
         if (!account || !(await reactivateAccount(tx, account.id))) throw problem('invalid-credentials')
-        return signIn.admit(tx, account, request)
+        return signIn.completeSignIn(tx, account, request)
       }
       const withGoogle = async (idToken: string) => {
         const claims = await verifyGoogle?.(idToken)
-        return withSession(SIGN_IN, async (tx) =>
+        return withTransaction(ANONYMOUS, async (tx) =>
           comeBack(tx, claims && (await findAccountByGoogleId(tx, claims.sub))),
         )
       }
-      const admitted =
+      const result =
         googleIdToken === undefined
-          ? await provePassword(request, { email, password }, comeBack, { inactiveToo: true })
+          ? await verifyPassword(request, { email, password }, comeBack, { inactiveToo: true })
           : await withGoogle(googleIdToken)
-      return signIn.answer(admitted, request, reply)
+      return signIn.toResponse(result, request, reply)
     },
   )
 }

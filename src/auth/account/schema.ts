@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Name, Nullable, OneOf, Strict, Text } from '../../http/schemas.ts'
+import { Instant, Name, Nullable, OneOf, StrictObject, Text } from '../../http/schemas.ts'
 import { User } from '../../modules/users/schema.ts'
 import { Email, ownerProof } from '../credentials/schema.ts'
 
@@ -10,7 +10,7 @@ export const Profile = Type.Object(
   { ...User.properties, avatarUrl: Nullable(Type.String({ examples: ['https://example.com/ada.png'] })) },
   { $id: 'Profile' },
 )
-export const ChangeProfile = Strict({
+export const ChangeProfile = StrictObject({
   fullName: Nullable(Name({ max: 200, examples: ['Ada Lovelace'] })),
   avatarUrl: Type.Optional(Nullable(AvatarUrl)),
 })
@@ -29,7 +29,7 @@ export const AccountStatus = Type.Object(
   { $id: 'AccountStatus' },
 )
 
-export const Reactivate = Strict(
+export const Reactivate = StrictObject(
   { email: Type.Optional(Email), ...ownerProof },
   { oneOf: [{ required: ['email', 'password'] }, { required: ['googleIdToken'] }] },
 )

@@ -1,6 +1,6 @@
 import type { SQL } from 'drizzle-orm'
 import { and, asc, eq, isNull, sql } from '../../database/drizzle.ts'
-import { mine, ownerOf } from '../../rls/own-rows.ts'
+import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { apiKeys } from './table.ts'
 
@@ -34,7 +34,7 @@ const columns = {
 /** Live keys of a router, or (null) of the person. */
 const ofHolder = (tx: Tx, routerId: string | null, more?: SQL) =>
   and(
-    mine(tx, apiKeys),
+    ownRows(tx, apiKeys),
     routerId === null ? isNull(apiKeys.routerId) : eq(apiKeys.routerId, routerId),
     isNull(apiKeys.revokedAt),
     more,
@@ -52,7 +52,7 @@ export const listKeys = (tx: Tx, routerId: string | null) =>
  * Holds the key's row: of two rotations at once, the second finds it gone. `inherits`: the expiry that its
  * successor gets.
  */
-export async function holdKey(tx: Tx, routerId: string | null, id: string) {
+export async function lockKey(tx: Tx, routerId: string | null, id: string) {
   const [key] = await tx
     .select({ ...columns, inherits: apiKeys.expiresAt })
     .from(apiKeys)

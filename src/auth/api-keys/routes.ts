@@ -9,17 +9,17 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
-import { answers, Nullable, pageOf } from '../../http/schemas.ts'
-import type { OwnerMail } from '../../mail/account-mail.ts'
+import { Nullable, pageOf, responses } from '../../http/schemas.ts'
+import type { AccountMail } from '../../mail/account-mail.ts'
 import { keyAdded } from '../../mail/templates.ts'
-import { wakeRouter } from '../../modules/routers/notify-policy-changed.ts'
-import { AGENT_SCOPES, asAuth, type Identity } from '../../rls/identity.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
-import { findMailbox } from '../credentials/repository.ts'
-import type { ProveOwner } from '../sessions/owner-proof.ts'
+import { notifyPolicyChanged } from '../../modules/routers/notify-policy-changed.ts'
+import { AGENT_SCOPES, asCredentialManager, type Identity } from '../../rls/identity.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
+import { findAccountEmail } from '../credentials/repository.ts'
+import type { Reauthenticate } from '../sessions/owner-proof.ts'
 import { proofRequired, requireRecentProof } from '../sessions/repository.ts'
 import { makeApiKey } from './format.ts'
-import { addKey, holdKey, type KeyValues, listKeys, retireKey, revokeKey } from './repository.ts'
+import { addKey, type KeyValues, listKeys, lockKey, retireKey, revokeKey } from './repository.ts'
 import {
   AddPersonalKey,
   AddRouterKey,
@@ -36,9 +36,9 @@ const DEFAULT_OVERLAP_MINUTES = 60
 const DAY_MS = 86_400_000
 
 export type KeyRoutesOptions = {
-  withSession: WithSession
-  proveOwner: ProveOwner
-  ownerMail: OwnerMail
+  withTransaction: WithTransaction
+  reauthenticate: Reauthenticate
+  accountMail: AccountMail
   /** Of a router's keys, under `/:id/keys`, or of a person's own, under `/keys`. */
   holder: keyof typeof HOLDERS
   routerExists: (identity: Identity | null, id: string) => Promise<boolean>
@@ -56,13 +56,13 @@ const instantOf = (text: string | null | undefined) => (text ? new Date(text) : 
 const keyIn = (params: unknown) => (params as { keyId: string }).keyId
 
 export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app, options) => {
-  const { withSession, proveOwner, ownerMail, holder, routerExists } = options
+  const { withTransaction, reauthenticate, accountMail, holder, routerExists } = options
   const { tag, path, words, Keys, OneKey, Kind } = HOLDERS[holder]
   const documented = { tags: [tag], security: [{ person: [] }] }
 
   /** Makes a key as `prepare` says, in its transaction. The owner is told of a personal one. */
   async function makeKey(request: FastifyRequest, prepare: (tx: Tx) => Promise<KeyPlan>) {
-    const identity = asAuth(request.identity)
+    const identity = asCredentialManager(request.identity)
     const { userId, sessionId } = identity
     const routerId = holderIn(request.params)
     const {
@@ -71,7 +71,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       prefix,
       sha256: secretSha256,
     } = makeApiKey(holder === 'person' ? 'personal' : 'agent', userId)
-    const { owner, replaces, ...made } = await withSession(identity, async (tx) => {
+    const { owner, replaces, ...made } = await withTransaction(identity, async (tx) => {
       await requireRecentProof(tx, userId, sessionId)
       const { replaces = false, ...plan } = await prepare(tx)
       const added = await addKey(tx, { ...plan, routerId, keyId, prefix, secretSha256 })
@@ -82,14 +82,14 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         ...added,
         key,
         replaces,
-        owner: holder === 'person' ? await findMailbox(tx, userId) : undefined,
+        owner: holder === 'person' ? await findAccountEmail(tx, userId) : undefined,
       }
     })
     const { scopes, expiresAt } = made
     if (owner)
-      ownerMail.tell(
+      accountMail.notify(
         owner.email,
-        (occasion) => keyAdded({ ...occasion, scopes, expiresAt, replaces }),
+        (context) => keyAdded({ ...context, scopes, expiresAt, replaces }),
         request,
       )
     return made
@@ -110,7 +110,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         description: `The key is shown once. ${words.limit}`,
         params: Keys,
         body: holder === 'router' ? Nullable(AddRouterKey) : AddPersonalKey,
-        response: answers({ 201: NewKey }, 'key-limit', ...refusals),
+        response: responses({ 201: NewKey }, 'key-limit', ...refusals),
       },
     },
     async (request, reply) => {
@@ -123,7 +123,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         throw problem('invalid-request', {
           errors: [{ path: '/body/expiresAt', code: 'in-the-past', message: 'is in the past' }],
         })
-      if (holder === 'person') await proveOwner(request, proof)
+      if (holder === 'person') await reauthenticate(request, proof)
       return reply.code(201).send(await makeKey(request, async () => ({ name, scopes, expiresAt: ends })))
     },
   )
@@ -137,15 +137,19 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         summary: `List ${words.keys}`,
         params: Keys,
         querystring: ListKeys,
-        response: answers({ 200: pageOf(Key) }),
+        response: responses({ 200: pageOf(Key) }),
       },
     },
     async (request) => {
       const routerId = holderIn(request.params)
       if (routerId !== null && !(await routerExists(request.identity, routerId))) throw problem('not-found')
-      const items = await withSession(asAuth(request.identity), (tx) => listKeys(tx, routerId), {
-        readOnly: true,
-      })
+      const items = await withTransaction(
+        asCredentialManager(request.identity),
+        (tx) => listKeys(tx, routerId),
+        {
+          readOnly: true,
+        },
+      )
       const { limit, offset } = request.query
       return { items: items.slice(offset, offset + limit), total: items.length, limit, offset }
     },
@@ -159,12 +163,14 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         operationId: `revoke${Kind}Key`,
         summary: `Revoke ${words.key} at once`,
         params: OneKey,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
       const [routerId, keyId] = [holderIn(request.params), keyIn(request.params)]
-      await withSession(asAuth(request.identity), async (tx) => orNotFound(await endKey(tx, routerId, keyId)))
+      await withTransaction(asCredentialManager(request.identity), async (tx) =>
+        orNotFound(await endKey(tx, routerId, keyId)),
+      )
       return reply.code(204).send(null)
     },
   )
@@ -179,7 +185,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         description: `Makes a key with the same name, scopes and end; the old one goes on working for the overlap. ${words.rotation}`,
         params: OneKey,
         body: holder === 'router' ? Nullable(RotateRouterKey) : Nullable(RotatePersonalKey),
-        response: answers({ 201: NewKey }, 'key-limit', 'proof-required', ...refusals),
+        response: responses({ 201: NewKey }, 'key-limit', 'proof-required', ...refusals),
       },
     },
     async (request, reply) => {
@@ -190,10 +196,10 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
         throw problem('invalid-request', {
           errors: [{ path: '/body', code: 'exactly-one-of', message: 'must hold one proof' }],
         })
-      if (given === 1) await proveOwner(request, proof)
+      if (given === 1) await reauthenticate(request, proof)
       else if (holder === 'person' && overlapMinutes === 0) throw proofRequired()
       const rotated = await makeKey(request, async (tx) => {
-        const old = orNotFound(await holdKey(tx, routerId, keyId))
+        const old = orNotFound(await lockKey(tx, routerId, keyId))
         if (overlapMinutes === 0) await endKey(tx, routerId, keyId)
         else await retireKey(tx, routerId, keyId, overlapMinutes)
         return { name: old.name, scopes: old.scopes, expiresAt: old.inherits, replaces: true }
@@ -206,6 +212,6 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
 /** An agent that waits with the key is woken, and then refused. */
 async function endKey(tx: Tx, routerId: string | null, keyId: string): Promise<boolean> {
   const isRevoked = await revokeKey(tx, routerId, keyId)
-  if (isRevoked && routerId !== null) await wakeRouter(tx, routerId)
+  if (isRevoked && routerId !== null) await notifyPolicyChanged(tx, routerId)
   return isRevoked
 }

@@ -6,7 +6,7 @@ import {
   NullableInstant,
   OneOf,
   pageQuery,
-  Strict,
+  StrictObject,
   Uuid,
 } from '../../http/schemas.ts'
 import { AGENT_SCOPES } from '../../rls/identity.ts'
@@ -53,7 +53,7 @@ export const NewKey = Type.Object(
 )
 
 const { limit, offset } = pageQuery([])
-export const ListKeys = Strict({ limit, offset })
+export const ListKeys = StrictObject({ limit, offset })
 
 const scopesOf = <const T extends string>(scopes: readonly T[]) =>
   Type.Array(OneOf(scopes), { minItems: 1, maxItems: scopes.length, uniqueItems: true })
@@ -73,8 +73,11 @@ const about = (defaultEnd: string) => ({
   ),
 })
 
-export const AddRouterKey = Strict({ ...about('no end'), scopes: Type.Optional(scopesOf(AGENT_SCOPES)) })
-export const AddPersonalKey = Strict(
+export const AddRouterKey = StrictObject({
+  ...about('no end'),
+  scopes: Type.Optional(scopesOf(AGENT_SCOPES)),
+})
+export const AddPersonalKey = StrictObject(
   { ...about(`in ${PERSONAL_KEY_DAYS} days`), scopes: scopesOf(PERSONAL_SCOPES), ...ownerProofOrCode },
   ONE_PROOF_OR_CODE,
 )
@@ -89,8 +92,8 @@ const overlap = {
   ),
 }
 
-export const RotateRouterKey = Strict(overlap)
-export const RotatePersonalKey = Strict({ ...overlap, ...ownerProofOrCode })
+export const RotateRouterKey = StrictObject(overlap)
+export const RotatePersonalKey = StrictObject({ ...overlap, ...ownerProofOrCode })
 
 /** Who holds keys, and how the routes of both say so. */
 export const HOLDERS = {
@@ -105,8 +108,8 @@ export const HOLDERS = {
         'A router has two live keys at most, so that one can replace the other without a gap. Takes a recent proof of the owner (`reauthenticate`).',
       rotation: 'Takes a recent proof of the owner (`reauthenticate`).',
     },
-    Keys: Strict({ id: Uuid() }),
-    OneKey: Strict({ id: Uuid(), keyId: Uuid() }),
+    Keys: StrictObject({ id: Uuid() }),
+    OneKey: StrictObject({ id: Uuid(), keyId: Uuid() }),
   },
   person: {
     tag: 'account',
@@ -120,7 +123,7 @@ export const HOLDERS = {
       rotation:
         'Without an overlap it takes a proof of the owner with the request, and else a recent one (`reauthenticate`). The owner is told by mail.',
     },
-    Keys: Strict({}),
-    OneKey: Strict({ keyId: Uuid() }),
+    Keys: StrictObject({}),
+    OneKey: StrictObject({ keyId: Uuid() }),
   },
 } as const

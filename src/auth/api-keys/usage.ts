@@ -5,11 +5,11 @@
  */
 
 import type { AgentIdentity } from '../../rls/identity.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 
 const WRITE_EVERY_MS = 60_000
 
-export type LastUse = {
+export type KeyUsageTracker = {
   note(identity: Pick<AgentIdentity, 'userId' | 'keyId'>): void
   /** Writes what was noted. Also runs by itself once a minute, and when `stop` is called. */
   write(): Promise<void>
@@ -17,11 +17,11 @@ export type LastUse = {
 }
 
 type LastUseOptions = {
-  withSession: WithSession /** Told when a write failed; the uses are kept for the next one. */
+  withTransaction: WithTransaction /** Told when a write failed; the uses are kept for the next one. */
   onError: (error: unknown) => void
 }
 
-export function collectLastUse({ withSession, onError }: LastUseOptions): LastUse {
+export function createKeyUsageTracker({ withTransaction, onError }: LastUseOptions): KeyUsageTracker {
   let noted = new Map<string, { userId: string; at: Date }>()
 
   async function write(): Promise<void> {
@@ -34,7 +34,7 @@ export function collectLastUse({ withSession, onError }: LastUseOptions): LastUs
       [...uses.values()].map(({ at }) => at),
     ]
     try {
-      await withSession({ kind: 'auth' }, (tx) =>
+      await withTransaction({ kind: 'auth' }, (tx) =>
         tx.query({
           name: 'record key use',
           text: 'select ctx.record_key_use($1::uuid[], $2::text[], $3::timestamptz[])',

@@ -1,11 +1,11 @@
 /** Where a request comes from and what it is about, for the audit log and for lists of login sessions. */
 import type { FastifyRequest } from 'fastify'
 import { isUuid } from '../../crypto/uuid.ts'
-import { visitorOf } from '../../http/request-origin.ts'
-import type { Act } from '../../rls/identity.ts'
+import { requestOrigin } from '../../http/request-origin.ts'
+import type { AuditedOperation } from '../../rls/identity.ts'
 
 /** Undefined for what only reads, or is not documented as an operation. */
-export function actOf(request: FastifyRequest): Act | undefined {
+export function auditedOperationOf(request: FastifyRequest): AuditedOperation | undefined {
   const { operationId, tags } = request.routeOptions.schema ?? {}
   if (operationId === undefined || request.method === 'GET' || request.method === 'HEAD') return undefined
   const ids = Object.values((request.params ?? {}) as Record<string, unknown>).filter(isUuid)
@@ -13,6 +13,6 @@ export function actOf(request: FastifyRequest): Act | undefined {
     operation: operationId,
     targetKind: tags?.[0] ?? null,
     targetId: ids.at(-1) ?? null,
-    address: visitorOf(request).address,
+    address: requestOrigin(request).address,
   }
 }

@@ -4,11 +4,11 @@
  * signed-in people do, each session records: `rls/audit.ts`.)
  */
 import type { FastifyRequest } from 'fastify'
-import { visitorOf } from '../../http/request-origin.ts'
+import { requestOrigin } from '../../http/request-origin.ts'
 import type { Tx } from '../../rls/transaction.ts'
 
 /** `detail` holds nothing secret and nothing of anybody else: the log is shown to its owner. */
-export async function recordAct(
+export async function recordAuditEvent(
   tx: Tx,
   userId: string,
   request: FastifyRequest,
@@ -17,7 +17,7 @@ export async function recordAct(
 ): Promise<void> {
   const { operationId, tags = [] } = request.routeOptions.schema ?? {}
   const operation = operationId ?? request.routeOptions.url
-  const { address } = visitorOf(request)
+  const { address } = requestOrigin(request)
   await tx.query(
     tx.userId === undefined
       ? {

@@ -39,7 +39,7 @@ export type Lockout = {
 
 export type LockoutOptions = { keys: SigningKeys; failures: number; seconds: number }
 
-export function openLockout({ keys: [{ secret }], failures, seconds }: LockoutOptions): Lockout {
+export function createLockout({ keys: [{ secret }], failures, seconds }: LockoutOptions): Lockout {
   // A leaked table must not tell who has an account, or tried to.
   const keyOf = (guess: Guess) => createHmac('sha256', secret).update(nameOf(guess)).digest()
   return {

@@ -62,7 +62,7 @@ export async function findAccountByGoogleId(tx: Tx, googleId: string): Promise<A
  * Whether the password is still the one that was found with the account; until the transaction ends, it and
  * the account stay so.
  */
-export async function holdPassword(
+export async function lockPassword(
   tx: Tx,
   { id, passwordVersion }: Pick<Account, 'id' | 'passwordVersion'>,
 ): Promise<boolean> {
@@ -118,11 +118,11 @@ export async function findActiveUser(tx: Tx, userId: string): Promise<Account | 
 }
 
 /** `email`: where the owner is told of guesses. */
-export type Proofs = { passwordHash: string | null; googleId: string | null; email: string }
+export type Credentials = { passwordHash: string | null; googleId: string | null; email: string }
 
 /** What the owner of an account can prove themselves with. */
-export async function findProofs(tx: Tx, userId: string): Promise<Proofs | undefined> {
-  const [proofs] = await tx.query<Proofs>({
+export async function findCredentials(tx: Tx, userId: string): Promise<Credentials | undefined> {
+  const [proofs] = await tx.query<Credentials>({
     name: 'find proofs',
     text: `select c.password_hash as "passwordHash", u.google_id as "googleId", u.email
       from users u left join user_credentials c on c.user_id = u.id where u.id = $1`,
@@ -164,9 +164,9 @@ const recordSystemAct = (tx: Tx, userId: string, act: 'createAdmin' | 'removeAdm
     text: `select ctx.record_act_of($1, 'system', $2, 'success', null, null)`,
     values: [userId, act],
   })
-export type Mailbox = { email: string; isVerified: boolean; fullName: string | null }
-export async function findMailbox(tx: Tx, userId: string): Promise<Mailbox | undefined> {
-  const [mailbox] = await tx.query<Mailbox>({
+export type AccountEmail = { email: string; isVerified: boolean; fullName: string | null }
+export async function findAccountEmail(tx: Tx, userId: string): Promise<AccountEmail | undefined> {
+  const [mailbox] = await tx.query<AccountEmail>({
     name: 'find mailbox',
     text: 'select email, email_verified_at is not null as "isVerified", full_name as "fullName" from users where id = $1',
     values: [userId],

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
-import { Name, Nullable, Strict, Text } from '../../http/schemas.ts'
+import { Name, Nullable, StrictObject, Text } from '../../http/schemas.ts'
 import { ADDRESS, LABEL } from '../../network/email-address.ts'
 
 /**
@@ -27,13 +27,13 @@ export const Password = Text({
   examples: ['<password>'],
 })
 
-export const Register = Strict({
+export const Register = StrictObject({
   email: Email,
   password: Password,
   fullName: Type.Optional(Nullable(Name({ max: 200, examples: ['Ada Lovelace'] }))),
 })
 
-export const Login = Strict({ email: Email, password: Password })
+export const Login = StrictObject({ email: Email, password: Password })
 
 /** What a signed-in person proves again that they are the owner with; of the two, one. */
 export const ownerProof = {
@@ -44,7 +44,7 @@ export const ownerProof = {
 }
 
 export const ONE_PROOF = { oneOf: [{ required: ['password'] }, { required: ['googleIdToken'] }] }
-export const OwnerProof = Strict(ownerProof, { ...ONE_PROOF, $id: 'OwnerProof' })
+export const OwnerProof = StrictObject(ownerProof, { ...ONE_PROOF, $id: 'OwnerProof' })
 
 /** The same, or a code of the second factor. */
 export const ownerProofOrCode = {

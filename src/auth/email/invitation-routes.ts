@@ -4,21 +4,21 @@
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams } from '../../http/schemas.ts'
-import { MINUTES, type OwnerMail } from '../../mail/account-mail.ts'
+import { IdParams, responses } from '../../http/schemas.ts'
+import { type AccountMail, MINUTES } from '../../mail/account-mail.ts'
 import { invitation, resetPassword } from '../../mail/templates.ts'
 import { addAccount, findAccount } from '../../modules/admin/repository.ts'
 import { Account } from '../../modules/admin/schema.ts'
 import { normalisedEmail } from '../../network/email-address.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 import { EmailSent } from '../credentials/schema.ts'
 import { addToken } from '../one-time-tokens/repository.ts'
 import { Invite } from './schema.ts'
 
 export const invitationRoutes: FastifyPluginAsyncTypebox<{
-  withSession: WithSession
-  ownerMail: OwnerMail
-}> = async (app, { withSession, ownerMail }) => {
+  withTransaction: WithTransaction
+  accountMail: AccountMail
+}> = async (app, { withTransaction, accountMail }) => {
   const documented = { tags: ['admin'], security: [{ admin: [] }] }
 
   app.post(
@@ -31,19 +31,19 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{
         description:
           'They choose the password themselves (`reset-password` with the token of the mail), within a week.',
         body: Invite,
-        response: answers({ 201: Account }, 'email-taken'),
+        response: responses({ 201: Account }, 'email-taken'),
       },
     },
     async (request, reply) => {
       const email = normalisedEmail(request.body.email)
-      const { account, token } = await withSession(request.identity, async (tx) => {
+      const { account, token } = await withTransaction(request.identity, async (tx) => {
         const added = await addAccount(tx, { ...request.body, email })
         if (!added) throw problem('email-taken')
         const issued = await addToken(tx, added.id, { purpose: 'invitation', minutes: MINUTES.invitation })
         tx.audit({ targetId: added.id })
         return { account: orNotFound(await findAccount(tx, added.id)), token: issued }
       })
-      ownerMail.bring(email, invitation, { token, minutes: MINUTES.invitation })
+      accountMail.sendToken(email, invitation, { token, minutes: MINUTES.invitation })
       return reply.code(201).send(account)
     },
   )
@@ -56,11 +56,11 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{
         operationId: 'startPasswordReset',
         summary: 'Send a password reset to a user',
         params: IdParams,
-        response: answers({ 202: EmailSent }),
+        response: responses({ 202: EmailSent }),
       },
     },
     async (request, reply) => {
-      const { email, token } = await withSession(request.identity, async (tx) => {
+      const { email, token } = await withTransaction(request.identity, async (tx) => {
         const account = orNotFound(await findAccount(tx, request.params.id))
         const issued = await addToken(tx, account.id, {
           purpose: 'reset-password',
@@ -68,7 +68,7 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{
         })
         return { email: account.email, token: issued }
       })
-      ownerMail.bring(email, resetPassword, { token, minutes: MINUTES['reset-password'] })
+      accountMail.sendToken(email, resetPassword, { token, minutes: MINUTES['reset-password'] })
       return reply.code(202).send({ status: 'check-your-mail' })
     },
   )

@@ -9,7 +9,7 @@ import { endLoginSessions } from '../sessions/repository.ts'
  * password's version), personal keys. A second factor stays, because it opens nothing by itself; a secret
  * that was only offered goes.
  */
-export async function dispossess(tx: Tx, userId: string): Promise<Removed> {
+export async function revokeUnprovenAccess(tx: Tx, userId: string): Promise<Removed> {
   const [before] = await tx.query<{ hadPassword: boolean }>({
     name: 'remove password',
     text: `with advanced as (update users set password_version = password_version + 1 where id = $1)

@@ -8,8 +8,8 @@ import type { FastifyRequest } from 'fastify'
 import { type Problem, problem } from '../../http/problem.ts'
 import type { Removed } from '../../mail/templates.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { recordAct } from '../audit/record-event.ts'
-import { dispossess } from '../email/unproven-access.ts'
+import { recordAuditEvent } from '../audit/record-event.ts'
+import { revokeUnprovenAccess } from '../email/unproven-access.ts'
 import type { Proven } from '../sign-in/sign-in.ts'
 import type { Google } from './google.ts'
 import type { Expected, GoogleClaims } from './id-tokens.ts'
@@ -20,10 +20,10 @@ import { addGoogleUser, findAccountsByGoogle, type GoogleAccount, linkGoogle } f
  * somebody else may have registered;
  * its owner is to be told.
  */
-export type Arrival = { account: Proven; isNew: boolean; removed?: Removed } | { refusal: Problem }
+export type AccountResolution = { account: Proven; isNew: boolean; removed?: Removed } | { refusal: Problem }
 
 /** Nobody for us: a token that does not hold, or an account that is not active. Which, is not told. */
-export const notVouchedFor = () =>
+export const googleRejected = () =>
   problem('invalid-credentials', { detail: 'Google vouches for nobody who may sign in here' })
 
 /**
@@ -37,7 +37,7 @@ export async function claimsOf(
 ): Promise<GoogleClaims> {
   if (!google) throw problem('not-found')
   const claims = await google.verify(idToken, expected)
-  if (!claims) throw notVouchedFor()
+  if (!claims) throw googleRejected()
   return claims
 }
 
@@ -46,9 +46,13 @@ const occupied = () =>
     detail: 'There is an account with this address: sign in to it another way, then link it to Google',
   })
 
-export async function arrive(tx: Tx, claims: GoogleClaims, request: FastifyRequest): Promise<Arrival> {
+export async function resolveAccount(
+  tx: Tx,
+  claims: GoogleClaims,
+  request: FastifyRequest,
+): Promise<AccountResolution> {
   const refuse = async ({ id }: GoogleAccount, refusal: Problem, reason: string) => {
-    await recordAct(tx, id, request, 'failure', { reason })
+    await recordAuditEvent(tx, id, request, 'failure', { reason })
     return { refusal }
   }
   const accounts = await findAccountsByGoogle(tx, claims)
@@ -56,23 +60,25 @@ export async function arrive(tx: Tx, claims: GoogleClaims, request: FastifyReque
   if (theirs)
     return theirs.isActive
       ? { account: theirs, isNew: false }
-      : refuse(theirs, notVouchedFor(), 'deactivated')
+      : refuse(theirs, googleRejected(), 'deactivated')
 
   const [namesake] = accounts
   if (!namesake) {
     const user = await addGoogleUser(tx, claims)
     // Where it was made in the same moment, it is found now.
-    return user ? { account: { ...user, hasSecondFactor: false }, isNew: true } : arrive(tx, claims, request)
+    return user
+      ? { account: { ...user, hasSecondFactor: false }, isNew: true }
+      : resolveAccount(tx, claims, request)
   }
   if (!claims.isAuthoritative || namesake.googleId !== null) return refuse(namesake, occupied(), 'not linked')
-  if (!namesake.isActive) return refuse(namesake, notVouchedFor(), 'deactivated')
+  if (!namesake.isActive) return refuse(namesake, googleRejected(), 'deactivated')
   await linkGoogle(tx, namesake.id, claims)
-  await recordAct(tx, namesake.id, request, 'success', {
+  await recordAuditEvent(tx, namesake.id, request, 'success', {
     linked: true,
     dispossessed: !namesake.emailVerified,
   })
   if (namesake.emailVerified) return { account: namesake, isNew: false }
   // Anybody could have registered the address before its owner came.
-  const removed = await dispossess(tx, namesake.id)
+  const removed = await revokeUnprovenAccess(tx, namesake.id)
   return { account: { ...namesake, emailVerified: true, hasPassword: false }, isNew: false, removed }
 }

@@ -4,7 +4,7 @@
 
 import type { GoogleSettings } from '../../config/google.ts'
 import type { Keyring } from '../../crypto/keyring.ts'
-import { openIdTokens, type VerifyIdToken } from './id-tokens.ts'
+import { createIdTokenVerifier, type VerifyIdToken } from './id-tokens.ts'
 import { type GoogleFlow, googleFlow } from './redirect-flow.ts'
 
 export type Google = {
@@ -17,7 +17,7 @@ export type Google = {
 
 const FRESH_SECONDS = 300
 
-export async function openGoogle({
+export async function createGoogle({
   keyring,
   ...settings
 }: GoogleSettings & { keyring: Keyring }): Promise<Google> {
@@ -38,7 +38,7 @@ export async function openGoogle({
     // Nor does Google send us elsewhere.
     transporterOptions: { timeout: timeoutMs, retryConfig: { retry: 0 }, redirect: 'error' },
   })
-  const verify = openIdTokens(client, settings)
+  const verify = createIdTokenVerifier(client, settings)
   const flow =
     redirect &&
     googleFlow({ client, verify, method: CodeChallengeMethod.S256, keys: keyring.googleFlows, ...redirect })

@@ -36,7 +36,7 @@ const MAX_AGE = 600
 const CLOCK_SKEW = 60
 const MAX_LENGTH = 8_192
 
-export function openIdTokens(client: OAuth2Client, settings: GoogleSettings): VerifyIdToken {
+export function createIdTokenVerifier(client: OAuth2Client, settings: GoogleSettings): VerifyIdToken {
   const certificates = keepCertificates(client)
   return async (idToken, expected = {}) => {
     if (idToken.length > MAX_LENGTH || algorithmOf(idToken) !== 'RS256') return undefined
@@ -68,7 +68,7 @@ function keepCertificates(client: OAuth2Client): () => Promise<Certificates> {
       if (!isCertificates(certs)) throw { code: 'no certificates came' }
       return certs
     } catch (error) {
-      throw unreachable(error)
+      throw googleUnavailable(error)
     } finally {
       asked = undefined
     }
@@ -83,7 +83,7 @@ function keepCertificates(client: OAuth2Client): () => Promise<Certificates> {
  * What failed between Google and us. The library's error holds the whole request: only its status or code is
  * kept.
  */
-export function unreachable(error: unknown) {
+export function googleUnavailable(error: unknown) {
   const { status, code } = error as { status?: number; code?: string }
   return problem('unavailable', {
     detail: 'Google cannot be asked now',

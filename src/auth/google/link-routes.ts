@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
-import { answers } from '../../http/schemas.ts'
-import { asAuth } from '../../rls/identity.ts'
-import type { WithSession } from '../../rls/transaction.ts'
-import { findProofs, unlinkGoogle } from '../credentials/repository.ts'
-import type { ProveOwner } from '../sessions/owner-proof.ts'
+import { responses } from '../../http/schemas.ts'
+import { asCredentialManager } from '../../rls/identity.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
+import { findCredentials, unlinkGoogle } from '../credentials/repository.ts'
+import type { Reauthenticate } from '../sessions/owner-proof.ts'
 import { requireRecentProof } from '../sessions/repository.ts'
 import { claimsOf } from './account-linking.ts'
 import type { Google } from './google.ts'
@@ -14,15 +14,15 @@ import { GoogleLink } from './schema.ts'
 
 /** `google`: undefined where it is not configured; its routes are 404 then. */
 export type GoogleLinkRoutesOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   google: Google | undefined
-  proveOwner: ProveOwner
+  reauthenticate: Reauthenticate
 }
 
 /** For the signed-in: whether Google signs in to their account. */
 export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions> = async (
   app,
-  { withSession, google, proveOwner },
+  { withTransaction, google, reauthenticate },
 ) => {
   const documented = { tags: ['auth'], security: [{ person: [] }] }
 
@@ -35,7 +35,7 @@ export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions
         summary: 'Link your account to a Google account',
         description: 'Its address may be another one. From then on it signs in to your account.',
         body: GoogleLink,
-        response: answers(
+        response: responses(
           { 204: Type.Null() },
           'wrong-password',
           'invalid-credentials',
@@ -46,11 +46,11 @@ export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions
       },
     },
     async (request, reply) => {
-      const self = asAuth(request.identity)
+      const self = asCredentialManager(request.identity)
       const { idToken, nonce, password } = request.body
       const claims = await claimsOf(google, idToken, { nonce })
-      await proveOwner(request, { password })
-      await withSession(self, async (tx) => {
+      await reauthenticate(request, { password })
+      await withTransaction(self, async (tx) => {
         if (!(await linkGoogle(tx, self.userId, claims)))
           throw problem('conflict', {
             detail: 'Your account is linked to another Google account: unlink that first',
@@ -69,15 +69,15 @@ export const googleLinkRoutes: FastifyPluginAsyncTypebox<GoogleLinkRoutesOptions
         summary: 'Unlink your account from Google',
         description:
           'Not before it has a password: 409 `conflict`. Where Google gives out your address, signing in with it links again. Takes a recent proof of the owner (`reauthenticate`).',
-        response: answers({ 204: Type.Null() }, 'not-found', 'conflict', 'proof-required'),
+        response: responses({ 204: Type.Null() }, 'not-found', 'conflict', 'proof-required'),
       },
     },
     async (request, reply) => {
       if (!google) throw problem('not-found')
-      const self = asAuth(request.identity)
-      await withSession(self, async (tx) => {
+      const self = asCredentialManager(request.identity)
+      await withTransaction(self, async (tx) => {
         await requireRecentProof(tx, self.userId, self.sessionId)
-        const proofs = await findProofs(tx, self.userId)
+        const proofs = await findCredentials(tx, self.userId)
         if (!proofs?.googleId) throw problem('not-found')
         if (proofs.passwordHash === null)
           throw problem('conflict', { detail: 'You would have no way to sign in: set a password first' })

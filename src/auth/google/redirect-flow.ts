@@ -7,8 +7,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { CodeChallengeMethod, OAuth2Client } from 'google-auth-library'
 import type { GoogleRedirect } from '../../config/google.ts'
 import type { SigningKeys } from '../../crypto/keyring.ts'
-import { openSeal } from '../../crypto/sealed-cookie.ts'
-import { type GoogleClaims, unreachable, type VerifyIdToken } from './id-tokens.ts'
+import { createCookieSeal } from '../../crypto/sealed-cookie.ts'
+import { type GoogleClaims, googleUnavailable, type VerifyIdToken } from './id-tokens.ts'
 
 export type GoogleFlow = {
   /**
@@ -60,7 +60,7 @@ const MAX_RETURN_TO = 2_000
 const random = () => randomBytes(32).toString('base64url')
 
 export function googleFlow({ client, verify, method, keys, returnOrigins }: FlowOptions): GoogleFlow {
-  const { seal, open } = openSeal(keys)
+  const { seal, open } = createCookieSeal(keys)
   return {
     start(text) {
       const returnTo = allowedUrl(text, returnOrigins)
@@ -110,7 +110,7 @@ async function redeemCode(
     // `invalid_grant`: the code is used, expired, of another flow or made up (RFC 6749, 5.2). Any other
     // refusal is about us.
     if ((error as { status?: number }).status === 400) return undefined
-    throw unreachable(error)
+    throw googleUnavailable(error)
   }
 }
 

@@ -2,16 +2,16 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
-import { answers } from '../../http/schemas.ts'
-import type { OwnerMail } from '../../mail/account-mail.ts'
+import { responses } from '../../http/schemas.ts'
+import type { AccountMail } from '../../mail/account-mail.ts'
 import { accountClaimed } from '../../mail/templates.ts'
-import { SIGN_IN } from '../../rls/identity.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { ANONYMOUS } from '../../rls/identity.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { findActiveUser } from '../credentials/repository.ts'
 import { addToken, useToken } from '../one-time-tokens/repository.ts'
 import { Tokens, TokenTransport } from '../sessions/schema.ts'
 import type { Proven, SignIn } from '../sign-in/sign-in.ts'
-import { arrive, claimsOf, notVouchedFor } from './account-linking.ts'
+import { claimsOf, googleRejected, resolveAccount } from './account-linking.ts'
 import type { Google } from './google.ts'
 import type { GoogleClaims } from './id-tokens.ts'
 import { FLOW_COOKIE } from './redirect-flow.ts'
@@ -19,10 +19,10 @@ import { Exchange, GoogleCallback, GoogleSignIn, GoogleStart } from './schema.ts
 
 /** `google`: undefined where it is not configured; its routes are 404 then. */
 export type GoogleSignInRoutesOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   google: Google | undefined
   signIn: SignIn
-  ownerMail: OwnerMail
+  accountMail: AccountMail
 }
 
 const EXCHANGE_MINUTES = 1
@@ -30,7 +30,7 @@ const EXCHANGE_MINUTES = 1
 /** For anyone: how somebody whom Google knows becomes somebody here. */
 export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOptions> = async (
   app,
-  { withSession, google, signIn, ownerMail },
+  { withTransaction, google, signIn, accountMail },
 ) => {
   const documented = { tags: ['auth'] }
 
@@ -43,14 +43,16 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
     claims: GoogleClaims,
     work: (tx: Tx, account: Proven) => Promise<T>,
   ) {
-    const arrived = await withSession(SIGN_IN, async (tx) => {
-      const arrival = await arrive(tx, claims, request)
-      return 'refusal' in arrival ? arrival : { ...arrival, done: await work(tx, arrival.account) }
+    const arrived = await withTransaction(ANONYMOUS, async (tx) => {
+      const resolution = await resolveAccount(tx, claims, request)
+      return 'refusal' in resolution
+        ? resolution
+        : { ...resolution, done: await work(tx, resolution.account) }
     })
     if ('refusal' in arrived) return arrived
     const { account, isNew, removed, done } = arrived
     if (removed)
-      ownerMail.tell(account.email, (occasion) => accountClaimed({ ...occasion, ...removed }), request)
+      accountMail.notify(account.email, (context) => accountClaimed({ ...context, ...removed }), request)
     return { isNew, done }
   }
 
@@ -65,7 +67,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
           'Where there is an account with the same address that is not linked, and Google does not itself give out that address: 409 `conflict`. Sign in with the password then, and link.',
         body: GoogleSignIn,
         headers: TokenTransport,
-        response: answers(
+        response: responses(
           { 200: Tokens, 201: Tokens },
           'invalid-credentials',
           'second-factor-required',
@@ -79,9 +81,11 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
     async (request, reply) => {
       const { idToken, nonce } = request.body
       const claims = await claimsOf(google, idToken, { nonce })
-      const arrived = await arriving(request, claims, (tx, account) => signIn.admit(tx, account, request))
+      const arrived = await arriving(request, claims, (tx, account) =>
+        signIn.completeSignIn(tx, account, request),
+      )
       if ('refusal' in arrived) throw arrived.refusal
-      return reply.code(arrived.isNew ? 201 : 200).send(signIn.answer(arrived.done, request, reply))
+      return reply.code(arrived.isNew ? 201 : 200).send(signIn.toResponse(arrived.done, request, reply))
     },
   )
 
@@ -93,7 +97,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         operationId: 'startGoogleFlow',
         summary: 'Start the Google sign-in flow',
         querystring: GoogleStart,
-        response: answers({ 302: Type.Null() }, 'not-found'),
+        response: responses({ 302: Type.Null() }, 'not-found'),
       },
     },
     async (request, reply) => {
@@ -119,7 +123,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         summary: 'Finish the Google sign-in flow',
         description: 'Ends the flow that this browser began, and sends it on to `returnTo`.',
         querystring: GoogleCallback,
-        response: answers({ 302: Type.Null() }, 'not-found'),
+        response: responses({ 302: Type.Null() }, 'not-found'),
       },
     },
     async (request, reply) => {
@@ -133,7 +137,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         })
       // Without a code, Google or its user has refused.
       const claims = code === undefined ? undefined : await flow.redeem(code)
-      if (!claims) return reply.redirect(withOutcome(flow.returnTo, { error: notVouchedFor().code }))
+      if (!claims) return reply.redirect(withOutcome(flow.returnTo, { error: googleRejected().code }))
       const arrived = await arriving(request, claims, (tx, { id }) =>
         addToken(tx, id, { purpose: 'exchange', minutes: EXCHANGE_MINUTES }),
       )
@@ -156,7 +160,7 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
         description: 'Once, and within a minute.',
         body: Exchange,
         headers: TokenTransport,
-        response: answers(
+        response: responses(
           { 200: Tokens },
           'invalid-credentials',
           'second-factor-required',
@@ -168,16 +172,16 @@ export const googleSignInRoutes: FastifyPluginAsyncTypebox<GoogleSignInRoutesOpt
     },
     async (request, reply) => {
       if (!google?.flow) throw problem('not-found')
-      const admitted = await withSession(SIGN_IN, async (tx) => {
+      const result = await withTransaction(ANONYMOUS, async (tx) => {
         const token = await useToken(tx, request.body.code, 'exchange')
         const account = token && (await findActiveUser(tx, token.userId))
-        return account && signIn.admit(tx, account, request)
+        return account && signIn.completeSignIn(tx, account, request)
       })
-      if (!admitted)
+      if (!result)
         throw problem('invalid-credentials', {
           detail: 'The code was used, is older than a minute, or never was one',
         })
-      return signIn.answer(admitted, request, reply)
+      return signIn.toResponse(result, request, reply)
     },
   )
 }

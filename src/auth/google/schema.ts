@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Strict, Text } from '../../http/schemas.ts'
+import { StrictObject, Text } from '../../http/schemas.ts'
 
 const IdToken = Text({
   max: 8_192,
@@ -8,13 +8,13 @@ const IdToken = Text({
 })
 const Nonce = Text({ max: 255, description: 'What the token must carry, when you asked Google for one' })
 
-export const GoogleSignIn = Strict({ idToken: IdToken, nonce: Type.Optional(Nonce) })
-export const GoogleLink = Strict({
+export const GoogleSignIn = StrictObject({ idToken: IdToken, nonce: Type.Optional(Nonce) })
+export const GoogleLink = StrictObject({
   idToken: IdToken,
   nonce: Type.Optional(Nonce),
   password: Text({ max: 256, examples: ['<password>'] }),
 })
-export const GoogleStart = Strict({
+export const GoogleStart = StrictObject({
   returnTo: Text({
     max: 2_000,
     description:
@@ -27,7 +27,7 @@ export const GoogleCallback = Type.Object({
   state: Type.Optional(Text({ max: 512 })),
   code: Type.Optional(Text({ max: 2_048 })),
 })
-export const Exchange = Strict({
+export const Exchange = StrictObject({
   code: Text({
     max: 512,
     examples: ['npt_0F3K…'],

@@ -6,13 +6,13 @@
 import type { onRequestAsyncHookHandler } from 'fastify'
 import type { SigningKeys } from '../../crypto/keyring.ts'
 import { answerRate, type RatePolicy } from '../../http/limits/rate-limit.ts'
-import { countOne, keyOfCounted } from '../../modules/rate-counters/repository.ts'
+import { incrementCounter, rateLimitKey } from '../../modules/rate-counters/repository.ts'
 import { clientNetwork } from '../../network/client-network.ts'
-import { SIGN_IN } from '../../rls/identity.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import { ANONYMOUS } from '../../rls/identity.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 
 export type AddressLimitsOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   keys: SigningKeys
   /** Of one address, in a minute. */
   registrations: number
@@ -25,8 +25,8 @@ const WINDOW = 60
  * A hook for what anybody may call: registrations have a quota of their own, everything else there is a way
  * to sign in.
  */
-export function limitAddresses({
-  withSession,
+export function limitByIp({
+  withTransaction,
   keys,
   registrations,
   signIns,
@@ -38,8 +38,8 @@ export function limitAddresses({
   return async (request, reply) => {
     const policy =
       policies[request.routeOptions.schema?.operationId === 'register' ? 'registration' : 'sign-in']
-    const key = keyOfCounted(keys, clientNetwork(request.ip))
-    const { count, reset } = await withSession(SIGN_IN, (tx) => countOne(tx, policy, key))
+    const key = rateLimitKey(keys, clientNetwork(request.ip))
+    const { count, reset } = await withTransaction(ANONYMOUS, (tx) => incrementCounter(tx, policy, key))
     const left = Math.max(0, policy.quota - count)
     answerRate(reply, policy, { left, reset, retryAfter: reset, isAllowed: count <= policy.quota })
   }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { problem, sendProblem, toProblem } from '../../http/problem.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 import { apiKeyOf } from './bearer.ts'
 
 /**
@@ -20,7 +20,7 @@ export const requireAgent: onRequestAsyncHookHandler = async (request) => {
  * learn who may enter: a revoked key is 401, and administration is 404, even with a body that could never be
  * accepted.
  */
-export function answerProven(withSession: WithSession) {
+export function authenticateBeforeValidationError(withTransaction: WithTransaction) {
   return async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const isAboutRequest = [
       'invalid-request',
@@ -30,7 +30,9 @@ export function answerProven(withSession: WithSession) {
     ].includes(toProblem(error).code)
     if (!request.identity || request.identity.kind === 'user' || !isAboutRequest)
       return sendProblem(error, request, reply)
-    const unproven = await withSession(request.identity, (tx) => tx.opened(), { readOnly: true }).then(
+    const unproven = await withTransaction(request.identity, (tx) => tx.agentGrant(), {
+      readOnly: true,
+    }).then(
       () => undefined,
       (refusal: unknown) => refusal,
     )

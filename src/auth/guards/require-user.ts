@@ -1,8 +1,8 @@
 import type { onRequestAsyncHookHandler, onResponseAsyncHookHandler, RouteOptions } from 'fastify'
 import { problem } from '../../http/problem.ts'
 import type { Area } from '../api-keys/schema.ts'
-import type { LastUse } from '../api-keys/usage.ts'
-import { actOf } from '../audit/audit-event.ts'
+import type { KeyUsageTracker } from '../api-keys/usage.ts'
+import { auditedOperationOf } from '../audit/audit-event.ts'
 import type { AccessTokens } from '../sessions/access-tokens.ts'
 import { apiKeyOf, bearerOf } from './bearer.ts'
 
@@ -14,7 +14,7 @@ export function requireUser(accessTokens: AccessTokens): onRequestAsyncHookHandl
   return async (request) => {
     const bearer = accessTokens.verify(bearerOf(request) ?? '')
     if (!bearer) throw problem('unauthenticated')
-    request.identity = { kind: 'user', ...bearer, act: actOf(request) }
+    request.identity = { kind: 'user', ...bearer, audited: auditedOperationOf(request) }
   }
 }
 
@@ -27,9 +27,9 @@ export function requireAdmin(accessTokens: AccessTokens): onRequestAsyncHookHand
     const bearer = accessTokens.verify(bearerOf(request) ?? '')
     if (!bearer) throw problem('unauthenticated')
     const { id = null } = (request.params ?? {}) as { id?: string }
-    const act = actOf(request)
+    const audited = auditedOperationOf(request)
     // The log that it stands in is that of the account it is about.
-    request.identity = { kind: 'admin', ...bearer, act: act && { ...act, targetId: id } }
+    request.identity = { kind: 'admin', ...bearer, audited: audited && { ...audited, targetId: id } }
   }
 }
 
@@ -54,7 +54,7 @@ export function requireUserOrKey(
       keyId,
       sha256,
       scope: scopeOf(request.method, area, readOnly),
-      act: actOf(request),
+      audited: auditedOperationOf(request),
     }
   }
 }
@@ -63,15 +63,19 @@ const scopeOf = (method: string, area: Area, readOnly: boolean) =>
   `${area}:${readOnly || method === 'GET' || method === 'HEAD' ? 'read' : 'write'}`
 
 /** Says in a route's documentation which scope a personal key needs there. */
-export function offerKey({ schema, method }: RouteOptions, area: Area, { readOnly = false } = {}): void {
+export function documentKeyScope(
+  { schema, method }: RouteOptions,
+  area: Area,
+  { readOnly = false } = {},
+): void {
   // The HEAD of a GET shares its schema.
   if (!schema?.security || schema.security.some((way) => 'script' in way)) return
   schema.security = [...schema.security, { script: [scopeOf([method].flat()[0] ?? 'GET', area, readOnly)] }]
 }
 
 /** A use counts when it was let in: before that, anybody could have named the key. */
-export const noteKeyUse =
-  (lastUse: LastUse): onResponseAsyncHookHandler =>
+export const trackKeyUsage =
+  (keyUsage: KeyUsageTracker): onResponseAsyncHookHandler =>
   async ({ identity }, reply) => {
-    if (identity?.kind === 'key' && reply.statusCode < 400) lastUse.note(identity)
+    if (identity?.kind === 'key' && reply.statusCode < 400) keyUsage.note(identity)
   }

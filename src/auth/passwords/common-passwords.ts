@@ -33,6 +33,6 @@ export function isCommon(text: string, common = commonPasswords()): boolean {
   const letters = unit.replace(/^\P{L}+/u, '').replace(/\P{L}+$/u, '')
   return (
     common.has(text) ||
-    [unit, alphanumeric, letters].some((heart) => common.has(heart) && isPredictable(unit.replace(heart, '')))
+    [unit, alphanumeric, letters].some((core) => common.has(core) && isPredictable(unit.replace(core, '')))
   )
 }

@@ -28,7 +28,7 @@ const stepBetween = (before: string | undefined, after: string) => {
 const YEAR = /(?:19|20)\d\d/g
 
 /** Code points; a run of three or more counts as its first. */
-function surprisesIn(characters: string[]): number {
+function countUnpredictable(characters: string[]): number {
   const steps = characters.map((character, index) => stepBetween(characters[index - 1], character))
   return steps.filter(
     (step, index) => step === undefined || (step !== steps[index - 1] && step !== steps[index + 1]),
@@ -53,4 +53,4 @@ const MIN_SURPRISES = 6
 
 /** Whether a lower-case text holds so few surprises that the rest of a password must hold more. */
 export const isPredictable = (text: string): boolean =>
-  surprisesIn([...repeatedUnit(text).replaceAll(YEAR, '\0')]) < MIN_SURPRISES
+  countUnpredictable([...repeatedUnit(text).replaceAll(YEAR, '\0')]) < MIN_SURPRISES

@@ -7,13 +7,13 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import bcrypt from 'bcrypt'
 import { requireStrongSecret } from '../../crypto/strong-secret.ts'
-import { type JobLimits, limitJobs } from '../../http/limits/concurrency-limit.ts'
+import { createConcurrencyLimiter, type JobLimits } from '../../http/limits/concurrency-limit.ts'
 
 /**
  * `upgrade`: the password is right, but stored in an older way or at a lower cost; store `hash(password)`
  * instead.
  */
-export type Verdict = { ok: boolean; upgrade: boolean }
+export type Verification = { ok: boolean; upgrade: boolean }
 
 export type Passwords = {
   /**
@@ -26,7 +26,7 @@ export type Passwords = {
    * which costs the same bcrypt and
    * is never right. @throws Problem `unavailable` when too many wait
    */
-  verify(password: string, stored: string | undefined): Promise<Verdict>
+  verify(password: string, stored: string | undefined): Promise<Verification>
   /** @throws Problem `unavailable` when so many wait that `hash` and `verify` would throw it, too */
   demandRoom(): void
 }
@@ -54,9 +54,9 @@ function makeDecoy(cost: number): string {
 }
 
 /** @throws Error when the pepper is too short to be one */
-export function openPasswords({ pepper, cost, ...limits }: PasswordOptions): Passwords {
+export function createPasswords({ pepper, cost, ...limits }: PasswordOptions): Passwords {
   requireStrongSecret('PASSWORD_PEPPER', pepper)
-  const run = limitJobs(limits)
+  const run = createConcurrencyLimiter(limits)
   const decoy = makeDecoy(cost)
   const peppered = (password: string) => createHmac('sha256', pepper).update(password).digest('base64')
 

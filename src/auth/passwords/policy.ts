@@ -30,7 +30,7 @@ export const PASSWORD_PROBLEMS = [
 ] as const
 export type PasswordProblem = (typeof PASSWORD_PROBLEMS)[number]
 
-type Rule = {
+type PasswordRule = {
   code: PasswordProblem
   text: (minLength: number) => string
   isBroken: (password: string, context: PasswordContext) => boolean
@@ -57,7 +57,7 @@ const beyondContext = (password: string, context: PasswordContext) =>
   contextWords(context).reduce((rest, word) => rest.replaceAll(word, ''), password.toLowerCase())
 
 /** In the order in which they are told. */
-const RULES: Rule[] = [
+const RULES: PasswordRule[] = [
   {
     code: 'malformed',
     text: () => 'must hold no character that cannot be stored: U+0000 or a lone surrogate',
@@ -101,7 +101,7 @@ export const passwordProblem = (
 ): PasswordProblem | undefined => brokenRule(password, context)?.code
 
 /** The rules as they are configured, for every place where a password is chosen. */
-export type PasswordRules = {
+export type PasswordPolicy = {
   /** For a form, before anything is chosen. */
   requirements: {
     minLength: number
@@ -113,10 +113,10 @@ export type PasswordRules = {
    * `path`: where the password stands in the request. @throws Problem `invalid-request`, naming the rule that
    * the password breaks
    */
-  demand(path: string, password: string, chooser: Omit<PasswordContext, 'minLength'>): void
+  assertAcceptable(path: string, password: string, chooser: Omit<PasswordContext, 'minLength'>): void
 }
 
-export function openPasswordRules(minLength: number): PasswordRules {
+export function createPasswordPolicy(minLength: number): PasswordPolicy {
   return {
     requirements: {
       minLength,
@@ -124,7 +124,7 @@ export function openPasswordRules(minLength: number): PasswordRules {
       unit: 'code points',
       rules: RULES.map(({ code, text }) => ({ code, text: text(minLength) })),
     },
-    demand(path, password, chooser) {
+    assertAcceptable(path, password, chooser) {
       const rule = brokenRule(password, { ...chooser, minLength })
       if (rule)
         throw problem('invalid-request', {

@@ -2,25 +2,24 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
-import { answers } from '../../http/schemas.ts'
-import type { OwnerMail } from '../../mail/account-mail.ts'
+import { responses } from '../../http/schemas.ts'
+import type { AccountMail } from '../../mail/account-mail.ts'
 import { passwordChanged } from '../../mail/templates.ts'
 import { findMe } from '../../modules/users/repository.ts'
-import { asAuth } from '../../rls/identity.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import { asCredentialManager } from '../../rls/identity.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 import { revokePersonalKeys } from '../api-keys/repository.ts'
 import type { Lockout } from '../credentials/lockout.ts'
 import { setPassword } from '../credentials/repository.ts'
-import type { ProveOwner } from '../sessions/owner-proof.ts'
+import type { Reauthenticate } from '../sessions/owner-proof.ts'
 import { endLoginSessions } from '../sessions/repository.ts'
 import type { Passwords } from './hashing.ts'
-import type { PasswordRules } from './policy.ts'
+import type { PasswordPolicy } from './policy.ts'
 import { ChangePassword, PasswordRequirements } from './schema.ts'
 
-export const passwordRequirementRoutes: FastifyPluginAsyncTypebox<{ passwordRules: PasswordRules }> = async (
-  app,
-  { passwordRules },
-) => {
+export const passwordRequirementRoutes: FastifyPluginAsyncTypebox<{
+  passwordPolicy: PasswordPolicy
+}> = async (app, { passwordPolicy }) => {
   app.get(
     '/password-requirements',
     {
@@ -30,26 +29,26 @@ export const passwordRequirementRoutes: FastifyPluginAsyncTypebox<{ passwordRule
         summary: 'Get the password requirements',
         description:
           'For a form. Any mix of characters will do. A password that breaks a rule is 400 `invalid-request`, and `errors` names the rule.',
-        response: answers({ 200: PasswordRequirements }),
+        response: responses({ 200: PasswordRequirements }),
       },
     },
-    async () => passwordRules.requirements,
+    async () => passwordPolicy.requirements,
   )
 }
 
 export type PasswordRoutesOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   passwords: Passwords
-  passwordRules: PasswordRules
-  proveOwner: ProveOwner
+  passwordPolicy: PasswordPolicy
+  reauthenticate: Reauthenticate
   lockout: Lockout
-  ownerMail: OwnerMail
+  accountMail: AccountMail
 }
 
 /** For the signed-in. */
 export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = async (
   app,
-  { withSession, passwords, passwordRules, proveOwner, lockout, ownerMail },
+  { withTransaction, passwords, passwordPolicy, reauthenticate, lockout, accountMail },
 ) => {
   app.post(
     '/change-password',
@@ -62,11 +61,11 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
         description:
           'Whoever is signed in elsewhere has to sign in again, unless told otherwise, and personal keys go on unless `revokeKeys` ends them; links in mails that were sent before are void, and any lockout of the old password ends. An account that signs in with Google alone gets its first password this way.',
         body: ChangePassword,
-        response: answers({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
+        response: responses({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
     },
     async (request, reply) => {
-      const identity = asAuth(request.identity)
+      const identity = asCredentialManager(request.identity)
       const {
         currentPassword,
         googleIdToken,
@@ -74,15 +73,15 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
         keepOtherSessions = false,
         revokeKeys = false,
       } = request.body
-      const me = await withSession(request.identity, findMe, { readOnly: true })
+      const me = await withTransaction(request.identity, findMe, { readOnly: true })
       if (!me) throw problem('unauthenticated')
-      passwordRules.demand('/body/newPassword', newPassword, me)
-      await proveOwner(request, {
+      passwordPolicy.assertAcceptable('/body/newPassword', newPassword, me)
+      await reauthenticate(request, {
         ...(currentPassword && { password: currentPassword }),
         ...(googleIdToken && { googleIdToken }),
       })
       const hash = await passwords.hash(newPassword)
-      const removed = await withSession(identity, async (tx) => {
+      const removed = await withTransaction(identity, async (tx) => {
         await setPassword(tx, identity.userId, hash)
         await lockout.clear(tx, { at: 'login', email: me.email }, { at: 'password', userId: identity.userId })
         return {
@@ -92,7 +91,7 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
           personalKeys: revokeKeys ? await revokePersonalKeys(tx, identity.userId) : 0,
         }
       })
-      ownerMail.tell(me.email, (occasion) => passwordChanged({ ...occasion, ...removed }), request)
+      accountMail.notify(me.email, (context) => passwordChanged({ ...context, ...removed }), request)
       return reply.code(204).send(null)
     },
   )

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { OneOf, Strict, Text } from '../../http/schemas.ts'
+import { OneOf, StrictObject, Text } from '../../http/schemas.ts'
 import { ownerProof, Password } from '../credentials/schema.ts'
 import { PASSWORD_PROBLEMS } from './policy.ts'
 
@@ -18,7 +18,7 @@ export const PasswordRequirements = Type.Object(
   { $id: 'PasswordRequirements' },
 )
 
-export const ChangePassword = Strict(
+export const ChangePassword = StrictObject(
   {
     currentPassword: Type.Optional(Text({ max: 256, examples: ['<password>'] })),
     googleIdToken: ownerProof.googleIdToken,

@@ -46,7 +46,7 @@ function normalised(typed: string): string | undefined {
 }
 
 /** `pepper`: at least 32 random bytes as text, kept outside the database. */
-export function openRecoveryCodes(pepper: string): RecoveryCodes {
+export function createRecoveryCodes(pepper: string): RecoveryCodes {
   const key = deriveKey(pepper, 'recovery codes')
   const digestOf = (userId: string, code: string) =>
     createHmac('sha256', key).update(uuidToBytes(userId)).update(code).digest()

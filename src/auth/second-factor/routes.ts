@@ -2,22 +2,22 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
-import { answers } from '../../http/schemas.ts'
-import type { OwnerMail } from '../../mail/account-mail.ts'
-import type { Letter } from '../../mail/email-content.ts'
+import { responses } from '../../http/schemas.ts'
+import type { AccountMail } from '../../mail/account-mail.ts'
+import type { EmailContent } from '../../mail/email-content.ts'
 import {
-  type Occasion,
+  type EventContext,
   recoveryCodesReplaced,
   secondFactorLocked,
   secondFactorOff,
   secondFactorOn,
 } from '../../mail/templates.ts'
-import { asAuth } from '../../rls/identity.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
-import { recordAct } from '../audit/record-event.ts'
+import { asCredentialManager } from '../../rls/identity.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
+import { recordAuditEvent } from '../audit/record-event.ts'
 import { findActiveUser } from '../credentials/repository.ts'
 import { OwnerProof } from '../credentials/schema.ts'
-import type { ProveOwner } from '../sessions/owner-proof.ts'
+import type { Reauthenticate } from '../sessions/owner-proof.ts'
 import { findFactorStatus, removeFactor } from './repository.ts'
 import {
   ConfirmFactor,
@@ -30,16 +30,16 @@ import {
 import type { SecondFactor } from './second-factor.ts'
 
 export type SecondFactorRoutesOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   secondFactor: SecondFactor
-  proveOwner: ProveOwner
-  ownerMail: OwnerMail
+  reauthenticate: Reauthenticate
+  accountMail: AccountMail
 }
 
 /** For the signed-in: their own second factor. */
 export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOptions> = async (
   app,
-  { withSession, secondFactor, proveOwner, ownerMail },
+  { withTransaction, secondFactor, reauthenticate, accountMail },
 ) => {
   const documented = { tags: ['auth'], security: [{ person: [] }] }
 
@@ -52,25 +52,25 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
     request: FastifyRequest,
     code: string,
     work: (tx: Tx, userId: string) => Promise<T>,
-    letter: (occasion: Occasion) => Letter,
+    letter: (context: EventContext) => EmailContent,
     options?: { confirming: boolean },
   ): Promise<T> {
-    const identity = { ...asAuth(request.identity), act: undefined }
+    const identity = { ...asCredentialManager(request.identity), audited: undefined }
     const { userId } = identity
-    const { user, isLast, done } = await withSession(identity, async (tx) => {
+    const { user, isLast, done } = await withTransaction(identity, async (tx) => {
       const user = await findActiveUser(tx, userId)
       if (!user) throw problem('unauthenticated')
       const { provenBy, isLast } = await secondFactor.prove(tx, userId, code, request, options)
       if (!provenBy) return { user, isLast }
       const result = await work(tx, userId)
-      await recordAct(tx, userId, request, 'success', { secondFactor: provenBy })
+      await recordAuditEvent(tx, userId, request, 'success', { secondFactor: provenBy })
       return { user, isLast, done: { result } }
     })
     if (!done) {
-      if (isLast) ownerMail.tell(user.email, secondFactorLocked, request)
+      if (isLast) accountMail.notify(user.email, secondFactorLocked, request)
       throw problem('wrong-code')
     }
-    ownerMail.tell(user.email, letter, request)
+    accountMail.notify(user.email, letter, request)
     return done.result
   }
 
@@ -81,12 +81,12 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         ...documented,
         operationId: 'getSecondFactor',
         summary: 'Get the status of the second factor',
-        response: answers({ 200: FactorStatus }),
+        response: responses({ 200: FactorStatus }),
       },
     },
     async (request) => {
-      const identity = asAuth(request.identity)
-      const status = await withSession(identity, (tx) => findFactorStatus(tx, identity.userId), {
+      const identity = asCredentialManager(request.identity)
+      const status = await withTransaction(identity, (tx) => findFactorStatus(tx, identity.userId), {
         readOnly: true,
       })
       return { enabled: status.confirmedAt !== null, ...status }
@@ -103,13 +103,13 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         description:
           'Not before the address of the account is confirmed: 403 `email-unverified`. Nothing is asked for until a code confirms that the app has it; until then, asking again replaces it. Afterwards it is 409 `conflict`: to change apps, switch the factor off.',
         body: OwnerProof,
-        response: answers({ 200: OfferedSecret }, 'wrong-password', 'locked-out', 'conflict'),
+        response: responses({ 200: OfferedSecret }, 'wrong-password', 'locked-out', 'conflict'),
       },
     },
     async (request) => {
-      await proveOwner(request, request.body)
-      const identity = asAuth(request.identity)
-      return withSession(identity, (tx) => secondFactor.offer(tx, identity.userId))
+      await reauthenticate(request, request.body)
+      const identity = asCredentialManager(request.identity)
+      return withTransaction(identity, (tx) => secondFactor.offer(tx, identity.userId))
     },
   )
 
@@ -123,7 +123,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         description:
           'From now on it is asked for at every sign-in, also after a lost password was replaced by mail. Who is signed in stays so.',
         body: ConfirmFactor,
-        response: answers({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
+        response: responses({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
       },
     },
     async (request) => ({
@@ -142,7 +142,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         summary: 'Replace the recovery codes',
         description: 'Those from before are void.',
         body: RenewRecoveryCodes,
-        response: answers({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
+        response: responses({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
       },
     },
     async (request) => ({
@@ -163,12 +163,12 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         operationId: 'disableSecondFactor',
         summary: 'Disable the second factor',
         body: SwitchOffFactor,
-        response: answers({ 204: Type.Null() }, 'wrong-password', 'wrong-code', 'conflict', 'locked-out'),
+        response: responses({ 204: Type.Null() }, 'wrong-password', 'wrong-code', 'conflict', 'locked-out'),
       },
     },
     async (request, reply) => {
       const { code, ...proof } = request.body
-      await proveOwner(request, proof)
+      await reauthenticate(request, proof)
       await withCode(request, code, removeFactor, secondFactorOff)
       return reply.code(204).send(null)
     },

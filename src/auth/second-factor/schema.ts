@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { NullableInstant, Strict, Text } from '../../http/schemas.ts'
+import { NullableInstant, StrictObject, Text } from '../../http/schemas.ts'
 import { ONE_PROOF, ownerProof } from '../credentials/schema.ts'
 import { RECOVERY_CODE_COUNT } from './recovery-codes.ts'
 
@@ -10,7 +10,7 @@ const Code = Text({
 })
 const TotpCode = Text({ max: 64, description: 'Six digits of the authenticator app', examples: ['123456'] })
 
-export const AnswerChallenge = Strict({
+export const AnswerChallenge = StrictObject({
   challenge: Text({
     max: 128,
     description: 'Of the problem `second-factor-required`',
@@ -18,9 +18,9 @@ export const AnswerChallenge = Strict({
   }),
   code: Code,
 })
-export const ConfirmFactor = Strict({ code: TotpCode })
-export const RenewRecoveryCodes = Strict({ code: Code })
-export const SwitchOffFactor = Strict({ ...ownerProof, code: Code }, ONE_PROOF)
+export const ConfirmFactor = StrictObject({ code: TotpCode })
+export const RenewRecoveryCodes = StrictObject({ code: Code })
+export const SwitchOffFactor = StrictObject({ ...ownerProof, code: Code }, ONE_PROOF)
 
 export const OfferedSecret = Type.Object(
   {

@@ -4,14 +4,14 @@
  * guess that is counted before it is checked.
  */
 import type { FastifyRequest } from 'fastify'
-import { openSecretSeal } from '../../crypto/sealed-secret.ts'
+import { createSecretSeal } from '../../crypto/sealed-secret.ts'
 import { problem } from '../../http/problem.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { recordAct } from '../audit/record-event.ts'
+import { recordAuditEvent } from '../audit/record-event.ts'
 import type { Lockout } from '../credentials/lockout.ts'
-import { findMailbox } from '../credentials/repository.ts'
+import { findAccountEmail } from '../credentials/repository.ts'
 import { addressUnconfirmed } from '../credentials/schema.ts'
-import { openRecoveryCodes } from './recovery-codes.ts'
+import { createRecoveryCodes } from './recovery-codes.ts'
 import {
   confirmFactor,
   type Factor,
@@ -59,9 +59,9 @@ export type SecondFactor = {
 /** `pepper`: what the secrets are sealed with, and the recovery codes hashed. */
 export type SecondFactorOptions = { lockout: Lockout; pepper: string }
 
-export function openSecondFactor({ lockout, pepper }: SecondFactorOptions): SecondFactor {
-  const seal = openSecretSeal(pepper, 'totp')
-  const recoveryCodes = openRecoveryCodes(pepper)
+export function createSecondFactor({ lockout, pepper }: SecondFactorOptions): SecondFactor {
+  const seal = createSecretSeal(pepper, 'totp')
+  const recoveryCodes = createRecoveryCodes(pepper)
 
   async function use(tx: Tx, userId: string, typed: string, factor: Factor): Promise<ProvenBy | undefined> {
     const digest = recoveryCodes.digest(userId, typed)
@@ -76,7 +76,7 @@ export function openSecondFactor({ lockout, pepper }: SecondFactorOptions): Seco
    * find.
    */
   async function demandConfirmedAddress(tx: Tx, userId: string): Promise<void> {
-    if (!(await findMailbox(tx, userId))?.isVerified) throw addressUnconfirmed()
+    if (!(await findAccountEmail(tx, userId))?.isVerified) throw addressUnconfirmed()
   }
 
   async function renewRecoveryCodes(tx: Tx, userId: string): Promise<string[]> {
@@ -106,7 +106,7 @@ export function openSecondFactor({ lockout, pepper }: SecondFactorOptions): Seco
         })
       const provenBy = await use(tx, userId, code, factor)
       if (provenBy) await lockout.clear(tx, guess)
-      else await recordAct(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null)
+      else await recordAuditEvent(tx, userId, request, 'failure', isLast ? { lockedOut: true } : null)
       return { provenBy, isLast }
     },
     async confirm(tx, userId) {

@@ -58,7 +58,7 @@ function readClaims(claims: Record<string, unknown>, now: number, lifetime: numb
 }
 
 /** Registers @fastify/jwt on `app`; the result works once `app` is ready. */
-export function openAccessTokens(
+export function createAccessTokens(
   app: FastifyInstance,
   { keyring, lifetime }: AccessTokenOptions,
 ): AccessTokens {

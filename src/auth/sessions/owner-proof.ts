@@ -10,4 +10,4 @@ export type OwnerProof = { password?: string; googleIdToken?: string; code?: str
  * after too many wrong passwords, which are
  * counted apart from those of strangers at the login; `unauthenticated` when the login session is over
  */
-export type ProveOwner = (request: FastifyRequest, proof: OwnerProof) => Promise<void>
+export type Reauthenticate = (request: FastifyRequest, proof: OwnerProof) => Promise<void>

@@ -56,7 +56,7 @@ export type RefreshCookieOptions = {
   maxDays: number
 }
 
-export function openRefreshCookie({
+export function createRefreshCookie({
   keys,
   refreshTokens,
   origins,

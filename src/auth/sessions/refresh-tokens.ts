@@ -28,7 +28,7 @@ const AT = { kid: 1, user: 7, session: 23, counter: 39, mac: 43, end: 75 } as co
 
 const macOf = (secret: Buffer, signed: Buffer) => createHmac('sha256', secret).update(signed).digest()
 
-export function openRefreshTokens({ refreshTokens: keys }: Keyring): RefreshTokens {
+export function createRefreshTokens({ refreshTokens: keys }: Keyring): RefreshTokens {
   const [current] = keys
   const secrets = new Map(keys.map(({ kid, secret }) => [kid, secret]))
   return {

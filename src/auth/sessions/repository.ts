@@ -2,7 +2,7 @@
  * A person's login sessions, for their own list: named by a public id, since the real one opens transactions.
  */
 import { problem } from '../../http/problem.ts'
-import type { Visitor } from '../../http/request-origin.ts'
+import type { ClientInfo } from '../../http/request-origin.ts'
 import { clientNameOf } from '../../modules/users/client-name.ts'
 import type { Tx } from '../../rls/transaction.ts'
 
@@ -98,7 +98,7 @@ export const MAX_LOGIN_SESSIONS = 50
 export async function addLoginSession(
   tx: Tx,
   userId: string,
-  { device, address }: Visitor,
+  { device, address }: ClientInfo,
   { idleDays, maxDays }: SessionLifetime,
 ): Promise<LoginSession> {
   const [session] = await tx.query<LoginSession>({

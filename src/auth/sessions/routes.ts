@@ -2,12 +2,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import { IdParams, pageOf, responses } from '../../http/schemas.ts'
 import { findMe } from '../../modules/users/repository.ts'
 import { User } from '../../modules/users/schema.ts'
-import { asAuth } from '../../rls/identity.ts'
-import type { WithSession } from '../../rls/transaction.ts'
-import type { ProveOwner } from './owner-proof.ts'
+import { asCredentialManager } from '../../rls/identity.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
+import type { Reauthenticate } from './owner-proof.ts'
 import type { RefreshCookie } from './refresh-cookie.ts'
 import {
   endLoginSession,
@@ -21,20 +21,20 @@ import {
   EndLoginSessions,
   ListLoginSessions,
   LoginSession,
-  Reauthenticate,
+  ReauthenticateBody,
   Reauthenticated,
 } from './schema.ts'
 
 export type LoginSessionRoutesOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   refreshCookie: RefreshCookie
-  proveOwner: ProveOwner
+  reauthenticate: Reauthenticate
 }
 
 /** For the signed-in: who they are, and where else they are signed in. */
 export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOptions> = async (
   app,
-  { withSession, refreshCookie, proveOwner },
+  { withTransaction, refreshCookie, reauthenticate },
 ) => {
   const documented = { tags: ['auth'], security: [{ person: [] }] }
 
@@ -45,11 +45,11 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         ...documented,
         operationId: 'getMe',
         summary: 'Get the signed-in user',
-        response: answers({ 200: User }),
+        response: responses({ 200: User }),
       },
     },
     async (request) => {
-      const me = await withSession(request.identity, findMe, { readOnly: true })
+      const me = await withTransaction(request.identity, findMe, { readOnly: true })
       if (!me) throw problem('unauthenticated')
       return me
     },
@@ -64,14 +64,20 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         summary: 'Re-authenticate',
         description:
           'What a login session alone is not enough for takes a recent proof, at most 15 minutes old: 403 `proof-required`. Signing in is one, and so is any proof in the body of another operation.',
-        body: Reauthenticate,
-        response: answers({ 200: Reauthenticated }, 'wrong-password', 'wrong-code', 'locked-out', 'conflict'),
+        body: ReauthenticateBody,
+        response: responses(
+          { 200: Reauthenticated },
+          'wrong-password',
+          'wrong-code',
+          'locked-out',
+          'conflict',
+        ),
       },
     },
     async (request) => {
-      await proveOwner(request, request.body)
-      const identity = asAuth(request.identity)
-      return withSession(identity, async (tx) => ({
+      await reauthenticate(request, request.body)
+      const identity = asCredentialManager(request.identity)
+      return withTransaction(identity, async (tx) => ({
         provenUntil: await renewProof(tx, identity.userId, identity.sessionId),
       }))
     },
@@ -85,12 +91,14 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         operationId: 'logout',
         summary: 'Sign out',
         description: 'Clears the refresh cookie that comes with the request.',
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
-      const identity = asAuth(request.identity)
-      await withSession(identity, (tx) => endLoginSession(tx, identity.userId, identity.sessionId, 'logout'))
+      const identity = asCredentialManager(request.identity)
+      await withTransaction(identity, (tx) =>
+        endLoginSession(tx, identity.userId, identity.sessionId, 'logout'),
+      )
       if (refreshCookie.isWanted(request)) refreshCookie.clear(reply)
       return reply.code(204).send(null)
     },
@@ -105,13 +113,13 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         summary: 'List your login sessions',
         description: `At most ${MAX_LOGIN_SESSIONS} places: one more sign-in ends the session that was used least lately.`,
         querystring: ListLoginSessions,
-        response: answers({ 200: pageOf(LoginSession) }),
+        response: responses({ 200: pageOf(LoginSession) }),
       },
     },
     async (request) => {
-      const identity = asAuth(request.identity)
+      const identity = asCredentialManager(request.identity)
       const { limit, offset } = request.query
-      const items = await withSession(
+      const items = await withTransaction(
         identity,
         (tx) => listLoginSessions(tx, identity.userId, identity.sessionId),
         { readOnly: true },
@@ -128,13 +136,13 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         operationId: 'endLoginSessions',
         summary: 'Sign out everywhere',
         querystring: EndLoginSessions,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
-      const identity = asAuth(request.identity)
+      const identity = asCredentialManager(request.identity)
       const { keepCurrent = false } = request.query
-      await withSession(identity, async (tx) => {
+      await withTransaction(identity, async (tx) => {
         const ended = await endLoginSessions(
           tx,
           identity.userId,
@@ -156,12 +164,12 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         operationId: 'endLoginSession',
         summary: 'End one of your login sessions',
         params: IdParams,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
-      const identity = asAuth(request.identity)
-      await withSession(identity, async (tx) =>
+      const identity = asCredentialManager(request.identity)
+      await withTransaction(identity, async (tx) =>
         orNotFound(await endLoginSessionByPublicId(tx, identity.userId, request.params.id)),
       )
       return reply.code(204).send(null)

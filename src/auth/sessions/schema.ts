@@ -1,13 +1,13 @@
 import Type from 'typebox'
-import { Instant, pageQuery, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Instant, pageQuery, StrictObject, Text, Uuid } from '../../http/schemas.ts'
 import { User, visitor } from '../../modules/users/schema.ts'
 import { ONE_PROOF_OR_CODE, ownerProofOrCode } from '../credentials/schema.ts'
 
-export const Refresh = Strict({ refreshToken: Type.Optional(Text({ max: 512, examples: ['npr_…'] })) })
+export const Refresh = StrictObject({ refreshToken: Type.Optional(Text({ max: 512, examples: ['npr_…'] })) })
 
 const { limit, offset } = pageQuery([])
-export const ListLoginSessions = Strict({ limit, offset })
-export const EndLoginSessions = Strict({
+export const ListLoginSessions = StrictObject({ limit, offset })
+export const EndLoginSessions = StrictObject({
   keepCurrent: Type.Optional(Type.Boolean({ description: 'Stay signed in here (default false)' })),
 })
 
@@ -55,7 +55,7 @@ export const Tokens = Type.Object(
   { $id: 'Tokens' },
 )
 
-export const Reauthenticate = Strict(ownerProofOrCode, ONE_PROOF_OR_CODE)
+export const ReauthenticateBody = StrictObject(ownerProofOrCode, ONE_PROOF_OR_CODE)
 export const Reauthenticated = Type.Object(
   { provenUntil: Instant('Until then, this login session may do what takes a recent proof') },
   { $id: 'Reauthenticated' },

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { problem } from '../../http/problem.ts'
-import { answers } from '../../http/schemas.ts'
-import type { OwnerMail } from '../../mail/account-mail.ts'
+import { responses } from '../../http/schemas.ts'
+import type { AccountMail } from '../../mail/account-mail.ts'
 import { recoveryCodeUsed, secondFactorLocked } from '../../mail/templates.ts'
-import { SIGN_IN } from '../../rls/identity.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import { ANONYMOUS } from '../../rls/identity.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 import { findActiveUser } from '../credentials/repository.ts'
 import { findToken, useToken } from '../one-time-tokens/repository.ts'
 import { findFactorStatus } from '../second-factor/repository.ts'
@@ -14,16 +14,16 @@ import { Tokens, TokenTransport } from '../sessions/schema.ts'
 import type { SignIn } from './sign-in.ts'
 
 export type ChallengeRoutesOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   signIn: SignIn
   secondFactor: SecondFactor
-  ownerMail: OwnerMail
+  accountMail: AccountMail
 }
 
 /** Half signed in: who proved themselves once and is asked for the second factor. */
 export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> = async (
   app,
-  { withSession, signIn, secondFactor, ownerMail },
+  { withTransaction, signIn, secondFactor, accountMail },
 ) => {
   app.post(
     '/second-factor',
@@ -36,7 +36,7 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
           'Answers the challenge of `second-factor-required`, which is good for five minutes and one sign-in. After five wrong codes, none is taken for five minutes (429 `locked-out`). A wrong code is 401 `wrong-code`: the challenge is still good; when it is not, it is 401 `challenge-ended`.',
         body: AnswerChallenge,
         headers: TokenTransport,
-        response: answers(
+        response: responses(
           { 200: Tokens },
           ['wrong-code', 401],
           'challenge-ended',
@@ -49,7 +49,7 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
     },
     async (request, reply) => {
       const { challenge, code } = request.body
-      const { user, isLast, proven } = await withSession(SIGN_IN, async (tx) => {
+      const { user, isLast, proven } = await withTransaction(ANONYMOUS, async (tx) => {
         const token = await findToken(tx, challenge, 'second-factor')
         const user = token && (await findActiveUser(tx, token.userId))
         if (!user) throw deadChallenge()
@@ -57,19 +57,19 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
         if (!provenBy) return { user, isLast }
         // Answered by another request meanwhile: then this code is not used up.
         if (!(await useToken(tx, challenge, 'second-factor'))) throw deadChallenge()
-        const admitted = await signIn.admit(tx, { ...user, hasSecondFactor: true }, request, {
+        const result = await signIn.completeSignIn(tx, { ...user, hasSecondFactor: true }, request, {
           secondFactor: provenBy,
         })
-        return { user, isLast, proven: { provenBy, admitted, ...(await findFactorStatus(tx, user.id)) } }
+        return { user, isLast, proven: { provenBy, result, ...(await findFactorStatus(tx, user.id)) } }
       })
       if (!proven) {
-        if (isLast) ownerMail.tell(user.email, secondFactorLocked, request)
+        if (isLast) accountMail.notify(user.email, secondFactorLocked, request)
         throw problem('wrong-code', { status: 401 })
       }
-      const { provenBy, admitted, recoveryCodesLeft: left } = proven
+      const { provenBy, result, recoveryCodesLeft: left } = proven
       if (provenBy === 'recovery-code')
-        ownerMail.tell(user.email, (occasion) => recoveryCodeUsed({ ...occasion, left }), request)
-      return signIn.answer(admitted, request, reply)
+        accountMail.notify(user.email, (context) => recoveryCodeUsed({ ...context, left }), request)
+      return signIn.toResponse(result, request, reply)
     },
   )
 }

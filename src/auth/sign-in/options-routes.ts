@@ -2,10 +2,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from 'typebox'
 import Type from 'typebox'
-import { answers, OneOf } from '../../http/schemas.ts'
+import { OneOf, responses } from '../../http/schemas.ts'
 import { PasswordRequirements } from '../passwords/schema.ts'
 
-export const AuthOptions = Type.Object(
+export const SignInOptionsDocument = Type.Object(
   {
     version: Type.String({ description: 'Of the server, as in `GET /health`', examples: ['0.1.0'] }),
     registration: OneOf(['open'], 'Who may make an account: everybody'),
@@ -29,9 +29,9 @@ export const AuthOptions = Type.Object(
   },
   { $id: 'AuthOptions' },
 )
-export type AuthOptions = Static<typeof AuthOptions>
+export type SignInOptionsDocument = Static<typeof SignInOptionsDocument>
 
-export const authOptionsRoutes: FastifyPluginAsyncTypebox<{ authOptions: AuthOptions }> = async (
+export const authOptionsRoutes: FastifyPluginAsyncTypebox<{ authOptions: SignInOptionsDocument }> = async (
   app,
   { authOptions },
 ) => {
@@ -43,7 +43,7 @@ export const authOptionsRoutes: FastifyPluginAsyncTypebox<{ authOptions: AuthOpt
         operationId: 'getAuthOptions',
         summary: 'Get the sign-in options',
         description: 'For the page that people sign in on. What is off here answers 404.',
-        response: answers({ 200: AuthOptions }),
+        response: responses({ 200: SignInOptionsDocument }),
       },
     },
     async () => authOptions,

@@ -5,9 +5,9 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { isRefusal, problem } from '../../http/problem.ts'
-import { type Later, LONGEST_PAUSE_MS } from '../../jobs/background-tasks.ts'
-import { type AuthIdentity, SIGN_IN } from '../../rls/identity.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { type BackgroundTasks, LONGEST_PAUSE_MS } from '../../jobs/background-tasks.ts'
+import { ANONYMOUS, type AuthIdentity } from '../../rls/identity.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { type Counted, type Guess, type Lockout, nameOf } from '../credentials/lockout.ts'
 import type { Passwords } from '../passwords/hashing.ts'
 
@@ -35,20 +35,20 @@ export type PasswordGuess<Found, Result> = {
 export type GuessPassword = <Found, Result>(guess: PasswordGuess<Found, Result>) => Promise<Result>
 
 export type PasswordGuessOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   passwords: Passwords
   lockout: Lockout
-  later: Later
+  background: BackgroundTasks
 }
 
 /** How long somebody waits for a guess to be given back: long enough for the next attempt at it. */
 const PATIENCE_MS = 2 * LONGEST_PAUSE_MS
 
-export function openPasswordGuesses({
-  withSession,
+export function createPasswordGuesses({
+  withTransaction,
   passwords,
   lockout,
-  later,
+  background,
 }: PasswordGuessOptions): GuessPassword {
   /** Guesses that are not given back yet, by what was guessed at. */
   const owed = new Map<string, Promise<unknown>>()
@@ -58,8 +58,8 @@ export function openPasswordGuesses({
   /** The database may be what failed, hence more than one attempt. */
   function giveBack(guess: Guess, counted: Counted): Promise<unknown> {
     const name = nameOf(guess)
-    const attempts = later.keepTrying(
-      () => withSession(SIGN_IN, (tx) => lockout.giveBack(tx, guess, counted)),
+    const attempts = background.keepTrying(
+      () => withTransaction(ANONYMOUS, (tx) => lockout.giveBack(tx, guess, counted)),
       1_000 * lockout.limits.seconds,
     )
     const all = Promise.all([owed.get(name), attempts]).finally(
@@ -75,7 +75,7 @@ export function openPasswordGuesses({
     await waitFor(owed.get(nameOf(guess)))
     const pending: { counted?: Counted } = {}
     try {
-      const { isLast, found } = await withSession(identity, async (tx) => {
+      const { isLast, found } = await withTransaction(identity, async (tx) => {
         const counted = await lockout.count(tx, guess)
         const found = await find(tx)
         // From here on it may have been stored, also when COMMIT is never answered.

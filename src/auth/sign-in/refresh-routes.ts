@@ -2,10 +2,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../../http/problem.ts'
-import { answers, Nullable } from '../../http/schemas.ts'
-import { SIGN_IN } from '../../rls/identity.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
-import { recordAct } from '../audit/record-event.ts'
+import { Nullable, responses } from '../../http/schemas.ts'
+import { ANONYMOUS } from '../../rls/identity.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
+import { recordAuditEvent } from '../audit/record-event.ts'
 import { findActiveUser } from '../credentials/repository.ts'
 import type { RefreshCookie } from '../sessions/refresh-cookie.ts'
 import type { RefreshClaim, RefreshTokens } from '../sessions/refresh-tokens.ts'
@@ -16,10 +16,10 @@ import {
   type SessionLifetime,
 } from '../sessions/repository.ts'
 import { Refresh, RefreshHeaders, Tokens } from '../sessions/schema.ts'
-import type { Admitted, SignIn } from './sign-in.ts'
+import type { SignIn, SignInResult } from './sign-in.ts'
 
 export type RefreshRoutesOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   signIn: SignIn
   refreshTokens: RefreshTokens
   refreshCookie: RefreshCookie
@@ -35,7 +35,7 @@ export type RefreshRoutesOptions = {
 /** For whoever holds a refresh token. */
 export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = async (
   app,
-  { withSession, signIn, refreshTokens, refreshCookie, lifetime },
+  { withTransaction, signIn, refreshTokens, refreshCookie, lifetime },
 ) => {
   const documented = { tags: ['auth'] }
 
@@ -51,7 +51,7 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
         description: `Each refresh token is used once. Using it again within ${lifetime.refreshGraceSeconds} s (a lost reply, a second tab) answers with the same successor; later it ends the login session, because somebody else may have used it. Without a body it is the token of the cookie that is used (of this transport: see \`login\`), with \`X-CSRF-Token\` beside it.`,
         body: Nullable(Refresh),
         headers: RefreshHeaders,
-        response: answers({ 200: Tokens }, 'unauthenticated', 'cross-site'),
+        response: responses({ 200: Tokens }, 'unauthenticated', 'cross-site'),
       },
     },
     async (request, reply) => {
@@ -62,9 +62,9 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
         })
       const claim = refreshTokens.read(token)
       if (!claim) throw problem('unauthenticated')
-      const refreshed = await withSession(SIGN_IN, (tx) => refresh(tx, claim, request, lifetime))
+      const refreshed = await withTransaction(ANONYMOUS, (tx) => refresh(tx, claim, request, lifetime))
       if (!refreshed) throw problem('unauthenticated')
-      return signIn.answer(refreshed, request, reply)
+      return signIn.toResponse(refreshed, request, reply)
     },
   )
 }
@@ -78,7 +78,7 @@ async function refresh(
   { userId, sessionId, counter }: RefreshClaim,
   request: FastifyRequest,
   lifetime: RefreshRoutesOptions['lifetime'],
-): Promise<Admitted | undefined> {
+): Promise<SignInResult | undefined> {
   const user = await findActiveUser(tx, userId)
   if (!user) return undefined
   const rotated = await rotateLoginSession(tx, userId, sessionId, counter, lifetime.idleDays)
@@ -88,6 +88,6 @@ async function refresh(
   if (live.counter === counter + 1 && live.secondsSinceRotation <= lifetime.refreshGraceSeconds)
     return { user, session: live }
   await endLoginSession(tx, userId, sessionId, 'reuse')
-  await recordAct(tx, userId, request, 'failure', { reason: 'reuse' })
+  await recordAuditEvent(tx, userId, request, 'failure', { reason: 'reuse' })
   return undefined
 }

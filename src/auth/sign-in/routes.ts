@@ -2,35 +2,42 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../../http/problem.ts'
-import { answers } from '../../http/schemas.ts'
-import { MINUTES, type OwnerMail } from '../../mail/account-mail.ts'
+import { responses } from '../../http/schemas.ts'
+import { type AccountMail, MINUTES } from '../../mail/account-mail.ts'
 import { registrationAttempted, verifyAddress } from '../../mail/templates.ts'
 import { normalisedEmail } from '../../network/email-address.ts'
-import { SIGN_IN } from '../../rls/identity.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
-import { recordAct } from '../audit/record-event.ts'
+import { ANONYMOUS } from '../../rls/identity.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
+import { recordAuditEvent } from '../audit/record-event.ts'
 import { addUser, findAccountByEmail } from '../credentials/repository.ts'
 import { EmailSent, Login, Register } from '../credentials/schema.ts'
 import { addToken } from '../one-time-tokens/repository.ts'
 import type { Passwords } from '../passwords/hashing.ts'
-import type { PasswordRules } from '../passwords/policy.ts'
+import type { PasswordPolicy } from '../passwords/policy.ts'
 import { Tokens, TokenTransport } from '../sessions/schema.ts'
 import type { SignIn } from './sign-in.ts'
-import type { ProvePassword } from './verify-password.ts'
+import type { VerifyPassword } from './verify-password.ts'
 
 export type SignInRoutesOptions = {
-  withSession: WithSession
+  withTransaction: WithTransaction
   signIn: SignIn
   passwords: Passwords
-  provePassword: ProvePassword
-  passwordRules: PasswordRules
-  ownerMail: OwnerMail
+  verifyPassword: VerifyPassword
+  passwordPolicy: PasswordPolicy
+  accountMail: AccountMail
   emailVerification: boolean
 }
 
 export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = async (app, options) => {
-  const { withSession, signIn, passwords, provePassword, passwordRules, ownerMail, emailVerification } =
-    options
+  const {
+    withTransaction,
+    signIn,
+    passwords,
+    verifyPassword,
+    passwordPolicy,
+    accountMail,
+    emailVerification,
+  } = options
   const documented = { tags: ['auth'] }
 
   app.post(
@@ -45,29 +52,35 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
           : 'A mail asks to confirm the address; nothing waits for that.',
         body: Register,
         headers: TokenTransport,
-        response: answers({ 201: Tokens, 202: EmailSent }, 'email-taken'),
+        response: responses({ 201: Tokens, 202: EmailSent }, 'email-taken'),
       },
     },
     async (request, reply) => {
       const { password, fullName = null } = request.body
       const email = normalisedEmail(request.body.email)
-      passwordRules.demand('/body/password', password, { email, fullName })
+      passwordPolicy.assertAcceptable('/body/password', password, { email, fullName })
       const hash = await passwords.hash(password)
-      const registered = await withSession(SIGN_IN, async (tx) => {
+      const registered = await withTransaction(ANONYMOUS, async (tx) => {
         const user = await addUser(tx, email, fullName, hash)
         if (!user) return registerAgain(tx, email, request)
         const token = await addToken(tx, user.id, {
           purpose: 'verify-email',
           minutes: MINUTES['verify-email'],
         })
-        if (emailVerification) await recordAct(tx, user.id, request, 'success')
-        return { token, admitted: await signIn.admit(tx, { ...user, hasSecondFactor: false }, request) }
+        if (emailVerification) await recordAuditEvent(tx, user.id, request, 'success')
+        return {
+          token,
+          result: await signIn.completeSignIn(tx, { ...user, hasSecondFactor: false }, request),
+        }
       })
       if (registered)
-        ownerMail.bring(email, verifyAddress, { token: registered.token, minutes: MINUTES['verify-email'] })
-      else ownerMail.tell(email, registrationAttempted, request)
+        accountMail.sendToken(email, verifyAddress, {
+          token: registered.token,
+          minutes: MINUTES['verify-email'],
+        })
+      else accountMail.notify(email, registrationAttempted, request)
       if (emailVerification || !registered) return reply.code(202).send({ status: 'check-your-mail' })
-      return reply.code(201).send(signIn.answer(registered.admitted, request, reply))
+      return reply.code(201).send(signIn.toResponse(registered.result, request, reply))
     },
   )
 
@@ -78,7 +91,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
   async function registerAgain(tx: Tx, email: string, request: FastifyRequest): Promise<undefined> {
     if (!emailVerification) throw problem('email-taken')
     const owner = await findAccountByEmail(tx, email)
-    if (owner) await recordAct(tx, owner.id, request, 'failure')
+    if (owner) await recordAuditEvent(tx, owner.id, request, 'failure')
   }
 
   app.post(
@@ -92,7 +105,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
           'After five failures nobody can sign in to that account with a password for five minutes, or until it gets a new one (429 `locked-out`), whether or not it exists. With `X-Token-Transport: cookie`, here and wherever tokens are the answer, the refresh token goes into a cookie: `__Host-netpilot-refresh` over https and at localhost, `netpilot-refresh` over plain HTTP at a private address or a name of a private network.',
         body: Login,
         headers: TokenTransport,
-        response: answers(
+        response: responses(
           { 200: Tokens },
           'invalid-credentials',
           'second-factor-required',
@@ -103,10 +116,10 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
       },
     },
     async (request, reply) => {
-      const admitted = await provePassword(request, request.body, (tx, account) =>
-        signIn.admit(tx, account, request),
+      const result = await verifyPassword(request, request.body, (tx, account) =>
+        signIn.completeSignIn(tx, account, request),
       )
-      return signIn.answer(admitted, request, reply)
+      return signIn.toResponse(result, request, reply)
     },
   )
 }

@@ -7,10 +7,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import { problem } from '../../http/problem.ts'
-import { visitorOf } from '../../http/request-origin.ts'
+import { requestOrigin } from '../../http/request-origin.ts'
 import type { User } from '../../modules/users/schema.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { recordAct } from '../audit/record-event.ts'
+import { recordAuditEvent } from '../audit/record-event.ts'
 import { addressUnconfirmed } from '../credentials/schema.ts'
 import { addToken } from '../one-time-tokens/repository.ts'
 import type { ProvenBy } from '../second-factor/second-factor.ts'
@@ -33,29 +33,29 @@ export type SignInOptions = {
 
 /** An account, as whoever checked its proof found it. `hasSecondFactor`: a confirmed one. */
 export type Proven = User & { hasSecondFactor: boolean }
-export type Admitted = { user: User; session: LoginSession } | { challenge: string } | 'unverified'
+export type SignInResult = { user: User; session: LoginSession } | { challenge: string } | 'unverified'
 
 export type SignIn = {
   /**
    * Begins a login session, or asks for the second factor unless that is what was just proven, by what.
    * Records the act.
    */
-  admit(
+  completeSignIn(
     tx: Tx,
     account: Proven,
     request: FastifyRequest,
     options?: { secondFactor?: ProvenBy },
-  ): Promise<Admitted>
+  ): Promise<SignInResult>
   /**
    * The tokens of who was admitted. @throws Problem `second-factor-required`, with the challenge;
    * `email-unverified`
    */
-  answer(admitted: Admitted, request: FastifyRequest, reply: FastifyReply): Static<typeof Tokens>
+  toResponse(result: SignInResult, request: FastifyRequest, reply: FastifyReply): Static<typeof Tokens>
 }
 
 const CHALLENGE_MINUTES = 5
 
-export function openSignIn({
+export function createSignIn({
   accessTokens,
   refreshTokens,
   refreshCookie,
@@ -64,21 +64,21 @@ export function openSignIn({
   emailVerification,
 }: SignInOptions): SignIn {
   return {
-    async admit(tx, { hasSecondFactor, ...user }, request, { secondFactor } = {}) {
+    async completeSignIn(tx, { hasSecondFactor, ...user }, request, { secondFactor } = {}) {
       if (emailVerification && !user.emailVerified) return 'unverified'
       if (hasSecondFactor && !secondFactor)
         return {
           challenge: await addToken(tx, user.id, { purpose: 'second-factor', minutes: CHALLENGE_MINUTES }),
         }
-      const visitor = visitorOf(request)
+      const visitor = requestOrigin(request)
       const session = await addLoginSession(tx, user.id, visitor, lifetime)
-      await recordAct(tx, user.id, request, 'success', secondFactor ? { secondFactor } : null)
+      await recordAuditEvent(tx, user.id, request, 'success', secondFactor ? { secondFactor } : null)
       return { user, session }
     },
-    answer(admitted, request, reply) {
-      if (admitted === 'unverified') throw addressUnconfirmed()
-      if ('challenge' in admitted) throw problem('second-factor-required', { challenge: admitted.challenge })
-      const { user, session } = admitted
+    toResponse(result, request, reply) {
+      if (result === 'unverified') throw addressUnconfirmed()
+      if ('challenge' in result) throw problem('second-factor-required', { challenge: result.challenge })
+      const { user, session } = result
       const accessToken = accessTokens.sign({ userId: user.id, sessionId: session.id })
       const refreshToken = refreshTokens.issue({
         userId: user.id,

@@ -4,30 +4,30 @@
  */
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../../http/problem.ts'
-import type { Later } from '../../jobs/background-tasks.ts'
-import type { OwnerMail } from '../../mail/account-mail.ts'
+import type { BackgroundTasks } from '../../jobs/background-tasks.ts'
+import type { AccountMail } from '../../mail/account-mail.ts'
 import { accountLocked } from '../../mail/templates.ts'
 import { normalisedEmail } from '../../network/email-address.ts'
-import { SIGN_IN } from '../../rls/identity.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
-import { recordAct } from '../audit/record-event.ts'
+import { ANONYMOUS } from '../../rls/identity.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
+import { recordAuditEvent } from '../audit/record-event.ts'
 import type { Lockout } from '../credentials/lockout.ts'
 import {
   type Account,
   findAccountByEmail,
-  holdPassword,
+  lockPassword,
   upgradePasswordHash,
 } from '../credentials/repository.ts'
 import type { Passwords } from '../passwords/hashing.ts'
 import type { GuessPassword } from './password-guess.ts'
 
-export type PasswordProofOptions = {
-  withSession: WithSession
+export type PasswordVerificationOptions = {
+  withTransaction: WithTransaction
   passwords: Passwords
   guessPassword: GuessPassword
   lockout: Lockout
-  later: Later
-  ownerMail: OwnerMail
+  background: BackgroundTasks
+  accountMail: AccountMail
 }
 
 /**
@@ -38,29 +38,29 @@ export type PasswordProofOptions = {
  * @throws Problem `invalid-credentials`, also when the password was changed meanwhile; `locked-out` before
  * anything is checked
  */
-export type ProvePassword = <T>(
+export type VerifyPassword = <T>(
   request: FastifyRequest,
   credentials: { email: string; password: string },
   work: (tx: Tx, account: Account) => Promise<T>,
   options?: { /** Also of a deactivated account. */ inactiveToo?: boolean },
 ) => Promise<T>
 
-export function openPasswordProof(options: PasswordProofOptions): ProvePassword {
-  const { withSession, passwords, guessPassword, lockout, later, ownerMail } = options
+export function createPasswordVerification(options: PasswordVerificationOptions): VerifyPassword {
+  const { withTransaction, passwords, guessPassword, lockout, background, accountMail } = options
   return (request, credentials, work, { inactiveToo = false } = {}) => {
     const { password } = credentials
     const guess = { at: 'login', email: normalisedEmail(credentials.email) } as const
     return guessPassword({
-      identity: SIGN_IN,
+      identity: ANONYMOUS,
       guess,
       password,
       find: (tx) => findAccountByEmail(tx, guess.email),
       storedIn: (account) => (account.isActive || inactiveToo ? account.passwordHash : null),
       async whenRight(account, upgrade) {
         const better = upgrade ? await passwords.hash(password) : undefined
-        return withSession(SIGN_IN, async (tx) => {
+        return withTransaction(ANONYMOUS, async (tx) => {
           // Whoever changed the password while it was being checked has ended all that it opened.
-          if (!(await holdPassword(tx, account))) throw problem('invalid-credentials')
+          if (!(await lockPassword(tx, account))) throw problem('invalid-credentials')
           await lockout.clear(tx, guess)
           if (better) await upgradePasswordHash(tx, account, better)
           return work(tx, account)
@@ -69,11 +69,13 @@ export function openPasswordProof(options: PasswordProofOptions): ProvePassword 
       async whenWrong(account, isLast) {
         if (!account) return
         const detail = isLast ? { lockedOut: true } : null
-        later.run(() => withSession(SIGN_IN, (tx) => recordAct(tx, account.id, request, 'failure', detail)))
+        background.run(() =>
+          withTransaction(ANONYMOUS, (tx) => recordAuditEvent(tx, account.id, request, 'failure', detail)),
+        )
         if (isLast)
-          ownerMail.tell(
+          accountMail.notify(
             account.email,
-            (occasion) => accountLocked({ ...occasion, ...lockout.limits }),
+            (context) => accountLocked({ ...context, ...lockout.limits }),
             request,
           )
       },

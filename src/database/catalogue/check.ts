@@ -28,7 +28,7 @@ export type Finding = { what: string; isWarning: boolean }
 export type Result = { lookedAt: number; findings: Finding[] }
 export type Queryable = Pick<pg.ClientBase, 'query'>
 export type Check = (client: Queryable, roles: Record<RoleName, string>) => Promise<Result>
-export type Promised = {
+export type CatalogueCheck = {
   /** What holds, as the rest of a sentence about the database. */
   promise: string
   /** What to do when it does not. */
@@ -52,7 +52,7 @@ const rowsOf = async <Row extends pg.QueryResultRow>(
  * when it is `apart`, and one
  * too few when it matches `mayLack`.
  */
-export const exactly = (meant: string[], text: string, mayLack?: RegExp): Check => {
+export const expectExactly = (meant: string[], text: string, mayLack?: RegExp): Check => {
   const expected = new Set(meant)
   return async (client, roles) => {
     const rows = await rowsOf<{ line: string; apart: boolean }>(client, roles, text)
@@ -72,7 +72,7 @@ export const exactly = (meant: string[], text: string, mayLack?: RegExp): Check 
 }
 
 /** None of the lines that the query finds is a `fault`. */
-export const none =
+export const expectNone =
   (text: string): Check =>
   async (client, roles) => {
     const rows = await rowsOf<{ line: string; fault: boolean; apart: boolean }>(client, roles, text)

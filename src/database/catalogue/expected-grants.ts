@@ -31,7 +31,7 @@ export const MEMBERSHIPS = [
   'server may become user',
 ]
 /** Who owns objects of which kind. */
-export const POSSESSIONS = [
+export const OWNERSHIP = [
   'context owns pg_class',
   'context owns pg_namespace',
   'context owns pg_proc',

@@ -3,15 +3,15 @@
  * around what is built in.
  */
 import {
+  type CatalogueCheck,
   type Check,
-  exactly,
+  expectExactly,
+  expectNone,
   GRANT,
   IS_OURS,
   NOT_BUILT_IN,
-  none,
   OF_EXTENSION,
   OUR_SCHEMA,
-  type Promised,
   ROLE,
   TO_SERVING,
   TO_US,
@@ -26,7 +26,7 @@ import {
   LEAKPROOF,
   MEMBERSHIPS,
   OTHER_GRANTS,
-  POSSESSIONS,
+  OWNERSHIP,
   type Rights,
   ROLES,
   SETTINGS,
@@ -48,7 +48,7 @@ const roleLines = ROLES.flatMap((line) => {
 })
 
 /** Jobs beside the server, which can do without. */
-const BESIDE = '(backup|monitor|migrator)'
+const SIDE_ROLES = '(backup|monitor|migrator)'
 const APART = `not (${OUR_SCHEMA} or ${TO_SERVING} and ${WITHIN_REACH})`
 /** What PostgreSQL ships with, of a relation or (`t`) its column. */
 const beyondInitial = (
@@ -59,11 +59,11 @@ const beyondInitial = (
  * A setting that decides who acts, what names mean, or whether policies and keys are asked. Others are an
  * operator's to tune.
  */
-const DECISIVE =
+const SECURITY_SETTINGS =
   '^(role|search_path|row_security|session_replication_role|lo_compat_privileges|.*preload_libraries|app\\..*)='
 
 /** What is open to everybody is missing to nobody. */
-const butOpenToAll =
+const ignorePublicGrants =
   (check: Check): Check =>
   async (client, roles) => {
     const { lookedAt, findings } = await check(client, roles)
@@ -78,7 +78,7 @@ export const RIGHTS = {
     promise: 'gives each role the verbs and columns that it needs, one by one, and nobody TRUNCATE',
     remedy:
       'REVOKE … ON … FROM … what is not meant, as the owner. What is missing is in drizzle/*.sql, or comes with "npm run setup".',
-    check: exactly(
+    check: expectExactly(
       [...grantLines(GRANTS), ...columnGrantLines, ...grantLines(OTHER_GRANTS)],
       `select ${GRANT}, c.oid::regclass) as line, ${APART} as apart
         from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) a
@@ -91,7 +91,7 @@ export const RIGHTS = {
       union all select ${GRANT}, 'database'), a.privilege_type = 'CONNECT' or not ${TO_US}
         from pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
         where d.datname = current_database() and a.grantee <> d.datdba`,
-      new RegExp(`^grant ${BESIDE} `),
+      new RegExp(`^grant ${SIDE_ROLES} `),
     ),
   },
 
@@ -101,7 +101,7 @@ export const RIGHTS = {
     promise: 'gives nothing in advance, no setting of a superuser, and nothing of the catalogue',
     remedy:
       'ALTER DEFAULT PRIVILEGES … REVOKE …, REVOKE … ON PARAMETER …, or REVOKE … ON pg_catalog.…, as a superuser.',
-    check: none(
+    check: expectNone(
       `select concat('default privilege of ', ${ROLE('a.grantee')}, ': ', a.privilege_type, ' of ', d.defaclobjtype, ' made by ',
           ${ROLE('d.defaclrole')}) as line, true as fault, not ${IS_OURS('d.defaclrole')} as apart
         from pg_default_acl d, aclexplode(d.defaclacl) a where a.grantee <> d.defaclrole
@@ -118,15 +118,15 @@ export const RIGHTS = {
     promise: 'has roles that are no superusers, bypass nothing, inherit nothing, and own only what is meant',
     remedy:
       'ALTER ROLE … NOSUPERUSER NOBYPASSRLS and the like, ALTER … OWNER TO …, as a superuser. What is missing comes with "npm run setup".',
-    check: exactly(
-      [...roleLines, ...POSSESSIONS],
+    check: expectExactly(
+      [...roleLines, ...OWNERSHIP],
       `select concat_ws(' ', 'role', ours.name, attribute) as line, false as apart from ours join pg_roles r using (oid), lateral (values
           (null, true), ('login', rolcanlogin), ('superuser', rolsuper), ('bypassrls', rolbypassrls), ('inherit', rolinherit),
           ('createrole', rolcreaterole), ('createdb', rolcreatedb), ('replication', rolreplication)) a (attribute, has) where has
-      union all select concat(${ROLE('refobjid')}, ' owns ', classid::regclass), ${ROLE('refobjid')} ~ '^${BESIDE}$' from pg_shdepend
+      union all select concat(${ROLE('refobjid')}, ' owns ', classid::regclass), ${ROLE('refobjid')} ~ '^${SIDE_ROLES}$' from pg_shdepend
         where deptype = 'o' and refclassid = 'pg_authid'::regclass and ${IS_OURS('refobjid')}
           and dbid in (0, (select oid from pg_database where datname = current_database()))`,
-      new RegExp(`^role ${BESIDE} `),
+      new RegExp(`^role ${SIDE_ROLES} `),
     ),
   },
 
@@ -135,13 +135,13 @@ export const RIGHTS = {
   memberships: {
     promise: 'lets the server become the two request roles, the migrator the owners, and nobody anybody else',
     remedy: 'REVOKE … FROM … what is not meant, as a superuser. What is missing comes with "npm run setup".',
-    check: exactly(
+    check: expectExactly(
       MEMBERSHIPS,
       `select concat(${ROLE('member')}, ' may become ', ${ROLE('roleid')}, case when admin_option then ' and let others' end,
           case when pg_has_role(member, roleid, 'usage') then ', inherited' end) as line, false as apart
         from pg_auth_members join pg_roles m on m.oid = member
         where ${IS_OURS('member')} or ${IS_OURS('roleid')} and not (m.rolsuper or m.rolcreaterole)`,
-      new RegExp(`^${BESIDE} `),
+      new RegExp(`^${SIDE_ROLES} `),
     ),
   },
 
@@ -151,10 +151,10 @@ export const RIGHTS = {
       'bounds the statements, locks, idle transactions and temporary files of the logins that serve requests',
     remedy:
       'ALTER ROLE … RESET … or ALTER DATABASE … RESET …. Bounds come with "npm run setup", that of temporary files from a superuser.',
-    check: exactly(
+    check: expectExactly(
       SETTINGS,
       `select concat('setting ', case setrole when 0 then 'everybody' else ${ROLE('setrole')} end, ' ', setting) as line,
-          setting !~* '${DECISIVE}' as apart
+          setting !~* '${SECURITY_SETTINGS}' as apart
         from pg_db_role_setting, unnest(setconfig) as setting
         where setdatabase in (0, (select oid from pg_database where datname = current_database())) 
           and (setrole = 0 or ${IS_OURS('setrole')})`,
@@ -167,7 +167,7 @@ export const RIGHTS = {
       'has identity functions that are definers with a fixed path, never IMMUTABLE, for the roles that need them',
     remedy:
       'Take the change back, as the context role (which the migrator may become). How each is meant is in drizzle/*.sql.',
-    check: exactly(
+    check: expectExactly(
       FUNCTIONS.map((line) => `function ${line}, definer context set search_path=pg_catalog, pg_temp`),
       `select concat('function ', p.oid::regprocedure,
           case p.provolatile when 'i' then ' IMMUTABLE' when 's' then ' stable' else ' volatile' end, ' for ',
@@ -187,8 +187,8 @@ export const RIGHTS = {
       'keeps everybody from setting a setting, locking, sleeping, notifying, large objects and PL/pgSQL',
     remedy:
       'Run "npm run setup" with a superuser\'s URL; REVOKE … FROM … a role. Where there is no superuser to have, the seal holds without it.',
-    check: butOpenToAll(
-      exactly(
+    check: ignorePublicGrants(
+      expectExactly(
         FENCE.map((line) => `fence: ${line}`),
         `select concat('fence: ', ${ROLE('a.grantee')}, ' ', p.oid::regprocedure) as line, a.grantee = 0 and fenced as apart
         from pg_proc p cross join lateral (select ${FENCED} as fenced) f
@@ -211,7 +211,7 @@ export const RIGHTS = {
     promise: 'runs no condition before a policy but equality of ids',
     remedy:
       'Run "npm run setup" with a superuser\'s URL. Without a superuser docs/isolation.md says what stays open.',
-    check: exactly(
+    check: expectExactly(
       Object.keys(LEAKPROOF).map((signature) => `leakproof: ${signature}`),
       `select concat('leakproof: ', p.oid::regprocedure) as line,
           p.pronamespace = 'pg_catalog'::regnamespace and has_function_privilege('public', 'set_config(text, text, boolean)', 'execute') as apart
@@ -225,7 +225,7 @@ export const RIGHTS = {
       'has no extension, whose functions and views are for everybody as a rule, and not looked at here',
     remedy:
       'Drop it if nothing needs it; or see that what it brings shows nothing to the roles that serve requests.',
-    check: exactly(
+    check: expectExactly(
       ['extension plpgsql'],
       `select concat('extension ', extname) as line, true as apart from pg_extension`,
     ),
@@ -236,7 +236,7 @@ export const RIGHTS = {
     promise: "is the only one of its PostgreSQL that NetPilot's logins may connect to",
     remedy:
       'REVOKE CONNECT ON DATABASE … FROM PUBLIC. Where others need it, let pg_hba.conf refuse these logins there; this warning stays.',
-    check: none(
+    check: expectNone(
       `select concat(string_agg(ours.name, ', ' order by ours.name), ' may connect to the database ', quote_ident(d.datname)) as line,
           count(ours.oid) > 0 as fault, true as apart
         from pg_database d left join (ours join pg_roles r on r.oid = ours.oid and r.rolcanlogin)
@@ -244,4 +244,4 @@ export const RIGHTS = {
         where d.datallowconn and d.datname <> current_database() group by d.datname`,
     ),
   },
-} satisfies Record<string, Promised>
+} satisfies Record<string, CatalogueCheck>

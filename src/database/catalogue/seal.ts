@@ -5,7 +5,7 @@
 import pg from 'pg'
 import type { Migration } from '../migrations/runner.ts'
 import { withPrefix } from '../role-names.ts'
-import type { Promised } from './check.ts'
+import type { CatalogueCheck } from './check.ts'
 
 /**
  * Each definition in the migrations, of which the last counts: its name, and what stands between the dollars.
@@ -16,7 +16,7 @@ const DEFINITION = /create (?:or replace )?function (ctx\.\w+)\(.*?\bas \$\$(.*?
  * A body can undo all that the flags of a function promise, so each is compared with the one that the
  * migrations gave it.
  */
-export const bodies = (migrations: Pick<Migration, 'up'>[]): Promised => ({
+export const functionBodies = (migrations: Pick<Migration, 'up'>[]): CatalogueCheck => ({
   promise: 'has identity functions whose bodies are those of the migrations',
   remedy:
     'CREATE OR REPLACE each as its last definition in drizzle/*.sql has it, as the context role (which the migrator may become).',
@@ -42,7 +42,7 @@ const FORGED = `user|00000000-0000-4000-8000-000000000000|user|||00000000-0000-4
  * Tries what an injected statement would, within the client's transaction. The refusal stands in the
  * database's log as an error.
  */
-export const seal: Promised = {
+export const seal: CatalogueCheck = {
   promise: 'refuses an identity that was forged',
   remedy:
     'If its key, the one row of ctx.seal_key, is missing: insert a new one as drizzle/0003_seal.sql does, as the context role.',

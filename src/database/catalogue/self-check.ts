@@ -11,12 +11,12 @@ import { cannotConnect } from '../client.ts'
 import { editedRemedy, type Migration } from '../migrations/runner.ts'
 import { compareWithApplied } from '../readiness.ts'
 import type { RoleName } from '../role-names.ts'
-import type { Finding, Promised, Queryable, Result } from './check.ts'
+import type { CatalogueCheck, Finding, Queryable, Result } from './check.ts'
 import { RIGHTS } from './rights.ts'
-import { bodies, seal } from './seal.ts'
+import { functionBodies, seal } from './seal.ts'
 import { TABLES } from './tables.ts'
 
-export type Section = Omit<Promised, 'check'> & Result & { name: string }
+export type Section = Omit<CatalogueCheck, 'check'> & Result & { name: string }
 /**
  * A connection by the variable that holds its string, and the role that it is to name. Who migrates may
  * become the owner, nobody else.
@@ -91,13 +91,13 @@ export async function checkDatabase(
   // Names are printed as seen from `public`, and nobody waits for a compiler.
   const preparation = ['begin read only', 'set local search_path = public', 'set local jit = off']
   await Promise.all(preparation.map((statement) => client.query(statement)))
-  const checks = Object.entries({ ...CATALOGUE, bodies: bodies(migrations) })
+  const checks = Object.entries({ ...CATALOGUE, bodies: functionBodies(migrations) })
   const catalogue = await Promise.all(checks.map(([name, promised]) => run(name, promised)))
   const sealed = await run('seal', seal)
   await client.query('rollback')
   return [version, clock, migrated, ...catalogue, sealed]
 
-  async function run(name: string, { promise, remedy, check }: Promised): Promise<Section> {
+  async function run(name: string, { promise, remedy, check }: CatalogueCheck): Promise<Section> {
     return { name, promise, remedy, ...(await check(client, roles)) }
   }
 }

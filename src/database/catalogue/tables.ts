@@ -1,12 +1,12 @@
 /** Whether each table is what it is meant to be: row security, policies, keys, and what acts by itself. */
 import {
-  exactly,
+  type CatalogueCheck,
+  expectExactly,
+  expectNone,
   IS_OURS,
   NOT_BUILT_IN,
-  none,
   OF_EXTENSION,
   OUR_SCHEMA,
-  type Promised,
   ROLE,
 } from './check.ts'
 import { GRANTS } from './expected-grants.ts'
@@ -58,7 +58,7 @@ export const TABLES = {
     promise:
       'has tables of the owner only, each with row security enabled and forced, and no other way to their rows',
     remedy: `${CHANGED} For a table: ALTER TABLE … ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY.`,
-    check: exactly(
+    check: expectExactly(
       [
         ...Object.keys(GRANTS).map((table) => `table ${table} of owner with row security, forced`),
         'table drizzle.migrations of owner',
@@ -85,7 +85,7 @@ export const TABLES = {
   policies: {
     promise: 'has the policies that are meant, the same for reading and writing, and no other',
     remedy: `${CHANGED} Each policy is in drizzle/*.sql.`,
-    check: exactly(
+    check: expectExactly(
       policyLines,
       `select concat(case when not polpermissive then 'restrictive ' end, 'policy ', polname, ' on ', polrelid::regclass,
           ' for ', case polcmd when '*' then 'ALL' when 'r' then 'SELECT' else polcmd::text end,
@@ -100,7 +100,7 @@ export const TABLES = {
   policiesOfOneRole: {
     promise: 'has at most one policy of a table for a role',
     remedy: CHANGED,
-    check: none(
+    check: expectNone(
       `select concat('policies of ', c.oid::regclass, ' for ', ${ROLE('role')}, ': ', string_agg(polname, ', ' order by polname)) as line,
           count(*) > 1 as fault, ${NOT_OURS} as apart
         from pg_policy join pg_class c on c.oid = polrelid join pg_namespace n on n.oid = c.relnamespace, unnest(polroles) as role
@@ -111,7 +111,7 @@ export const TABLES = {
   keys: {
     promise: 'has the primary, unique and foreign keys that are meant, and no other',
     remedy: `${CHANGED} Keys do not consult row security, so each carries the owner (see drizzle/*.sql).`,
-    check: exactly(
+    check: expectExactly(
       keyLines,
       `select concat('key ', conname, ' of ', conrelid::regclass, ': ', pg_get_constraintdef(oid)) as line, false as apart
         from pg_constraint where connamespace = 'public'::regnamespace and contype in ('p', 'u', 'f', 'x')
@@ -128,7 +128,7 @@ export const TABLES = {
   owners: {
     promise: 'carries the owner in every row, first in every index, and in every reference',
     remedy: `${CHANGED} An index that does not begin with user_id can tell about rows of others: drop it.`,
-    check: none(
+    check: expectNone(
       `select concat('table ', c.relname, ' without user_id uuid not null') as line, not exists (select from pg_attribute
           where attrelid = c.oid and attname = 'user_id' and atttypid = 'uuid'::regtype and attnotnull) as fault, false as apart
         from pg_class c where ${OWNED} and c.relkind in ('r', 'p')
@@ -153,7 +153,7 @@ export const TABLES = {
     promise:
       'refers only by cascade or no action, as a sharded database can, with every reference watched, and without triggers',
     remedy: `${CHANGED} What was switched off: ALTER TABLE … ENABLE TRIGGER ALL, as a superuser.`,
-    check: none(
+    check: expectNone(
       `select concat('key ', conname, ' of ', conrelid::regclass, ' that does other than cascade or nothing') as line,
           confdeltype not in ('c', 'a') or confupdtype <> 'a' as fault, ${NOT_OURS} as apart
         from pg_constraint join pg_namespace n on n.oid = connamespace where contype = 'f'
@@ -170,7 +170,7 @@ export const TABLES = {
   conditions: {
     promise: 'refuses forged hashes, unbound keys, unknown roles, and rules about nobody in particular',
     remedy: `${CHANGED} Each condition is in drizzle/*.sql.`,
-    check: exactly(
+    check: expectExactly(
       Object.entries(SECURITY_CONDITIONS).map(
         ([name, condition]) => `condition ${name}: CHECK (${condition})`,
       ),
@@ -178,4 +178,4 @@ export const TABLES = {
         where contype = 'c' and conname in (${Object.keys(SECURITY_CONDITIONS).map((name) => `'${name}'`)})`,
     ),
   },
-} satisfies Record<string, Promised>
+} satisfies Record<string, CatalogueCheck>

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { StartRefused } from '../start-refused.ts'
-import { type Account, openStateDirectory } from './home.ts'
+import { openStateDirectory, type SystemAccount } from './home.ts'
 
 export type Binaries = { initdb: string; postgres: string /** Major version, such as "18". */; major: string }
 
@@ -25,7 +25,7 @@ export const ENVIRONMENT = { PATH: '/usr/bin:/bin', LC_ALL: LOCALE, TZ: 'UTC' }
  * /var/lib/netpilot, once.
  * @throws Error when the package is missing or its programs do not run here
  */
-export async function findBinaries(account?: Account): Promise<Binaries> {
+export async function findBinaries(account?: SystemAccount): Promise<Binaries> {
   const installed = findPackage()
   await linkLibraries(installed)
   try {
@@ -81,7 +81,7 @@ async function linkLibraries(root: string): Promise<void> {
   }
 }
 
-async function tryBinaries(root: string, account?: Account): Promise<Binaries> {
+async function tryBinaries(root: string, account?: SystemAccount): Promise<Binaries> {
   const [initdb, postgres] = [join(root, 'native/bin/initdb'), join(root, 'native/bin/postgres')]
   const { stdout } = await run(postgres, ['-V'], { ...account, cwd: '/', env: ENVIRONMENT })
   return { initdb, postgres, major: /(\d+)\./.exec(stdout)?.[1] ?? stdout.trim() }

@@ -88,7 +88,7 @@ export async function requireVersion({ cluster }: Home, { major }: Binaries): Pr
  * connection string of a server that
  * stays because it never was ours
  */
-export async function outlastLeftover(cluster: string): Promise<string | undefined> {
+export async function waitForOldServer(cluster: string): Promise<string | undefined> {
   const start = performance.now()
   while (await isServed(cluster)) {
     const waited = performance.now() - start

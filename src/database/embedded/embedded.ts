@@ -14,8 +14,8 @@ import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 import { StartRefused } from '../start-refused.ts'
 import { findBinaries } from './binaries.ts'
-import { createCluster, outlastLeftover, requireVersion } from './cluster.ts'
-import { findHome, type Home } from './home.ts'
+import { createCluster, requireVersion, waitForOldServer } from './cluster.ts'
+import { type Home, resolveDataDirectory } from './home.ts'
 import { tryLock } from './lock.ts'
 import { findServer, readPassword, type Settings, startServer } from './server.ts'
 
@@ -60,7 +60,7 @@ export async function startEmbedded(options: {
       'The embedded PostgreSQL needs Linux or macOS. On Windows use WSL, or set DATABASE_URL to a PostgreSQL server.',
     )
   }
-  const home = await findHome(resolve(options.dataDir))
+  const home = await resolveDataDirectory(resolve(options.dataDir))
   const deadline = performance.now() + PATIENCE_MS
   for (;;) {
     const release = tryLock(join(home.directory, 'postgresql.lock'))
@@ -82,7 +82,7 @@ async function own(home: Home, settings: Settings, release: () => void): Promise
       await createCluster(home, binaries, { isDurable: settings.fsync !== 'off' })
     await requireVersion(home, binaries)
     await readPassword(home.cluster, binaries)
-    const leftover = await outlastLeftover(home.cluster)
+    const leftover = await waitForOldServer(home.cluster)
     if (leftover) {
       release()
       return attach(home, leftover)

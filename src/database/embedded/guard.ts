@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { ENVIRONMENT } from './binaries.ts'
-import type { Account } from './home.ts'
+import type { SystemAccount } from './home.ts'
 
 /**
  * A shell between us and PostgreSQL, whose standard input is our pipe and never receives anything: it ends
@@ -50,7 +50,12 @@ export type Guarded = {
  * reaches only us, and the
  * root directory as its working directory, because ours may be out of its reach.
  */
-export function runGuarded(command: string[], log: string, account?: Account, patience = PATIENCE): Guarded {
+export function runGuarded(
+  command: string[],
+  log: string,
+  account?: SystemAccount,
+  patience = PATIENCE,
+): Guarded {
   const child = spawn('/bin/sh', ['-c', GUARD, 'sh', log, String(patience), ...command], {
     ...account,
     cwd: '/',

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { StartRefused } from '../start-refused.ts'
 
-export type Account = { uid: number; gid: number }
+export type SystemAccount = { uid: number; gid: number }
 export type Home = {
   /** Real path of the directory that holds lock and cluster. */
   directory: string
@@ -15,7 +15,7 @@ export type Home = {
   /** Every directory that was looked in for a cluster. */
   places: string[]
   /** PostgreSQL refuses to run as root: then the user it runs as; otherwise absent, it runs as we do. */
-  account?: Account
+  account?: SystemAccount
 }
 
 const STATE_DIRECTORY = '/var/lib/netpilot'
@@ -29,7 +29,7 @@ const STATE_DIRECTORY = '/var/lib/netpilot'
  * shows an empty database.
  * @throws Error when the owner of the cluster cannot reach it, or root finds no user to run as
  */
-export async function findHome(dataDir: string): Promise<Home> {
+export async function resolveDataDirectory(dataDir: string): Promise<Home> {
   const isRoot = process.getuid?.() === 0
   const created = await mkdir(dataDir, { recursive: true })
   if (!isRoot && created) await chmod(dataDir, 0o700)
@@ -78,14 +78,14 @@ const homeIn = (directory: string): Home => ({
  * Asked of the system rather than computed from modes, so that access control lists and mount options count
  * too.
  */
-const canEnter = (account: Account, directory: string): Promise<boolean> =>
+const canEnter = (account: SystemAccount, directory: string): Promise<boolean> =>
   promisify(execFile)('/bin/sh', ['-c', 'cd "$1"', 'sh', directory], { ...account, cwd: '/' }).then(
     () => true,
     () => false,
   )
 
 /** initdb wants a user that has an entry in passwd. */
-export async function serviceAccount(): Promise<Account> {
+export async function serviceAccount(): Promise<SystemAccount> {
   const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'))
   for (const wanted of ['postgres', 'nobody']) {
     const [, , uid, gid] = users.find(([name]) => name === wanted) ?? []

@@ -4,7 +4,7 @@ import { problem } from '../problem.ts'
 /** `concurrency` jobs run at once, `queue` more wait, each at most `waitMs` milliseconds. */
 export type JobLimits = { concurrency: number; queue: number; waitMs: number }
 
-export type RunJob = {
+export type RunLimited = {
   /**
    * Runs a job when its turn comes, first come, first served. @throws Problem `unavailable` in its place;
    * such a job never runs later
@@ -17,7 +17,7 @@ export type RunJob = {
   demandRoom(): void
 }
 
-export function limitJobs({ concurrency, queue, waitMs }: JobLimits): RunJob {
+export function createConcurrencyLimiter({ concurrency, queue, waitMs }: JobLimits): RunLimited {
   let running = 0
   const waiting = new Set<() => void>()
   // After `waitMs`, everyone who waits now has been served or sent away.

@@ -47,7 +47,7 @@ type Log = { warn(fields: object, message: string): void }
 export function createBoundedServer(handle: RequestListener, { http, trustProxy }: Config, log: Log): Server {
   const connections = new Map<Socket, Connection>()
   const server = createServer(
-    // A request that names no host is answered like any other that cannot be served (`answerForNode`), not by
+    // A request that names no host is answered like any other that cannot be served (`handleNodeLevelErrors`), not by
     // Node.
     { headersTimeout: http.headersTimeoutMs, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     oneAtATime(handle, connections),

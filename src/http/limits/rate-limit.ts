@@ -35,7 +35,7 @@ const MAX_BUCKETS = 20_000
  * (`auth/guards/ip-rate-limit.ts`).
  * @param now milliseconds, of any clock that only goes forward
  */
-export function openBuckets(
+export function createTokenBuckets(
   { quota, window }: RatePolicy,
   now: () => number = () => performance.now(),
 ): (key: string) => RateState {

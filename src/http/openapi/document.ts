@@ -13,10 +13,10 @@ import type {
   onRequestHookHandler,
 } from 'fastify'
 import { clientNetwork } from '../../network/client-network.ts'
-import { answerRate, openBuckets, type RatePolicy } from '../limits/rate-limit.ts'
+import { answerRate, createTokenBuckets, type RatePolicy } from '../limits/rate-limit.ts'
 import { PROBLEMS, type ProblemCode } from '../problem.ts'
 import { failures, type KnownProblem, TAGS } from '../schemas.ts'
-import { exampleOf, problemExample, type Schema } from './examples.ts'
+import { exampleOf, type JsonSchema, problemExample } from './examples.ts'
 
 /** Nothing from elsewhere, and no wish for https: on a home network the page is served over plain HTTP. */
 const DOCS_CSP =
@@ -103,7 +103,7 @@ export async function describeApi(
     done()
   }
   const policy: RatePolicy = { name: 'documents', quota: perMinute, window: 60 }
-  const take = openBuckets(policy)
+  const take = createTokenBuckets(policy)
   await app.register(async function documents(scope) {
     // The largest answers that anybody may ask for.
     scope.addHook('onRequest', async (request, reply) =>
@@ -142,7 +142,7 @@ function openApiDocument(
 }
 
 type Header = { description: string; schema: { type: 'string' | 'integer' } }
-type Media = { schema: Schema; example?: unknown; examples?: Record<string, unknown> }
+type Media = { schema: JsonSchema; example?: unknown; examples?: Record<string, unknown> }
 type Content = Record<string, Media>
 type Response = { description: string; headers?: Record<string, Header>; content?: Content }
 type Operation = {
@@ -153,7 +153,7 @@ type Operation = {
   requestBody?: { content: Content }
   responses: Record<string, Response>
 }
-type Components = { schemas: Record<string, Schema>; examples: Record<string, unknown> }
+type Components = { schemas: Record<string, JsonSchema>; examples: Record<string, unknown> }
 type Described = { paths: Record<string, Record<string, Operation>>; components: Components }
 
 const SUCCESSES: Record<string, string> = {

@@ -6,16 +6,16 @@ import { createHash } from 'node:crypto'
 import { PROBLEMS, type ProblemCode, ProblemDocument } from '../problem.ts'
 
 /** The part of JSON Schema that bodies are described in. */
-export type Schema = {
+export type JsonSchema = {
   $ref?: string
-  allOf?: [Schema]
+  allOf?: [JsonSchema]
   type?: string | string[]
   format?: string
   enum?: unknown[]
   examples?: unknown[]
-  properties?: Record<string, Schema>
+  properties?: Record<string, JsonSchema>
   required?: string[]
-  items?: Schema
+  items?: JsonSchema
   oneOf?: { required: string[] }[]
   minItems?: number
 }
@@ -34,7 +34,7 @@ const idOf = (kind: string) =>
  * @param name of the field or the schema that an example is asked for
  * @returns undefined where nothing can be told; a field that may be left out is, unless it has an example
  */
-export function exampleOf(schema: Schema, named: Record<string, Schema>, name = ''): unknown {
+export function exampleOf(schema: JsonSchema, named: Record<string, JsonSchema>, name = ''): unknown {
   const { $ref, type, format, enum: values, examples, properties, items, minItems = 1 } = schema
   if ($ref !== undefined) {
     const referred = $ref.slice($ref.lastIndexOf('/') + 1)
@@ -68,7 +68,7 @@ const TOLD_WITH: Partial<Record<ProblemCode, keyof typeof ProblemDocument.proper
 }
 
 export function problemExample(code: ProblemCode, status: number) {
-  const properties: Record<string, Schema> = ProblemDocument.properties
+  const properties: Record<string, JsonSchema> = ProblemDocument.properties
   const told = (['requestId', TOLD_WITH[code]] as const).flatMap((field) => field ?? [])
   return {
     type: `urn:netpilot:problem:${code}`,

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { wakeRouter } from '../routers/notify-policy-changed.ts'
+import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import { TABLES } from './repository.ts'
 import {
@@ -13,8 +13,8 @@ import {
   type Additions,
   decideAdditions,
   type KnownDevice,
+  type KnownDevices,
   type NewEntry,
-  type RouterFacts,
   type StoredEntry,
 } from './same-device.ts'
 import { type ListName, NOTES } from './schema.ts'
@@ -53,7 +53,7 @@ export async function changeEntries(
   }
   const removed = await removeEntries(tx, list, remove)
   for (const { routerId } of removed) changed.add(routerId)
-  for (const routerId of changed) await wakeRouter(tx, routerId)
+  for (const routerId of changed) await notifyPolicyChanged(tx, routerId)
   return { added, removed: new Set(removed.map(({ id }) => id)) }
 }
 
@@ -121,7 +121,7 @@ async function findFacts(
   list: ListName,
   routerId: string,
   entries: NewEntry[],
-): Promise<RouterFacts> {
+): Promise<KnownDevices> {
   const [ids, macs, ips] = (['deviceId', 'mac', 'ip'] as const).map((name) =>
     entries.flatMap((entry) => entry[name] ?? []),
   ) as [string[], string[], string[]]

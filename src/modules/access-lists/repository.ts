@@ -1,6 +1,6 @@
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { wakeRouter } from '../routers/notify-policy-changed.ts'
+import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import {
   type ChangeEntry,
@@ -21,7 +21,7 @@ const shown = (
   e.mac::text as mac, host(e.ip) as ip, e.entry_name as name, e.${NOTES[list]}, e.created_at as "createdAt"`
 
 /** A device that was merged, maybe more than once, stands for the one that goes on. */
-const RESOLVED = `left join lateral (
+const JOIN_SURVIVOR = `left join lateral (
     with recursive line (id, merged_into) as (
       select d.id, d.merged_into from user_devices d where d.user_id = $1 and d.id = e.device_id
       union select d.id, d.merged_into from line l join user_devices d on d.user_id = $1 and d.id = l.merged_into
@@ -32,7 +32,7 @@ const RESOLVED = `left join lateral (
     on a.router_id = e.router_id and a.ip = e.ip`
 
 /** The devices that a search finds, and those merged into them, since an entry may still name these. */
-const FOUND = `found (id, router_id) as (
+const MATCHING_DEVICES = `found (id, router_id) as (
     select d.id, d.router_id from user_devices d where $3::text is not null and d.user_id = $1 and d.merged_into is null
       and (strpos(lower(concat_ws(' ', d.device_name, d.hostname)), lower($3)) > 0
         or exists (select from user_device_interfaces i where i.user_id = $1 and i.device_id = d.id
@@ -45,7 +45,7 @@ const FOUND = `found (id, router_id) as (
   )`
 
 /** One constant text for each list and order. */
-const listText = (list: ListName, order: string) => `with recursive ${FOUND}
+const listText = (list: ListName, order: string) => `with recursive ${MATCHING_DEVICES}
   select ${shown(list)}, e.total from (
     select e.*, count(*) over ()::int as total from ${TABLES[list]} e
     where e.user_id = $1 and ($2::uuid is null or e.router_id = $2)
@@ -55,7 +55,7 @@ const listText = (list: ListName, order: string) => `with recursive ${FOUND}
         or (e.router_id, e.mac) in (select i.router_id, i.mac from interfaces i)
         or (e.router_id, e.ip) in (select i.router_id, unnest(i.ips) from interfaces i))
     order by ${order}, e.id limit $4 offset $5
-  ) e ${RESOLVED} order by ${order}, e.id`
+  ) e ${JOIN_SURVIVOR} order by ${order}, e.id`
 
 const ORDER: Record<(typeof ENTRY_SORTS)[number], string> = {
   createdAt: 'e.created_at',
@@ -95,14 +95,14 @@ export async function listEntries(
 export async function findEntry(tx: Tx, list: ListName, id: string): Promise<Entry | undefined> {
   const [entry] = await tx.query<Entry>({
     name: `find ${list} entry`,
-    text: `select ${shown(list)} from ${TABLES[list]} e ${RESOLVED} where e.user_id = $1 and e.id = $2`,
+    text: `select ${shown(list)} from ${TABLES[list]} e ${JOIN_SURVIVOR} where e.user_id = $1 and e.id = $2`,
     values: [ownerOf(tx), id],
   })
   return entry
 }
 
 /** Holds an entry's router first, as whoever removes one does, and then the entry itself. */
-export async function holdEntry(tx: Tx, list: ListName, id: string): Promise<Entry | undefined> {
+export async function lockEntry(tx: Tx, list: ListName, id: string): Promise<Entry | undefined> {
   const entry = await findEntry(tx, list, id)
   if (!entry || !(await lockRouter(tx, entry.routerId))) return undefined
   await tx.query({
@@ -141,6 +141,6 @@ export async function clearEntries(tx: Tx, list: ListName, routerId: string): Pr
     text: `delete from ${TABLES[list]} e where e.user_id = $1 and e.router_id = $2 returning e.id`,
     values: [ownerOf(tx), routerId],
   })
-  if (removed.length > 0) await wakeRouter(tx, routerId)
+  if (removed.length > 0) await notifyPolicyChanged(tx, routerId)
   return removed.length
 }

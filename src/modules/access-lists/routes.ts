@@ -9,14 +9,14 @@ import {
   type ProblemCode,
   problem,
 } from '../../http/problem.ts'
-import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import { IdParams, pageOf, responses } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
 import { canonicalIp, isDeviceIp } from '../../network/ip.ts'
 import { parseMac } from '../../network/mac.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 import { ClearQuery, Removed } from '../devices/schema.ts'
 import { changeEntries } from './changes-repository.ts'
-import { changeEntry, clearEntries, findEntry, holdEntry, listEntries } from './repository.ts'
+import { changeEntry, clearEntries, findEntry, listEntries, lockEntry } from './repository.ts'
 import type { NewEntry } from './same-device.ts'
 import {
   type AddEntry,
@@ -28,7 +28,7 @@ import {
   NOTES,
 } from './schema.ts'
 
-export type AccessListRoutesOptions = { withSession: WithSession; list: ListName }
+export type AccessListRoutesOptions = { withTransaction: WithTransaction; list: ListName }
 
 /** Bytes: room for as many entries as a call may have, with what people write about them. */
 const BULK_BODY_LIMIT = 1_048_576
@@ -36,7 +36,7 @@ const BULK_BODY_LIMIT = 1_048_576
 /** The routes of one list; registered once for each. */
 export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions> = async (
   app,
-  { withSession, list },
+  { withTransaction, list },
 ) => {
   const List = list === 'whitelist' ? 'Whitelist' : 'Blacklist'
   const documented = { tags: ['lists'], security: [{ person: [] }] }
@@ -51,11 +51,11 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
         operationId: `list${List}`,
         summary: `List the ${list}`,
         querystring: ListEntries,
-        response: answers({ 200: pageOf(Entry) }),
+        response: responses({ 200: pageOf(Entry) }),
       },
     },
     (request) =>
-      withSession(request.identity, (tx) => listEntries(tx, list, request.query), { readOnly: true }),
+      withTransaction(request.identity, (tx) => listEntries(tx, list, request.query), { readOnly: true }),
   )
 
   app.post(
@@ -69,13 +69,13 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
         description: `Names a device by its id, a MAC or an address. The same device in whichever way is 409 \`conflict\` when it is on this list,
 and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` takes it off there.`,
         body: AddEntry,
-        response: answers({ 201: Entry }, 'not-found', 'conflict', 'on-other-list'),
+        response: responses({ 201: Entry }, 'not-found', 'conflict', 'on-other-list'),
       },
     },
     async (request, reply) => {
       const entry = readEntry(list, request.body)
       if ('path' in entry) throw problem('invalid-request', { errors: [entry] })
-      const stored = await withSession(request.identity, async (tx) => {
+      const stored = await withTransaction(request.identity, async (tx) => {
         const outcome = (await changeEntries(tx, list, { add: [entry] })).added.get(entry) ?? {
           code: 'not-found',
         }
@@ -99,12 +99,12 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
         operationId: `get${List}Entry`,
         summary: `Get an entry of the ${list}`,
         params: IdParams,
-        response: answers({ 200: Entry }),
+        response: responses({ 200: Entry }),
       },
     },
     async (request) => {
       return orNotFound(
-        await withSession(request.identity, (tx) => findEntry(tx, list, request.params.id), {
+        await withTransaction(request.identity, (tx) => findEntry(tx, list, request.params.id), {
           readOnly: true,
         }),
       )
@@ -121,13 +121,13 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
         summary: `Change an entry of the ${list}`,
         params: IdParams,
         body: ChangeEntry,
-        response: answers({ 200: Entry }),
+        response: responses({ 200: Entry }),
       },
     },
     async (request) => {
       const { id } = request.params
-      return withSession(request.identity, async (tx) => {
-        await requireVersion(request, () => holdEntry(tx, list, id))
+      return withTransaction(request.identity, async (tx) => {
+        await requireVersion(request, () => lockEntry(tx, list, id))
         orNotFound(await changeEntry(tx, list, id, request.body))
         return orNotFound(await findEntry(tx, list, id))
       })
@@ -143,12 +143,12 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
         operationId: `removeFrom${List}`,
         summary: `Remove from the ${list}`,
         params: IdParams,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
-      await withSession(request.identity, async (tx) => {
-        await requireVersion(request, () => holdEntry(tx, list, request.params.id))
+      await withTransaction(request.identity, async (tx) => {
+        await requireVersion(request, () => lockEntry(tx, list, request.params.id))
         const { removed } = await changeEntries(tx, list, { remove: [request.params.id] })
         orNotFound(removed.size > 0)
       })
@@ -164,11 +164,11 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
         operationId: `clear${List}`,
         summary: `Clear the ${list} of a router`,
         querystring: ClearQuery,
-        response: answers({ 200: Removed }, 'not-found'),
+        response: responses({ 200: Removed }, 'not-found'),
       },
     },
     async (request) => {
-      return withSession(request.identity, async (tx) => {
+      return withTransaction(request.identity, async (tx) => {
         const removed = orNotFound(await clearEntries(tx, list, request.query.routerId))
         tx.audit({ targetId: request.query.routerId, detail: { removed }, changedNothing: removed === 0 })
         return { removed }
@@ -190,14 +190,14 @@ and 409 \`on-other-list\` with \`entryId\` when it is on the other; \`move\` tak
           description: `At most ${MAX_BULK} of each: \`add\` in its order, then \`remove\`. Each is answered as if it had been called alone, and what fails
 leaves the others be; only a body of the wrong form is refused as a whole.`,
           body: Bulk,
-          response: answers({ 200: BulkAnswer }),
+          response: responses({ 200: BulkAnswer }),
         },
       },
       async (request) => {
         const add = (request.body.add ?? []).map((entry) => readEntry(list, entry))
         const remove = (request.body.remove ?? []).map((id) => id.toLowerCase())
         const readable = add.flatMap((entry) => ('path' in entry ? [] : entry))
-        const { added, removed } = await withSession(request.identity, async (tx) => {
+        const { added, removed } = await withTransaction(request.identity, async (tx) => {
           const changes = await changeEntries(tx, list, { add: readable, remove })
           const counts = {
             added: [...changes.added.values()].filter((outcome) => 'id' in outcome).length,
@@ -218,10 +218,10 @@ leaves the others be; only a body of the wrong form is refused as a whole.`,
   })
 }
 
-type Outcome = Omit<BulkAnswer['results'][number], 'index'>
+type BulkOutcome = Omit<BulkAnswer['results'][number], 'index'>
 
-const failure = (code: ProblemCode): Outcome => ({ status: PROBLEMS[code].status, code })
-const outcomeOf = (added: { id: string } | { code: ProblemCode } = { code: 'not-found' }): Outcome =>
+const failure = (code: ProblemCode): BulkOutcome => ({ status: PROBLEMS[code].status, code })
+const outcomeOf = (added: { id: string } | { code: ProblemCode } = { code: 'not-found' }): BulkOutcome =>
   'id' in added ? { status: 201, id: added.id } : failure(added.code)
 
 /**

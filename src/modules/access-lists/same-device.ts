@@ -23,7 +23,7 @@ export type Added =
   | { code: 'not-found' | 'conflict' }
   | { code: 'on-other-list'; entryId: string }
 
-export type RouterFacts = {
+export type KnownDevices = {
   devices: KnownDevice[]
   /** Entries of the list that is added to, and of the other; oldest first. */
   here: StoredEntry[]
@@ -52,7 +52,7 @@ function identify(devices: KnownDevice[]): (subject: Subject) => string {
  */
 export function decideAdditions(
   entries: NewEntry[],
-  { devices, here, there }: RouterFacts,
+  { devices, here, there }: KnownDevices,
   newId: () => string,
 ): Additions {
   const identityOf = identify(devices)

@@ -6,7 +6,7 @@ import {
   Name,
   Nullable,
   pageQuery,
-  Strict,
+  StrictObject,
   Text,
   Uuid,
 } from '../../http/schemas.ts'
@@ -20,7 +20,7 @@ export const NOTES = { whitelist: 'description', blacklist: 'reason' } as const
 export const MAX_BULK = 500
 
 export const ENTRY_SORTS = ['createdAt', 'name', 'mac', 'ip'] as const
-export const ListEntries = Strict({
+export const ListEntries = StrictObject({
   routerId: Type.Optional(Uuid()),
   search: Type.Optional(
     Text({
@@ -44,7 +44,7 @@ const noteOf = <T extends Type.TSchema>(list: ListName, schema: T) =>
 
 /** The schemas of one list. */
 export function entrySchemas(list: ListName) {
-  const AddEntry = Strict(
+  const AddEntry = StrictObject(
     {
       deviceId: Type.Optional(Uuid()),
       routerId: Type.Optional(Uuid("With `mac` or `ip`; with `deviceId` it can only be that device's")),
@@ -74,8 +74,8 @@ export function entrySchemas(list: ListName) {
   )
   return {
     AddEntry,
-    ChangeEntry: Strict({ name: EntryName, ...noteOf(list, Note) }, { minProperties: 1 }),
-    Bulk: Strict({
+    ChangeEntry: StrictObject({ name: EntryName, ...noteOf(list, Note) }, { minProperties: 1 }),
+    Bulk: StrictObject({
       add: Type.Optional(Type.Array(AddEntry, { maxItems: MAX_BULK })),
       remove: Type.Optional(
         Type.Array(Uuid(), { maxItems: MAX_BULK, description: 'Ids of entries', examples: [[EXAMPLE_ID]] }),

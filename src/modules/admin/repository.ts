@@ -14,7 +14,7 @@ import type {
   Stats,
 } from './schema.ts'
 
-type Account = Static<typeof AccountSchema>
+type ListedAccount = Static<typeof AccountSchema>
 type Page<Row> = { items: Row[]; total: number; limit: number; offset: number }
 
 const ACCOUNT = `u.id, u.email, u.full_name as "fullName", u.role, u.is_active as "isActive", u.email_verified_at is not null as "emailVerified",
@@ -44,10 +44,10 @@ const SESSION_ORDER = {
 export async function listAccounts(
   tx: Tx,
   { search, role, active, sort = 'email', limit, offset }: ListAccounts,
-): Promise<Page<Account>> {
+): Promise<Page<ListedAccount>> {
   const values = [search ?? null, role ?? null, active ?? null]
   const [items, [counted]] = await Promise.all([
-    tx.query<Account>({
+    tx.query<ListedAccount>({
       name: `list accounts by ${sort}`,
       text: `select ${ACCOUNT} ${FROM} where ${MATCHES} order by ${ACCOUNT_ORDER[sort]}, u.id limit $4 offset $5`,
       values: [...values, limit, offset],
@@ -61,8 +61,8 @@ export async function listAccounts(
   return { items, total: counted?.total ?? 0, limit, offset }
 }
 
-export async function findAccount(tx: Tx, id: string): Promise<Account | undefined> {
-  const [account] = await tx.query<Account>({
+export async function findAccount(tx: Tx, id: string): Promise<ListedAccount | undefined> {
+  const [account] = await tx.query<ListedAccount>({
     name: 'find account',
     text: `select ${ACCOUNT} ${FROM} where u.id = $1`,
     values: [id],
@@ -77,7 +77,7 @@ export async function addAccount(
     email,
     fullName = null,
     role = 'user',
-  }: { email: string; fullName?: string | null; role?: Account['role'] },
+  }: { email: string; fullName?: string | null; role?: ListedAccount['role'] },
 ): Promise<{ id: string } | undefined> {
   const [added] = await tx.query<{ id: string }>({
     name: 'add account',

@@ -5,9 +5,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import { IdParams, pageOf, responses } from '../../http/schemas.ts'
 import { ownerOf } from '../../rls/own-rows.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import {
   changeAccount,
   endSessionOf,
@@ -29,11 +29,11 @@ import {
 } from './schema.ts'
 
 export const adminRoutes: FastifyPluginAsyncTypebox<{
-  withSession: WithSession
+  withTransaction: WithTransaction
   onlineMinutes: number
-}> = async (app, { withSession, onlineMinutes }) => {
+}> = async (app, { withTransaction, onlineMinutes }) => {
   const documented = { tags: ['admin'], security: [{ admin: [] }] }
-  const none = answers({ 204: Type.Null() })
+  const none = responses({ 204: Type.Null() })
 
   app.get(
     '/users',
@@ -43,10 +43,11 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{
         operationId: 'listAccounts',
         summary: 'List accounts',
         querystring: ListAccounts,
-        response: answers({ 200: pageOf(Account) }),
+        response: responses({ 200: pageOf(Account) }),
       },
     },
-    (request) => withSession(request.identity, (tx) => listAccounts(tx, request.query), { readOnly: true }),
+    (request) =>
+      withTransaction(request.identity, (tx) => listAccounts(tx, request.query), { readOnly: true }),
   )
 
   app.get(
@@ -57,11 +58,11 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{
         operationId: 'getAccount',
         summary: 'Get an account',
         params: IdParams,
-        response: answers({ 200: Account }),
+        response: responses({ 200: Account }),
       },
     },
     (request) =>
-      withSession(request.identity, (tx) => accountOr404(tx, request.params.id), { readOnly: true }),
+      withTransaction(request.identity, (tx) => accountOr404(tx, request.params.id), { readOnly: true }),
   )
 
   app.patch(
@@ -75,12 +76,12 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{
           'Takes effect at the very next request. Deactivating ends every login session. Nobody changes their own account here (409).',
         params: IdParams,
         body: ChangeAccount,
-        response: answers({ 200: Account }, 'conflict'),
+        response: responses({ 200: Account }, 'conflict'),
       },
     },
     (request) => {
       const { id } = request.params
-      return withSession(request.identity, async (tx) => {
+      return withTransaction(request.identity, async (tx) => {
         refuseOneself(tx, id)
         orNotFound(await changeAccount(tx, id, request.body))
         return accountOr404(tx, id)
@@ -102,7 +103,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{
     },
     async (request, reply) => {
       const { id } = request.params
-      await withSession(request.identity, async (tx) => {
+      await withTransaction(request.identity, async (tx) => {
         refuseOneself(tx, id)
         orNotFound(await removeAccount(tx, id))
       })
@@ -123,7 +124,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{
     },
     async (request, reply) => {
       const { id } = request.params
-      await withSession(request.identity, async (tx) => {
+      await withTransaction(request.identity, async (tx) => {
         await accountOr404(tx, id)
         tx.audit({ changedNothing: (await endSessionsOf(tx, id, 'revoked')) === 0 })
       })
@@ -144,7 +145,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{
     },
     async (request, reply) => {
       const { id, sessionId } = request.params
-      await withSession(request.identity, async (tx) => orNotFound(await endSessionOf(tx, id, sessionId)))
+      await withTransaction(request.identity, async (tx) => orNotFound(await endSessionOf(tx, id, sessionId)))
       return reply.code(204).send(null)
     },
   )
@@ -157,10 +158,11 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{
         operationId: 'listSessions',
         summary: 'List live login sessions of all accounts',
         querystring: ListSessions,
-        response: answers({ 200: pageOf(AdminSession) }),
+        response: responses({ 200: pageOf(AdminSession) }),
       },
     },
-    (request) => withSession(request.identity, (tx) => listSessions(tx, request.query), { readOnly: true }),
+    (request) =>
+      withTransaction(request.identity, (tx) => listSessions(tx, request.query), { readOnly: true }),
   )
 
   app.get(
@@ -170,10 +172,10 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{
         ...documented,
         operationId: 'getStats',
         summary: 'Count accounts, sign-ins, routers and devices',
-        response: answers({ 200: Stats }),
+        response: responses({ 200: Stats }),
       },
     },
-    (request) => withSession(request.identity, (tx) => readStats(tx, onlineMinutes), { readOnly: true }),
+    (request) => withTransaction(request.identity, (tx) => readStats(tx, onlineMinutes), { readOnly: true }),
   )
 }
 

@@ -5,7 +5,7 @@ import {
   NullableInstant,
   OneOf,
   pageQuery,
-  Strict,
+  StrictObject,
   Text,
   Uuid,
 } from '../../http/schemas.ts'
@@ -31,7 +31,7 @@ export const Account = Type.Object(
   { $id: 'Account' },
 )
 
-export const ListAccounts = Strict({
+export const ListAccounts = StrictObject({
   ...pageQuery(['email', 'createdAt', 'lastUsedAt']),
   search: Type.Optional(Text({ max: 200, description: 'Part of the address or the name' })),
   role: Type.Optional(OneOf(ROLES)),
@@ -39,7 +39,7 @@ export const ListAccounts = Strict({
 })
 export type ListAccounts = Type.Static<typeof ListAccounts>
 
-export const ChangeAccount = Strict(
+export const ChangeAccount = StrictObject(
   { role: Type.Optional(OneOf(ROLES, undefined, 'admin')), isActive: Type.Optional(Type.Boolean()) },
   { minProperties: 1 },
 )
@@ -55,7 +55,7 @@ export const AdminSession = Type.Object(
   },
   { $id: 'AdminSession' },
 )
-export const ListSessions = Strict({
+export const ListSessions = StrictObject({
   ...pageQuery(['lastUsedAt', 'createdAt']),
   userId: Type.Optional(Uuid()),
 })
@@ -79,4 +79,4 @@ export const Stats = Type.Object(
   },
   { $id: 'Stats' },
 )
-export const SessionParams = Strict({ id: Uuid(), sessionId: Uuid() })
+export const SessionParams = StrictObject({ id: Uuid(), sessionId: Uuid() })

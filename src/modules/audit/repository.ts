@@ -22,12 +22,16 @@ type Filters = Omit<ActFilters, 'cursor' | 'limit'>
 type Found = AdminAuditEvent & { micros: string }
 
 /** Where a page ended: microseconds since 1970, account, number. */
-export type Position = { micros: string; userId: string; sequence: string }
+export type EventPosition = { micros: string; userId: string; sequence: string }
 export const POSITION =
   /^(?<micros>\d{1,17})\.(?<userId>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})\.(?<sequence>\d{1,15})$/
 
 /** Acts of one account, or (an administrator's session) of all, the newest first. */
-export async function listActs(tx: Tx, filters: Omit<ActFilters, 'cursor'>, after: Position | undefined) {
+export async function listActs(
+  tx: Tx,
+  filters: Omit<ActFilters, 'cursor'>,
+  after: EventPosition | undefined,
+) {
   const { limit = 50 } = filters
   const found = await (filters.userId === undefined
     ? listEverybodys(tx, filters, after, limit + 1)
@@ -46,7 +50,7 @@ export async function listActs(tx: Tx, filters: Omit<ActFilters, 'cursor'>, afte
 function listOnes(
   tx: Tx,
   { userId, act, outcome, actorKind, from, to }: Filters,
-  after: Position | undefined,
+  after: EventPosition | undefined,
   limit: number,
 ) {
   return tx.query<Found>({
@@ -65,7 +69,7 @@ function listOnes(
 function listEverybodys(
   tx: Tx,
   { act, outcome, actorKind, from, to }: Filters,
-  after: Position | undefined,
+  after: EventPosition | undefined,
   limit: number,
 ): Promise<Found[]> {
   const micros = sql<string>`(extract(epoch from ${auditLog.at}) * 1000000)::bigint`

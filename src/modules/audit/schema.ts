@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Nullable, OneOf, Strict, TAGS, Text, Uuid } from '../../http/schemas.ts'
+import { Instant, Nullable, OneOf, StrictObject, TAGS, Text, Uuid } from '../../http/schemas.ts'
 import { cursorFields, NextCursor } from '../paging/cursor.ts'
 
 const Moment = () => Type.String({ format: 'date-time', maxLength: 40 })
@@ -14,8 +14,8 @@ const filters = {
   to: Type.Optional(Moment()),
   ...cursorFields,
 }
-export const ListActs = Strict(filters)
-export const ListEverybodysActs = Strict({
+export const ListActs = StrictObject(filters)
+export const ListEverybodysActs = StrictObject({
   ...filters,
   userId: Type.Optional(Uuid()),
   actorKind: Type.Optional(OneOf(['user', 'admin', 'system'])),

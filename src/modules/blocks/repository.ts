@@ -1,8 +1,8 @@
 import type { SQL } from 'drizzle-orm'
 import { and, asc, desc, eq, isNull, sql } from '../../database/drizzle.ts'
-import { mine, ownerOf } from '../../rls/own-rows.ts'
+import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { wakeRouter } from '../routers/notify-policy-changed.ts'
+import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import type { AddBlock, ListBlocks } from './schema.ts'
 import { blocks } from './table.ts'
@@ -53,7 +53,7 @@ export async function listBlocks(
   { routerId, deviceId, groupId, active, sort = '-blockedAt', limit, offset }: ListBlocks,
 ) {
   const where = and(
-    mine(tx, blocks),
+    ownRows(tx, blocks),
     routerId === undefined ? undefined : eq(blocks.routerId, routerId),
     deviceId === undefined ? undefined : isOfDevice(tx, deviceId),
     groupId === undefined ? undefined : eq(blocks.groupId, groupId),
@@ -78,14 +78,14 @@ export async function findBlock(tx: Tx, id: string) {
   const [block] = await tx
     .select(columns(tx))
     .from(blocks)
-    .where(and(mine(tx, blocks), eq(blocks.id, id)))
+    .where(and(ownRows(tx, blocks), eq(blocks.id, id)))
   return block
 }
 
 /**
  * Holds the router of a device, a group or of itself. @returns its id, undefined when there is no such thing
  */
-export async function holdRouterOf(
+export async function lockRouterOf(
   tx: Tx,
   { deviceId, groupId, routerId }: AddBlock,
 ): Promise<string | undefined> {
@@ -138,12 +138,12 @@ export async function addBlock(
   await tx
     .update(blocks)
     .set({ unblockedAt: blocks.until })
-    .where(and(mine(tx, blocks), eq(blocks.routerId, routerId), isNull(blocks.unblockedAt), isOver))
+    .where(and(ownRows(tx, blocks), eq(blocks.routerId, routerId), isNull(blocks.unblockedAt), isOver))
   if (
     deviceId &&
     (await tx.$count(
       blocks,
-      and(mine(tx, blocks), eq(blocks.type, type), isActive, isOfDevice(tx, deviceId)),
+      and(ownRows(tx, blocks), eq(blocks.type, type), isActive, isOfDevice(tx, deviceId)),
     )) > 0
   )
     return undefined
@@ -151,12 +151,12 @@ export async function addBlock(
     .insert(blocks)
     .values({ ...values, until: momentOf(end), userId: ownerOf(tx) })
     .returning(columns(tx))
-  await wakeRouter(tx, routerId)
+  await notifyPolicyChanged(tx, routerId)
   return block
 }
 
 /** Holds the router of a block. @returns false when there is no such block */
-export async function holdBlock(tx: Tx, id: string): Promise<boolean> {
+export async function lockBlock(tx: Tx, id: string): Promise<boolean> {
   const block = await findBlock(tx, id)
   return block !== undefined && (await lockRouter(tx, block.routerId))
 }
@@ -169,9 +169,9 @@ export async function extendPause(tx: Tx, id: string, end: End) {
   const [pause] = await tx
     .update(blocks)
     .set({ until: momentOf(end) })
-    .where(and(mine(tx, blocks), eq(blocks.id, id), eq(blocks.type, 'pause'), isActive))
+    .where(and(ownRows(tx, blocks), eq(blocks.id, id), eq(blocks.type, 'pause'), isActive))
     .returning(columns(tx))
-  if (pause) await wakeRouter(tx, pause.routerId)
+  if (pause) await notifyPolicyChanged(tx, pause.routerId)
   return pause
 }
 
@@ -180,9 +180,9 @@ export async function endBlock(tx: Tx, id: string): Promise<boolean> {
   const [ended] = await tx
     .update(blocks)
     .set({ unblockedAt: sql`now()` })
-    .where(and(mine(tx, blocks), eq(blocks.id, id), isActive))
+    .where(and(ownRows(tx, blocks), eq(blocks.id, id), isActive))
     .returning({ routerId: blocks.routerId })
-  if (ended) await wakeRouter(tx, ended.routerId)
+  if (ended) await notifyPolicyChanged(tx, ended.routerId)
   return ended !== undefined
 }
 
@@ -192,8 +192,8 @@ export async function endBlocks(tx: Tx, routerId: string): Promise<number | unde
   const ended = await tx
     .update(blocks)
     .set({ unblockedAt: sql`now()` })
-    .where(and(mine(tx, blocks), eq(blocks.routerId, routerId), isActive))
+    .where(and(ownRows(tx, blocks), eq(blocks.routerId, routerId), isActive))
     .returning({ id: blocks.id })
-  if (ended.length > 0) await wakeRouter(tx, routerId)
+  if (ended.length > 0) await notifyPolicyChanged(tx, routerId)
   return ended.length
 }

@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { type FieldError, orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { IdParams, pageOf, responses } from '../../http/schemas.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import {
   addBlock,
   type End,
@@ -11,15 +11,18 @@ import {
   extendPause,
   findBlock,
   findProtection,
-  holdBlock,
-  holdRouterOf,
   listBlocks,
+  lockBlock,
+  lockRouterOf,
 } from './repository.ts'
 import { AddBlock, Block, Ended, ExtendPause, ListBlocks, ResetBlocks } from './schema.ts'
 
-export type BlockRoutesOptions = { withSession: WithSession }
+export type BlockRoutesOptions = { withTransaction: WithTransaction }
 
-export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async (app, { withSession }) => {
+export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async (
+  app,
+  { withTransaction },
+) => {
   const documented = { tags: ['blocks'], security: [{ person: [] }] }
 
   app.get(
@@ -30,10 +33,10 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         operationId: 'listBlocks',
         summary: 'List blocks, active and past',
         querystring: ListBlocks,
-        response: answers({ 200: pageOf(Block) }),
+        response: responses({ 200: pageOf(Block) }),
       },
     },
-    (request) => withSession(request.identity, (tx) => listBlocks(tx, request.query), { readOnly: true }),
+    (request) => withTransaction(request.identity, (tx) => listBlocks(tx, request.query), { readOnly: true }),
   )
 
   app.post(
@@ -46,15 +49,15 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         description:
           'With `minutes` or `until` it is a pause, which ends by itself. A target has one active block of each type (409 `conflict`). Infrastructure and the router itself are 409 `protected`; of a group or a router they are spared.',
         body: AddBlock,
-        response: answers({ 201: Block }, 'not-found', 'conflict', 'protected', 'own-device'),
+        response: responses({ 201: Block }, 'not-found', 'conflict', 'protected', 'own-device'),
       },
     },
     async (request, reply) => {
       const { deviceId, groupId, reason, force = false } = request.body
       const end = readEnd(request.body)
       const type = readType(request.body)
-      const block = await withSession(request.identity, async (tx) => {
-        const routerId = await holdRouterOf(tx, request.body)
+      const block = await withTransaction(request.identity, async (tx) => {
+        const routerId = await lockRouterOf(tx, request.body)
         if (!routerId) throw problem('not-found')
         if (deviceId) await refuseProtected(tx, deviceId, force)
         const added = await addBlock(tx, { routerId, deviceId, groupId, type, reason, end })
@@ -74,12 +77,12 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         operationId: 'getBlock',
         summary: 'Get a block',
         params: IdParams,
-        response: answers({ 200: Block }),
+        response: responses({ 200: Block }),
       },
     },
     async (request) => {
       return orNotFound(
-        await withSession(request.identity, (tx) => findBlock(tx, request.params.id), { readOnly: true }),
+        await withTransaction(request.identity, (tx) => findBlock(tx, request.params.id), { readOnly: true }),
       )
     },
   )
@@ -95,14 +98,14 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
           '`minutes` count from now. Only a pause that is still active can be extended (409 `conflict`).',
         params: IdParams,
         body: ExtendPause,
-        response: answers({ 200: Block }, 'conflict'),
+        response: responses({ 200: Block }, 'conflict'),
       },
     },
     async (request) => {
       const { id } = request.params
       const end = readEnd(request.body)
-      return withSession(request.identity, async (tx) => {
-        orNotFound(await holdBlock(tx, id))
+      return withTransaction(request.identity, async (tx) => {
+        orNotFound(await lockBlock(tx, id))
         const pause = await extendPause(tx, id, end)
         if (!pause) throw problem('conflict', { detail: 'Only a pause that is still active can be extended' })
         return orRefusePast(pause)
@@ -119,13 +122,13 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         summary: 'End a block',
         description: 'It stays in the history. Ending one that has ended changes nothing, and is 204 too.',
         params: IdParams,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
       const { id } = request.params
-      await withSession(request.identity, async (tx) => {
-        orNotFound(await holdBlock(tx, id))
+      await withTransaction(request.identity, async (tx) => {
+        orNotFound(await lockBlock(tx, id))
         tx.audit({ changedNothing: !(await endBlock(tx, id)) })
       })
       return reply.code(204).send(null)
@@ -140,12 +143,12 @@ export const blockRoutes: FastifyPluginAsyncTypebox<BlockRoutesOptions> = async 
         operationId: 'resetBlocks',
         summary: 'End every active block of a router',
         body: ResetBlocks,
-        response: answers({ 200: Ended }, 'not-found'),
+        response: responses({ 200: Ended }, 'not-found'),
       },
     },
     async (request) => {
       const { routerId } = request.body
-      return withSession(request.identity, async (tx) => {
+      return withTransaction(request.identity, async (tx) => {
         const ended = orNotFound(await endBlocks(tx, routerId))
         tx.audit({ targetId: routerId, detail: { ended }, changedNothing: ended === 0 })
         return { ended }

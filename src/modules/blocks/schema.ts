@@ -5,7 +5,7 @@ import {
   NullableInstant,
   OneOf,
   pageQuery,
-  Strict,
+  StrictObject,
   Text,
   Uuid,
 } from '../../http/schemas.ts'
@@ -32,7 +32,7 @@ const end = {
   until: Type.String({ format: 'date-time', maxLength: 40, description: 'In the future' }),
 }
 
-export const AddBlock = Strict(
+export const AddBlock = StrictObject(
   {
     deviceId: Type.Optional(Uuid()),
     groupId: Type.Optional(Uuid()),
@@ -49,14 +49,14 @@ export const AddBlock = Strict(
 )
 export type AddBlock = Type.Static<typeof AddBlock>
 
-export const ExtendPause = Strict(
+export const ExtendPause = StrictObject(
   { minutes: Type.Optional(end.minutes), until: Type.Optional(end.until) },
   { oneOf: [{ required: ['minutes'] }, { required: ['until'] }] },
 )
 export type ExtendPause = Type.Static<typeof ExtendPause>
 
 export const BLOCK_SORTS = ['blockedAt', 'until'] as const
-export const ListBlocks = Strict({
+export const ListBlocks = StrictObject({
   routerId: Type.Optional(Uuid()),
   deviceId: Type.Optional(Uuid()),
   groupId: Type.Optional(Uuid()),
@@ -65,7 +65,7 @@ export const ListBlocks = Strict({
 })
 export type ListBlocks = Type.Static<typeof ListBlocks>
 
-export const ResetBlocks = Strict({ routerId: Uuid() })
+export const ResetBlocks = StrictObject({ routerId: Uuid() })
 export const Ended = Type.Object(
   { ended: Type.Integer({ description: 'How many were active', examples: [2] }) },
   { $id: 'Ended' },

@@ -1,7 +1,7 @@
 /** Changing many devices in one transaction, each decided for itself. */
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { wakeRouter } from '../routers/notify-policy-changed.ts'
+import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import { changeDevice, type DeviceValues } from './repository.ts'
 
@@ -37,6 +37,6 @@ export async function changeDevices(tx: Tx, changes: DeviceChange[]): Promise<bo
     if (changed) touched.add(changed)
     outcomes.push(changed !== undefined)
   }
-  for (const routerId of touched) await wakeRouter(tx, routerId)
+  for (const routerId of touched) await notifyPolicyChanged(tx, routerId)
   return outcomes
 }

@@ -1,20 +1,20 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { orNotFound, PROBLEMS, Problem, type ProblemCode } from '../../http/problem.ts'
-import { answers, IdParams } from '../../http/schemas.ts'
+import { IdParams, responses } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 import { readCursor } from '../paging/cursor.ts'
 import { changeDevices, type DeviceChange } from './changes-repository.ts'
-import { listHistory, POSITION, type Position } from './history-repository.ts'
+import { listHistory, POSITION, type SightingPosition } from './history-repository.ts'
 import { ChangeDevices, DeviceHistory, DeviceOutcomes, HistoryQuery, MAX_CHANGES } from './schema.ts'
-import { storable } from './values.ts'
+import { toDeviceValues } from './values.ts'
 
 /** Bytes: room for as many changes as a call may have. */
 const BODY_LIMIT = 524_288
 
-export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (
+export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withTransaction: WithTransaction }> = async (
   app,
-  { withSession },
+  { withTransaction },
 ) => {
   const documented = { tags: ['devices'], security: [{ person: [] }] }
 
@@ -31,13 +31,13 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
           summary: 'Change many devices',
           description: `At most ${MAX_CHANGES}, in their order. Each is answered as if it had been changed alone, and what fails leaves the others be; only a body of the wrong form is refused as a whole.`,
           body: ChangeDevices,
-          response: answers({ 200: DeviceOutcomes }),
+          response: responses({ 200: DeviceOutcomes }),
         },
       },
       async (request) => {
         const changes = request.body.changes.map(readChange)
         const readable = changes.flatMap((change) => change ?? [])
-        const changed = await withSession(request.identity, async (tx) => {
+        const changed = await withTransaction(request.identity, async (tx) => {
           const outcomes = await changeDevices(tx, readable)
           const count = outcomes.filter((isChanged) => isChanged).length
           tx.audit({
@@ -69,14 +69,14 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
           'When it and each of its MACs were first seen, merges, and its own blocks and pauses. Names and addresses from before are not kept; what people changed stands in `GET /api/users/audit-logs`.',
         params: IdParams,
         querystring: HistoryQuery,
-        response: answers({ 200: DeviceHistory }),
+        response: responses({ 200: DeviceHistory }),
       },
     },
     async (request) => {
       const { cursor, limit = 50 } = request.query
-      const after = readCursor<Position>(cursor, POSITION)
+      const after = readCursor<SightingPosition>(cursor, POSITION)
       return orNotFound(
-        await withSession(request.identity, (tx) => listHistory(tx, request.params.id, limit, after), {
+        await withTransaction(request.identity, (tx) => listHistory(tx, request.params.id, limit, after), {
           readOnly: true,
         }),
       )
@@ -87,7 +87,7 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
 /** Undefined for a change that cannot be stored, whoever's the device is. */
 function readChange({ id, ...fields }: ChangeDevices['changes'][number]): DeviceChange | undefined {
   try {
-    return { id: id.toLowerCase(), values: storable(fields) }
+    return { id: id.toLowerCase(), values: toDeviceValues(fields) }
   } catch (error) {
     if (error instanceof Problem) return undefined
     throw error

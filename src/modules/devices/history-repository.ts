@@ -5,7 +5,7 @@ import { findRouterOf } from './repository.ts'
 import type { DeviceEvent } from './schema.ts'
 
 /** Where a page ended: microseconds since 1970, kind of event, id. */
-export type Position = { micros: string; kind: string; id: string }
+export type SightingPosition = { micros: string; kind: string; id: string }
 export const POSITION =
   /^(?<micros>-?\d{1,17})\.(?<kind>[a-z-]{1,20})\.(?<id>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})$/
 
@@ -13,7 +13,7 @@ export const POSITION =
  * What the tables still know of a device and of those that were merged into it, the newest first.
  * @returns undefined when there is no such device
  */
-export async function listHistory(tx: Tx, id: string, limit: number, after: Position | undefined) {
+export async function listHistory(tx: Tx, id: string, limit: number, after: SightingPosition | undefined) {
   if (!(await findRouterOf(tx, id))) return undefined
   const found = await tx.query<DeviceEvent & { micros: string }>({
     name: 'list history of a device',

@@ -1,18 +1,18 @@
 /** New devices that wait for a decision, on routers that hold them (`newDevices: "hold"`). */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/transaction.ts'
-import { wakeRouter } from '../routers/notify-policy-changed.ts'
+import { IdParams, pageOf, responses } from '../../http/schemas.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
+import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { findRouter } from '../routers/repository.ts'
 import { changeDevice, findDevice, listDevices } from './repository.ts'
 import { Device, ListInbox } from './schema.ts'
 
-export type InboxRoutesOptions = { withSession: WithSession; onlineMinutes: number }
+export type InboxRoutesOptions = { withTransaction: WithTransaction; onlineMinutes: number }
 
 export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async (
   app,
-  { withSession, onlineMinutes },
+  { withTransaction, onlineMinutes },
 ) => {
   const documented = { tags: ['devices'], security: [{ person: [] }] }
 
@@ -25,11 +25,11 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
         summary: 'List new devices that await approval',
         params: IdParams,
         querystring: ListInbox,
-        response: answers({ 200: pageOf(Device) }),
+        response: responses({ 200: pageOf(Device) }),
       },
     },
     (request) =>
-      withSession(
+      withTransaction(
         request.identity,
         async (tx) => {
           const { id } = request.params
@@ -56,14 +56,14 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
           operationId: `${verb}Device`,
           summary,
           params: IdParams,
-          response: answers({ 200: Device }),
+          response: responses({ 200: Device }),
         },
       },
       (request) =>
-        withSession(request.identity, async (tx) => {
+        withTransaction(request.identity, async (tx) => {
           const { id } = request.params
           const routerId = await changeDevice(tx, id, { approval })
-          if (routerId) await wakeRouter(tx, routerId)
+          if (routerId) await notifyPolicyChanged(tx, routerId)
           return orNotFound(await findDevice(tx, id, onlineMinutes))
         }),
     )

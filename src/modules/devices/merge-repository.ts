@@ -27,13 +27,13 @@ type Parts = {
 /**
  * What the user said of a device that goes with it, if the survivor has nothing there: column and property.
  */
-const WORDS = {
+const USER_FIELDS = {
   device_name: 'name',
   device_type: 'type',
   manufacturer: 'manufacturer',
   group_id: 'groupId',
 } as const
-type Word = keyof typeof WORDS
+type Word = keyof typeof USER_FIELDS
 
 /** @returns the devices of one router in the order asked for; fewer when one is not there */
 export function listParts(tx: Tx, routerId: string, ids: string[]): Promise<Parts[]> {
@@ -53,10 +53,10 @@ export async function mergeDevice(tx: Tx, routerId: string, survivor: Parts, par
     text: `update user_device_interfaces set device_id = $4 where user_id = $1 and router_id = $2 and device_id = $3 returning id`,
     values: [owner, routerId, part.id, survivor.id],
   })
-  const filled = (Object.keys(WORDS) as Word[]).filter(
-    (column) => survivor[WORDS[column]] === null && part[WORDS[column]] !== null,
+  const filled = (Object.keys(USER_FIELDS) as Word[]).filter(
+    (column) => survivor[USER_FIELDS[column]] === null && part[USER_FIELDS[column]] !== null,
   )
-  for (const column of filled) survivor[WORDS[column]] = part[WORDS[column]]
+  for (const column of filled) survivor[USER_FIELDS[column]] = part[USER_FIELDS[column]]
   await tx.query({
     name: 'fill survivor',
     text: `update user_devices s set device_name = $4, device_type = $5, manufacturer = $6, group_id = $7,

@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams } from '../../http/schemas.ts'
+import { IdParams, responses } from '../../http/schemas.ts'
 import { parseMac } from '../../network/mac.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { gatherDevices } from '../policy/build-facts.ts'
 import { findPolicyRows } from '../policy/repository.ts'
-import { wakeRouter } from '../routers/notify-policy-changed.ts'
+import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import {
   findMergeRouter,
@@ -19,11 +19,11 @@ import {
 import { findDevice, findRouterOf } from './repository.ts'
 import { Device, itemsOf, Merge, MergedDevice, MergeRecord, OfRouter, Split, Suggestion } from './schema.ts'
 
-export type MergeRoutesOptions = { withSession: WithSession; onlineMinutes: number }
+export type MergeRoutesOptions = { withTransaction: WithTransaction; onlineMinutes: number }
 
 export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async (
   app,
-  { withSession, onlineMinutes },
+  { withTransaction, onlineMinutes },
 ) => {
   const documented = { tags: ['devices'], security: [{ person: [] }] }
   const findOr404 = async (tx: Tx, id: string) => {
@@ -41,7 +41,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
           'MACs, addresses, entries, blocks and schedules follow; names too, where the device has none. Each merge can be undone.',
         params: IdParams,
         body: Merge,
-        response: answers({ 200: MergedDevice }, 'conflict'),
+        response: responses({ 200: MergedDevice }, 'conflict'),
       },
     },
     (request) => {
@@ -51,15 +51,15 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         throw problem('invalid-request', {
           errors: [{ path: '/body/from', code: 'contradiction', message: 'names the device itself' }],
         })
-      return withSession(request.identity, async (tx) => {
-        const routerId = await holdRouter(tx, await findRouterOf(tx, id))
+      return withTransaction(request.identity, async (tx) => {
+        const routerId = await lockRouterOr404(tx, await findRouterOf(tx, id))
         const [survivor, ...parts] = await listParts(tx, routerId, [id, ...from])
         if (!survivor) throw notFound('/params/id')
         if (parts.length < from.length) throw notFound('/body/from')
         const mergeIds: string[] = []
         for (const part of parts) mergeIds.push(await mergeDevice(tx, routerId, survivor, part))
         await refuseBothLists(tx, routerId, id)
-        await wakeRouter(tx, routerId)
+        await notifyPolicyChanged(tx, routerId)
         return { ...(await findOr404(tx, id)), mergeIds }
       })
     },
@@ -74,7 +74,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         summary: 'Split MAC addresses off into a device of their own',
         params: IdParams,
         body: Split,
-        response: answers({ 201: Device }, 'conflict'),
+        response: responses({ 201: Device }, 'conflict'),
       },
     },
     async (request, reply) => {
@@ -93,12 +93,12 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
           })
         return mac.mac
       })
-      const device = await withSession(request.identity, async (tx) => {
-        const routerId = await holdRouter(tx, await findRouterOf(tx, id))
+      const device = await withTransaction(request.identity, async (tx) => {
+        const routerId = await lockRouterOr404(tx, await findRouterOf(tx, id))
         const made = await splitDevice(tx, routerId, id, [...new Set(macs)])
         if (!made)
           throw problem('conflict', { detail: 'The device must have these MACs, and keep at least one' })
-        await wakeRouter(tx, routerId)
+        await notifyPolicyChanged(tx, routerId)
         return findOr404(tx, made)
       })
       return reply.code(201).header('location', `/api/devices/${device.id}`).send(device)
@@ -115,11 +115,11 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         description:
           'The same host name, and one vanished as the other appeared. Nothing is ever merged by itself.',
         querystring: OfRouter,
-        response: answers({ 200: itemsOf(Suggestion) }),
+        response: responses({ 200: itemsOf(Suggestion) }),
       },
     },
     (request) =>
-      withSession(
+      withTransaction(
         request.identity,
         async (tx) => counted(await listSuggestions(tx, request.query.routerId)),
         { readOnly: true },
@@ -134,11 +134,11 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         operationId: 'listMerges',
         summary: 'List merges of a router',
         querystring: OfRouter,
-        response: answers({ 200: itemsOf(MergeRecord) }),
+        response: responses({ 200: itemsOf(MergeRecord) }),
       },
     },
     (request) =>
-      withSession(request.identity, async (tx) => counted(await listMerges(tx, request.query.routerId)), {
+      withTransaction(request.identity, async (tx) => counted(await listMerges(tx, request.query.routerId)), {
         readOnly: true,
       }),
   )
@@ -151,15 +151,15 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         operationId: 'undoMerge',
         summary: 'Undo a merge',
         params: IdParams,
-        response: answers({ 200: Device }, 'conflict'),
+        response: responses({ 200: Device }, 'conflict'),
       },
     },
     (request) =>
-      withSession(request.identity, async (tx) => {
-        const routerId = await holdRouter(tx, await findMergeRouter(tx, request.params.id))
+      withTransaction(request.identity, async (tx) => {
+        const routerId = await lockRouterOr404(tx, await findMergeRouter(tx, request.params.id))
         const part = await undoMerge(tx, request.params.id)
         if (!part) throw problem('conflict', { detail: 'It was undone before' })
-        await wakeRouter(tx, routerId)
+        await notifyPolicyChanged(tx, routerId)
         return findOr404(tx, part)
       }),
   )
@@ -167,7 +167,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
 
 const counted = <T>(items: T[]) => ({ items, total: items.length })
 
-async function holdRouter(tx: Tx, routerId: string | undefined): Promise<string> {
+async function lockRouterOr404(tx: Tx, routerId: string | undefined): Promise<string> {
   if (!routerId || !(await lockRouter(tx, routerId))) throw problem('not-found')
   return routerId
 }

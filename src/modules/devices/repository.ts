@@ -1,5 +1,5 @@
 import { and, eq, isNull } from '../../database/drizzle.ts'
-import { mine, ownerOf } from '../../rls/own-rows.ts'
+import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { lockRouter } from '../routers/repository.ts'
 import type { ChangeDevice, DEVICE_SORTS, Device, ListDevices } from './schema.ts'
@@ -15,7 +15,7 @@ export type DeviceValues = Omit<ChangeDevice, 'rate'> & {
  * A device's own columns as the API shows them; `$2` is how many minutes a device counts as online after it
  * was seen.
  */
-const OWN = `d.id, d.router_id as "routerId", coalesce(d.device_name, d.hostname) as name, d.hostname, d.device_type as type,
+const DEVICE_COLUMNS = `d.id, d.router_id as "routerId", coalesce(d.device_name, d.hostname) as name, d.hostname, d.device_type as type,
   coalesce(d.manufacturer, d.detected_manufacturer) as manufacturer, d.last_seen > now() - make_interval(mins => $2::int) as online,
   d.device_name as "ownName", d.manufacturer as "ownManufacturer", d.group_id as "groupId", d.is_infrastructure as "isInfrastructure", d.mine, d.rate, d.approval, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
 
@@ -54,7 +54,7 @@ const ORDER: Record<(typeof DEVICE_SORTS)[number], string> = {
 
 /** One constant text for each order, made of the constants above. */
 const listText = (order: string) => `select p.*, m.macs, m."randomMac", a.ips from (
-    select f.*, count(*) over ()::int as total from (select ${OWN} from user_devices d
+    select f.*, count(*) over ()::int as total from (select ${DEVICE_COLUMNS} from user_devices d
       where d.user_id = $1 and d.merged_into is null
         and ($3::uuid is null or d.router_id = $3) and ($4::text is null or d.device_type = $4) and ($5::uuid is null or d.group_id = $5) and ($10::text is null or d.approval = $10)
         and ($6::text is null or strpos(lower(concat_ws(' ', d.device_name, d.hostname, d.manufacturer, d.detected_manufacturer)), lower($6)) > 0
@@ -101,20 +101,20 @@ export async function findDevice(tx: Tx, id: string, onlineMinutes: number): Pro
   const [device] = await tx.query<Device>({
     name: 'find device',
     text: `select p.*, m.macs, m."randomMac", a.ips
-      from (select ${OWN} from user_devices d where d.user_id = $1 and d.id = $3 and d.merged_into is null) p ${INTERFACES}`,
+      from (select ${DEVICE_COLUMNS} from user_devices d where d.user_id = $1 and d.id = $3 and d.merged_into is null) p ${INTERFACES}`,
     values: [ownerOf(tx), onlineMinutes, id],
   })
   return device
 }
 
 /** Holds a device's router first, as a scan does, and then the device itself. */
-export async function holdDevice(tx: Tx, id: string, onlineMinutes: number): Promise<Device | undefined> {
+export async function lockDevice(tx: Tx, id: string, onlineMinutes: number): Promise<Device | undefined> {
   const routerId = await findRouterOf(tx, id)
   if (!routerId || !(await lockRouter(tx, routerId))) return undefined
   await tx
     .select({ id: devices.id })
     .from(devices)
-    .where(and(mine(tx, devices), eq(devices.id, id)))
+    .where(and(ownRows(tx, devices), eq(devices.id, id)))
     .for('no key update')
   return findDevice(tx, id, onlineMinutes)
 }
@@ -124,7 +124,7 @@ export async function findRouterOf(tx: Tx, id: string): Promise<string | undefin
   const [device] = await tx
     .select({ routerId: devices.routerId })
     .from(devices)
-    .where(and(mine(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))
+    .where(and(ownRows(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))
   return device?.routerId
 }
 
@@ -138,7 +138,7 @@ export function listDevicesByMac(
   return tx.query<Device>({
     name: 'list devices by mac',
     text: `select p.*, m.macs, m."randomMac", a.ips from (
-        select ${OWN} from user_devices d
+        select ${DEVICE_COLUMNS} from user_devices d
         join user_device_interfaces found on found.user_id = $1 and found.device_id = d.id
         where d.user_id = $1 and found.mac = $3::macaddr and ($4::uuid is null or d.router_id = $4) and d.merged_into is null
       ) p ${INTERFACES}`,
@@ -151,7 +151,7 @@ export async function changeDevice(tx: Tx, id: string, values: DeviceValues): Pr
   const [changed] = await tx
     .update(devices)
     .set(values)
-    .where(and(mine(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))
+    .where(and(ownRows(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))
     .returning({ routerId: devices.routerId })
   return changed?.routerId
 }
@@ -163,7 +163,7 @@ export async function removeDevice(tx: Tx, id: string): Promise<string | undefin
   if (!routerId || !(await lockRouter(tx, routerId))) return undefined
   const [removed] = await tx
     .delete(devices)
-    .where(and(mine(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))
+    .where(and(ownRows(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))
     .returning({ routerId: devices.routerId })
   return removed?.routerId
 }

@@ -2,28 +2,28 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import { IdParams, pageOf, responses } from '../../http/schemas.ts'
 import { parseMac } from '../../network/mac.ts'
-import type { WithSession } from '../../rls/transaction.ts'
-import { wakeRouter } from '../routers/notify-policy-changed.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
+import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import {
   changeDevice,
   clearDevices,
   EDITED_COLUMNS,
   findDevice,
-  holdDevice,
   listDevices,
   listDevicesByMac,
+  lockDevice,
   removeDevice,
 } from './repository.ts'
 import { ChangeDevice, ClearQuery, Device, ListDevices, MacParams, MacQuery, Removed } from './schema.ts'
-import { storable } from './values.ts'
+import { toDeviceValues } from './values.ts'
 
-export type DeviceRoutesOptions = { withSession: WithSession; onlineMinutes: number }
+export type DeviceRoutesOptions = { withTransaction: WithTransaction; onlineMinutes: number }
 
 export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = async (
   app,
-  { withSession, onlineMinutes },
+  { withTransaction, onlineMinutes },
 ) => {
   const config = { versionOf: fieldsOf(...EDITED_COLUMNS) }
   const documented = { tags: ['devices'], security: [{ person: [] }] }
@@ -36,11 +36,11 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         operationId: 'listDevices',
         summary: 'List devices',
         querystring: ListDevices,
-        response: answers({ 200: pageOf(Device) }),
+        response: responses({ 200: pageOf(Device) }),
       },
     },
     (request) =>
-      withSession(request.identity, (tx) => listDevices(tx, request.query, onlineMinutes), {
+      withTransaction(request.identity, (tx) => listDevices(tx, request.query, onlineMinutes), {
         readOnly: true,
       }),
   )
@@ -54,12 +54,12 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         operationId: 'getDevice',
         summary: 'Get a device',
         params: IdParams,
-        response: answers({ 200: Device }),
+        response: responses({ 200: Device }),
       },
     },
     async (request) => {
       return orNotFound(
-        await withSession(request.identity, (tx) => findDevice(tx, request.params.id, onlineMinutes), {
+        await withTransaction(request.identity, (tx) => findDevice(tx, request.params.id, onlineMinutes), {
           readOnly: true,
         }),
       )
@@ -77,7 +77,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         description: 'The same MAC on two of your routers needs `routerId` (409 `ambiguous` without).',
         params: MacParams,
         querystring: MacQuery,
-        response: answers({ 200: Device }, 'ambiguous'),
+        response: responses({ 200: Device }, 'ambiguous'),
       },
     },
     async (request) => {
@@ -89,7 +89,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
           ],
         })
       const { routerId } = request.query
-      const found = await withSession(
+      const found = await withTransaction(
         request.identity,
         (tx) => listDevicesByMac(tx, mac.mac, routerId, onlineMinutes),
         { readOnly: true },
@@ -112,17 +112,17 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         summary: 'Change a device',
         params: IdParams,
         body: ChangeDevice,
-        response: answers({ 200: Device }),
+        response: responses({ 200: Device }),
       },
     },
     async (request) => {
       const { id } = request.params
-      const values = storable(request.body)
-      return withSession(request.identity, async (tx) => {
-        await requireVersion(request, () => holdDevice(tx, id, onlineMinutes))
+      const values = toDeviceValues(request.body)
+      return withTransaction(request.identity, async (tx) => {
+        await requireVersion(request, () => lockDevice(tx, id, onlineMinutes))
         const routerId = await changeDevice(tx, id, values)
         if (!routerId) throw notFound('/params/id')
-        await wakeRouter(tx, routerId)
+        await notifyPolicyChanged(tx, routerId)
         return orNotFound(await findDevice(tx, id, onlineMinutes))
       })
     },
@@ -137,13 +137,13 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         operationId: 'removeDevice',
         summary: 'Delete a device',
         params: IdParams,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
-      await withSession(request.identity, async (tx) => {
-        await requireVersion(request, () => holdDevice(tx, request.params.id, onlineMinutes))
-        await wakeRouter(tx, orNotFound(await removeDevice(tx, request.params.id)))
+      await withTransaction(request.identity, async (tx) => {
+        await requireVersion(request, () => lockDevice(tx, request.params.id, onlineMinutes))
+        await notifyPolicyChanged(tx, orNotFound(await removeDevice(tx, request.params.id)))
       })
       return reply.code(204).send(null)
     },
@@ -157,15 +157,15 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
         operationId: 'clearDevices',
         summary: 'Delete all devices of a router',
         querystring: ClearQuery,
-        response: answers({ 200: Removed }, 'not-found'),
+        response: responses({ 200: Removed }, 'not-found'),
       },
     },
     async (request) => {
       const { routerId } = request.query
-      return withSession(request.identity, async (tx) => {
+      return withTransaction(request.identity, async (tx) => {
         const removed = orNotFound(await clearDevices(tx, routerId))
         tx.audit({ targetId: routerId, detail: { removed }, changedNothing: removed === 0 })
-        await wakeRouter(tx, routerId)
+        await notifyPolicyChanged(tx, routerId)
         return { removed }
       })
     },

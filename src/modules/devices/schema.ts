@@ -7,7 +7,7 @@ import {
   NullableInstant,
   OneOf,
   pageQuery,
-  Strict,
+  StrictObject,
   Text,
   Uuid,
 } from '../../http/schemas.ts'
@@ -54,7 +54,7 @@ export const Device = Type.Object(
 export type Device = Type.Static<typeof Device>
 
 export const DEVICE_SORTS = ['name', 'hostname', 'type', 'manufacturer', 'firstSeen', 'lastSeen'] as const
-export const ListDevices = Strict({
+export const ListDevices = StrictObject({
   routerId: Type.Optional(Uuid()),
   search: Type.Optional(
     Text({ max: 100, description: 'Part of a name, host name, manufacturer, MAC or address' }),
@@ -68,7 +68,7 @@ export const ListDevices = Strict({
 export type ListDevices = Type.Static<typeof ListDevices>
 
 export const ChangeDevice = Type.Partial(
-  Strict({
+  StrictObject({
     name: Nullable(
       Name({ max: 100, description: 'null gives the field back to scans', examples: ['Kitchen laptop'] }),
     ),
@@ -85,8 +85,8 @@ export type ChangeDevice = Type.Static<typeof ChangeDevice>
 
 /** At most so many in one call. */
 export const MAX_CHANGES = 200
-export const ChangeDevices = Strict({
-  changes: Type.Array(Strict({ id: Uuid(), ...ChangeDevice.properties }, { minProperties: 2 }), {
+export const ChangeDevices = StrictObject({
+  changes: Type.Array(StrictObject({ id: Uuid(), ...ChangeDevice.properties }, { minProperties: 2 }), {
     minItems: 1,
     maxItems: MAX_CHANGES,
   }),
@@ -94,7 +94,7 @@ export const ChangeDevices = Strict({
 export type ChangeDevices = Type.Static<typeof ChangeDevices>
 export const DeviceOutcomes = bulkAnswer('DeviceOutcomes', 'Of the change', 'Of the device that was changed')
 
-export const HistoryQuery = Strict(cursorFields)
+export const HistoryQuery = StrictObject(cursorFields)
 const DeviceEvent = Type.Object({
   at: Instant(),
   kind: OneOf(['first-seen', 'address', 'merged', 'merge-undone', 'blocked', 'paused', 'unblocked']),
@@ -112,17 +112,19 @@ export const DeviceHistory = Type.Object(
   { $id: 'DeviceHistory' },
 )
 
-export const MacParams = Strict({ mac: Text({ max: 50, examples: ['02:00:5e:10:00:01'] }) })
-export const MacQuery = Strict({ routerId: Type.Optional(Uuid()) })
-export const ClearQuery = Strict({ routerId: Uuid() })
+export const MacParams = StrictObject({ mac: Text({ max: 50, examples: ['02:00:5e:10:00:01'] }) })
+export const MacQuery = StrictObject({ routerId: Type.Optional(Uuid()) })
+export const ClearQuery = StrictObject({ routerId: Uuid() })
 export const Removed = Type.Object({ removed: Type.Integer({ examples: [3] }) }, { $id: 'Removed' })
 
 /** The devices that nobody has decided on yet. */
 const { search, limit, offset, sort } = ListDevices.properties
-export const ListInbox = Strict({ search, limit, offset, sort })
+export const ListInbox = StrictObject({ search, limit, offset, sort })
 
-export const Merge = Strict({ from: Type.Array(Uuid(), { minItems: 1, maxItems: 20, uniqueItems: true }) })
-export const Split = Strict({
+export const Merge = StrictObject({
+  from: Type.Array(Uuid(), { minItems: 1, maxItems: 20, uniqueItems: true }),
+})
+export const Split = StrictObject({
   macs: Type.Array(Text({ max: 50, examples: ['00:00:5e:00:53:01'] }), {
     minItems: 1,
     maxItems: 20,
@@ -153,6 +155,6 @@ export const Suggestion = Type.Object(
   },
   { $id: 'Suggestion' },
 )
-export const OfRouter = Strict({ routerId: Uuid() })
+export const OfRouter = StrictObject({ routerId: Uuid() })
 export const itemsOf = <T extends Type.TSchema & { $id?: string }>(item: T) =>
   Type.Object({ items: Type.Array(item), total: Type.Integer({ examples: [1] }) }, { $id: `${item.$id}List` })

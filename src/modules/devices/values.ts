@@ -4,7 +4,7 @@ import type { DeviceValues } from './repository.ts'
 import type { ChangeDevice } from './schema.ts'
 
 /** A rate within its bounds, whatever its unit. */
-export function storable({ rate, ...fields }: ChangeDevice): DeviceValues {
+export function toDeviceValues({ rate, ...fields }: ChangeDevice): DeviceValues {
   if (rate === undefined) return fields
   const kbit = rate === null ? null : parseRate(rate)
   if (kbit === undefined)

@@ -1,7 +1,7 @@
 import { and, eq, sql } from '../../database/drizzle.ts'
-import { mine, ownerOf } from '../../rls/own-rows.ts'
+import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { wakeRouter } from '../routers/notify-policy-changed.ts'
+import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import type { GROUP_SORTS, Group, ListGroups, Moved } from './schema.ts'
 import { deviceGroups } from './table.ts'
@@ -73,40 +73,40 @@ export async function addGroup(
  * Holds a group's router, then the group, so that no device enters it meanwhile.
  * @returns the router; undefined when there is no such group
  */
-export async function holdGroup(tx: Tx, id: string): Promise<string | undefined> {
+export async function lockGroup(tx: Tx, id: string): Promise<string | undefined> {
   const found = await findGroup(tx, id)
   if (!found || !(await lockRouter(tx, found.routerId))) return undefined
   const [held] = await tx
     .select({ routerId: deviceGroups.routerId })
     .from(deviceGroups)
-    .where(and(mine(tx, deviceGroups), eq(deviceGroups.id, id)))
+    .where(and(ownRows(tx, deviceGroups), eq(deviceGroups.id, id)))
     .for('update')
   return held?.routerId
 }
 
 /** @throws SQLSTATE 23505 when another group of the router has the name */
 export async function changeGroup(tx: Tx, id: string, values: GroupValues): Promise<Group | undefined> {
-  const routerId = await holdGroup(tx, id)
+  const routerId = await lockGroup(tx, id)
   if (!routerId) return undefined
   await tx
     .update(deviceGroups)
     .set({ ...values, updatedAt: sql`now()` })
-    .where(and(mine(tx, deviceGroups), eq(deviceGroups.id, id)))
-  await wakeRouter(tx, routerId)
+    .where(and(ownRows(tx, deviceGroups), eq(deviceGroups.id, id)))
+  await notifyPolicyChanged(tx, routerId)
   return findGroup(tx, id)
 }
 
 /** Its devices fall back to no group; its schedules and blocks go with it. */
 export async function removeGroup(tx: Tx, id: string): Promise<boolean> {
-  const routerId = await holdGroup(tx, id)
+  const routerId = await lockGroup(tx, id)
   if (!routerId) return false
   await tx.query({
     name: 'empty group',
     text: 'update user_devices set group_id = null where user_id = $1 and router_id = $2 and group_id = $3',
     values: [ownerOf(tx), routerId, id],
   })
-  await tx.delete(deviceGroups).where(and(mine(tx, deviceGroups), eq(deviceGroups.id, id)))
-  await wakeRouter(tx, routerId)
+  await tx.delete(deviceGroups).where(and(ownRows(tx, deviceGroups), eq(deviceGroups.id, id)))
+  await notifyPolicyChanged(tx, routerId)
   return true
 }
 
@@ -120,7 +120,7 @@ export async function moveDevices(
   id: string,
   { add, remove }: { add: string[]; remove: string[] },
 ): Promise<Moved | { stranger: string } | undefined> {
-  const routerId = await holdGroup(tx, id)
+  const routerId = await lockGroup(tx, id)
   if (!routerId) return undefined
   const values = [ownerOf(tx), routerId]
   const [named] = await tx.query<{ stranger: string }>({
@@ -142,6 +142,6 @@ export async function moveDevices(
       select count(group_id)::int as added, (count(*) - count(group_id))::int as removed from moved`,
     values: [...values, id, add, remove],
   })
-  await wakeRouter(tx, routerId)
+  await notifyPolicyChanged(tx, routerId)
   return moved
 }

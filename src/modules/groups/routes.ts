@@ -2,26 +2,29 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams, pageOf } from '../../http/schemas.ts'
+import { IdParams, pageOf, responses } from '../../http/schemas.ts'
 import { parseRate } from '../../network/rate.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import {
   addGroup,
   changeGroup,
   findGroup,
   type GroupValues,
-  holdGroup,
   listGroups,
+  lockGroup,
   moveDevices,
   removeGroup,
 } from './repository.ts'
 import { AddGroup, ChangeGroup, Group, type GroupFields, ListGroups, MoveDevices, Moved } from './schema.ts'
 
-export type GroupRoutesOptions = { withSession: WithSession }
+export type GroupRoutesOptions = { withTransaction: WithTransaction }
 
-export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async (app, { withSession }) => {
+export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async (
+  app,
+  { withTransaction },
+) => {
   const config = { versionOf: fieldsOf(...Object.keys(ChangeGroup.properties)) }
-  const hold = async (tx: Tx, id: string) => ((await holdGroup(tx, id)) ? findGroup(tx, id) : undefined)
+  const hold = async (tx: Tx, id: string) => ((await lockGroup(tx, id)) ? findGroup(tx, id) : undefined)
   const documented = { tags: ['groups'], security: [{ person: [] }] }
 
   app.get(
@@ -32,10 +35,10 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
         operationId: 'listGroups',
         summary: 'List groups of devices',
         querystring: ListGroups,
-        response: answers({ 200: pageOf(Group) }),
+        response: responses({ 200: pageOf(Group) }),
       },
     },
-    (request) => withSession(request.identity, (tx) => listGroups(tx, request.query), { readOnly: true }),
+    (request) => withTransaction(request.identity, (tx) => listGroups(tx, request.query), { readOnly: true }),
   )
 
   app.post(
@@ -47,13 +50,13 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
         operationId: 'addGroup',
         summary: 'Create a group',
         body: AddGroup,
-        response: answers({ 201: Group }, 'not-found', 'conflict'),
+        response: responses({ 201: Group }, 'not-found', 'conflict'),
       },
     },
     async (request, reply) => {
       const { routerId, name } = request.body
-      const values = { ...storable(request.body), routerId, name }
-      const group = await withSession(request.identity, async (tx) => {
+      const values = { ...toGroupValues(request.body), routerId, name }
+      const group = await withTransaction(request.identity, async (tx) => {
         const added = orNotFound(await addGroup(tx, values))
         tx.audit({ targetId: added.id })
         return added
@@ -71,12 +74,12 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
         operationId: 'getGroup',
         summary: 'Get a group',
         params: IdParams,
-        response: answers({ 200: Group }),
+        response: responses({ 200: Group }),
       },
     },
     async (request) => {
       return orNotFound(
-        await withSession(request.identity, (tx) => findGroup(tx, request.params.id), { readOnly: true }),
+        await withTransaction(request.identity, (tx) => findGroup(tx, request.params.id), { readOnly: true }),
       )
     },
   )
@@ -91,13 +94,13 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
         summary: 'Change a group',
         params: IdParams,
         body: ChangeGroup,
-        response: answers({ 200: Group }, 'conflict'),
+        response: responses({ 200: Group }, 'conflict'),
       },
     },
     async (request) => {
-      const values = storable(request.body)
+      const values = toGroupValues(request.body)
       const { id } = request.params
-      return withSession(request.identity, async (tx) => {
+      return withTransaction(request.identity, async (tx) => {
         await requireVersion(request, () => hold(tx, id))
         return orNotFound(await changeGroup(tx, id, values))
       })
@@ -114,12 +117,12 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
         summary: 'Remove a group',
         description: 'Its devices are in none then; its schedules and pauses go with it.',
         params: IdParams,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
       const { id } = request.params
-      await withSession(request.identity, async (tx) => {
+      await withTransaction(request.identity, async (tx) => {
         await requireVersion(request, () => hold(tx, id))
         orNotFound(await removeGroup(tx, id))
       })
@@ -138,7 +141,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
           'All or none: a device that is not on the router of the group is 404. A device is in one group at most.',
         params: IdParams,
         body: MoveDevices,
-        response: answers({ 200: Moved }),
+        response: responses({ 200: Moved }),
       },
     },
     async (request) => {
@@ -154,7 +157,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
             },
           ],
         })
-      return withSession(request.identity, async (tx) => {
+      return withTransaction(request.identity, async (tx) => {
         const outcome = await moveDevices(tx, request.params.id, { add, remove })
         if (!outcome) throw notFound('/params/id')
         if ('stranger' in outcome) throw notFound(added.has(outcome.stranger) ? '/body/add' : '/body/remove')
@@ -166,7 +169,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
 }
 
 /** What JSON Schema cannot say: rates within bounds whatever their unit. */
-function storable({ name, rate }: GroupFields): GroupValues {
+function toGroupValues({ name, rate }: GroupFields): GroupValues {
   const kbit = rate === undefined || rate === null ? rate : parseRate(rate)
   if (rate && kbit === undefined)
     throw problem('invalid-request', {

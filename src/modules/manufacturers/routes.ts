@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
-import { answers, Nullable } from '../../http/schemas.ts'
+import { Nullable, responses } from '../../http/schemas.ts'
 import { isRandomMac, parseMac } from '../../network/mac.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 import { MacParams } from '../devices/schema.ts'
 import { findManufacturer } from './repository.ts'
 
@@ -20,9 +20,9 @@ const Manufacturer = Type.Object(
   { $id: 'Manufacturer' },
 )
 
-export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSession }> = async (
+export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withTransaction: WithTransaction }> = async (
   app,
-  { withSession },
+  { withTransaction },
 ) => {
   app.get(
     '/:mac',
@@ -35,7 +35,7 @@ export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
         description:
           'Of any MAC, seen or not. `manufacturer` is null when the prefix is nobody’s, and always for random MACs.',
         params: MacParams,
-        response: answers({ 200: Manufacturer }),
+        response: responses({ 200: Manufacturer }),
       },
     },
     async (request) => {
@@ -47,7 +47,7 @@ export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withSession: WithSe
           ],
         })
       const randomMac = isRandomMac(mac.mac)
-      const manufacturer = await withSession(request.identity, (tx) => findManufacturer(tx, mac.mac), {
+      const manufacturer = await withTransaction(request.identity, (tx) => findManufacturer(tx, mac.mac), {
         readOnly: true,
       })
       return { manufacturer: randomMac ? null : manufacturer, randomMac }

@@ -3,26 +3,26 @@ import { setTimeout } from 'node:timers/promises'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import { limitJobs } from '../../http/limits/concurrency-limit.ts'
+import { createConcurrencyLimiter } from '../../http/limits/concurrency-limit.ts'
 import { problem, toProblem } from '../../http/problem.ts'
-import { answers, pageOf } from '../../http/schemas.ts'
-import type { AsAgent } from '../../rls/agent-transaction.ts'
+import { pageOf, responses } from '../../http/schemas.ts'
+import type { WithAgentTransaction } from '../../rls/agent-transaction.ts'
 import { listEntries } from '../access-lists/repository.ts'
 import { entrySchemas } from '../access-lists/schema.ts'
 import { listDevices } from '../devices/repository.ts'
 import { Device } from '../devices/schema.ts'
-import { findPolicy } from '../policy/compute-policy.ts'
+import { computePolicy } from '../policy/compute-policy.ts'
 import type { PolicyDocument } from '../policy/document.ts'
 import { toNftScript } from '../policy/nft.ts'
 import { noteApplied } from '../policy/repository.ts'
 import { toTextLines } from '../policy/text.ts'
 import { findWakeDigest } from '../routers/notify-policy-changed.ts'
-import type { PolicyWatch } from './policy-changes.ts'
+import type { PolicyChanges } from './policy-changes.ts'
 import { Applied, KnownRevision, MAX_WAIT_SECONDS, PartQuery, Policy, WaitQuery } from './schema.ts'
 
 export type PolicyAgentRoutesOptions = {
-  asAgent: AsAgent
-  policyWatch: PolicyWatch
+  withAgentTransaction: WithAgentTransaction
+  policyChanges: PolicyChanges
   closing: AbortSignal
   onlineMinutes: number
   /**
@@ -48,23 +48,23 @@ type Seen = { policy: PolicyDocument; wakeDigest: string }
 
 export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptions> = async (
   app,
-  { asAgent, policyWatch, closing, onlineMinutes, looksAtOnce },
+  { withAgentTransaction, policyChanges, closing, onlineMinutes, looksAtOnce },
 ) => {
   const documented = { tags: ['agent'], security: [{ agent: [] }] }
   // Each waiter has at most one look in the queue, and no longer than it waits.
-  const inTurn = limitJobs({
+  const inTurn = createConcurrencyLimiter({
     concurrency: looksAtOnce,
     queue: Number.POSITIVE_INFINITY,
     waitMs: MAX_WAIT_SECONDS * 1_000,
   })
 
   const look = (request: FastifyRequest): Promise<Seen> =>
-    asAgent(
+    withAgentTransaction(
       request.identity,
       'policy:read',
       async (tx, { routerId }) => {
         // In one flight.
-        const [policy, wakeDigest] = await Promise.all([findPolicy(tx, routerId), findWakeDigest(tx)])
+        const [policy, wakeDigest] = await Promise.all([computePolicy(tx, routerId), findWakeDigest(tx)])
         if (!policy) throw problem('unauthenticated')
         return { policy, wakeDigest }
       },
@@ -83,7 +83,7 @@ With \`If-None-Match\` (the ETag of the last answer) an unchanged policy is 304;
 somebody's hand or by time, and is 304 when it does not.`,
         querystring: WaitQuery,
         headers: KnownRevision,
-        response: answers({ 200: Policy, 304: Type.Null() }),
+        response: responses({ 200: Policy, 304: Type.Null() }),
       },
     },
     async (request, reply) => {
@@ -109,13 +109,13 @@ somebody's hand or by time, and is 304 when it does not.`,
     const over = AbortSignal.any([gone.signal, closing])
     let seen = await lookPatiently(request, deadline, over)
     if (!isKnown(request, seen.policy)) return seen.policy
-    const watching = policyWatch.watch(seen.wakeDigest, gone.signal)
+    const watching = policyChanges.subscribe(seen.wakeDigest, gone.signal)
     try {
       while (Date.now() < deadline && !over.aborted) {
         // The first time too: what changed before the watch began is not slept through.
         seen = await lookPatiently(request, deadline, over, seen)
         if (!isKnown(request, seen.policy)) break
-        await watching.next(Math.min(deadline, nextTurn(seen.policy)))
+        await watching.next(Math.min(deadline, nextChangeAt(seen.policy)))
       }
       return seen.policy
     } finally {
@@ -157,13 +157,18 @@ somebody's hand or by time, and is 304 when it does not.`,
         operationId: 'listAgentDevices',
         summary: 'List the devices of the router',
         querystring: PartQuery,
-        response: answers({ 200: pageOf(Device) }),
+        response: responses({ 200: pageOf(Device) }),
       },
     },
     (request) =>
-      asAgent(request.identity, 'policy:read', (tx) => listDevices(tx, request.query, onlineMinutes), {
-        readOnly: true,
-      }),
+      withAgentTransaction(
+        request.identity,
+        'policy:read',
+        (tx) => listDevices(tx, request.query, onlineMinutes),
+        {
+          readOnly: true,
+        },
+      ),
   )
   for (const list of ['whitelist', 'blacklist'] as const) {
     app.get(
@@ -174,11 +179,11 @@ somebody's hand or by time, and is 304 when it does not.`,
           operationId: `listAgent${list === 'whitelist' ? 'Whitelist' : 'Blacklist'}`,
           summary: `List the ${list} of the router`,
           querystring: PartQuery,
-          response: answers({ 200: pageOf(entrySchemas(list).Entry) }),
+          response: responses({ 200: pageOf(entrySchemas(list).Entry) }),
         },
       },
       (request) =>
-        asAgent(request.identity, 'policy:read', (tx) => listEntries(tx, list, request.query), {
+        withAgentTransaction(request.identity, 'policy:read', (tx) => listEntries(tx, list, request.query), {
           readOnly: true,
         }),
     )
@@ -192,12 +197,12 @@ somebody's hand or by time, and is 304 when it does not.`,
         operationId: 'reportAppliedPolicy',
         summary: 'Report the applied policy',
         body: Applied,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
       const { revision, error = null } = request.body
-      await asAgent(request.identity, 'policy:read', (tx, { routerId }) =>
+      await withAgentTransaction(request.identity, 'policy:read', (tx, { routerId }) =>
         noteApplied(tx, routerId, revision, error),
       )
       return reply.code(204).send(null)
@@ -206,7 +211,7 @@ somebody's hand or by time, and is 304 when it does not.`,
 }
 
 /** When time next changes an outcome, by this process's clock: the policy's times are the database's. */
-function nextTurn({ devices, generatedAt }: PolicyDocument): number {
+function nextChangeAt({ devices, generatedAt }: PolicyDocument): number {
   const turns = devices.flatMap(({ until }) => (until ? until.getTime() - generatedAt.getTime() : []))
   return Date.now() + turns.reduce((soonest, turn) => Math.min(soonest, turn), Number.POSITIVE_INFINITY)
 }

@@ -4,17 +4,17 @@
  * a change to its router (on any server), by the moment at which time changes the outcome, or because the
  * server is leaving, and looks anew.
  */
-export type PolicyWatch = {
+export type PolicyChanges = {
   /**
    * Begins to watch before the first look, so that no change falls in between.
    * @param digest what wake-ups of the router carry
    * @param signal ends the wait when the agent has gone away
    */
-  watch(digest: string, signal: AbortSignal): Watching
+  subscribe(digest: string, signal: AbortSignal): Subscription
   /** Wakes those who wait for one router, or for any. */
-  wake(digest?: string): void
+  publish(digest?: string): void
 }
-export type Watching = {
+export type Subscription = {
   /**
    * Resolves when a look is due: at once if something changed since the last wait; else when it does, or at
    * `deadline` (milliseconds since 1970).
@@ -32,20 +32,20 @@ const PAST_THE_MOMENT_MS = 20
 const MAX_DELAY_MS = 2 ** 31 - 1
 
 /** @param closing aborted when the server begins to leave: everybody is answered at once */
-export function openPolicyWatch(closing: AbortSignal): PolicyWatch {
+export function createPolicyChanges(closing: AbortSignal): PolicyChanges {
   const watched = new Map<string, Set<() => void>>()
   const wakeAll = (waiters: Iterable<() => void>) => {
     for (const waiter of [...waiters]) waiter()
   }
-  const wake = (digest?: string) => {
+  const publish = (digest?: string) => {
     if (digest !== undefined) wakeAll(watched.get(digest) ?? [])
     else for (const waiters of watched.values()) wakeAll(waiters)
   }
-  closing.addEventListener('abort', () => wake(), { once: true })
+  closing.addEventListener('abort', () => publish(), { once: true })
 
   return {
-    wake,
-    watch(digest, signal) {
+    publish,
+    subscribe(digest, signal) {
       let isDue = false
       let resolve: (() => void) | undefined
       let timer: NodeJS.Timeout | undefined

@@ -8,11 +8,11 @@ import type { Static } from 'typebox'
 import { notFound, problem } from '../../http/problem.ts'
 import { canonicalIp } from '../../network/ip.ts'
 import { parseMac } from '../../network/mac.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { changeEntries } from '../access-lists/changes-repository.ts'
-import { addBlock, endBlock, holdBlock, holdRouterOf } from '../blocks/repository.ts'
+import { addBlock, endBlock, lockBlock, lockRouterOf } from '../blocks/repository.ts'
 import { changeDevice, findRouterOf } from '../devices/repository.ts'
-import { findPolicy } from '../policy/compute-policy.ts'
+import { computePolicy } from '../policy/compute-policy.ts'
 import type { PolicyDocument, PolicyEntry } from '../policy/document.ts'
 import { changeRouter, lockRouter, type RouterValues } from '../routers/repository.ts'
 import type { Change, PreviewedOutcome } from './schema.ts'
@@ -39,13 +39,13 @@ class RolledBack extends Error {
 
 /** @throws Problem as the change itself would */
 export async function previewChange(
-  withSession: WithSession,
-  identity: Parameters<WithSession>[0],
+  withTransaction: WithTransaction,
+  identity: Parameters<WithTransaction>[0],
   routerId: string,
   change: ReadChange,
 ): Promise<Preview> {
   try {
-    return await withSession(identity, async (tx) => {
+    return await withTransaction(identity, async (tx) => {
       if (!(await lockRouter(tx, routerId))) throw notFound('/params/id')
       const before = await policyOf(tx, routerId)
       await makeChange(tx, routerId, change)
@@ -58,7 +58,7 @@ export async function previewChange(
 }
 
 async function policyOf(tx: Tx, routerId: string): Promise<PolicyDocument> {
-  const policy = await findPolicy(tx, routerId)
+  const policy = await computePolicy(tx, routerId)
   if (!policy) throw problem('not-found')
   return policy
 }
@@ -88,7 +88,7 @@ async function makeChange(
   for (const { deviceId, groupId, minutes } of blocks) {
     const target =
       deviceId || groupId ? { ...(deviceId && { deviceId }), ...(groupId && { groupId }) } : { routerId }
-    if ((await holdRouterOf(tx, target)) !== routerId) throw notFound('/body/change/blocks')
+    if ((await lockRouterOf(tx, target)) !== routerId) throw notFound('/body/change/blocks')
     const type = minutes === undefined ? 'manual' : 'pause'
     await addBlock(tx, {
       routerId,
@@ -100,7 +100,7 @@ async function makeChange(
     })
   }
   for (const id of unblock) {
-    if (!(await holdBlock(tx, id))) throw notFound('/body/change/unblock')
+    if (!(await lockBlock(tx, id))) throw notFound('/body/change/unblock')
     await endBlock(tx, id)
   }
 }

@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import { IdParams, responses } from '../../http/schemas.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 import { findRouterOf } from '../devices/repository.ts'
-import { findPolicy } from '../policy/compute-policy.ts'
-import { storable } from '../routers/values.ts'
+import { computePolicy } from '../policy/compute-policy.ts'
+import { toRouterValues } from '../routers/values.ts'
 import { previewChange } from './preview.ts'
 import { Entry, Policy, PolicyQuery, PreviewAnswer, PreviewRequest } from './schema.ts'
 
-export type PolicyRoutesOptions = { withSession: WithSession }
+export type PolicyRoutesOptions = { withTransaction: WithTransaction }
 
 /** How far ahead a question about another moment may lie. */
 const MAX_AHEAD_MS = 366 * 86_400_000
@@ -16,7 +16,10 @@ const MAX_AHEAD_MS = 366 * 86_400_000
 const MAX_BEHIND_MS = 5 * 60_000
 
 /** For the owner: what is enforced, and why. */
-export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = async (app, { withSession }) => {
+export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = async (
+  app,
+  { withTransaction },
+) => {
   const documented = { tags: ['policy'], security: [{ person: [] }] }
 
   app.get(
@@ -30,13 +33,13 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
           '`?at=` asks for another moment: would the tablet have internet on Friday at half past nine?',
         params: IdParams,
         querystring: PolicyQuery,
-        response: answers({ 200: Policy }),
+        response: responses({ 200: Policy }),
       },
     },
     async (request) => {
       const moment = momentOf(request.query.at)
       return orNotFound(
-        await withSession(request.identity, (tx) => findPolicy(tx, request.params.id, moment), {
+        await withTransaction(request.identity, (tx) => computePolicy(tx, request.params.id, moment), {
           readOnly: true,
         }),
       )
@@ -52,14 +55,14 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
         summary: 'Preview the effect of a change',
         params: IdParams,
         body: PreviewRequest,
-        response: answers({ 200: PreviewAnswer }),
+        response: responses({ 200: PreviewAnswer }),
       },
     },
     (request) => {
       const { router, ...change } = request.body.change
-      return previewChange(withSession, request.identity, request.params.id, {
+      return previewChange(withTransaction, request.identity, request.params.id, {
         ...change,
-        ...(router && { router: storable(router) }),
+        ...(router && { router: toRouterValues(router) }),
       })
     },
   )
@@ -73,16 +76,16 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
         summary: 'Get the decision for a device, with reasons',
         params: IdParams,
         querystring: PolicyQuery,
-        response: answers({ 200: Entry }),
+        response: responses({ 200: Entry }),
       },
     },
     async (request) => {
       const moment = momentOf(request.query.at)
       const { id } = request.params
-      return withSession(
+      return withTransaction(
         request.identity,
         async (tx) => {
-          const policy = await findPolicy(tx, orNotFound(await findRouterOf(tx, id)), moment)
+          const policy = await computePolicy(tx, orNotFound(await findRouterOf(tx, id)), moment)
           return orNotFound(policy?.devices.find(({ deviceId }) => deviceId === id))
         },
         { readOnly: true },

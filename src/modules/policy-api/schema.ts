@@ -5,7 +5,7 @@ import {
   NullableInstant,
   OneOf,
   pageQuery,
-  Strict,
+  StrictObject,
   Text,
   Uuid,
 } from '../../http/schemas.ts'
@@ -62,13 +62,13 @@ export const Policy = Type.Object(
   { $id: 'Policy' },
 )
 
-export const PolicyQuery = Strict({
+export const PolicyQuery = StrictObject({
   at: Type.Optional(
     Type.String({ format: 'date-time', maxLength: 40, description: 'Another moment than now' }),
   ),
 })
 export const MAX_WAIT_SECONDS = 60
-export const WaitQuery = Strict({
+export const WaitQuery = StrictObject({
   wait: Type.Optional(
     Type.Integer({
       minimum: 0,
@@ -83,16 +83,16 @@ export const KnownRevision = Type.Object({
   ),
 })
 const { limit, offset } = pageQuery([])
-export const PartQuery = Strict({ limit, offset })
-export const Applied = Strict({
+export const PartQuery = StrictObject({ limit, offset })
+export const Applied = StrictObject({
   revision: Text({ max: 100, examples: [REVISION] }),
   error: Type.Optional(Nullable(Text({ max: 1_000, description: 'Why it could not be applied' }))),
 })
 
-const ListChange = Strict({
+const ListChange = StrictObject({
   add: Type.Optional(
     Type.Array(
-      Strict(
+      StrictObject(
         {
           deviceId: Type.Optional(Uuid()),
           mac: Type.Optional(Text({ max: 50 })),
@@ -107,15 +107,15 @@ const ListChange = Strict({
 })
 const { mode, action, limitRate, fullRate, newDevices } = ChangeRouter.properties
 
-export const Change = Strict({
+export const Change = StrictObject({
   router: Type.Optional(
-    Strict({ mode, action, limitRate, fullRate, newDevices }, { examples: [{ mode: 'whitelist' }] }),
+    StrictObject({ mode, action, limitRate, fullRate, newDevices }, { examples: [{ mode: 'whitelist' }] }),
   ),
   whitelist: Type.Optional(ListChange),
   blacklist: Type.Optional(ListChange),
   blocks: Type.Optional(
     Type.Array(
-      Strict({
+      StrictObject({
         deviceId: Type.Optional(Uuid()),
         groupId: Type.Optional(Uuid('Neither a device nor a group: the whole router')),
         minutes: Type.Optional(
@@ -132,7 +132,7 @@ export const Change = Strict({
   unblock: Type.Optional(Type.Array(Uuid('Of a block'), { maxItems: 100 })),
   devices: Type.Optional(
     Type.Array(
-      Strict({
+      StrictObject({
         deviceId: Uuid(),
         groupId: Type.Optional(Nullable(Uuid())),
         isInfrastructure: Type.Optional(Type.Boolean()),
@@ -143,7 +143,7 @@ export const Change = Strict({
     ),
   ),
 })
-export const PreviewRequest = Strict({ change: Change })
+export const PreviewRequest = StrictObject({ change: Change })
 export const PreviewedOutcome = Type.Object(outcome, { $id: 'PreviewedOutcome' })
 export const PreviewAnswer = Type.Object(
   {

@@ -63,14 +63,14 @@ export function gatherDevices(rows: PolicyRows, at: Date): DeviceFacts[] {
       overrides: overrides.get(id) ?? [],
     }
   })
-  return [...known, ...listedBeforeSeen(rows, known, blocks.router.map(scoped('router')))]
+  return [...known, ...unseenListEntries(rows, known, blocks.router.map(scoped('router')))]
 }
 
 /**
  * A MAC that is on a list and was never seen has a place in the policy, so that it is met with its outcome
  * when it comes.
  */
-function listedBeforeSeen(
+function unseenListEntries(
   { entries, router }: PolicyRows,
   known: DeviceFacts[],
   blocks: DeviceFacts['blocks'],

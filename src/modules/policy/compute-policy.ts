@@ -8,16 +8,16 @@ import { findPolicyRows } from './repository.ts'
  * The policy of a router, now by the database's clock or at another moment. @returns undefined when there is
  * no such router
  */
-export async function findPolicy(
+export async function computePolicy(
   tx: Tx,
   routerId: string,
   moment?: Date,
 ): Promise<PolicyDocument | undefined> {
-  return (await findPolicies(tx, [routerId], moment)).get(routerId)
+  return (await computePolicies(tx, [routerId], moment)).get(routerId)
 }
 
 /** The policies of some routers, by their ids, in as many statements as that of one. */
-export async function findPolicies(
+export async function computePolicies(
   tx: Tx,
   routerIds: string[],
   moment?: Date,

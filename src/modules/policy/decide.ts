@@ -22,7 +22,7 @@ type Rule = (device: DeviceFacts, router: RouterFacts, at: Date) => Ruling
  * decided the same.
  */
 export function decide(device: DeviceFacts, router: RouterFacts, at: Date): Verdict {
-  const guarded = spareInfrastructure(device, router, at)
+  const guarded = allowInfrastructure(device, router, at)
   if (guarded) return { ...guarded, rate: null }
   const rulings = RULES.map((rule) => rule(device, router, at)).filter((ruling) => ruling !== undefined)
   const { decision } = rulings[0] as NonNullable<Ruling>
@@ -55,7 +55,7 @@ const UNKNOWN: DeviceFacts = {
   overrides: [],
 }
 
-const spareInfrastructure: Rule = ({ isInfrastructure, ips }, { ip }) => {
+const allowInfrastructure: Rule = ({ isInfrastructure, ips }, { ip }) => {
   if (ip !== null && ips.includes(ip))
     return { decision: 'allow', reasons: [{ code: 'router', text: 'This is the router itself' }] }
   if (isInfrastructure)

@@ -31,7 +31,7 @@ function entryOf(device: DeviceFacts, router: RouterFacts, at: Date): PolicyEntr
   const { reasons, ...now } = decide(device, router, at)
   const changes: PolicyEntry['upcoming'] = []
   let last: Outcome = now
-  for (const time of turningPoints(device, at)) {
+  for (const time of changeTimes(device, at)) {
     const { decision, rate } = decide(device, router, time)
     if (decision !== last.decision || rate !== last.rate) changes.push({ at: time, decision, rate })
     last = { decision, rate }
@@ -49,7 +49,7 @@ function entryOf(device: DeviceFacts, router: RouterFacts, at: Date): PolicyEntr
 }
 
 /** The moments after `at` at which time alone could change the outcome, in order. */
-function turningPoints({ blocks, overrides, schedules }: DeviceFacts, at: Date): Date[] {
+function changeTimes({ blocks, overrides, schedules }: DeviceFacts, at: Date): Date[] {
   const horizon = at.getTime() + HORIZON_MS
   // At the horizon every window seems to end: what comes after it is not known.
   const edges = schedules

@@ -33,7 +33,7 @@
 import type { Outcome, PolicyDocument, PolicyEntry } from './document.ts'
 
 /** One device on the wire. Its last phase has no end. */
-type Device = { macs: string[]; mark: number; phases: Phase[] }
+type NftDevice = { macs: string[]; mark: number; phases: Phase[] }
 type Phase = { verdict: string; seconds: number | null }
 
 // A mark is 0x4e and the last three octets of the first MAC, so that `conntrack -L` can be read; 0x4f and a
@@ -127,7 +127,7 @@ export function toNftScript(document: PolicyDocument, at: Date): string {
  * The devices that the script has to name, sorted; a MAC named twice counts once, as nft would refuse the
  * whole script.
  */
-function devicesOf(document: PolicyDocument, at: Date, isOpen: boolean): Device[] {
+function devicesOf(document: PolicyDocument, at: Date, isOpen: boolean): NftDevice[] {
   const seen = new Set<string>()
   const taken = new Set<number>()
   return document.devices
@@ -201,7 +201,7 @@ function outcomeAt(phases: Phase[], layer: number): string | undefined {
   return phase && `${phase.seconds === null ? '' : ` timeout ${phase.seconds}s`} : ${phase.verdict}`
 }
 
-const byMac = (devices: Device[], what: (device: Device) => string | undefined) =>
+const byMac = (devices: NftDevice[], what: (device: NftDevice) => string | undefined) =>
   devices.flatMap((device) => device.macs.flatMap((mac) => keyed(mac, what(device)))).sort()
 
 const keyed = (key: string, outcome: string | undefined) =>

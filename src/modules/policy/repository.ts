@@ -51,7 +51,7 @@ type ScheduleRow = {
  */
 export async function findPolicyRows(tx: Tx, routerIds: string[]): Promise<Map<string, PolicyRows>> {
   const list = async <Row>(name: string, text: string) => {
-    const query = { name: `policy ${name}`, planAnew: true, text, values: [ownerOf(tx), routerIds] }
+    const query = { name: `policy ${name}`, noPreparedPlan: true, text, values: [ownerOf(tx), routerIds] }
     return Map.groupBy(await tx.query<Row & { routerId: string }>(query), ({ routerId }) => routerId)
   }
   const [routers, devices, interfaces, merged, entries, blocks, schedules, overrides] = await Promise.all([

@@ -6,7 +6,7 @@ import type { Tx } from '../../rls/transaction.ts'
 /**
  * One more, in the window that is now. @returns how many it makes, and in how many seconds the window ends
  */
-export async function countOne(
+export async function incrementCounter(
   tx: Tx,
   { name, window }: RatePolicy,
   key: Buffer,
@@ -24,5 +24,5 @@ export async function countOne(
 }
 
 /** Addresses of people are not kept, only what tells them apart. */
-export const keyOfCounted = ([{ secret }]: SigningKeys, what: string): Buffer =>
+export const rateLimitKey = ([{ secret }]: SigningKeys, what: string): Buffer =>
   createHmac('sha256', secret).update(what).digest()

@@ -5,7 +5,7 @@ import type { Tx } from '../../rls/transaction.ts'
  * commits. Whatever writes
  * something that `decide` looks at calls this, once.
  */
-export async function wakeRouter(tx: Tx, routerId: string): Promise<void> {
+export async function notifyPolicyChanged(tx: Tx, routerId: string): Promise<void> {
   await tx.query({ name: 'wake router', text: 'select ctx.wake($1)', values: [routerId] })
 }
 

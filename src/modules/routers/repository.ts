@@ -1,7 +1,7 @@
 import type { SQL } from 'drizzle-orm'
 import type { Static } from 'typebox'
 import { and, asc, desc, eq, sql } from '../../database/drizzle.ts'
-import { mine, ownerOf } from '../../rls/own-rows.ts'
+import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import type { ListRouters, RouterFields } from './schema.ts'
 import { routers } from './table.ts'
@@ -41,7 +41,7 @@ export async function listRouters(
   onlineMinutes: number,
 ) {
   const where = and(
-    mine(tx, routers),
+    ownRows(tx, routers),
     search ? sql`strpos(lower(${routers.name}), lower(${search})) > 0` : undefined,
   )
   const field = ORDER[sort.replace('-', '') as keyof typeof ORDER]
@@ -63,7 +63,7 @@ export async function findRouter(tx: Tx, id: string, onlineMinutes: number) {
   const [router] = await tx
     .select(columns(onlineMinutes))
     .from(routers)
-    .where(and(mine(tx, routers), eq(routers.id, id)))
+    .where(and(ownRows(tx, routers), eq(routers.id, id)))
   return router
 }
 
@@ -79,7 +79,7 @@ export async function changeRouter(tx: Tx, id: string, values: RouterValues, onl
   const [router] = await tx
     .update(routers)
     .set({ ...values, updatedAt: sql`now()` })
-    .where(and(mine(tx, routers), eq(routers.id, id)))
+    .where(and(ownRows(tx, routers), eq(routers.id, id)))
     .returning(columns(onlineMinutes))
   return router
 }
@@ -88,7 +88,7 @@ export async function changeRouter(tx: Tx, id: string, values: RouterValues, onl
 export async function removeRouter(tx: Tx, id: string): Promise<boolean> {
   const removed = await tx
     .delete(routers)
-    .where(and(mine(tx, routers), eq(routers.id, id)))
+    .where(and(ownRows(tx, routers), eq(routers.id, id)))
     .returning({ id: routers.id })
   return removed.length > 0
 }
@@ -102,7 +102,7 @@ export async function lockRouter(tx: Tx, id: string): Promise<boolean> {
   const held = await tx
     .select({ id: routers.id })
     .from(routers)
-    .where(and(mine(tx, routers), eq(routers.id, id)))
+    .where(and(ownRows(tx, routers), eq(routers.id, id)))
     .for('no key update')
   return held.length > 0
 }

@@ -2,19 +2,19 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { orNotFound } from '../../http/problem.ts'
-import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
-import { findPolicies, findPolicy } from '../policy/compute-policy.ts'
-import { wakeRouter } from './notify-policy-changed.ts'
+import { IdParams, pageOf, responses } from '../../http/schemas.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
+import { computePolicies, computePolicy } from '../policy/compute-policy.ts'
+import { notifyPolicyChanged } from './notify-policy-changed.ts'
 import { addRouter, changeRouter, findRouter, listRouters, lockRouter, removeRouter } from './repository.ts'
 import { AddRouter, ChangeRouter, ListRouters, Router } from './schema.ts'
-import { limitable, storable } from './values.ts'
+import { requireLimitRate, toRouterValues } from './values.ts'
 
-export type RouterRoutesOptions = { withSession: WithSession; onlineMinutes: number }
+export type RouterRoutesOptions = { withTransaction: WithTransaction; onlineMinutes: number }
 
 export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = async (
   app,
-  { withSession, onlineMinutes },
+  { withTransaction, onlineMinutes },
 ) => {
   const config = { versionOf: fieldsOf(...Object.keys(ChangeRouter.properties)) }
   const hold = async (tx: Tx, id: string) =>
@@ -29,11 +29,11 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
         operationId: 'listRouters',
         summary: 'List routers',
         querystring: ListRouters,
-        response: answers({ 200: pageOf(Router) }),
+        response: responses({ 200: pageOf(Router) }),
       },
     },
     (request) =>
-      withSession(
+      withTransaction(
         request.identity,
         async (tx) => {
           const page = await listRouters(tx, request.query, onlineMinutes)
@@ -52,13 +52,13 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
         operationId: 'addRouter',
         summary: 'Register a router',
         body: AddRouter,
-        response: answers({ 201: Router }),
+        response: responses({ 201: Router }),
       },
     },
     async (request, reply) => {
-      const values = { ...storable(request.body), name: request.body.name }
-      const router = await withSession(request.identity, async (tx) => {
-        const added = limitable(await addRouter(tx, values, onlineMinutes))
+      const values = { ...toRouterValues(request.body), name: request.body.name }
+      const router = await withTransaction(request.identity, async (tx) => {
+        const added = requireLimitRate(await addRouter(tx, values, onlineMinutes))
         tx.audit({ targetId: added.id })
         return withRevision(tx, added)
       })
@@ -75,11 +75,11 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
         operationId: 'getRouter',
         summary: 'Get a router',
         params: IdParams,
-        response: answers({ 200: Router }),
+        response: responses({ 200: Router }),
       },
     },
     async (request) => {
-      return withSession(
+      return withTransaction(
         request.identity,
         async (tx) => withRevision(tx, orNotFound(await findRouter(tx, request.params.id, onlineMinutes))),
         { readOnly: true },
@@ -97,16 +97,16 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
         summary: 'Change a router',
         params: IdParams,
         body: ChangeRouter,
-        response: answers({ 200: Router }),
+        response: responses({ 200: Router }),
       },
     },
     async (request) => {
-      const values = storable(request.body)
-      return withSession(request.identity, async (tx) => {
+      const values = toRouterValues(request.body)
+      return withTransaction(request.identity, async (tx) => {
         await requireVersion(request, () => hold(tx, request.params.id))
         const changed = orNotFound(await changeRouter(tx, request.params.id, values, onlineMinutes))
-        await wakeRouter(tx, changed.id)
-        return withRevision(tx, limitable(changed))
+        await notifyPolicyChanged(tx, changed.id)
+        return withRevision(tx, requireLimitRate(changed))
       })
     },
   )
@@ -120,12 +120,12 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
         operationId: 'removeRouter',
         summary: 'Remove a router and everything it has',
         params: IdParams,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
       const { id } = request.params
-      await withSession(request.identity, async (tx) => {
+      await withTransaction(request.identity, async (tx) => {
         await requireVersion(request, () => hold(tx, id))
         orNotFound(await removeRouter(tx, id))
       })
@@ -138,14 +138,14 @@ type Applied = { id: string; appliedRevision: string | null }
 
 /** What routers should enforce, beside what their agents say they do. */
 async function withRevisions<T extends Applied>(tx: Tx, routers: T[]) {
-  const policies = await findPolicies(
+  const policies = await computePolicies(
     tx,
     routers.map(({ id }) => id),
   )
   return routers.map((router) => revised(router, policies.get(router.id)?.revision ?? ''))
 }
 const withRevision = async <T extends Applied>(tx: Tx, router: T) =>
-  revised(router, (await findPolicy(tx, router.id))?.revision ?? '')
+  revised(router, (await computePolicy(tx, router.id))?.revision ?? '')
 const revised = <T extends Applied>(router: T, desiredRevision: string) => ({
   ...router,
   desiredRevision,

@@ -6,7 +6,7 @@ import {
   NullableInstant,
   OneOf,
   pageQuery,
-  Strict,
+  StrictObject,
   Text,
   Uuid,
 } from '../../http/schemas.ts'
@@ -68,9 +68,15 @@ export const Router = Type.Object(
 )
 
 const { name, ...others } = writable
-export const AddRouter = Strict({ name, ...Type.Partial(Type.Object(others)).properties })
-export const ChangeRouter = Type.Partial(Strict(writable), { additionalProperties: false, minProperties: 1 })
+export const AddRouter = StrictObject({ name, ...Type.Partial(Type.Object(others)).properties })
+export const ChangeRouter = Type.Partial(StrictObject(writable), {
+  additionalProperties: false,
+  minProperties: 1,
+})
 export type RouterFields = Type.Static<typeof ChangeRouter>
 
 export const ROUTER_SORTS = ['name', 'createdAt', 'lastSeen'] as const
-export const ListRouters = Strict({ search: Type.Optional(Text({ max: 100 })), ...pageQuery(ROUTER_SORTS) })
+export const ListRouters = StrictObject({
+  search: Type.Optional(Text({ max: 100 })),
+  ...pageQuery(ROUTER_SORTS),
+})

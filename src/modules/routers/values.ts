@@ -7,7 +7,7 @@ import type { RouterValues } from './repository.ts'
 import type { RouterFields } from './schema.ts'
 
 /** Limiting takes a rate. @throws Problem, which takes the change back */
-export function limitable<T extends { action: string; limitRate: number | null }>(router: T): T {
+export function requireLimitRate<T extends { action: string; limitRate: number | null }>(router: T): T {
   if (router.action === 'limit' && router.limitRate === null) {
     throw problem('invalid-request', {
       errors: [{ path: '/body/limitRate', code: 'missing', message: 'is needed for the action "limit"' }],
@@ -17,7 +17,7 @@ export function limitable<T extends { action: string; limitRate: number | null }
 }
 
 /** Time zones that exist, addresses in their one spelling, and rates within bounds whatever their unit. */
-export function storable({ limitRate, fullRate, ip, ...fields }: RouterFields): RouterValues {
+export function toRouterValues({ limitRate, fullRate, ip, ...fields }: RouterFields): RouterValues {
   const errors: FieldError[] = []
   const values: RouterValues = { ...fields }
   /** Null clears a field; what `read` cannot make sense of is a fault. */

@@ -7,7 +7,7 @@ import { mergeSightings } from './merge.ts'
 import { normaliseEntry } from './normalise.ts'
 import { readEntries } from './parsers/entries.ts'
 import { type FormatName, parseSource } from './parsers/formats.ts'
-import type { Entry, Scan, ScanAnswer } from './schema.ts'
+import type { Scan, ScanAnswer, ScanEntry } from './schema.ts'
 import type { Parsed, Sighting } from './sighting.ts'
 
 export type ReadScan = { sightings: Sighting[]; errors: ScanAnswer['errors'] }
@@ -15,7 +15,7 @@ export type ReadScan = { sightings: Sighting[]; errors: ScanAnswer['errors'] }
 /**
  * How a source is read, in one shape for all three forms: the normalised form is a format like the others.
  */
-export type Source = { format: FormatName; content: unknown } | { entries: Entry[] }
+export type Source = { format: FormatName; content: unknown } | { entries: ScanEntry[] }
 
 export const sourcesOf = ({ devices, sources }: Scan): Source[] =>
   devices ? [{ entries: devices }] : (sources ?? []).map(({ format, content }) => ({ format, content }))

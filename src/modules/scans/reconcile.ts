@@ -46,7 +46,7 @@ export type Changes = {
   counts: { created: number; updated: number; unchanged: number; total: number }
 }
 
-type Device = {
+type KnownDevice = {
   id: string
   hostname: string | null
   lastSeen: Date
@@ -55,7 +55,7 @@ type Device = {
 }
 type Interface = {
   id: string
-  device: Device
+  device: KnownDevice
   mac: string | null
   ips: Set<string>
   stored: InterfaceRow | undefined
@@ -75,12 +75,12 @@ export function reconcile(
   takenAt: Date,
   newId: () => string,
 ): Changes {
-  const devices = new Map<string, Device>()
+  const devices = new Map<string, KnownDevice>()
   const byMac = new Map<string, Interface>()
   const holders = new Map<string, Interface>()
   const interfaces: Interface[] = []
-  const interfacesOf = new Map<Device, Set<Interface>>()
-  const inScan = new Set<Device>()
+  const interfacesOf = new Map<KnownDevice, Set<Interface>>()
+  const inScan = new Set<KnownDevice>()
   const newDevices: NewDevice[] = []
   const merged: Changes['merged'] = []
   const identified: Changes['identified'] = []
@@ -98,13 +98,19 @@ export function reconcile(
     register({ id, device, mac, ips: new Set(ips), stored: { id, deviceId, mac, ips } })
   }
   const withMac = new Set([...byMac.values()].map(({ device }) => device))
-  const isCurrent = ({ lastSeen }: Device) => lastSeen.getTime() <= takenAt.getTime()
+  const isCurrent = ({ lastSeen }: KnownDevice) => lastSeen.getTime() <= takenAt.getTime()
   const isNameless = ({ device }: Interface) => !withMac.has(device)
   const distinct = <T>(items: (T | undefined)[]) => [...new Set(items)].filter((item) => item !== undefined)
   const holdersOf = (ips: string[]) => distinct([...ips].sort().map((ip) => holders.get(ip)))
 
   function add({ mac, hostname }: Sighting): Interface {
-    const device: Device = { id: newId(), hostname, lastSeen: takenAt, described: false, stored: undefined }
+    const device: KnownDevice = {
+      id: newId(),
+      hostname,
+      lastSeen: takenAt,
+      described: false,
+      stored: undefined,
+    }
     devices.set(device.id, device)
     newDevices.push({ id: device.id, hostname, mac })
     if (mac !== null) withMac.add(device)
@@ -115,7 +121,7 @@ export function reconcile(
    * Of devices that turn out to be one, the described one goes on, else the first; a second that is described
    * stays another.
    */
-  function unite(candidates: Device[], into: Interface): void {
+  function mergeDevices(candidates: KnownDevice[], into: Interface): void {
     const survivor = candidates.find(({ described }) => described) ?? into.device
     const others = candidates.filter((device) => device !== survivor && !device.described)
     for (const other of others) {
@@ -129,7 +135,7 @@ export function reconcile(
           interfacesOf.get(survivor)?.add(entry)
         }
         // What was known by address is known by the interface that goes on.
-        if (entry !== into && entry.mac === null) for (const ip of entry.ips) hold(into, ip, entry)
+        if (entry !== into && entry.mac === null) for (const ip of entry.ips) assignAddress(into, ip, entry)
       }
     }
     if (into.mac !== null && !withMac.has(survivor)) {
@@ -138,7 +144,7 @@ export function reconcile(
     }
   }
 
-  function hold(entry: Interface, ip: string, from: Interface | undefined): void {
+  function assignAddress(entry: Interface, ip: string, from: Interface | undefined): void {
     from?.ips.delete(ip)
     entry.ips.add(ip)
     holders.set(ip, entry)
@@ -156,12 +162,12 @@ export function reconcile(
     const into = entry ?? waiting.find(({ device }) => device.described) ?? (waiting[0] as Interface)
     into.mac = mac
     byMac.set(mac, into)
-    unite(distinct([entry?.device, ...waiting.map(({ device }) => device)]), into)
+    mergeDevices(distinct([entry?.device, ...waiting.map(({ device }) => device)]), into)
     return into
   }
 
   /** Who was seen without a MAC: whoever holds the addresses. Several known by address only are one. */
-  function recognise(sighting: Sighting): Interface {
+  function matchByAddress(sighting: Sighting): Interface {
     const found = holdersOf(sighting.ips)
     const current = found.filter(({ device }) => isCurrent(device))
     const into =
@@ -169,7 +175,7 @@ export function reconcile(
       current.find(({ device }) => device.described) ??
       current[0]
     if (!into) return found[0] ?? add(sighting)
-    unite(distinct([into.device, ...current.filter(isNameless).map(({ device }) => device)]), into)
+    mergeDevices(distinct([into.device, ...current.filter(isNameless).map(({ device }) => device)]), into)
     return into
   }
 
@@ -177,7 +183,7 @@ export function reconcile(
    * Gives the interface the addresses that the scan saw on it, and takes them from whoever had them, unless a
    * newer scan said so.
    */
-  function see(entry: Interface, { mac, ips, hostname }: Sighting): void {
+  function applySighting(entry: Interface, { mac, ips, hostname }: Sighting): void {
     inScan.add(entry.device)
     if (!isCurrent(entry.device)) return
     entry.device.hostname = hostname ?? entry.device.hostname
@@ -202,8 +208,8 @@ export function reconcile(
     .filter(({ mac }) => mac === null)
     .sort((a, b) => compare([...a.ips].sort().join(), [...b.ips].sort().join()))
   const found = seenByMac.map((sighting) => ({ sighting, entry: identify(sighting.mac, sighting) }))
-  for (const { sighting, entry } of found) see(entry, sighting)
-  for (const sighting of seenByAddress) see(recognise(sighting), sighting)
+  for (const { sighting, entry } of found) applySighting(entry, sighting)
+  for (const sighting of seenByAddress) applySighting(matchByAddress(sighting), sighting)
 
   const gone = new Set(merged.map(({ from }) => from))
   const present = [...inScan].filter(({ id }) => !gone.has(id))

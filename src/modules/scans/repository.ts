@@ -119,7 +119,7 @@ async function listKnownInterfaces(
   const owner = ownerOf(tx)
   const interfaces = await tx.query<Pick<KnownInterface, 'id' | 'deviceId' | 'mac' | 'ips'>>({
     name: 'list known interfaces',
-    planAnew: true,
+    noPreparedPlan: true,
     text: `select i.id, i.device_id as "deviceId", i.mac::text as mac, array(select host(ip) from unnest(i.ips) as ip) as ips
       from user_device_interfaces i where i.user_id = $1 and i.router_id = $2 and (i.mac = any($3::macaddr[]) or i.id in (
         select holder.id from user_device_interfaces holder, unnest(holder.ips) as held(ip)
@@ -133,7 +133,7 @@ async function listKnownInterfaces(
     const found = new Set(interfaces.map(({ id }) => id))
     const others = await tx.query<(typeof interfaces)[number]>({
       name: 'list interfaces of known devices',
-      planAnew: true,
+      noPreparedPlan: true,
       text: `select i.id, i.device_id as "deviceId", i.mac::text as mac, array(select host(ip) from unnest(i.ips) as ip) as ips
         from user_device_interfaces i where i.user_id = $1 and i.device_id = any($2::uuid[])`,
       values: [owner, interfaces.map(({ deviceId }) => deviceId)],
@@ -144,7 +144,7 @@ async function listKnownInterfaces(
     Pick<KnownInterface, 'hostname' | 'lastSeen' | 'described'> & { id: string }
   >({
     name: 'list known devices',
-    planAnew: true,
+    noPreparedPlan: true,
     text: `select d.id, d.hostname, d.last_seen as "lastSeen", (num_nonnulls(d.device_name, d.device_type, d.manufacturer, d.group_id, d.rate) > 0
         or d.is_infrastructure or d.mine) as described
       from user_devices d where d.user_id = $1 and d.id = any($2::uuid[])`,
@@ -177,7 +177,7 @@ async function addDevices(
   if (newDevices.length === 0) return
   await tx.query({
     name: 'add devices',
-    planAnew: true,
+    noPreparedPlan: true,
     text: `insert into user_devices (user_id, id, router_id, hostname, detected_manufacturer, approval, first_seen, last_seen)
       select $1, n.id, $2, n.hostname, o.organization, $3, $4, $4
       from unnest($5::uuid[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[]) as n(id, hostname, p36, p28, p24)
@@ -204,7 +204,7 @@ async function addInterfaces(
   if (newInterfaces.length === 0) return
   await tx.query({
     name: 'add interfaces',
-    planAnew: true,
+    noPreparedPlan: true,
     text: `insert into user_device_interfaces (user_id, id, router_id, device_id, mac, ips, first_seen)
       select $1, n.id, $2, n.device_id, n.mac, n.ips::inet[], $3
       from unnest($4::uuid[], $5::uuid[], $6::macaddr[], $7::text[]) as n(id, device_id, mac, ips)
@@ -217,7 +217,7 @@ async function changeInterfaces(tx: Tx, { changedInterfaces }: Changes): Promise
   if (changedInterfaces.length === 0) return
   await tx.query({
     name: 'change interfaces',
-    planAnew: true,
+    noPreparedPlan: true,
     text: `update user_device_interfaces i set device_id = c.device_id, mac = c.mac, ips = c.ips::inet[]
       from unnest($2::uuid[], $3::uuid[], $4::macaddr[], $5::text[]) as c(id, device_id, mac, ips)
       where i.user_id = $1 and i.id = c.id`,
@@ -229,7 +229,7 @@ async function changeDevices(tx: Tx, { seen, merged, identified }: Changes, take
   if (identified.length > 0) {
     await tx.query({
       name: 'identify devices',
-      planAnew: true,
+      noPreparedPlan: true,
       text: `update user_devices d set detected_manufacturer = o.organization
         from unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) as n(id, p36, p28, p24) ${MANUFACTURER} where d.user_id = $1 and d.id = n.id`,
       values: [ownerOf(tx), identified.map(({ id }) => id), ...prefixColumns(identified)],
@@ -238,7 +238,7 @@ async function changeDevices(tx: Tx, { seen, merged, identified }: Changes, take
   if (seen.length > 0) {
     await tx.query({
       name: 'see devices',
-      planAnew: true,
+      noPreparedPlan: true,
       text: `update user_devices d set last_seen = greatest(d.last_seen, $2), hostname = s.hostname
         from unnest($3::uuid[], $4::text[]) as s(id, hostname) where d.user_id = $1 and d.id = s.id`,
       values: [ownerOf(tx), takenAt, seen.map(({ id }) => id), seen.map(({ hostname }) => hostname)],
@@ -247,7 +247,7 @@ async function changeDevices(tx: Tx, { seen, merged, identified }: Changes, take
   if (merged.length > 0) {
     await tx.query({
       name: 'merge devices known by address',
-      planAnew: true,
+      noPreparedPlan: true,
       text: `update user_devices d set merged_into = m.survivor
         from unnest($2::uuid[], $3::uuid[]) as m(id, survivor) where d.user_id = $1 and d.id = m.id`,
       values: [ownerOf(tx), merged.map(({ from }) => from), merged.map(({ into }) => into)],

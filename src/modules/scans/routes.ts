@@ -3,12 +3,12 @@ import type { FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import { textOf } from '../../http/bodies.ts'
 import { problem } from '../../http/problem.ts'
-import { answers, Strict } from '../../http/schemas.ts'
+import { responses, StrictObject } from '../../http/schemas.ts'
 import { createValidatorCompiler } from '../../http/validation.ts'
-import type { AsAgent } from '../../rls/agent-transaction.ts'
+import type { WithAgentTransaction } from '../../rls/agent-transaction.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { findPolicy } from '../policy/compute-policy.ts'
-import { wakeRouter } from '../routers/notify-policy-changed.ts'
+import { computePolicy } from '../policy/compute-policy.ts'
+import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { FORMATS } from './parsers/formats.ts'
 import { combine, digestOf, readSources, type Source, sourcesOf } from './read-scan.ts'
 import { addScan, answerScan, findAgentRouter, recordSightings, touchRouter } from './repository.ts'
@@ -23,7 +23,7 @@ import {
 } from './schema.ts'
 
 export type ScanRoutesOptions = {
-  asAgent: AsAgent
+  withAgentTransaction: WithAgentTransaction
   /** Bytes. */
   bodyLimit: number
   maxDevices: number
@@ -34,7 +34,7 @@ const MAX_AHEAD_MS = 5 * 60_000
 
 export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
   app,
-  { asAgent, bodyLimit, maxDevices },
+  { withAgentTransaction, bodyLimit, maxDevices },
 ) => {
   const documented = { tags: ['agent'], security: [{ agent: [] }] }
 
@@ -45,12 +45,12 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
         ...documented,
         operationId: 'verifyKey',
         summary: 'Verify an API key',
-        querystring: Strict({}),
-        response: answers({ 200: VerifyAnswer }),
+        querystring: StrictObject({}),
+        response: responses({ 200: VerifyAnswer }),
       },
     },
     (request) =>
-      asAgent(
+      withAgentTransaction(
         request.identity,
         null,
         async (tx, { routerId, scopes }) => {
@@ -69,13 +69,13 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
         ...documented,
         operationId: 'heartbeat',
         summary: 'Send a heartbeat',
-        querystring: Strict({}),
+        querystring: StrictObject({}),
         body: Heartbeat,
-        response: answers({ 200: HeartbeatAnswer }),
+        response: responses({ 200: HeartbeatAnswer }),
       },
     },
     (request) =>
-      asAgent(request.identity, 'scans:write', async (tx, { routerId }) => {
+      withAgentTransaction(request.identity, 'scans:write', async (tx, { routerId }) => {
         const router = await touchRouter(tx, routerId)
         if (!router) throw problem('unauthenticated')
         return { serverTime: router.now, policyRevision: await revisionOf(tx, routerId) }
@@ -98,7 +98,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
       description: `Three forms: devices; sources, each what a router printed; or one such source raw as \`text/plain\`, with \`?format=\`.
 Posting the same scan again has no effect and gets the same answer. 4xx: drop the scan. 5xx and 429: keep it and try again.`,
       querystring: RawScanQuery,
-      response: answers({ 200: ScanAnswer }, 'scan-conflict'),
+      response: responses({ 200: ScanAnswer }, 'scan-conflict'),
       consumes: ['application/json', 'text/plain'],
     }
     scans.post(
@@ -116,7 +116,7 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
         if (entries > maxDevices)
           throw problem('too-large', { detail: `A scan has at most ${maxDevices} devices` })
         const bodySha256 = digestOf(request.body)
-        return asAgent(request.identity, 'scans:write', async (tx, { routerId }) => {
+        return withAgentTransaction(request.identity, 'scans:write', async (tx, { routerId }) => {
           const router = await touchRouter(tx, routerId)
           if (!router) throw problem('unauthenticated')
           const takenAt =
@@ -133,7 +133,7 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
           }
           const { sightings, errors } = combine(parsed, router.ip)
           const counts = await recordSightings(tx, router, sightings, takenAt)
-          if (counts.created + counts.updated > 0) await wakeRouter(tx, routerId)
+          if (counts.created + counts.updated > 0) await notifyPolicyChanged(tx, routerId)
           const answer = {
             ...counts,
             skipped: errors.length,
@@ -149,7 +149,7 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
 }
 
 /** Told with each answer, so that an agent knows without asking whether it must fetch. */
-const revisionOf = async (tx: Tx, routerId: string) => (await findPolicy(tx, routerId))?.revision ?? ''
+const revisionOf = async (tx: Tx, routerId: string) => (await computePolicy(tx, routerId))?.revision ?? ''
 
 /** Fastify types the query of a route only where its body has one schema. */
 type RawQuery = Static<typeof RawScanQuery>

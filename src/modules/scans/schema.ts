@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Nullable, OneOf, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Instant, Nullable, OneOf, StrictObject, Text, Uuid } from '../../http/schemas.ts'
 import { REVISION } from '../routers/schema.ts'
 import { FORMAT_NAMES } from './parsers/formats.ts'
 
@@ -14,22 +14,22 @@ const TakenAt = Type.String({ format: 'date-time', maxLength: 40, description: '
  * An entry is taken as far as it makes sense: a malformed MAC skips it, wrong JSON types refuse the whole
  * body.
  */
-const Entry = Strict({
+const ScanEntry = StrictObject({
   mac: Type.Optional(Nullable(Type.String({ examples: ['00:00:5e:00:53:01'] }))),
   ip: Type.Optional(Nullable(Type.String({ examples: ['192.168.1.20'] }))),
   ips: Type.Optional(Type.Array(Type.String(), { maxItems: 1_000 })),
   hostname: Type.Optional(Nullable(Type.String({ examples: ['thinkpad'] }))),
 })
-export type Entry = Type.Static<typeof Entry>
+export type ScanEntry = Type.Static<typeof ScanEntry>
 
-export const Scan = Strict(
+export const Scan = StrictObject(
   {
     scanId: ScanId,
     takenAt: TakenAt,
-    devices: Type.Optional(Type.Array(Entry)),
+    devices: Type.Optional(Type.Array(ScanEntry)),
     sources: Type.Optional(
       Type.Array(
-        Strict({
+        StrictObject({
           format: OneOf(FORMAT_NAMES),
           content: Type.Unknown({ description: 'Text, or JSON for the JSON formats' }),
         }),
@@ -50,7 +50,7 @@ export const RawScan = Type.String({
   examples: ['1785500000 00:00:5e:00:53:01 192.168.1.20 thinkpad *\n'],
 })
 
-export const RawScanQuery = Strict({
+export const RawScanQuery = StrictObject({
   format: Type.Optional(OneOf(FORMAT_NAMES)),
   scanId: Type.Optional(ScanId),
   takenAt: Type.Optional(TakenAt),
@@ -81,7 +81,7 @@ export const ScanAnswer = Type.Object(
 )
 export type ScanAnswer = Type.Static<typeof ScanAnswer>
 
-export const Heartbeat = Strict({})
+export const Heartbeat = StrictObject({})
 export const HeartbeatAnswer = Type.Object(
   { serverTime: Instant(), policyRevision: PolicyRevision },
   { $id: 'HeartbeatAnswer' },

@@ -1,7 +1,7 @@
 import type { Recurrence } from '../../network/windows.ts'
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { wakeRouter } from '../routers/notify-policy-changed.ts'
+import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { survivorOf } from './repository.ts'
 import type { Override } from './schema.ts'
 import { overrides } from './table.ts'
@@ -42,7 +42,7 @@ export async function clearOverrides(
     text: `delete from user_schedule_overrides where user_id = $1 and id in (select mine.id from (${OVERRIDES}) mine)`,
     values: [ownerOf(tx), deviceId],
   })
-  await wakeRouter(tx, routerId)
+  await notifyPolicyChanged(tx, routerId)
 }
 
 /**

@@ -1,21 +1,21 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams } from '../../http/schemas.ts'
+import { IdParams, responses } from '../../http/schemas.ts'
 import { nextChange } from '../../network/windows.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 import { clearOverrides, findOverride, findRecurrences, replaceOverride } from './override-repository.ts'
-import { holdRouterOf } from './repository.ts'
+import { lockRouterOf } from './repository.ts'
 import { AddOverride, Override } from './schema.ts'
 
-export type OverrideRoutesOptions = { withSession: WithSession }
+export type OverrideRoutesOptions = { withTransaction: WithTransaction }
 
 /** A schedule repeats within a week; the eighth day is for a clock change. */
 const NEXT_CHANGE_DAYS = 8
 
 export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = async (
   app,
-  { withSession },
+  { withTransaction },
 ) => {
   const documented = { tags: ['schedules'], security: [{ person: [] }] }
 
@@ -29,14 +29,14 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
         description: 'It takes the place of an earlier one.',
         params: IdParams,
         body: AddOverride,
-        response: answers({ 201: Override }),
+        response: responses({ 201: Override }),
       },
     },
     async (request, reply) => {
       const { id: deviceId } = request.params
       const { decision, until = 'next-change' } = request.body
-      const override = await withSession(request.identity, async (tx) => {
-        const routerId = await holdRouterOf(tx, { deviceId })
+      const override = await withTransaction(request.identity, async (tx) => {
+        const routerId = await lockRouterOf(tx, { deviceId })
         const schedules = await findRecurrences(tx, deviceId)
         if (!routerId || !schedules) throw problem('not-found')
         const { now, recurrences } = schedules
@@ -61,11 +61,11 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
         operationId: 'getOverride',
         summary: 'Get the override of a device',
         params: IdParams,
-        response: answers({ 200: Override }),
+        response: responses({ 200: Override }),
       },
     },
     async (request) => {
-      const override = await withSession(request.identity, (tx) => findOverride(tx, request.params.id), {
+      const override = await withTransaction(request.identity, (tx) => findOverride(tx, request.params.id), {
         readOnly: true,
       })
       if (!override) throw noOverride()
@@ -81,13 +81,13 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
         operationId: 'endOverride',
         summary: 'End the override of a device',
         params: IdParams,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
       const { id: deviceId } = request.params
-      await withSession(request.identity, async (tx) => {
-        const routerId = await holdRouterOf(tx, { deviceId })
+      await withTransaction(request.identity, async (tx) => {
+        const routerId = await lockRouterOf(tx, { deviceId })
         if (!routerId || !(await findOverride(tx, deviceId))) throw noOverride()
         await clearOverrides(tx, { routerId, deviceId })
       })

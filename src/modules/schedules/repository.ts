@@ -1,7 +1,7 @@
 import { and, eq, sql } from '../../database/drizzle.ts'
-import { mine, ownerOf } from '../../rls/own-rows.ts'
+import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { wakeRouter } from '../routers/notify-policy-changed.ts'
+import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import type { AddSchedule, ChangeSchedule, ListSchedules, SCHEDULE_SORTS, Schedule } from './schema.ts'
 import { schedules } from './table.ts'
@@ -71,7 +71,7 @@ export async function addSchedule(
   { deviceId, groupId, start, end, ...values }: AddSchedule,
 ): Promise<Schedule | 'full' | undefined> {
   const target = { ...(deviceId && { deviceId }), ...(groupId && { groupId }) }
-  const routerId = await holdRouterOf(tx, target)
+  const routerId = await lockRouterOf(tx, target)
   if (!routerId) return undefined
   const { total } = await listSchedules(tx, { routerId, ...target, limit: 1, offset: 0 })
   if (total >= MAX_SCHEDULES) return 'full'
@@ -79,7 +79,7 @@ export async function addSchedule(
     .insert(schedules)
     .values({ userId: ownerOf(tx), routerId, ...target, ...values, startTime: start, endTime: end })
     .returning({ id: schedules.id })
-  await wakeRouter(tx, routerId)
+  await notifyPolicyChanged(tx, routerId)
   return added && findSchedule(tx, added.id)
 }
 
@@ -88,7 +88,7 @@ export async function changeSchedule(
   id: string,
   { start, end, ...values }: ChangeSchedule,
 ): Promise<Schedule | undefined> {
-  const schedule = await holdSchedule(tx, id)
+  const schedule = await lockSchedule(tx, id)
   if (!schedule) return undefined
   await tx
     .update(schedules)
@@ -98,16 +98,16 @@ export async function changeSchedule(
       ...(end && { endTime: end }),
       updatedAt: sql`now()`,
     })
-    .where(and(mine(tx, schedules), eq(schedules.id, id)))
-  await wakeRouter(tx, schedule.routerId)
+    .where(and(ownRows(tx, schedules), eq(schedules.id, id)))
+  await notifyPolicyChanged(tx, schedule.routerId)
   return findSchedule(tx, id)
 }
 
 export async function removeSchedule(tx: Tx, id: string): Promise<boolean> {
-  const schedule = await holdSchedule(tx, id)
+  const schedule = await lockSchedule(tx, id)
   if (!schedule) return false
-  await tx.delete(schedules).where(and(mine(tx, schedules), eq(schedules.id, id)))
-  await wakeRouter(tx, schedule.routerId)
+  await tx.delete(schedules).where(and(ownRows(tx, schedules), eq(schedules.id, id)))
+  await notifyPolicyChanged(tx, schedule.routerId)
   return true
 }
 
@@ -115,7 +115,7 @@ export async function removeSchedule(tx: Tx, id: string): Promise<boolean> {
  * Holds the router of a device or a group. @returns its id, or undefined when there is no such device or
  * group
  */
-export async function holdRouterOf(
+export async function lockRouterOf(
   tx: Tx,
   { deviceId, groupId }: { deviceId?: string; groupId?: string },
 ): Promise<string | undefined> {
@@ -134,7 +134,7 @@ export async function holdRouterOf(
 }
 
 /** Holds a schedule's router, as whoever changes one does. */
-export async function holdSchedule(tx: Tx, id: string): Promise<Schedule | undefined> {
+export async function lockSchedule(tx: Tx, id: string): Promise<Schedule | undefined> {
   const schedule = await findSchedule(tx, id)
   return schedule && (await lockRouter(tx, schedule.routerId)) ? findSchedule(tx, id) : undefined
 }

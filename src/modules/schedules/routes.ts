@@ -2,24 +2,24 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { orNotFound, problem } from '../../http/problem.ts'
-import { answers, IdParams, pageOf } from '../../http/schemas.ts'
-import type { WithSession } from '../../rls/transaction.ts'
+import { IdParams, pageOf, responses } from '../../http/schemas.ts'
+import type { WithTransaction } from '../../rls/transaction.ts'
 import {
   addSchedule,
   changeSchedule,
   findSchedule,
-  holdSchedule,
   listSchedules,
+  lockSchedule,
   MAX_SCHEDULES,
   removeSchedule,
 } from './repository.ts'
 import { AddSchedule, ChangeSchedule, ListSchedules, Schedule } from './schema.ts'
 
-export type ScheduleRoutesOptions = { withSession: WithSession }
+export type ScheduleRoutesOptions = { withTransaction: WithTransaction }
 
 export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = async (
   app,
-  { withSession },
+  { withTransaction },
 ) => {
   const config = { versionOf: fieldsOf(...Object.keys(ChangeSchedule.properties)) }
   const documented = { tags: ['schedules'], security: [{ person: [] }] }
@@ -32,10 +32,11 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
         operationId: 'listSchedules',
         summary: 'List schedules',
         querystring: ListSchedules,
-        response: answers({ 200: pageOf(Schedule) }),
+        response: responses({ 200: pageOf(Schedule) }),
       },
     },
-    (request) => withSession(request.identity, (tx) => listSchedules(tx, request.query), { readOnly: true }),
+    (request) =>
+      withTransaction(request.identity, (tx) => listSchedules(tx, request.query), { readOnly: true }),
   )
 
   app.post(
@@ -48,11 +49,11 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
         summary: 'Add a schedule for a device or a group',
         description: `A device or a group has ${MAX_SCHEDULES} at most (409 \`conflict\`).`,
         body: AddSchedule,
-        response: answers({ 201: Schedule }, 'not-found', 'conflict'),
+        response: responses({ 201: Schedule }, 'not-found', 'conflict'),
       },
     },
     async (request, reply) => {
-      const schedule = await withSession(request.identity, async (tx) => {
+      const schedule = await withTransaction(request.identity, async (tx) => {
         const added = orNotFound(await addSchedule(tx, request.body))
         if (added === 'full')
           throw problem('conflict', { detail: `There are ${MAX_SCHEDULES} schedules already` })
@@ -72,12 +73,14 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
         operationId: 'getSchedule',
         summary: 'Get a schedule',
         params: IdParams,
-        response: answers({ 200: Schedule }),
+        response: responses({ 200: Schedule }),
       },
     },
     async (request) => {
       return orNotFound(
-        await withSession(request.identity, (tx) => findSchedule(tx, request.params.id), { readOnly: true }),
+        await withTransaction(request.identity, (tx) => findSchedule(tx, request.params.id), {
+          readOnly: true,
+        }),
       )
     },
   )
@@ -92,13 +95,13 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
         summary: 'Change a schedule',
         params: IdParams,
         body: ChangeSchedule,
-        response: answers({ 200: Schedule }),
+        response: responses({ 200: Schedule }),
       },
     },
     async (request) => {
       const { id } = request.params
-      return withSession(request.identity, async (tx) => {
-        await requireVersion(request, () => holdSchedule(tx, id))
+      return withTransaction(request.identity, async (tx) => {
+        await requireVersion(request, () => lockSchedule(tx, id))
         return orNotFound(await changeSchedule(tx, id, request.body))
       })
     },
@@ -113,13 +116,13 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
         operationId: 'removeSchedule',
         summary: 'Remove a schedule',
         params: IdParams,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
       const { id } = request.params
-      await withSession(request.identity, async (tx) => {
-        await requireVersion(request, () => holdSchedule(tx, id))
+      await withTransaction(request.identity, async (tx) => {
+        await requireVersion(request, () => lockSchedule(tx, id))
         orNotFound(await removeSchedule(tx, id))
       })
       return reply.code(204).send(null)

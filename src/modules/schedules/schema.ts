@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, Nullable, OneOf, pageQuery, Strict, Uuid } from '../../http/schemas.ts'
+import { Instant, Nullable, OneOf, pageQuery, StrictObject, Uuid } from '../../http/schemas.ts'
 import { DAYS } from '../../network/windows.ts'
 
 const Time = (description: string, example: string) =>
@@ -37,7 +37,7 @@ export const Schedule = Type.Object(
 )
 export type Schedule = Type.Static<typeof Schedule>
 
-export const AddSchedule = Strict(
+export const AddSchedule = StrictObject(
   {
     deviceId: Type.Optional(Uuid()),
     groupId: Type.Optional(Uuid()),
@@ -48,14 +48,14 @@ export const AddSchedule = Strict(
 )
 export type AddSchedule = Type.Static<typeof AddSchedule>
 
-export const ChangeSchedule = Type.Partial(Strict({ ...recurrence, enabled: Enabled }), {
+export const ChangeSchedule = Type.Partial(StrictObject({ ...recurrence, enabled: Enabled }), {
   additionalProperties: false,
   minProperties: 1,
 })
 export type ChangeSchedule = Type.Static<typeof ChangeSchedule>
 
 export const SCHEDULE_SORTS = ['createdAt', 'start', 'end', 'kind'] as const
-export const ListSchedules = Strict({
+export const ListSchedules = StrictObject({
   routerId: Type.Optional(Uuid()),
   deviceId: Type.Optional(Uuid('Its own schedules, without those of its group')),
   groupId: Type.Optional(Uuid()),
@@ -66,7 +66,7 @@ export type ListSchedules = Type.Static<typeof ListSchedules>
 
 const Decision = OneOf(['allow', 'block'], 'Instead of what schedules say; every other rule holds as before')
 
-export const AddOverride = Strict({
+export const AddOverride = StrictObject({
   decision: Decision,
   until: Type.Optional(
     Type.Unsafe<string>({

@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { Problem, problem } from '../../http/problem.ts'
-import { answers, Nullable, OneOf, Strict, Text, Uuid } from '../../http/schemas.ts'
+import { Nullable, OneOf, responses, StrictObject, Text, Uuid } from '../../http/schemas.ts'
 import type { Identity } from '../../rls/identity.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { listEntries } from '../access-lists/repository.ts'
 import { type ListName, NOTES } from '../access-lists/schema.ts'
 import { listDevices } from '../devices/repository.ts'
@@ -33,7 +33,7 @@ const SearchAnswer = Type.Object(
 )
 type Answer = Type.Static<typeof SearchAnswer>
 
-const SearchQuery = Strict({
+const SearchQuery = StrictObject({
   q: Text({
     max: 100,
     description: 'Part of a name, host name, manufacturer, note, MAC or address',
@@ -42,11 +42,11 @@ const SearchQuery = Strict({
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 50, default: 10, description: 'Of each kind' })),
 })
 
-export type SearchRoutesOptions = { withSession: WithSession; onlineMinutes: number }
+export type SearchRoutesOptions = { withTransaction: WithTransaction; onlineMinutes: number }
 
 export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = async (
   app,
-  { withSession, onlineMinutes },
+  { withTransaction, onlineMinutes },
 ) => {
   const shown = (total: number, items: Answer['items']): Answer => ({ total, items })
   const ofList = (list: ListName) => async (tx: Tx, search: string, limit: number) => {
@@ -130,7 +130,7 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
     for (const { area, find } of searches)
       try {
         found.push(
-          await withSession({ ...identity, scope: `${area}:read` }, (tx) => find(tx, search, limit), {
+          await withTransaction({ ...identity, scope: `${area}:read` }, (tx) => find(tx, search, limit), {
             readOnly: true,
           }),
         )
@@ -154,7 +154,7 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
         description:
           'Of each kind the first by its usual order. A personal key finds the kinds whose area it may read: `routers:read`, `devices:read`, `groups:read`, `lists:read`; with none of them it is 403.',
         querystring: SearchQuery,
-        response: answers({ 200: SearchAnswer }),
+        response: responses({ 200: SearchAnswer }),
       },
     },
     async (request) => {
@@ -163,9 +163,13 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
       const found =
         identity?.kind === 'key'
           ? await searchByKey(identity, q, limit)
-          : await withSession(identity, (tx) => Promise.all(searches.map(({ find }) => find(tx, q, limit))), {
-              readOnly: true,
-            })
+          : await withTransaction(
+              identity,
+              (tx) => Promise.all(searches.map(({ find }) => find(tx, q, limit))),
+              {
+                readOnly: true,
+              },
+            )
       return {
         items: found.flatMap(({ items }) => items),
         total: found.reduce((sum, { total }) => sum + total, 0),

@@ -1,6 +1,6 @@
 import type { SQL } from 'drizzle-orm'
 import { and, asc, desc, eq, isNull, sql } from '../../database/drizzle.ts'
-import { mine, ownerOf } from '../../rls/own-rows.ts'
+import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { lockRouter } from '../routers/repository.ts'
 import { routers } from '../routers/table.ts'
@@ -9,22 +9,23 @@ import { type ListSettings, MAX_KEYS, type Setting } from './schema.ts'
 import { settings } from './table.ts'
 
 /** Whose settings: a router's, or without one the person's own. */
-export type Scope = { routerId?: string | undefined }
+export type SettingScope = { routerId?: string | undefined }
 
 // Read as a column, a text would be parsed as JSON once more: "5" would become 5.
 const columns = { key: settings.key, value: sql<unknown>`${settings.value}`, updatedAt: settings.updatedAt }
 
-const within = (tx: Tx, { routerId }: Scope, more?: SQL) =>
+const within = (tx: Tx, { routerId }: SettingScope, more?: SQL) =>
   and(
-    mine(tx, settings),
+    ownRows(tx, settings),
     routerId === undefined ? isNull(settings.routerId) : eq(settings.routerId, routerId),
     more,
   )
 
 const ORDER = { key: settings.key, updatedAt: settings.updatedAt }
 
-export const scopeExists = async (tx: Tx, { routerId }: Scope): Promise<boolean> =>
-  routerId === undefined || (await tx.$count(routers, and(mine(tx, routers), eq(routers.id, routerId)))) > 0
+export const scopeExists = async (tx: Tx, { routerId }: SettingScope): Promise<boolean> =>
+  routerId === undefined ||
+  (await tx.$count(routers, and(ownRows(tx, routers), eq(routers.id, routerId)))) > 0
 
 /** @returns undefined when there is no such router */
 export async function listSettings(tx: Tx, { routerId, sort = 'key', limit, offset }: ListSettings) {
@@ -41,7 +42,7 @@ export async function listSettings(tx: Tx, { routerId, sort = 'key', limit, offs
   return { items, total: await tx.$count(settings, where), limit, offset }
 }
 
-export async function findSetting(tx: Tx, scope: Scope, key: string): Promise<Setting | undefined> {
+export async function findSetting(tx: Tx, scope: SettingScope, key: string): Promise<Setting | undefined> {
   const [setting] = await tx
     .select(columns)
     .from(settings)
@@ -53,7 +54,7 @@ export async function findSetting(tx: Tx, scope: Scope, key: string): Promise<Se
  * Holds the router or the person, so that keys are added one after the other. @returns false when there is no
  * such router
  */
-export async function holdScope(tx: Tx, { routerId }: Scope): Promise<boolean> {
+export async function lockScope(tx: Tx, { routerId }: SettingScope): Promise<boolean> {
   if (routerId !== undefined) return lockRouter(tx, routerId)
   const held = await tx
     .select({ id: users.id })
@@ -70,7 +71,7 @@ export async function holdScope(tx: Tx, { routerId }: Scope): Promise<boolean> {
  */
 export async function putSetting(
   tx: Tx,
-  { routerId }: Scope,
+  { routerId }: SettingScope,
   key: string,
   json: string,
 ): Promise<Setting | undefined> {
@@ -86,7 +87,7 @@ export async function putSetting(
   return setting
 }
 
-export async function removeSetting(tx: Tx, scope: Scope, key: string): Promise<boolean> {
+export async function removeSetting(tx: Tx, scope: SettingScope, key: string): Promise<boolean> {
   const removed = await tx
     .delete(settings)
     .where(within(tx, scope, eq(settings.key, key)))

@@ -2,16 +2,16 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
-import { answers, pageOf } from '../../http/schemas.ts'
-import type { Tx, WithSession } from '../../rls/transaction.ts'
+import { pageOf, responses } from '../../http/schemas.ts'
+import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { faultOf } from './known-settings.ts'
 import {
   findSetting,
-  holdScope,
   listSettings,
+  lockScope,
   putSetting,
   removeSetting,
-  type Scope,
+  type SettingScope,
   scopeExists,
 } from './repository.ts'
 import {
@@ -24,11 +24,11 @@ import {
   SettingParams,
 } from './schema.ts'
 
-export type SettingRoutesOptions = { withSession: WithSession }
+export type SettingRoutesOptions = { withTransaction: WithTransaction }
 
 export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = async (
   app,
-  { withSession },
+  { withTransaction },
 ) => {
   const config = { versionOf: fieldsOf('value') }
   const documented = { tags: ['settings'], security: [{ person: [] }] }
@@ -41,12 +41,12 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
         operationId: 'listSettings',
         summary: 'List your settings, or those of a router',
         querystring: ListSettings,
-        response: answers({ 200: pageOf(Setting) }, 'not-found'),
+        response: responses({ 200: pageOf(Setting) }, 'not-found'),
       },
     },
     async (request) => {
       return orNotFound(
-        await withSession(request.identity, (tx) => listSettings(tx, request.query), { readOnly: true }),
+        await withTransaction(request.identity, (tx) => listSettings(tx, request.query), { readOnly: true }),
       )
     },
   )
@@ -61,11 +61,11 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
         summary: 'Get a setting',
         params: SettingParams,
         querystring: ScopeQuery,
-        response: answers({ 200: Setting }),
+        response: responses({ 200: Setting }),
       },
     },
     async (request) => {
-      return withSession(
+      return withTransaction(
         request.identity,
         async (tx) =>
           (await findSetting(tx, request.query, request.params.key)) ?? noSetting(tx, request.query),
@@ -86,7 +86,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
         params: SettingParams,
         querystring: ScopeQuery,
         body: PutSetting,
-        response: answers({ 200: Setting }, 'not-found', 'conflict'),
+        response: responses({ 200: Setting }, 'not-found', 'conflict'),
       },
     },
     async (request) => {
@@ -100,8 +100,8 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       const json = JSON.stringify(value)
       if (Buffer.byteLength(json) > MAX_VALUE_BYTES)
         throw problem('too-large', { detail: 'A value is up to 16 KiB of JSON' })
-      return withSession(request.identity, async (tx) => {
-        if (!(await holdScope(tx, request.query))) throw notFound('/querystring/routerId')
+      return withTransaction(request.identity, async (tx) => {
+        if (!(await lockScope(tx, request.query))) throw notFound('/querystring/routerId')
         await requireVersion(request, async () => (await findSetting(tx, request.query, key)) ?? null)
         const setting = await putSetting(tx, request.query, key, json)
         if (!setting)
@@ -121,13 +121,13 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
         summary: 'Remove a setting',
         params: SettingParams,
         querystring: ScopeQuery,
-        response: answers({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }),
       },
     },
     async (request, reply) => {
       const { key } = request.params
-      await withSession(request.identity, async (tx) => {
-        if (!(await holdScope(tx, request.query))) throw notFound('/querystring/routerId')
+      await withTransaction(request.identity, async (tx) => {
+        if (!(await lockScope(tx, request.query))) throw notFound('/querystring/routerId')
         await requireVersion(request, () => findSetting(tx, request.query, key))
         if (!(await removeSetting(tx, request.query, key))) throw notFound('/params/key')
       })
@@ -136,6 +136,6 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
   )
 }
 
-async function noSetting(tx: Tx, scope: Scope): Promise<never> {
+async function noSetting(tx: Tx, scope: SettingScope): Promise<never> {
   throw notFound((await scopeExists(tx, scope)) ? '/params/key' : '/querystring/routerId')
 }

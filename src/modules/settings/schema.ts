@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, pageQuery, Strict, Uuid } from '../../http/schemas.ts'
+import { Instant, pageQuery, StrictObject, Uuid } from '../../http/schemas.ts'
 
 /** Bytes of a value as JSON. */
 export const MAX_VALUE_BYTES = 16_384
@@ -16,21 +16,21 @@ export const Setting = Type.Object(
 )
 export type Setting = { key: string; value: unknown; updatedAt: Date }
 
-export const SettingParams = Strict({
+export const SettingParams = StrictObject({
   key: Type.String({
     pattern: '^[a-z][a-zA-Z0-9.-]{0,63}$',
     'x-expects': 'a key such as theme: a small letter, then letters, digits, dots and hyphens',
     examples: ['theme'],
   }),
 })
-export const ScopeQuery = Strict({
+export const ScopeQuery = StrictObject({
   routerId: Type.Optional(Uuid('Of a router; your own when it is left out')),
 })
 
 export const SETTING_SORTS = ['key', 'updatedAt'] as const
-export const ListSettings = Strict({ ...ScopeQuery.properties, ...pageQuery(SETTING_SORTS) })
+export const ListSettings = StrictObject({ ...ScopeQuery.properties, ...pageQuery(SETTING_SORTS) })
 export type ListSettings = Type.Static<typeof ListSettings>
 
-export const PutSetting = Strict({
+export const PutSetting = StrictObject({
   value: Type.Unknown({ description: 'Any JSON of up to 16 KiB', examples: ['dark'] }),
 })

@@ -27,7 +27,7 @@ export async function findProfile(tx: Tx): Promise<Profile | undefined> {
   return profile
 }
 
-export async function holdProfile(tx: Tx): Promise<Profile | undefined> {
+export async function lockProfile(tx: Tx): Promise<Profile | undefined> {
   const [profile] = await tx.query<Profile>({
     name: 'hold profile',
     text: `select ${PROFILE} from users where id = $1 for no key update`,
@@ -70,7 +70,7 @@ export const EXPORTED_TABLES = [
 ] as const
 
 /** Everything of theirs, by table. One statement, so that it is of one moment. */
-export async function exportHome(tx: Tx): Promise<Record<string, unknown[]>> {
+export async function exportUserData(tx: Tx): Promise<Record<string, unknown[]>> {
   const [found] = await tx.query<{ rows: Record<string, unknown[]> }>({
     name: 'export home',
     text: `select json_build_object(${EXPORTED_TABLES.map(

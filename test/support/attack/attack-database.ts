@@ -2,7 +2,7 @@
 import pg from 'pg'
 import { type RoleName, roleNames } from '../../../src/database/role-names.ts'
 import { asAdmin, loginUrl, prepare, separateDatabase, type TestDatabase } from '../database.ts'
-import { addSomebody, type Somebody } from '../fixtures.ts'
+import { createUserWithAllRows, type Somebody } from '../fixtures.ts'
 
 export type Login = 'server' | 'auth' | 'admin'
 export type Ground = {
@@ -28,7 +28,7 @@ export type Ground = {
 }
 
 /** The run drops what this makes, by the names. */
-export async function openGround(main: TestDatabase, name: string): Promise<Ground> {
+export async function createAttackDatabase(main: TestDatabase, name: string): Promise<Ground> {
   // Roles of its own: an attack on a role, on its password say, disturbs no other test.
   const database = {
     ...(await separateDatabase(main, `attack_${name}`)),
@@ -51,9 +51,9 @@ export async function openGround(main: TestDatabase, name: string): Promise<Grou
   }
   const superuser = await connectTo(database.adminUrl)
   const [ada, bob, root] = [
-    await addSomebody(superuser),
-    await addSomebody(superuser),
-    await addSomebody(superuser),
+    await createUserWithAllRows(superuser),
+    await createUserWithAllRows(superuser),
+    await createUserWithAllRows(superuser),
   ]
   await superuser.query(`update users set role = 'admin' where id = $1`, [root.userId])
   // Statistics hold values of everybody's; they are to be there when somebody looks for them.

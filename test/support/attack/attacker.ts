@@ -53,7 +53,7 @@ export const actorOf = ({ role, identity }: Stance): string =>
   role === 'auth' && identity === 'user' ? 'auth, signed in,' : role
 
 /** Whose identity it is. */
-export const attackerOf = ({ identity }: Stance, { ada, root }: Ground): Somebody | undefined =>
+export const personOf = ({ identity }: Stance, { ada, root }: Ground): Somebody | undefined =>
   identity.startsWith('nobody') ? undefined : identity === 'administrator' ? root : ada
 
 /** What opens a transaction, as in `rls/transaction.ts`. */
@@ -94,9 +94,9 @@ export type Attacker = {
   leave(): Promise<void>
 }
 
-export async function takeStance(ground: Ground, stance: Stance): Promise<Attacker> {
+export async function becomeAttacker(ground: Ground, stance: Stance): Promise<Attacker> {
   const client = await ground.connect(stance.login)
-  const somebody = attackerOf(stance, ground)
+  const somebody = personOf(stance, ground)
   const assumed =
     stance.login === 'server' && stance.role !== 'server' ? ground.roles[stance.role] : undefined
   /** What the next statement does about the last one, so that each attempt is one round trip. */

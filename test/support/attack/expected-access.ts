@@ -4,7 +4,7 @@
  * too, or it is open no longer and goes from this list.
  */
 
-const SIGN_IN =
+const ANONYMOUS =
   'signing in: before anybody is known, by static statements of a login that requests cannot reach'
 const ADMINISTRATION =
   'administration: for whoever the database knows as an administrator, by a login of its own'
@@ -14,11 +14,11 @@ const EVERY = 'SELECT INSERT UPDATE DELETE'
 const RIGHTS: [role: string, table: string, rights: string, why: string][] = [
   ['user', 'oui_prefixes', 'SELECT', REGISTRY],
   ['agent', 'oui_prefixes', 'SELECT', REGISTRY],
-  ['auth', 'users', EVERY, SIGN_IN],
-  ['auth', 'user_credentials', EVERY, SIGN_IN],
-  ['auth', 'user_login_sessions', 'SELECT INSERT UPDATE', SIGN_IN],
-  ['auth', 'user_tokens', EVERY, SIGN_IN],
-  ['auth', 'user_recovery_codes', EVERY, SIGN_IN],
+  ['auth', 'users', EVERY, ANONYMOUS],
+  ['auth', 'user_credentials', EVERY, ANONYMOUS],
+  ['auth', 'user_login_sessions', 'SELECT INSERT UPDATE', ANONYMOUS],
+  ['auth', 'user_tokens', EVERY, ANONYMOUS],
+  ['auth', 'user_recovery_codes', EVERY, ANONYMOUS],
   ...['auth', 'auth, signed in,'].flatMap((role): typeof RIGHTS => [
     [role, 'rate_counters', EVERY, 'rate limits: keyed by addresses, they are nobody’s'],
     [
@@ -52,10 +52,10 @@ const RIGHTS: [role: string, table: string, rights: string, why: string][] = [
   ['admin', 'user_devices', 'SELECT', `${ADMINISTRATION}; ids, to be counted`],
 ]
 const FUNCTIONS: Record<string, string> = {
-  'auth EXECUTE ctx.record_act_of': `${SIGN_IN}; somebody failed to sign in, and the log of that account says so. It appends, and changes nothing`,
+  'auth EXECUTE ctx.record_act_of': `${ANONYMOUS}; somebody failed to sign in, and the log of that account says so. It appends, and changes nothing`,
   'auth EXECUTE ctx.record_key_use':
     'housekeeping: when keys were last used, collected for all of them; never back',
-  'auth EXECUTE ctx.revoke_personal_keys': `${SIGN_IN}; an account that was registered for another gets its owner. It takes keys away, and gives none`,
+  'auth EXECUTE ctx.revoke_personal_keys': `${ANONYMOUS}; an account that was registered for another gets its owner. It takes keys away, and gives none`,
   'auth EXECUTE ctx.purge':
     'housekeeping: what has had its time; of the audit log nothing of the last 30 days',
   'auth EXECUTE ctx.purge_scans': 'housekeeping: scans that nobody will post again; none of the last day',

@@ -2,11 +2,11 @@
  * Every function that a role may execute is called with ids of somebody else's, generated from its signature.
  */
 import pg from 'pg'
-import { addSomebody, type Somebody } from '../fixtures.ts'
+import { createUserWithAllRows, type Somebody } from '../fixtures.ts'
 import type { Trial } from '../matrix.ts'
 import { wakeDigestOf } from '../wake-ups.ts'
 import type { Ground } from './attack-database.ts'
-import { type AttackRole, STANCES, takeStance } from './attacker.ts'
+import { type AttackRole, becomeAttacker, STANCES } from './attacker.ts'
 import { everythingOf, readTargets, valuesOf } from './targets.ts'
 
 type Signature = {
@@ -36,7 +36,7 @@ export async function attackFunctions(
   let digest = await wakeDigestOf(ground.superuser, ground.bob.routerId)
   const trials: Trial[] = []
   for (const stance of STANCES.filter(({ identity }) => identity !== 'nobody')) {
-    const attacker = await takeStance(ground, stance)
+    const attacker = await becomeAttacker(ground, stance)
     for (const each of signatures.filter(({ roles }) => roles.includes(stance.role))) {
       const { name, signature, isProcedure } = each
       const trial = {
@@ -71,7 +71,7 @@ export async function attackFunctions(
       })
       if (changed.length > 0 || isHeard) {
         heard.length = 0
-        ground.bob = await addSomebody(ground.superuser)
+        ground.bob = await createUserWithAllRows(ground.superuser)
         before = await everythingOf(ground, targets, ground.bob)
         digest = await wakeDigestOf(ground.superuser, ground.bob.routerId)
       }

@@ -6,7 +6,7 @@ import type pg from 'pg'
 import type { Somebody } from '../fixtures.ts'
 import type { Trial } from '../matrix.ts'
 import type { Ground } from './attack-database.ts'
-import { attackerOf, type Stance, takeStance } from './attacker.ts'
+import { becomeAttacker, personOf, type Stance } from './attacker.ts'
 import { type Hostile, hostileSql, UNDONE } from './hostile-sql.ts'
 import { everythingOf, readTargets, type Target, valuesOf } from './targets.ts'
 
@@ -24,7 +24,7 @@ export async function attackWithSql(
   { isOpen, isTried = () => true }: HostileOptions,
 ): Promise<{ trials: Trial[]; answers: Answer[] }> {
   const { superuser, roles, bob } = ground
-  const somebody = attackerOf(stance, ground) ?? ground.ada
+  const somebody = personOf(stance, ground) ?? ground.ada
   const targets = (await readTargets(ground)).filter(({ kind }) => kind !== 'sequence')
   const watched = targets.filter((target) => !isOpen(`${stance.role} SELECT ${target.name}`))
   const before = await everythingOf(ground, targets, bob)
@@ -35,7 +35,7 @@ export async function attackWithSql(
   const secrets = valuesIn(isWatched).filter((value) => !open.has(value))
   await superuser.query(HOSTILE_SCHEMA)
   const victim = await openVictim(ground)
-  const attacker = await takeStance(ground, stance)
+  const attacker = await becomeAttacker(ground, stance)
   const { client } = attacker
   const assumable = stance.login === 'server' ? [roles.user, roles.agent] : []
   const trials: Trial[] = []

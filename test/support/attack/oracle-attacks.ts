@@ -9,7 +9,7 @@ import pg from 'pg'
 import type { Somebody } from '../fixtures.ts'
 import type { Trial } from '../matrix.ts'
 import type { Ground } from './attack-database.ts'
-import { attackerOf, openingOf, type Stance } from './attacker.ts'
+import { openingOf, personOf, type Stance } from './attacker.ts'
 import { OPEN } from './expected-access.ts'
 import { ofSomebody, readTargets, type Target } from './targets.ts'
 
@@ -116,7 +116,7 @@ function powerOf(
 
 async function questionsAbout(ground: Ground, target: Target, stance: Stance): Promise<Question[]> {
   const { superuser, bob } = ground
-  const own = attackerOf(stance, ground)
+  const own = personOf(stance, ground)
   const notOwn = own ? ` and not (${ofSomebody(target, own)})` : ''
   const columns = target.rights[stance.role].SELECT
   const list = columns.map((column) => `${id(column)}::text as ${id(column)}`)
@@ -127,7 +127,7 @@ async function questionsAbout(ground: Ground, target: Target, stance: Stance): P
   const [row] = rows
   if (!row)
     throw new Error(
-      `Nothing to ask about in ${target.name}: let addSomebody (test/support/fixtures.ts) write a row of somebody's there`,
+      `Nothing to ask about in ${target.name}: let createUserWithAllRows (test/support/fixtures.ts) write a row of somebody's there`,
     )
   /** The place of a row that is not the attacker's own either, and does not meet the condition. */
   const another = async (condition: string) => {
@@ -312,7 +312,7 @@ export function openObserver(ground: Ground, stance: Stance) {
       const counters = count.replaceAll('%', target.sql)
       const open = async () => {
         await superuser.query('begin')
-        const somebody = attackerOf(stance, ground) as Somebody
+        const somebody = personOf(stance, ground) as Somebody
         await superuser.query('savepoint opening')
         if (somebody)
           await superuser

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import type { Trial } from '../matrix.ts'
 import type { Ground } from './attack-database.ts'
-import { type Attacker, type AttackRole, attackerOf, STANCES, takeStance } from './attacker.ts'
+import { type Attacker, type AttackRole, becomeAttacker, personOf, STANCES } from './attacker.ts'
 import { freshValue, ofSomebody, readTargets, type Sample, sampleOf, type Target } from './targets.ts'
 
 type Reference = { name: string; of: string; to: string; columns: string[]; toColumns: string[] }
@@ -42,13 +42,13 @@ export async function attackReferences(
     ]
     if (!mine || !theirs)
       throw new Error(
-        `Nobody has a row in ${of} or ${to}: let addSomebody (test/support/fixtures.ts) write one`,
+        `Nobody has a row in ${of} or ${to}: let createUserWithAllRows (test/support/fixtures.ts) write one`,
       )
     aimed.set(name, { target, mine, theirs })
   }
   const trials: Trial[] = []
-  for (const stance of STANCES.filter((each) => attackerOf(each, ground) === ada)) {
-    const attacker = await takeStance(ground, stance)
+  for (const stance of STANCES.filter((each) => personOf(each, ground) === ada)) {
+    const attacker = await becomeAttacker(ground, stance)
     for (const reference of references.filter(isAttacked)) {
       const { target, mine, theirs } = aimed.get(reference.name) as Aim
       await attacker.begin()

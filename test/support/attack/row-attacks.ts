@@ -9,11 +9,11 @@ import type { Ground } from './attack-database.ts'
 import {
   type AttackRole,
   actorOf,
-  attackerOf,
+  becomeAttacker,
   type Outcome,
+  personOf,
   STANCES,
   type Stance,
-  takeStance,
 } from './attacker.ts'
 import {
   freshValue,
@@ -195,8 +195,8 @@ export async function attackRows(
   const samples = await samplesOf(ground, targets)
   const trials: Trial[] = []
   for (const stance of STANCES.filter(stances)) {
-    const attacker = await takeStance(ground, stance)
-    const somebody = attackerOf(stance, ground)
+    const attacker = await becomeAttacker(ground, stance)
+    const somebody = personOf(stance, ground)
     for (const target of targets) {
       const own = somebody && target.owner !== null ? await countOf(ground, target, somebody) : 0
       const knowledge = { ...ground, theirs: samples.get(target.name) ?? {}, own, role: stance.role }
@@ -232,7 +232,7 @@ async function samplesOf(ground: Ground, targets: Target[]): Promise<Map<string,
   }
   if (missing.length > 0)
     throw new Error(
-      `Nothing to attack in ${missing.join(', ')}: let addSomebody (test/support/fixtures.ts) write a row of somebody's there`,
+      `Nothing to attack in ${missing.join(', ')}: let createUserWithAllRows (test/support/fixtures.ts) write a row of somebody's there`,
     )
   return samples
 }

@@ -6,7 +6,7 @@ import pg from 'pg'
 import type { Somebody } from '../fixtures.ts'
 import type { Trial } from '../matrix.ts'
 import type { Ground } from './attack-database.ts'
-import { openingOf, STANCES, type Stance, takeStance } from './attacker.ts'
+import { becomeAttacker, openingOf, STANCES, type Stance } from './attacker.ts'
 import { forgeriesOf } from './forgeries.ts'
 
 const SEAL = `select current_setting('app.current_user_id', true) as seal`
@@ -32,7 +32,7 @@ export async function attackSeal(
       ['user', 'agent'].includes(role) && ['nobody, new', 'nobody', role].includes(identity),
   )
   for (const stance of stances.filter(isTried)) {
-    const attacker = await takeStance(ground, stance)
+    const attacker = await becomeAttacker(ground, stance)
     await attacker.begin()
     // Nobody starts from a seal of another transaction.
     const own =

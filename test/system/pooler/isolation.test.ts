@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { roleNames } from '../../../src/database/role-names.ts'
 import { asAdmin } from '../../support/database.ts'
-import { addSomebody } from '../../support/fixtures.ts'
+import { createUserWithAllRows } from '../../support/fixtures.ts'
 import { openServer, type Person, type TestServer, worldOf } from '../../support/world.ts'
 import { type Pooler, startPooler } from './pgbouncer.ts'
 
@@ -82,7 +82,7 @@ describe('two connections that many clients share', () => {
     const addGroup = () => ada.call('POST', '/api/groups', { body: { routerId: router.id, name: 'kids' } })
     await addGroup()
     await bob.call('POST', '/api/auth/logout')
-    const { userId, sessionId } = await asAdmin(database.adminUrl, addSomebody)
+    const { userId, sessionId } = await asAdmin(database.adminUrl, createUserWithAllRows)
     const leave = async () => {
       const client = await server.pools.server.connect()
       try {

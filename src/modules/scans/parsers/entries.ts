@@ -2,13 +2,13 @@
 import type { Parsed, Sighting, SkipReason } from '../sighting.ts'
 
 /** What one entry comes to; undefined for what is no entry at all. */
-export type Outcome = Sighting | SkipReason | undefined
+export type ReadEntry = Sighting | SkipReason | undefined
 
 /** A source that cannot be taken apart is one malformed entry. */
 export const unreadable = (): Parsed => ({ sightings: [], skipped: [{ line: null, reason: 'malformed' }] })
 
 /** Reads a text line by line, LF or CRLF. Lines arrive without surrounding space; blank ones do not. */
-export function readLines(text: string, read: (line: string) => Outcome): Parsed {
+export function readLines(text: string, read: (line: string) => ReadEntry): Parsed {
   const parsed: Parsed = { sightings: [], skipped: [] }
   text.split('\n').forEach((line, index) => {
     const trimmed = line.trim()
@@ -18,13 +18,13 @@ export function readLines(text: string, read: (line: string) => Outcome): Parsed
 }
 
 /** Reads the entries of a JSON document. */
-export function readEntries<T>(entries: Iterable<T>, read: (entry: T) => Outcome): Parsed {
+export function readEntries<T>(entries: Iterable<T>, read: (entry: T) => ReadEntry): Parsed {
   const parsed: Parsed = { sightings: [], skipped: [] }
   for (const entry of entries) keep(parsed, read(entry), null)
   return parsed
 }
 
-function keep({ sightings, skipped }: Parsed, outcome: Outcome, line: number | null): void {
+function keep({ sightings, skipped }: Parsed, outcome: ReadEntry, line: number | null): void {
   if (typeof outcome === 'string') skipped.push({ line, reason: outcome })
   else if (outcome) sightings.push({ ...outcome, line })
 }
