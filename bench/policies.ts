@@ -1,10 +1,9 @@
 /**
  * What it costs that nothing runs before a policy, and what a clock still tells: `node bench/policies.ts`,
- * some minutes. Two databases of one
- * PostgreSQL, of 500 people with 50 devices each: one as it is, one in which only the policies are those of
- * drizzle/0001_tables.sql and the
- * LEAKPROOF functions those that PostgreSQL ships. They take short turns, every other round the other way
- * round; ratios are of neighbours, and their median counts.
+ * some minutes. Two databases of one PostgreSQL, of 500 people with 50 devices each: one as it is, one in
+ * which only the policies are those of drizzle/0001_tables.sql and the LEAKPROOF functions those that
+ * PostgreSQL ships. They take short turns, every other round the other way round; ratios are of neighbours,
+ * and their median counts.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import pg from 'pg'

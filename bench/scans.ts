@@ -1,8 +1,7 @@
 /**
  * What a scan costs, by its size, in one run: `node bench/scans.ts`. On a throw-away embedded PostgreSQL that
- * has no statistics of the
- * routers it meets, as in life. Ratios are of medians, taken in turn, so that a machine that drifts drifts
- * for all of them.
+ * has no statistics of the routers it meets, as in life. Ratios are of medians, taken in turn, so that a
+ * machine that drifts drifts for all of them.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -41,7 +41,9 @@ export type AppOptions = {
   /** Three logins, three pools; the app ends none of them. */
   pools: Pools
   migrations: Migration[]
-  /** Aborted when the process means to stop: it still serves, is not ready any more, and answers who waits. */
+  /**
+   * Aborted when the process means to stop: it still serves, is not ready any more, and answers who waits.
+   */
   closing?: AbortSignal
   /** Hears of changed policies, from this server and others on the same database; closed with the app. */
   listen?: (wake: (digest?: string) => void) => { close(): Promise<void> }

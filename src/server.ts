@@ -30,8 +30,7 @@ async function start(): Promise<void> {
   const config = readConfig(process.env)
   for (const fault of envFileFaults(config.names)) process.stderr.write(`.env: ${fault}\n`)
   // Before the database is opened, and until the server listens: of several starts at once, those that cannot
-  // have the port leave the
-  // database alone, which the one that serves may have attached to.
+  // have the port leave the database alone, which the one that serves may have attached to.
   const releasePort = await holdPort(config)
   const database = config.database.url === undefined ? await local(config) : remote(config)
   const migrations = await readMigrations()

@@ -20,7 +20,9 @@ export type Keyring = Record<
   SigningKeys
 >
 
-/** `previous` is the secret that `current` replaced; keep it for as long as a refresh token may lie idle. */
+/**
+ * `previous` is the secret that `current` replaced; keep it for as long as a refresh token may lie idle.
+ */
 export type MasterSecrets = { current: string; previous?: string | undefined }
 
 const signingKey = (master: string, purpose: string): SigningKey => ({

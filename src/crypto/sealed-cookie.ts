@@ -23,7 +23,9 @@ const CIPHER = 'aes-256-gcm'
  */
 const LENGTH = { kid: 6, nonce: 12, tag: 16 } as const
 
-/** `keys` are of one purpose: what is sealed for another does not open. */
+/**
+ * `keys` are of one purpose: what is sealed for another does not open.
+ */
 export function createCookieSeal(keys: SigningKeys): Seal {
   const [current] = keys
   return {

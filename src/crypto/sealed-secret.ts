@@ -1,9 +1,7 @@
 /**
  * Secrets that must be read again, at rest: version 1 (1 byte), nonce (12), the secret under AES-256-GCM, tag
- * (16). The key comes from the
- * pepper, which is kept outside the database, and the account is authenticated along: a stolen table shows
- * nothing, and a row's secret
- * copied to another row does not open.
+ * (16). The key comes from the pepper, which is kept outside the database, and the account is authenticated
+ * along: a stolen table shows nothing, and a row's secret copied to another row does not open.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { deriveKey } from './hkdf.ts'
@@ -29,7 +27,9 @@ const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const SECRET_AT = 1 + NONCE_BYTES
 
-/** `purpose` keeps secrets of different kinds apart. `pepper`: at least 32 random bytes as text. */
+/**
+ * `purpose` keeps secrets of different kinds apart. `pepper`: at least 32 random bytes as text.
+ */
 export function createSecretSeal(pepper: string, purpose: string): SecretSeal {
   const key = deriveKey(pepper, `sealed ${purpose}`)
   const boundTo = (userId: string) => Buffer.concat([Buffer.of(VERSION), uuidToBytes(userId)])

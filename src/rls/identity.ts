@@ -69,8 +69,8 @@ export type AdminIdentity = {
 
 /**
  * What a request that changes something is about, for the audit log: the session records it in the
- * transaction of the change. `operation` is
- * its operationId; the target is what the path names, unless the route names another (`tx.audit`).
+ * transaction of the change. `operation` is its operationId; the target is what the path names, unless the
+ * route names another (`tx.audit`).
  */
 export type AuditedOperation = {
   operation: string

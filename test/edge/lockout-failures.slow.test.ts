@@ -1,8 +1,7 @@
 /**
  * What the server or the database fails at is nobody's guess: five such failures lock nobody out, wherever a
- * password or a code is asked for,
- * and five wrong ones still do, whatever fails meanwhile. A database of its own can be made to fail in any
- * way.
+ * password or a code is asked for, and five wrong ones still do, whatever fails meanwhile. A database of its
+ * own can be made to fail in any way.
  */
 import { createHmac, randomUUID } from 'node:crypto'
 import bcrypt from 'bcrypt'

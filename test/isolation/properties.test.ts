@@ -1,8 +1,7 @@
 /**
  * Whatever people ask at once, and wherever between two statements a connection is cut, a backend ended or a
- * statement cancelled: nobody is
- * shown anybody else's row, no transaction and no identity stays behind, and what was answered 2xx is stored,
- * whole.
+ * statement cancelled: nobody is shown anybody else's row, no transaction and no identity stays behind, and
+ * what was answered 2xx is stored, whole.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'

@@ -30,7 +30,9 @@ export type Schema = {
 type Method = Parameters<World['send']>[0]
 
 export type Operation = {
-  /** `POST /api/routers/{id}/keys` */
+  /**
+   * `POST /api/routers/{id}/keys`
+   */
   name: string
   method: Method
   path: string

@@ -6,7 +6,9 @@ import { EventEmitter, once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** `content` is the message as it was before dots were doubled; lines end in CRLF. */
+/**
+ * `content` is the message as it was before dots were doubled; lines end in CRLF.
+ */
 export type SentMail = {
   from: string
   to: string[]

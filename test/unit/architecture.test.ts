@@ -59,7 +59,9 @@ describe('the tree', () => {
 
   /** Each may use itself and what stands before it, for values and for types. */
   const LAYERS = ['network', 'crypto', 'database', 'config', 'http', 'rls', 'modules', 'mail', 'jobs', 'auth']
-  /** `app.ts`, `server.ts` and the commands stand above all. */
+  /**
+   * `app.ts`, `server.ts` and the commands stand above all.
+   */
   const layerOf = (file: string) => {
     const layer = LAYERS.indexOf(file.split('/')[0] ?? '')
     return layer < 0 ? LAYERS.length : layer

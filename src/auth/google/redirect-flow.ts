@@ -1,7 +1,7 @@
 /**
  * Signing in by being sent to Google and back: the authorization code flow (OpenID Connect Core 1.0, 3.1)
- * with PKCE (RFC 7636). The server
- * keeps nothing about it: the browser does, in one sealed cookie that the way back ends.
+ * with PKCE (RFC 7636). The server keeps nothing about it: the browser does, in one sealed cookie that the
+ * way back ends.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { CodeChallengeMethod, OAuth2Client } from 'google-auth-library'
@@ -13,14 +13,12 @@ import { type GoogleClaims, googleUnavailable, type VerifyIdToken } from './id-t
 export type GoogleFlow = {
   /**
    * Where to send the browser, and what it keeps in the cookie meanwhile; undefined when `returnTo` (an
-   * absolute URL) is not on an allowed
-   * origin.
+   * absolute URL) is not on an allowed origin.
    */
   start(returnTo: string): { location: string; cookie: string } | undefined
   /**
    * The flow that this browser began with this `state`, at most ten minutes ago; undefined for every other:
-   * one of another browser, one
-   * whose cookie is gone because it was finished.
+   * one of another browser, one whose cookie is gone because it was finished.
    */
   resume(state: string, cookie: string): ResumedFlow | undefined
 }
@@ -44,7 +42,9 @@ export const FLOW_COOKIE = {
   attributes: { path: '/', secure: true, httpOnly: true, sameSite: 'lax' },
 } as const
 
-/** `startedAt`: seconds since 1970. */
+/**
+ * `startedAt`: seconds since 1970.
+ */
 type Flow = { state: string; nonce: string; verifier: string; returnTo: string; startedAt: number }
 
 type FlowOptions = GoogleRedirect & {

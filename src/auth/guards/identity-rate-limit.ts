@@ -7,8 +7,7 @@ import type { Identity } from '../../rls/identity.ts'
 
 /**
  * A key is not proven at the door yet, so that its bucket goes by what only its holder has: whoever merely
- * knows its public part fills
- * another one.
+ * knows its public part fills another one.
  */
 const keyOf = (identity: Identity) =>
   'sha256' in identity ? identity.sha256.toString('base64') : (identity.userId ?? '')

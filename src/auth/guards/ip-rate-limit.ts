@@ -1,7 +1,7 @@
 /**
  * How often one address may try to sign up or in: counted in the database, so that the count is one however
- * many servers there are. Of IPv6
- * a /64 counts as one address: whoever has one address there has all of them (RFC 6177).
+ * many servers there are. Of IPv6 a /64 counts as one address: whoever has one address there has all of them
+ * (RFC 6177).
  */
 import type { onRequestAsyncHookHandler } from 'fastify'
 import type { SigningKeys } from '../../crypto/keyring.ts'

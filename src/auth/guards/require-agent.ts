@@ -16,9 +16,8 @@ export const requireAgent: onRequestAsyncHookHandler = async (request) => {
 
 /**
  * The error handler of doors that only the database can hold: for keys, and for administrators. What is wrong
- * with a request is for those to
- * learn who may enter: a revoked key is 401, and administration is 404, even with a body that could never be
- * accepted.
+ * with a request is for those to learn who may enter: a revoked key is 401, and administration is 404, even
+ * with a body that could never be accepted.
  */
 export function authenticateBeforeValidationError(withTransaction: WithTransaction) {
   return async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {

@@ -11,9 +11,8 @@ const ALLOWED_WITHOUT = ['getMe', 'getAccountStatus', 'setUpSecondFactor', 'conf
 
 /**
  * For the whole server, so that no group of routes can forget it: after the guards, which say who asks.
- * Whether the person has a factor, the
- * transaction asks the database as it begins. Keys are not asked: they open no account, and those from before
- * go on.
+ * Whether the person has a factor, the transaction asks the database as it begins. Keys are not asked: they
+ * open no account, and those from before go on.
  */
 export function requireSecondFactor(app: FastifyInstance, of: FactorRequirement): void {
   if (of === 'off') return

@@ -1,8 +1,7 @@
 /**
  * Passwords at rest: `np1:` and bcrypt(base64(HMAC-SHA-256(pepper, password))). The digest is 44 characters,
- * so that no byte of a password
- * falls beyond bcrypt's 72, and without the pepper a stolen table cannot be guessed at. Plain bcrypt strings,
- * from an import, verify too.
+ * so that no byte of a password falls beyond bcrypt's 72, and without the pepper a stolen table cannot be
+ * guessed at. Plain bcrypt strings, from an import, verify too.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import bcrypt from 'bcrypt'
@@ -23,8 +22,7 @@ export type Passwords = {
   hash(password: string): Promise<string>
   /**
    * Against what is stored; undefined where there is nothing (no such account, no password, deactivated),
-   * which costs the same bcrypt and
-   * is never right. @throws Problem `unavailable` when too many wait
+   * which costs the same bcrypt and is never right. @throws Problem `unavailable` when too many wait
    */
   verify(password: string, stored: string | undefined): Promise<Verification>
   /** @throws Problem `unavailable` when so many wait that `hash` and `verify` would throw it, too */

@@ -1,7 +1,6 @@
 /**
  * What a password must be when it is chosen, wherever that is: long enough, and not what a guesser tries
- * first. No composition rules (NIST
- * SP 800-63B, 3.1.1.2), and no normalisation.
+ * first. No composition rules (NIST SP 800-63B, 3.1.1.2), and no normalisation.
  */
 import { problem } from '../../http/problem.ts'
 import { isCommon } from './common-passwords.ts'

@@ -1,10 +1,8 @@
 /**
  * Recovery codes: what a person writes down for the day when the authenticator is lost. Twelve characters of
- * Crockford's base 32
- * (https://www.crockford.com/base32.html: no i, l, o or u), 60 random bits, as `abcd-efgh-jkmn`. Stored is an
- * HMAC under a key derived from
- * the pepper and bound to the account: a bare digest of 60 bits could be searched by who steals the table,
- * and copied by who can write it.
+ * Crockford's base 32 (https://www.crockford.com/base32.html: no i, l, o or u), 60 random bits, as
+ * `abcd-efgh-jkmn`. Stored is an HMAC under a key derived from the pepper and bound to the account: a bare
+ * digest of 60 bits could be searched by who steals the table, and copied by who can write it.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import { deriveKey } from '../../crypto/hkdf.ts'
@@ -18,8 +16,7 @@ export type RecoveryCodes = {
   make(userId: string): { codes: string[]; digests: Buffer[] }
   /**
    * What is stored of a code as somebody typed it (any case, with or without spaces and hyphens, o for 0, i
-   * or l for 1); undefined for
-   * text of another form. @throws TypeError when `userId` is not a lower-case uuid
+   * or l for 1); undefined for text of another form. @throws TypeError when `userId` is not a lower-case uuid
    */
   digest(userId: string, typed: string): Buffer | undefined
 }
@@ -45,7 +42,9 @@ function normalised(typed: string): string | undefined {
   return FORM.test(code) ? code : undefined
 }
 
-/** `pepper`: at least 32 random bytes as text, kept outside the database. */
+/**
+ * `pepper`: at least 32 random bytes as text, kept outside the database.
+ */
 export function createRecoveryCodes(pepper: string): RecoveryCodes {
   const key = deriveKey(pepper, 'recovery codes')
   const digestOf = (userId: string, code: string) =>

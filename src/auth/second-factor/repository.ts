@@ -1,7 +1,9 @@
 /** The second factor: static statements of the auth login, which nobody else's role can run. */
 import type { Tx } from '../../rls/transaction.ts'
 
-/** `now`: the database's, by which codes are judged on every server. */
+/**
+ * `now`: the database's, by which codes are judged on every server.
+ */
 export type Factor = { sealedSecret: Buffer; isConfirmed: boolean; now: Date }
 export type FactorStatus = { confirmedAt: Date | null; recoveryCodesLeft: number }
 
@@ -39,8 +41,7 @@ export async function findFactor(tx: Tx, userId: string): Promise<Factor | undef
 
 /**
  * Accepts a step that is later than every other so far: of any number of requests with one code, one gets it,
- * and none when the secret that
- * it was found with has been replaced.
+ * and none when the secret that it was found with has been replaced.
  */
 export async function useStep(
   tx: Tx,

@@ -1,7 +1,6 @@
 /**
  * The second factor: codes of an authenticator app, and recovery codes for when that is lost. Each code is
- * good once, and each attempt is a
- * guess that is counted before it is checked.
+ * good once, and each attempt is a guess that is counted before it is checked.
  */
 import type { FastifyRequest } from 'fastify'
 import { createSecretSeal } from '../../crypto/sealed-secret.ts'
@@ -26,7 +25,9 @@ import { describeTotp, makeTotpSecret, matchTotp } from './totp.ts'
 /** What a code was. */
 export type ProvenBy = 'totp' | 'recovery-code'
 
-/** `provenBy` is undefined when the code was wrong; `isLast`: then no other is taken for a while. */
+/**
+ * `provenBy` is undefined when the code was wrong; `isLast`: then no other is taken for a while.
+ */
 export type Attempt = { provenBy: ProvenBy | undefined; isLast: boolean }
 
 export type SecondFactor = {
@@ -37,9 +38,8 @@ export type SecondFactor = {
   offer(tx: Tx, userId: string): Promise<{ secret: string; uri: string }>
   /**
    * Uses a code up. When it is wrong the transaction must be committed all the same, since it holds the count
-   * and the record of the failure.
-   * Of attempts at one account at once, one is checked after the other. `confirming`: against the secret just
-   * offered.
+   * and the record of the failure. Of attempts at one account at once, one is checked after the other.
+   * `confirming`: against the secret just offered.
    * @throws Problem `locked-out`, and `conflict` when there is no factor to prove, or to confirm; confirming,
    * also `email-unverified`
    */
@@ -56,7 +56,9 @@ export type SecondFactor = {
   renewRecoveryCodes(tx: Tx, userId: string): Promise<string[]>
 }
 
-/** `pepper`: what the secrets are sealed with, and the recovery codes hashed. */
+/**
+ * `pepper`: what the secrets are sealed with, and the recovery codes hashed.
+ */
 export type SecondFactorOptions = { lockout: Lockout; pepper: string }
 
 export function createSecondFactor({ lockout, pepper }: SecondFactorOptions): SecondFactor {

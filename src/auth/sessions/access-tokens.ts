@@ -1,9 +1,8 @@
 /**
  * Access tokens: JSON web tokens (RFC 9068 in form) that name a person and a login session for ten minutes,
- * and decide nothing else: what
- * the person may do is read from the database. @fastify/jwt does the cryptography; on its own it accepts or
- * chokes on a good part of
- * hostile tokens, so what it is shown is checked before, and what it returns after.
+ * and decide nothing else: what the person may do is read from the database. @fastify/jwt does the
+ * cryptography; on its own it accepts or chokes on a good part of hostile tokens, so what it is shown is
+ * checked before, and what it returns after.
  */
 import { randomUUID } from 'node:crypto'
 import fastifyJwt from '@fastify/jwt'
@@ -25,7 +24,9 @@ export type AccessTokens = {
   verify(token: string): Bearer | undefined
 }
 
-/** `lifetime`: seconds from issue to expiry; a token that claims a longer one is refused. */
+/**
+ * `lifetime`: seconds from issue to expiry; a token that claims a longer one is refused.
+ */
 export type AccessTokenOptions = { keyring: Keyring; lifetime: number }
 
 const ALGORITHM = 'HS256'

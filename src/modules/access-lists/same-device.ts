@@ -31,7 +31,9 @@ export type KnownDevices = {
 }
 export type Additions = {
   outcomes: Map<NewEntry, Added>
-  /** `replaces`: ids of the other list's entries that give way. */
+  /**
+   * `replaces`: ids of the other list's entries that give way.
+   */
   added: (NewEntry & { id: string; replaces: string[] })[]
 }
 

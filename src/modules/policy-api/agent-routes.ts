@@ -125,8 +125,7 @@ somebody's hand or by time, and is 304 when it does not.`,
 
   /**
    * A look when its turn comes; while there is no connection to be had, again and again until `deadline`.
-   * Then it is what was seen before,
-   * or the failure.
+   * Then it is what was seen before, or the failure.
    */
   async function lookPatiently(
     request: FastifyRequest,

@@ -63,9 +63,8 @@ type Interface = {
 
 /**
  * Sightings are taken in an order of their own, so that the one in which a router prints them does not
- * matter: first each MAC finds its
- * device, then it gets its addresses, and what is seen without a MAC belongs to whoever has the address by
- * then.
+ * matter: first each MAC finds its device, then it gets its addresses, and what is seen without a MAC belongs
+ * to whoever has the address by then.
  * @param sightings merged: no MAC and no address twice
  * @param newId makes the ids of new rows
  */
