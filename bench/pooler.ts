@@ -4,12 +4,13 @@
  * settings with and without their reset query, each with two connections. Both take short turns, every other
  * round the other way round; ratios are of neighbours, and their median counts.
  */
-import { randomBytes } from 'node:crypto'
+
 import { buildApp } from '../src/app.ts'
 import { readConfig } from '../src/config/config.ts'
 import { readMigrations } from '../src/database/migrations/runner.ts'
 import { createPool } from '../src/database/pool.ts'
 import { makeTestDatabase, servingUrl } from '../test/support/database.ts'
+import { newSecrets } from '../test/support/world.ts'
 import { startPooler } from '../test/system/pooler/pgbouncer.ts'
 import { callerOf, median, personWith } from './servers.ts'
 
@@ -18,7 +19,7 @@ const REQUESTS = 32
 
 const { database, close } = await makeTestDatabase()
 const ends: (() => Promise<unknown>)[] = [close]
-const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
+const secrets = newSecrets()
 
 async function openSide(settings: Record<string, string | number>) {
   const pooler = await startPooler(database, { settings })

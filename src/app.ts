@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Area } from './auth/api-keys/schema.ts'
-import { createAuth } from './auth/auth.ts'
+import { createAuth, type Secrets } from './auth/auth.ts'
 import type { Config } from './config/config.ts'
 import type { Migration } from './database/migrations/runner.ts'
 import { databaseCheck } from './database/readiness.ts'
@@ -37,7 +37,7 @@ import { createTransactions, type Pools } from './rls/transaction.ts'
 export type AppOptions = {
   config: Config
   version: string
-  secrets: { jwtSecret: string; jwtSecretPrevious?: string | undefined; pepper: string }
+  secrets: Secrets
   /** Three logins, three pools; the app ends none of them. */
   pools: Pools
   migrations: Migration[]

@@ -132,16 +132,15 @@ async function local(config: Config) {
     config.dataDir,
     config.database.rolePrefix,
   )
-  const { jwt, jwtPrevious, pepper } = config.secrets
+  const { jwt, jwtPrevious, pepper, pepperPrevious } = config.secrets
   return {
     urls,
     embedded: { dataDir, isNew },
     stop,
     lost,
     secrets: {
-      jwtSecret: jwt ?? secrets.jwtSecret,
-      jwtSecretPrevious: jwtPrevious,
-      pepper: pepper ?? secrets.passwordPepper,
+      jwt: { current: jwt ?? secrets.jwtSecret, previous: jwtPrevious },
+      pepper: { current: pepper ?? secrets.passwordPepper, previous: pepperPrevious },
     },
   }
 }
@@ -154,7 +153,10 @@ function remote(config: Config) {
     stop: async () => {},
     // Somebody else's, and it may come back: waited for, not given up.
     lost: new Promise<void>(() => {}),
-    secrets: { jwtSecret, jwtSecretPrevious: config.secrets.jwtPrevious, pepper },
+    secrets: {
+      jwt: { current: jwtSecret, previous: config.secrets.jwtPrevious },
+      pepper: { current: pepper, previous: config.secrets.pepperPrevious },
+    },
   }
 }
 

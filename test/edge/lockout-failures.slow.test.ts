@@ -111,7 +111,7 @@ const expectWrong = (answers: Answer[]) => {
 }
 /** What is known about guesses at a name, of the shared server or another. */
 async function guesses(name: string, { secrets } = server) {
-  const [{ secret }] = createKeyring({ current: secrets.jwtSecret }).guesses
+  const [{ secret }] = createKeyring(secrets.jwt).guesses
   return sql('select failures, locked_until is not null as "isLocked" from sign_in_attempts where key = $1', [
     createHmac('sha256', secret).update(name).digest(),
   ])

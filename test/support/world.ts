@@ -4,6 +4,7 @@ import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fas
 import type pg from 'pg'
 import { inject } from 'vitest'
 import { type AppOptions, buildApp } from '../../src/app.ts'
+import type { Secrets } from '../../src/auth/auth.ts'
 import { type Config, readConfig } from '../../src/config/config.ts'
 import { readMigrations } from '../../src/database/migrations/runner.ts'
 import { listenForNotifications } from '../../src/database/notifications.ts'
@@ -54,6 +55,12 @@ export type TestServer = {
   close(): Promise<void>
 }
 
+/** Secrets of a server, each its own. */
+export const newSecrets = (): Secrets => ({
+  jwt: { current: randomBytes(32).toString('base64url') },
+  pepper: { current: randomBytes(32).toString('base64url') },
+})
+
 /** A server of its own, for a test that needs other settings or does something to it. */
 export async function openServer(
   env: Record<string, string> = {},
@@ -83,10 +90,7 @@ export async function openServer(
   const mails: Mail[] = []
   const background = createBackgroundTasks((error) => void logged.push(String(error)))
   const closing = new AbortController()
-  const secrets = {
-    jwtSecret: randomBytes(32).toString('base64url'),
-    pepper: randomBytes(32).toString('base64url'),
-  }
+  const secrets = newSecrets()
   const app = await buildApp({
     config,
     version: '0.0.0-test',

@@ -2,12 +2,14 @@
  * The README's way to copy a database, with the tools of the machine: everything comes along, and the copy is
  * served.
  */
+
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Secrets } from '../../src/auth/auth.ts'
 import { setUpDatabase } from '../../src/database/setup.ts'
 import {
   asAdmin,
@@ -50,9 +52,9 @@ afterAll(async () => {
   for (const close of closing.reverse()) await close()
 })
 
-const secretsOf = ({ jwtSecret, pepper }: { jwtSecret: string; pepper: string }) => ({
-  JWT_SECRET: jwtSecret,
-  PASSWORD_PEPPER: pepper,
+const secretsOf = ({ jwt, pepper }: Secrets) => ({
+  JWT_SECRET: jwt.current,
+  PASSWORD_PEPPER: pepper.current,
 })
 const rowsOf = ({ adminUrl }: TestDatabase) =>
   asAdmin(adminUrl, async (client) => {

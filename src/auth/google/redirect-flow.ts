@@ -7,7 +7,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { CodeChallengeMethod, OAuth2Client } from 'google-auth-library'
 import type { GoogleRedirect } from '../../config/google.ts'
 import type { SigningKeys } from '../../crypto/keyring.ts'
-import { createCookieSeal } from '../../crypto/sealed-cookie.ts'
+import { createCookieSeal } from '../../crypto/seal.ts'
 import { type GoogleClaims, googleUnavailable, type VerifyIdToken } from './id-tokens.ts'
 
 export type GoogleFlow = {
@@ -60,7 +60,7 @@ const MAX_RETURN_TO = 2_000
 const random = () => randomBytes(32).toString('base64url')
 
 export function googleFlow({ client, verify, method, keys, returnOrigins }: FlowOptions): GoogleFlow {
-  const { seal, open } = createCookieSeal(keys)
+  const { seal, unseal } = createCookieSeal(keys)
   return {
     start(text) {
       const returnTo = allowedUrl(text, returnOrigins)
@@ -84,7 +84,7 @@ export function googleFlow({ client, verify, method, keys, returnOrigins }: Flow
     },
 
     resume(state, cookie) {
-      const flow = open(cookie) as Flow | undefined
+      const flow = unseal(cookie) as Flow | undefined
       if (flow?.state !== state || Date.now() / 1_000 - flow.startedAt > FLOW_COOKIE.maxAge) return undefined
       const { returnTo, verifier, nonce } = flow
       return {

@@ -3,7 +3,8 @@
  * good once, and each attempt is a guess that is counted before it is checked.
  */
 import type { FastifyRequest } from 'fastify'
-import { createSecretSeal } from '../../crypto/sealed-secret.ts'
+import { type MasterSecrets, pepperKeys } from '../../crypto/keyring.ts'
+import { createSecretSeal } from '../../crypto/seal.ts'
 import { problem } from '../../http/problem.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { recordAuditEvent } from '../audit/record-event.ts'
@@ -17,6 +18,7 @@ import {
   findFactor,
   offerSecret,
   replaceRecoveryCodes,
+  resealSecret,
   useRecoveryCode,
   useStep,
 } from './repository.ts'
@@ -59,18 +61,22 @@ export type SecondFactor = {
 /**
  * `pepper`: what the secrets are sealed with, and the recovery codes hashed.
  */
-export type SecondFactorOptions = { lockout: Lockout; pepper: string }
+export type SecondFactorOptions = { lockout: Lockout; pepper: MasterSecrets }
 
 export function createSecondFactor({ lockout, pepper }: SecondFactorOptions): SecondFactor {
-  const seal = createSecretSeal(pepper, 'totp')
-  const recoveryCodes = createRecoveryCodes(pepper)
+  const seal = createSecretSeal(pepperKeys(pepper, 'sealed totp'))
+  const recoveryCodes = createRecoveryCodes(pepperKeys(pepper, 'recovery codes'))
 
   async function use(tx: Tx, userId: string, typed: string, factor: Factor): Promise<ProvenBy | undefined> {
-    const digest = recoveryCodes.digest(userId, typed)
-    if (digest) return (await useRecoveryCode(tx, userId, digest)) ? 'recovery-code' : undefined
+    const digests = recoveryCodes.digests(userId, typed)
+    if (digests) return (await useRecoveryCode(tx, userId, digests)) ? 'recovery-code' : undefined
     // Apps show six digits as three and three.
-    const step = matchTotp(seal.open(userId, factor.sealedSecret), typed.replace(/\s/g, ''), factor.now)
-    return step !== undefined && (await useStep(tx, userId, factor, step)) ? 'totp' : undefined
+    const secret = seal.unseal(userId, factor.sealedSecret)
+    const step = matchTotp(secret, typed.replace(/\s/g, ''), factor.now)
+    if (step === undefined || !(await useStep(tx, userId, factor, step))) return undefined
+    if (seal.isOutdated(factor.sealedSecret))
+      await resealSecret(tx, userId, factor.sealedSecret, seal.seal(userId, secret))
+    return 'totp'
   }
 
   /**
