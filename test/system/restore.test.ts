@@ -1,6 +1,6 @@
 /**
- * The README's way to copy a database, with the tools of the machine: everything comes along, and the copy is
- * served.
+ * The way of docs/operate.md to copy a database, with the tools of the machine: everything comes along, and
+ * the copy is served.
  */
 
 import { execFile } from 'node:child_process'
@@ -73,7 +73,7 @@ it('is restored without an error into a database that was set up, and serves', {
   timeout: 300_000,
 }, async () => {
   const [, flags = ''] =
-    /`pg_restore ((?:--[a-z-]+ ?)+)`/.exec(await readFile(join(root, 'README.md'), 'utf8')) ?? []
+    /`pg_restore ((?:--[a-z-]+ ?)+)`/.exec(await readFile(join(root, 'docs/operate.md'), 'utf8')) ?? []
   const server = await openServer({}, database)
   const ada = await worldOf(server).person()
   const router = await ada.router()

@@ -14,12 +14,14 @@ export const APART: Record<string, string[]> = {
   ],
   'the embedded server, which nobody puts a pooler in front of; process.test.ts here starts the server behind one':
     [
+      'process/dev.slow.test.ts',
       'process/embedded.slow.test.ts',
       'process/env-file.test.ts',
       'process/first-start.slow.test.ts',
       'process/process.slow.test.ts',
       'process/readme.slow.test.ts',
       'process/refusals.slow.test.ts',
+      'process/seed.slow.test.ts',
     ],
 }
 
