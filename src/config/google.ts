@@ -18,7 +18,7 @@ export type GoogleSettings = {
   redirect?: GoogleRedirect
 }
 /** Google's, or in tests and trials those of a stand-in. */
-export type GoogleEndpoints = {
+type GoogleEndpoints = {
   issuer: string
   authorizationUrl: string
   tokenUrl: string

@@ -63,7 +63,7 @@ export function mailSettings(
  * by `?requireTLS=false`: then STARTTLS is used where it is offered. Other parameters of nodemailer's are
  * refused: some of them log what is sent.
  */
-export function readSmtpUrl(text: string): SmtpServer | undefined {
+function readSmtpUrl(text: string): SmtpServer | undefined {
   const url = URL.parse(text)
   if (
     !url ||

@@ -10,16 +10,12 @@ const require = createRequire(import.meta.url)
 export const {
   and,
   asc,
-  count,
+
   desc,
   eq,
-  getTableColumns,
-  getTableName,
-  gt,
-  inArray,
+
   isNull,
-  ne,
-  or,
+
   sql,
   DrizzleQueryError,
 } = require('drizzle-orm') as typeof import('drizzle-orm')
@@ -30,7 +26,7 @@ export const {
   check,
   customType,
   foreignKey,
-  getTableConfig,
+
   index,
   inet,
   integer,

@@ -3,7 +3,7 @@
  * installations, or a test run beside a live one, keep apart by it. Migrations are written with the default
  * prefix; `withPrefix` renames them on the way to the server.
  */
-export const ROLES = [
+const ROLES = [
   'owner',
   'context',
   'migrator',

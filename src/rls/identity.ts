@@ -23,7 +23,7 @@ export type UserIdentity = {
  * A script of a person, by a personal key; `scope` is what the request needs (`devices:read`), and the key
  * must have it.
  */
-export type KeyIdentity = {
+type KeyIdentity = {
   kind: 'key'
   userId: string
   keyId: string
@@ -60,7 +60,7 @@ export function asCredentialManager(
 }
 
 /** A signed-in person who asks as an administrator; whether they are one, the database says. */
-export type AdminIdentity = {
+type AdminIdentity = {
   kind: 'admin'
   userId: string
   sessionId: string

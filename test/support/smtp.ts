@@ -9,7 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 /**
  * `content` is the message as it was before dots were doubled; lines end in CRLF.
  */
-export type SentMail = {
+type SentMail = {
   from: string
   to: string[]
   content: string

@@ -23,7 +23,7 @@ export type GoogleFlow = {
   resume(state: string, cookie: string): ResumedFlow | undefined
 }
 
-export type ResumedFlow = {
+type ResumedFlow = {
   returnTo: string
   /**
    * Redeems Google's code, once. Undefined when Google does not take it, or vouches for nobody by it. @throws

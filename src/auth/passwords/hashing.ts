@@ -12,7 +12,7 @@ import { createConcurrencyLimiter, type JobLimits } from '../../http/limits/conc
  * `upgrade`: the password is right, but stored in an older way or at a lower cost; store `hash(password)`
  * instead.
  */
-export type Verification = { ok: boolean; upgrade: boolean }
+type Verification = { ok: boolean; upgrade: boolean }
 
 export type Passwords = {
   /**

@@ -7,7 +7,7 @@ import { isCommon } from './common-passwords.ts'
 import { isPredictable } from './guessability.ts'
 
 /** Code points; `min` unless the configuration says otherwise. */
-export const PASSWORD_LENGTH = { min: 12, max: 256 } as const
+const PASSWORD_LENGTH = { min: 12, max: 256 } as const
 
 /**
  * Who chooses it, whose name and address it must not consist of; `minLength` replaces the default minimum.

@@ -30,7 +30,7 @@ export type ProvenBy = 'totp' | 'recovery-code'
 /**
  * `provenBy` is undefined when the code was wrong; `isLast`: then no other is taken for a while.
  */
-export type Attempt = { provenBy: ProvenBy | undefined; isLast: boolean }
+type Attempt = { provenBy: ProvenBy | undefined; isLast: boolean }
 
 export type SecondFactor = {
   /**

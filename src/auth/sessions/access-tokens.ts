@@ -13,7 +13,7 @@ import { isUuid } from '../../crypto/uuid.ts'
 import type { UserIdentity } from '../../rls/identity.ts'
 
 /** Whom a token speaks for. */
-export type Bearer = Pick<UserIdentity, 'userId' | 'sessionId'>
+type Bearer = Pick<UserIdentity, 'userId' | 'sessionId'>
 
 export type AccessTokens = {
   sign(bearer: Bearer): string

@@ -2,7 +2,7 @@
 
 import type { FastifyRequest } from 'fastify'
 
-export type OwnerProof = { password?: string; googleIdToken?: string; code?: string }
+type OwnerProof = { password?: string; googleIdToken?: string; code?: string }
 
 /**
  * Also renews the proof of the login session (`requireRecentProof`).

@@ -11,7 +11,7 @@ import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { type Counted, type Guess, type Lockout, nameOf } from '../credentials/lockout.ts'
 import type { Passwords } from '../passwords/hashing.ts'
 
-export type PasswordGuess<Found, Result> = {
+type PasswordGuess<Found, Result> = {
   identity: AuthIdentity
   guess: Guess
   password: string

@@ -4,7 +4,7 @@
  */
 
 /** When a device is on the network. */
-export type Presence = 'always' | 'outside-office-hours' | 'office-hours' | 'evenings' | 'weekends'
+type Presence = 'always' | 'outside-office-hours' | 'office-hours' | 'evenings' | 'weekends'
 
 export type SeedDevice = {
   mac: string

@@ -55,7 +55,7 @@ export const ExtendPause = StrictObject(
 )
 export type ExtendPause = Type.Static<typeof ExtendPause>
 
-export const BLOCK_SORTS = ['blockedAt', 'until'] as const
+const BLOCK_SORTS = ['blockedAt', 'until'] as const
 export const ListBlocks = StrictObject({
   routerId: Type.Optional(Uuid()),
   deviceId: Type.Optional(Uuid()),

@@ -13,7 +13,7 @@ export type PolicyChanges = {
   /** Wakes those who wait for one router, or for any. */
   publish(digest?: string): void
 }
-export type Subscription = {
+type Subscription = {
   /**
    * Resolves when a look is due: at once if something changed since the last wait; else when it does, or at
    * `deadline` (milliseconds since 1970).

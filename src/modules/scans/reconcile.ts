@@ -30,9 +30,9 @@ export type KnownInterface = {
   described: boolean
 }
 
-export type NewDevice = { id: string; hostname: string | null; mac: string | null }
-export type InterfaceRow = { id: string; deviceId: string; mac: string | null; ips: string[] }
-export type SeenDevice = { id: string; hostname: string | null }
+type NewDevice = { id: string; hostname: string | null; mac: string | null }
+type InterfaceRow = { id: string; deviceId: string; mac: string | null; ips: string[] }
+type SeenDevice = { id: string; hostname: string | null }
 export type Changes = {
   newDevices: NewDevice[]
   newInterfaces: InterfaceRow[]

@@ -2,7 +2,7 @@
  * Test files that do not run behind the pooler, by the reason; those in `test/unit` need no database. Any
  * other runs; every-file.test.ts holds this list to what it says.
  */
-export const APART: Record<string, string[]> = {
+const APART: Record<string, string[]> = {
   'PostgreSQL itself, asked in SQL': [
     'process/migrations.test.ts',
     'process/notifications.test.ts',
