@@ -19,6 +19,13 @@ export type AddressLimitsOptions = {
   signIns: number
 }
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Which quota of an address a public route takes from; that of signing in when left out. */
+    countedAs?: 'registration'
+  }
+}
+
 const WINDOW = 60
 
 /**
@@ -36,8 +43,7 @@ export function limitByIp({
     'sign-in': { name: 'sign-in', quota: signIns, window: WINDOW },
   }
   return async (request, reply) => {
-    const policy =
-      policies[request.routeOptions.schema?.operationId === 'register' ? 'registration' : 'sign-in']
+    const policy = policies[request.routeOptions.config.countedAs ?? 'sign-in']
     const key = rateLimitKey(keys, clientNetwork(request.ip))
     const { count, reset } = await withTransaction(ANONYMOUS, (tx) => incrementCounter(tx, policy, key))
     const left = Math.max(0, policy.quota - count)

@@ -3,11 +3,12 @@ import type { FastifyInstance } from 'fastify'
 
 export type FactorRequirement = 'off' | 'admins' | 'everyone'
 
-/**
- * Confirming the address and refreshing need no identity; these are what else it takes to set a factor up,
- * and to leave.
- */
-const ALLOWED_WITHOUT = ['getMe', 'getAccountStatus', 'setUpSecondFactor', 'confirmSecondFactor', 'logout']
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What it takes to set a second factor up, and to leave. Confirming the address and refreshing need no identity. */
+    withoutSecondFactor?: true
+  }
+}
 
 /**
  * For the whole server, so that no group of routes can forget it: after the guards, which say who asks.
@@ -19,7 +20,7 @@ export function requireSecondFactor(app: FastifyInstance, of: FactorRequirement)
   app.addHook('preParsing', async (request) => {
     const { identity, routeOptions } = request
     if (identity?.kind !== 'user' && identity?.kind !== 'admin') return
-    if (ALLOWED_WITHOUT.includes(routeOptions.schema?.operationId ?? '')) return
+    if (routeOptions.config.withoutSecondFactor) return
     request.identity = { ...identity, factorRequiredOf: of }
   })
 }

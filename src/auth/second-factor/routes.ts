@@ -95,6 +95,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
   app.post(
     '/second-factor/setup',
     {
+      config: { withoutSecondFactor: true },
       schema: {
         ...documented,
         operationId: 'setUpSecondFactor',
@@ -115,6 +116,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
   app.post(
     '/second-factor/confirm',
     {
+      config: { withoutSecondFactor: true },
       schema: {
         ...documented,
         operationId: 'confirmSecondFactor',
