@@ -81,7 +81,7 @@ export type AuditedOperation = {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by the door of the scope that the route stands in; null where nobody has to be known. */
+    /** Set by the guard of the route's scope; null in the public scope. */
     identity: Identity | null
   }
 }
