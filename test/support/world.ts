@@ -1,7 +1,7 @@
 /** People, routers and agents as tests meet them: through HTTP only, each one new. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
-import type pg from 'pg'
+import pg from 'pg'
 import { inject } from 'vitest'
 import { type AppOptions, buildApp } from '../../src/app.ts'
 import type { Secrets } from '../../src/auth/auth.ts'
@@ -12,7 +12,7 @@ import { createPool } from '../../src/database/pool.ts'
 import { createBackgroundTasks } from '../../src/jobs/background-tasks.ts'
 import type { Mail } from '../../src/mail/mailer.ts'
 import type { Pools } from '../../src/rls/transaction.ts'
-import { asAdmin, loginUrl, servingUrl, type TestDatabase } from './database.ts'
+import { loginUrl, servingUrl, type TestDatabase } from './database.ts'
 import { tokenIn } from './mail.ts'
 import { requireOwner } from './owner-named.ts'
 
@@ -242,9 +242,15 @@ export const sharedWorld = (): Promise<World> => {
   return shared
 }
 
+let superuser: pg.Pool | undefined
 /** Past row security, as a superuser: to age rows, and to see what was stored. */
-export const rowsOf = <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> =>
-  asAdmin(inject('database').adminUrl, async (client) => (await client.query<Row>(text, values)).rows)
+export async function rowsOf<Row extends pg.QueryResultRow>(
+  text: string,
+  values: unknown[] = [],
+): Promise<Row[]> {
+  superuser ??= new pg.Pool({ connectionString: inject('database').adminUrl, max: 4, allowExitOnIdle: true })
+  return (await superuser.query<Row>(text, values)).rows
+}
 
 /** A MAC that no other test has; globally administered unless asked otherwise. */
 export const newMac = (firstOctet = '00'): string =>
