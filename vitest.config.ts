@@ -5,7 +5,8 @@ const SLOW = '**/*.slow.test.ts'
 
 /** What tests with a database share: each makes its own people, so files share one server and one process. */
 export const withDatabase = {
-  globalSetup: ['test/support/database.ts'],
+  globalSetup: ['test/support/database.ts', 'test/support/answers-seen.ts'],
+  setupFiles: ['test/support/answers.ts'],
   pool: 'threads' as const,
   isolate: false,
   testTimeout: 20_000,

@@ -173,6 +173,9 @@ export async function createAuth({
       await scope.register(async (limited) => {
         limited.addHook('onRequest', limitAddress)
         limited.addHook('onRequest', async (request) => refreshCookie.refuseOtherPages(request))
+        limited.addHook('onRoute', (route) => {
+          route.config = { ...route.config, isLimited: true }
+        })
         const shared = { prefix: '/api/auth', withTransaction, passwords, passwordPolicy, accountMail }
         await limited.register(signInRoutes, { ...shared, signIn, verifyPassword, emailVerification })
         await limited.register(emailRoutes, { ...shared, lockout, background })

@@ -43,7 +43,7 @@ type Schema = {
   type?: string | string[]
   enum?: unknown[]
   anyOf?: Schema[]
-  oneOf?: { required: string[] }[]
+  'x-forms'?: string[][]
   properties?: Record<string, Schema>
   required?: string[]
   format?: string
@@ -92,7 +92,7 @@ const MAX_FAULTS = 200
  */
 export function fieldErrorsOf(all: ErrorObject[], part: string): FieldError[] {
   const faults = all.slice(0, MAX_FAULTS)
-  const choices = faults.filter(({ keyword }) => keyword === 'anyOf' || keyword === 'oneOf')
+  const choices = faults.filter(({ keyword }) => keyword === 'anyOf')
   const isWithin = ({ schemaPath, instancePath }: ErrorObject, choice: ErrorObject) =>
     schemaPath.startsWith(`${choice.schemaPath}/`) && instancePath.startsWith(choice.instancePath)
   const told = faults
@@ -123,7 +123,7 @@ function fieldErrorOf(
     return { path: below(params.missingProperty), code: 'missing', message: 'is missing' }
   if (keyword === 'additionalProperties')
     return { path: below(params.additionalProperty), code: 'unknown-field', message: 'is not a known field' }
-  if (keyword === 'oneOf') return { path, code: 'exactly-one-of', message: `give ${chosenFrom(schema)}` }
+  if (keyword === 'x-forms') return { path, code: 'exactly-one-of', message: `give ${chosenFrom(schema)}` }
   if (keyword === 'minProperties' || keyword === 'maxProperties') {
     const fields = Object.keys(schema.properties ?? {}).join(', ')
     if (schema.maxProperties === 1)
@@ -194,16 +194,16 @@ function range(word: string, min: number | undefined, max: number | undefined, u
   return bounds ? ` ${bounds}${unit && ` ${unit}`}` : ''
 }
 
-function withFields({ required = [], oneOf, ...schema }: Schema): string {
+function withFields({ required = [], 'x-forms': forms, ...schema }: Schema): string {
   const parts = [
     ...(required.length > 0 ? [required.join(', ')] : []),
-    ...(oneOf ? [chosenFrom({ ...schema, oneOf })] : []),
+    ...(forms ? [chosenFrom({ ...schema, 'x-forms': forms })] : []),
   ]
   return parts.length > 0 ? ` with ${parts.join(' and ')}` : ''
 }
 
-const chosenFrom = ({ oneOf = [] }: Schema) =>
-  `exactly one of ${oneOf.map(({ required: [first = '', ...rest] }) => (rest.length > 0 ? `${first} with ${rest.join(', ')}` : first)).join(', ')}`
+const chosenFrom = ({ 'x-forms': forms = [] }: Schema) =>
+  `exactly one of ${forms.map(([first = '', ...rest]) => (rest.length > 0 ? `${first} with ${rest.join(', ')}` : first)).join(', ')}`
 
 const orList = (words: string[]) =>
   words.length > 1 ? `${words.slice(0, -1).join(', ')} or ${words.at(-1)}` : String(words[0])

@@ -131,34 +131,40 @@ function namingField({ params, query, body }: FastifyRequest, relation?: string)
 export const ProblemDocument = Type.Object(
   {
     type: Type.String({ description: 'A URN made of the code' }),
-    title: Type.String(),
-    status: Type.Integer(),
-    detail: Type.Optional(Type.String()),
+    title: Type.String({ description: 'What the code means' }),
+    status: Type.Integer({ description: 'The status of the answer' }),
+    detail: Type.Optional(Type.String({ description: 'What is wrong this time' })),
     entryId: Type.Optional(
-      Type.String({ format: 'uuid', description: 'With `on-other-list`: the entry there' }),
+      Type.String({ format: 'uuid', description: 'The id of the entry on the other list (`on-other-list`)' }),
     ),
     challenge: Type.Optional(
       Type.String({
-        description: 'With `second-factor-required`: what to answer, for five minutes',
+        description: 'The challenge to answer within five minutes (`second-factor-required`)',
         examples: ['npt_0F3K…'],
       }),
     ),
-    code: Type.String({ enum: Object.keys(PROBLEMS), description: 'Stable; write your client against it' }),
-    requestId: Type.String({ examples: ['3d2f6f0e-5a52-4c55-9d3f-0a4f6f9b7a11'] }),
+    code: Type.String({
+      enum: Object.keys(PROBLEMS),
+      description: 'The stable name of the problem, for programs',
+    }),
+    requestId: Type.String({
+      description: 'The id of the request, as in `X-Request-Id`',
+      examples: ['3d2f6f0e-5a52-4c55-9d3f-0a4f6f9b7a11'],
+    }),
     errors: Type.Optional(
       Type.Array(
         Type.Object({
           path: Type.String({
-            description: 'A JSON pointer that begins with the part of the request',
+            description: 'A JSON pointer to the field. It begins with the part of the request.',
             examples: ['/body/email'],
           }),
           message: Type.String({
-            description: 'What is wrong, to follow the name of the field',
+            description: 'What is wrong, in words that follow the name of the field',
             examples: ['is missing'],
           }),
           code: Type.String({
             enum: [...FIELD_CODES],
-            description: 'Stable; of a refused password the rule that it breaks',
+            description: 'The stable name of the fault, such as the rule that a password breaks',
           }),
         }),
         { description: 'The fields that are at fault, one entry for each' },

@@ -7,16 +7,16 @@ export const TAGS = {
   auth: 'Signing in',
   account: 'Your account, and keys for your own scripts',
   routers: 'Routers and their keys',
-  devices: 'What is on the networks',
+  devices: 'Devices on the networks of the routers',
   lists: 'Whitelist and blacklist of a router',
   blocks: 'Blocks and pauses, active and past',
-  groups: 'Devices that are treated alike',
-  schedules: 'Recurring windows, and overrides',
-  settings: 'What frontends keep for a person or a router',
-  policy: 'What is decided for each device, and why',
-  admin: 'Accounts, for administrators; 404 for everybody else',
-  agent: 'For the software on a router',
-  health: 'For operators',
+  groups: 'Groups of devices with the same rules',
+  schedules: 'Weekly rules, and overrides of them',
+  settings: 'Settings that frontends keep for a person or a router',
+  policy: 'The decision for each device, and why',
+  admin: 'Accounts, for administrators. Everybody else gets 404.',
+  agent: 'Operations for the software on a router',
+  health: 'The state of the server, for operators',
 } as const
 
 /**
@@ -82,6 +82,16 @@ export const OneOf = <const T extends string>(values: readonly T[], description?
 export const StrictObject = <T extends Type.TProperties>(properties: T, options: Type.TObjectOptions = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options })
 
+/**
+ * A body that comes in several forms, of which it has exactly one. A form is the fields that it takes; the
+ * last of them is its mark, which no other form may have. The document has each form as an object of its own.
+ */
+export const Forms = <T extends Type.TProperties>(
+  named: { $id: string; description: string },
+  properties: T,
+  forms: readonly (readonly (keyof T & string)[])[],
+) => StrictObject(properties, { ...named, 'x-forms': forms })
+
 /** Page and order of a list. `limit` is 1 to 200; `sort` is a field, with `-` before it descending. */
 export const pageQuery = <const T extends string>(sortable: readonly T[]) => ({
   limit: WithDefault(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
@@ -97,7 +107,7 @@ export const pageOf = <T extends Type.TSchema & { $id?: string }>(item: T) =>
       limit: Type.Integer({ examples: [50] }),
       offset: Type.Integer({ examples: [0] }),
     },
-    { $id: `${item.$id}Page` },
+    { $id: `${item.$id}Page`, description: `One page of \`${item.$id}\` entries` },
   )
 
 /** What many changes in one call came to, one by one. */
@@ -107,15 +117,18 @@ export const bulkAnswer = ($id: string, index: string, id: string) =>
       results: Type.Array(
         Type.Object({
           index: Type.Integer({ description: index, examples: [0] }),
-          status: Type.Integer({ description: 'What the single call would have answered', examples: [200] }),
+          status: Type.Integer({
+            description: 'The status that the single call would have',
+            examples: [200],
+          }),
           id: Type.Optional(Uuid(id, EXAMPLE_ID)),
           code: Type.Optional(
-            OneOf(Object.keys(PROBLEMS) as ProblemCode[], 'Of the problem, where it failed'),
+            OneOf(Object.keys(PROBLEMS) as ProblemCode[], 'The code of the problem, when the change failed'),
           ),
         }),
       ),
     },
-    { $id },
+    { $id, description: 'What became of each change' },
   )
 
 export const IdParams = StrictObject({ id: Uuid() })
@@ -162,7 +175,10 @@ export function failures(
  * @param known codes that this route in particular may answer with; the document adds those that follow from
  * its form
  */
-export const responses = <T extends Record<number, Type.TSchema>>(success: T, ...known: KnownProblem[]) =>
+export const responses = <T extends Record<number, Type.TSchema | { content: object }>>(
+  success: T,
+  ...known: KnownProblem[]
+) =>
   ({
     ...success,
     ...failures(known),

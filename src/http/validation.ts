@@ -25,6 +25,19 @@ const compilerOf = (extra: Options) =>
     .default(new Ajv({ ...options, ...extra }))
     .addFormat('date-time', isInstant)
     .addVocabulary(['x-expects'])
+    .addKeyword({
+      keyword: 'x-forms',
+      type: 'object',
+      schemaType: 'array',
+      validate: hasOneForm,
+      errors: false,
+    })
+
+/** Whether a body has the mark of exactly one form (`Forms`), and the other fields of that form. */
+function hasOneForm(forms: string[][], body: object): boolean {
+  const [form, ...others] = forms.filter((fields) => Object.hasOwn(body, fields.at(-1) ?? ''))
+  return form !== undefined && others.length === 0 && form.every((field) => Object.hasOwn(body, field))
+}
 
 const RFC_3339 = addFormats.default.get('date-time')
 /** RFC 3339 allows the 60th second of a leap, which no `Date` can hold. */

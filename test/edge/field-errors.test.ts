@@ -49,7 +49,7 @@ function breachesOf(schema: Schema, sample: unknown): Breach[] {
   const required = (schema.required ?? []).map(
     (field): Breach => ({ rule: 'required', value: without([field]), below: `/${field}`, code: 'missing' }),
   )
-  const choices = (schema.oneOf ?? []).map((choice) => choice.required)
+  const choices = schema.forms ?? []
   const {
     enum: values,
     minLength = 0,
@@ -66,7 +66,7 @@ function breachesOf(schema: Schema, sample: unknown): Breach[] {
     ...(choices.length > 0
       ? [
           {
-            rule: 'oneOf',
+            rule: 'forms',
             value: without(choices.flat()),
             code: 'exactly-one-of',
             words: ['give exactly one of', ...choices.flat()],
@@ -251,7 +251,7 @@ describe('a fault', () => {
       'additionalProperties',
       'items',
       'anyOf',
-      'oneOf',
+      'forms',
       'enum',
       'format',
       'pattern',

@@ -6,15 +6,18 @@ import { randomUUID } from 'node:crypto'
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { GLOSSARY } from '../../src/http/glossary.ts'
 import { ask, nameOf, nobodys } from '../support/identified-requests.ts'
-import { listOperations, type Operation } from '../support/operations.ts'
+import { listOperations, type Operation, type Schema, sampleOf, urlOf } from '../support/operations.ts'
 import { sharedWorld, type World } from '../support/world.ts'
 
 type Described = {
   operationId: string
+  summary?: string
+  description?: string
   tags: string[]
   security?: Record<string, string[]>[]
-  parameters?: { in: string; name: string }[]
+  parameters?: { in?: string; name?: string; $ref?: string; description?: string }[]
   requestBody?: { content: Record<string, Media> }
   responses: Record<
     string,
@@ -24,6 +27,7 @@ type Described = {
 type Media = { schema: { $ref?: string }; example?: unknown; examples?: Record<string, { $ref: string }> }
 type Components = {
   schemas: Record<string, object>
+  securitySchemes: Record<string, object>
   examples: Record<string, { value: { status: number; code: string } }>
 }
 let world: World
@@ -44,6 +48,15 @@ beforeAll(async () => {
     ),
   )
 })
+
+/** Every object within, but for examples. */
+const partsOf = (value: unknown): Record<string, unknown>[] =>
+  typeof value === 'object' && value !== null
+    ? [
+        ...(Array.isArray(value) ? [] : [value as Record<string, unknown>]),
+        ...Object.entries(value).flatMap(([name, part]) => (/^examples?$/.test(name) ? [] : partsOf(part))),
+      ]
+    : []
 
 /** Every body of an answer that has this media type. */
 const answersOf = (type: string) =>
@@ -71,7 +84,7 @@ describe('every operation', () => {
   it('describes each of its answers in words', () => {
     for (const [name, { responses }] of described)
       for (const [status, { description }] of Object.entries(responses))
-        expect(description, `${name} ${status}`).toMatch(/^(?!Default Response)\S.{3,}/)
+        expect(description, `${name} ${status}`).toMatch(/^(?!Default Response)\S.{9,}/)
   })
 
   it('shows what it takes and answers by an example that is one, down to each text', () => {
@@ -111,6 +124,83 @@ describe('every operation', () => {
     }
   })
 
+  it('has no choice but between whole objects that have names', () => {
+    const choices = partsOf([...described.values(), components.schemas]).flatMap(({ oneOf, allOf }) => [
+      ...((oneOf ?? []) as object[]),
+      ...((allOf ?? []) as object[]),
+    ])
+    expect(choices.length).toBeGreaterThan(25)
+    for (const choice of choices)
+      expect(choice).toEqual({ $ref: expect.stringMatching(/^#.components.schemas./) })
+  })
+
+  it('has the forms of a body that the server has: for each combination of their fields both say the same', async () => {
+    const ajv = addFormats.default(new Ajv({ strict: false }))
+    const ada = await world.person()
+    const router = await ada.router()
+    const calls = { person: ada.call, admin: ada.call, agent: router.call, anyone: world.send }
+    let tried = 0
+    for (const operation of operations.filter(({ body }) => body?.forms)) {
+      const { forms = [], properties = {}, required = [] } = operation.body as Schema
+      const { content = {} } = described.get(operation.name)?.requestBody ?? {}
+      const isDescribed = ajv.compile({ ...content['application/json']?.schema, components })
+      const choices = [...new Set(forms.flat())]
+      const sampleFor = (name: string) => sampleOf(properties[name] ?? {}, { name })
+      for (let bits = 0; bits < 2 ** choices.length; bits += 1) {
+        const names = [...required, ...choices.filter((_, index) => bits & (2 ** index))]
+        const body = Object.fromEntries(names.map((name) => [name, sampleFor(name)]))
+        const answer = await calls[operation.door](operation.method, urlOf(operation, nobodys()), { body })
+        const isRefused = answer.statusCode === 400 && answer.body.includes('"exactly-one-of"')
+        expect(isRefused, `${operation.name} ${names}: ${answer.body}`).toBe(!isDescribed(body))
+        tried += 1
+      }
+    }
+    expect(tried).toBeGreaterThan(80)
+  })
+
+  it('describes itself, its parameters and every field, in sentences of at most 25 words', () => {
+    // The description of this one is still to be written.
+    const unfinished = ['startGoogleFlow']
+    for (const [name, { operationId, summary, description, parameters = [] }] of described) {
+      expect(summary, name).toMatch(/^[A-Z]/)
+      if (!unfinished.includes(operationId)) expect(description, name).toMatch(/\.$|\?$/)
+      for (const parameter of parameters)
+        expect(parameter.$ref ?? parameter.description, `${name} ${parameter.name}`).toMatch(/\S{3}/)
+    }
+    for (const { properties = {} } of partsOf([...described.values(), components.schemas]))
+      for (const [name, field] of Object.entries(
+        properties as Record<string, Schema & { description?: string }>,
+      ))
+        expect(field.$ref ?? field.description, name).toMatch(/\S{3}/)
+    const words = partsOf([...described.values(), components]).flatMap(({ description }) => description ?? [])
+    expect(words.length).toBeGreaterThan(1_000)
+    const sentences = words.flatMap((text) => String(text).split(/(?<=[.:;!?])\s+/))
+    expect(sentences.filter((sentence) => sentence.split(/\s+/).length > 25)).toEqual([])
+  })
+
+  it('has one word for each field, and none for a field that there is not', () => {
+    const text = JSON.stringify([...described.values(), components])
+    expect(Object.values(GLOSSARY).filter((words) => !text.includes(JSON.stringify(words)))).toEqual([])
+  })
+
+  it('names its headers once, and those that each answer has', () => {
+    for (const [name, { responses }] of described)
+      for (const [status, { headers = {} }] of Object.entries(responses)) {
+        expect(headers, `${name} ${status}`).toHaveProperty('X-Request-Id')
+        for (const [header, reference] of Object.entries(headers))
+          expect(reference).toEqual({ $ref: `#/components/headers/${header}` })
+        if (status === '429') expect(headers, name).toHaveProperty('RateLimit')
+      }
+    const cookies = [...described].filter(([, { responses }]) =>
+      Object.values(responses).some(({ headers = {} }) => 'Set-Cookie' in headers),
+    )
+    expect(cookies.map(([name]) => name)).toEqual(
+      expect.arrayContaining(['POST /api/auth/login', 'POST /api/auth/logout', 'GET /api/auth/google/start']),
+    )
+    expect(described.get('POST /api/auth/refresh')?.security).toEqual([{}, { refreshCookie: [] }])
+    expect(components.securitySchemes.refreshCookie).toMatchObject({ type: 'apiKey', in: 'cookie' })
+  })
+
   it('refers to what has a name, and gives each of its answers one', () => {
     const named = new Map(
       Object.entries(components.schemas).map(([name, schema]) => [JSON.stringify(schema), name]),
@@ -122,6 +212,12 @@ describe('every operation', () => {
             ...Object.values(value).flatMap(copiesIn),
           ]
         : []
+    const unnamed = partsOf([...described.values(), components.schemas]).flatMap((part) =>
+      part.properties === undefined || Object.values(components.schemas).includes(part)
+        ? []
+        : JSON.stringify(part),
+    )
+    expect(unnamed.filter((part, index) => unnamed.indexOf(part) !== index)).toEqual([])
     expect(
       [...described].flatMap(([name, operation]) => copiesIn(operation).map((copy) => `${name} ${copy}`)),
     ).toEqual([])
@@ -174,12 +270,12 @@ describe('every operation', () => {
 
   it('names versions and addresses where it has them', () => {
     const change = described.get('PATCH /api/devices/{id}')
-    expect(change?.parameters).toContainEqual(expect.objectContaining({ in: 'header', name: 'If-Match' }))
+    expect(change?.parameters).toContainEqual({ $ref: '#/components/parameters/If-Match' })
     expect(change?.responses['200']?.headers).toHaveProperty('ETag')
     expect(change?.responses['412']?.description).toContain('precondition-failed')
     expect(described.get('GET /api/devices/{id}')?.responses['200']?.headers).toHaveProperty('ETag')
     expect(described.get('POST /api/routers')?.responses['201']?.headers).toHaveProperty('Location')
-    expect(described.get('GET /api/devices')?.responses['200']?.headers).toBeUndefined()
+    expect(described.get('GET /api/devices')?.responses['200']?.headers).not.toHaveProperty('ETag')
     const headersOf = (name: string) =>
       described.get(name)?.parameters?.flatMap((each) => (each.in === 'header' ? each.name : []))
     for (const { operation, schema } of answersOf('application/json'))

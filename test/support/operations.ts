@@ -11,7 +11,9 @@ export type Schema = {
   required?: string[]
   items?: Schema
   anyOf?: Schema[]
-  oneOf?: { required: string[] }[]
+  /** Of a body that has several forms: the fields of each, as `operationsOf` reads them from its objects. */
+  forms?: string[][]
+  oneOf?: Schema[]
   enum?: unknown[]
   format?: string
   pattern?: string
@@ -60,8 +62,21 @@ type Document = {
 }
 
 function operationsOf(openapi: Document): Operation[] {
-  const resolve = (schema?: Schema) =>
-    schema?.$ref ? openapi.components.schemas[schema.$ref.replace(/.*\//, '')] : schema
+  const resolve = (schema?: Schema): Schema | undefined => {
+    if (!schema) return undefined
+    if (schema.$ref) return resolve(openapi.components.schemas[schema.$ref.replace(/.*\//, '')])
+    const { properties, items, oneOf, ...rest } = schema
+    if (oneOf) return folded(oneOf.flatMap((form) => resolve(form) ?? []))
+    return {
+      ...rest,
+      ...(properties && {
+        properties: Object.fromEntries(
+          Object.entries(properties).map(([field, inner]) => [field, resolve(inner) as Schema]),
+        ),
+      }),
+      ...(items && { items: resolve(items) as Schema }),
+    }
+  }
   return Object.entries(openapi.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(
       ([method, { operationId, summary, tags, parameters = [], responses, security = [], requestBody }]) => ({
@@ -75,7 +90,7 @@ function operationsOf(openapi: Document): Operation[] {
         doors: security.flatMap((way) => Object.keys(way)),
         body: resolve(requestBody?.content['application/json']?.schema),
         parameters: parameters
-          .filter(({ in: where }) => where !== ('header' as string))
+          .filter(({ in: where }) => where === 'query' || where === 'path')
           .map(({ example, schema, ...rest }) => ({
             ...rest,
             schema: { ...schema, ...(example !== undefined && { examples: [example] }) },
@@ -84,6 +99,18 @@ function operationsOf(openapi: Document): Operation[] {
       }),
     ),
   )
+}
+
+/** The forms of a body as one object with all their fields. */
+function folded(forms: Schema[]): Schema {
+  const [first = [], ...others] = forms.map(({ required = [] }) => required)
+  const common = first.filter((field) => others.every((required) => required.includes(field)))
+  return {
+    ...forms[0],
+    properties: Object.assign({}, ...forms.toReversed().map(({ properties }) => properties)),
+    required: common,
+    forms: [first, ...others].map((required) => required.filter((field) => !common.includes(field))),
+  }
 }
 
 /** What a schema does not tell by an example, by name. */
@@ -101,7 +128,7 @@ const FORMATS: Record<string, string> = {
 /** A value that the schema accepts, with every field that can stand in it, or only with what it needs. */
 export function sampleOf(schema: Schema, { name = '', lean = false } = {}): unknown {
   if (schema.properties) {
-    const [chosen, ...others] = (schema.oneOf ?? []).map(({ required }) => required)
+    const [chosen, ...others] = schema.forms ?? []
     const needed = [...(schema.required ?? []), ...(chosen ?? [])]
     const fields = Object.entries(schema.properties).filter(([field]) => !others.flat().includes(field))
     const lacking = (schema.minProperties ?? 0) - needed.length

@@ -163,9 +163,36 @@ describe('a decision', () => {
     }
     const held = (FACTS.H as (typeof FACTS)[string])[0]({ ...plain, device })
     expect(judge(held).reasons).toEqual([
-      { code: 'manual-block', text: 'The device is blocked: homework', id: 'm' },
+      {
+        code: 'manual-block',
+        text: 'The device is blocked: homework',
+        id: 'm',
+        scope: 'device',
+        note: 'homework',
+      },
       { code: 'held', text: expect.any(String) },
     ])
+  })
+
+  it.each([
+    ['M', { id: 'manual', scope: 'device' }],
+    ['P', { id: 'pause', scope: 'device', until: minutes(5) }],
+    ['S', { id: 'blocked-during', scope: 'group' }],
+    ['O', { id: 'allowed-only-during', scope: 'group' }],
+    ['B', { id: 'block', scope: 'device', until: minutes(10) }],
+    ['H', {}],
+    ['L', { id: 'b' }],
+    ['R', {}],
+  ])('tells the facts of %s apart from the English sentence', (letter, facts) => {
+    const [change, , code] = FACTS[letter] as (typeof FACTS)[string]
+    const [{ text, ...reason } = { text: '' }] = judge(change(plain)).reasons
+    expect(reason).toEqual({ code, ...facts })
+    expect(text).not.toBe('')
+  })
+
+  it('tells until when schedules are lifted', () => {
+    const lifted = [FACTS.S, FACTS.A].reduce((one, fact) => fact?.[0](one) ?? one, plain)
+    expect(judge(lifted).reasons[0]).toMatchObject({ code: 'override', scope: 'device', until: minutes(10) })
   })
 
   it.each([

@@ -55,6 +55,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         ...documented,
         operationId: 'getProfile',
         summary: 'Get your profile',
+        description: 'Returns what the person says about themselves.',
         response: responses({ 200: Profile }),
       },
     },
@@ -73,6 +74,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         ...documented,
         operationId: 'changeProfile',
         summary: 'Change your profile',
+        description: 'Replaces the profile. A field that is left out stays as it is.',
         body: ChangeProfile,
         response: responses({ 200: Profile }),
       },
@@ -103,6 +105,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         ...documented,
         operationId: 'getAccountStatus',
         summary: 'Get the status of your account',
+        description: 'Returns how the account signs in, and how many login sessions it has.',
         response: responses({ 200: AccountStatus }),
       },
     },
@@ -124,7 +127,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         operationId: 'exportAccount',
         summary: 'Export your data',
         description:
-          'Every table by its name, as it is stored, without what opens anything (passwords, keys, sessions).',
+          'Returns every table of the account as it is stored, without passwords, keys and sessions.',
         response: responses({ 200: Export }),
       },
     },
@@ -149,12 +152,13 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
   app.post(
     '/deactivate',
     {
+      config: { setsCookie: true },
       schema: {
         ...documented,
         operationId: 'deactivate',
         summary: 'Deactivate your account',
         description:
-          'Ends every login session and stops every key, of scripts and of routers. Nothing is deleted; `reactivate` undoes it.',
+          'Deactivates the account. It ends every login session and stops the keys of scripts and routers. It deletes nothing, and `reactivate` undoes it.',
         body: OwnerProof,
         response: responses({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },
@@ -175,6 +179,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
   app.delete(
     '/account',
     {
+      config: { setsCookie: true },
       schema: {
         ...documented,
         operationId: 'deleteAccount',
@@ -222,7 +227,7 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
         operationId: 'reactivate',
         summary: 'Reactivate your account',
         description:
-          'With the same credentials as before. An account that an administrator deactivated is 401 like a wrong password.',
+          'Reactivates an account that its owner deactivated, and signs in. An account that an administrator deactivated is 401, like a wrong password.',
         body: Reactivate,
         headers: TokenTransport,
         response: responses(

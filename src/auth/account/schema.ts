@@ -1,14 +1,18 @@
 import Type from 'typebox'
-import { Instant, Name, Nullable, OneOf, StrictObject, Text } from '../../http/schemas.ts'
+import { Forms, Instant, Name, Nullable, OneOf, StrictObject, Text } from '../../http/schemas.ts'
 import { User } from '../../modules/users/schema.ts'
 import { Email, ownerProof } from '../credentials/schema.ts'
 
 /** Shown by frontends and never fetched by the server. */
-const AvatarUrl = Text({ max: 2_048, description: 'https only', examples: ['https://example.com/ada.png'] })
+const AvatarUrl = Text({
+  max: 2_048,
+  description: 'The https address of a picture of the person',
+  examples: ['https://example.com/ada.png'],
+})
 
 export const Profile = Type.Object(
   { ...User.properties, avatarUrl: Nullable(Type.String({ examples: ['https://example.com/ada.png'] })) },
-  { $id: 'Profile' },
+  { $id: 'Profile', description: 'Your profile' },
 )
 export const ChangeProfile = StrictObject({
   fullName: Nullable(Name({ max: 200, examples: ['Ada Lovelace'] })),
@@ -24,14 +28,15 @@ export const AccountStatus = Type.Object(
     hasGoogle: Type.Boolean(),
     hasSecondFactor: Type.Boolean(),
     createdAt: Instant(),
-    loginSessions: Type.Integer({ description: 'How many are live', examples: [2] }),
+    loginSessions: Type.Integer({ description: 'How many login sessions are live', examples: [2] }),
   },
-  { $id: 'AccountStatus' },
+  { $id: 'AccountStatus', description: 'The state of your account' },
 )
 
-export const Reactivate = StrictObject(
+export const Reactivate = Forms(
+  { $id: 'Reactivation', description: 'What a deactivated account comes back with' },
   { email: Type.Optional(Email), ...ownerProof },
-  { oneOf: [{ required: ['email', 'password'] }, { required: ['googleIdToken'] }] },
+  [['email', 'password'], ['googleIdToken']],
 )
 
 /** Each table by its name, its rows as they are stored. */
@@ -41,9 +46,10 @@ export const Export = Type.Object(
     account: Profile,
     tables: Type.Unsafe<Record<string, unknown[]>>({
       type: 'object',
+      description: 'Each table by its name, with its rows as they are stored',
       additionalProperties: true,
       examples: [{ user_routers: [] }],
     }),
   },
-  { $id: 'Export' },
+  { $id: 'Export', description: 'Everything that the account owns' },
 )

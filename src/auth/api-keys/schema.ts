@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import {
+  Forms,
   Instant,
   Name,
   Nullable,
@@ -27,20 +28,20 @@ const key = {
   }),
   scopes: Type.Array(OneOf<string>([...new Set([...AGENT_SCOPES, ...PERSONAL_SCOPES])])),
   createdAt: Instant(),
-  expiresAt: NullableInstant('Null: never', '2026-05-01T20:00:00.000Z'),
-  lastUsedAt: NullableInstant('Written about once a minute'),
+  expiresAt: NullableInstant('When the key ends; null for never', '2026-05-01T20:00:00.000Z'),
+  lastUsedAt: NullableInstant('When the key was last used, to about a minute'),
 }
 
-export const Key = Type.Object(key, { $id: 'Key' })
+export const Key = Type.Object(key, { $id: 'Key', description: 'An API key, without the secret' })
 export const NewKey = Type.Object(
   {
     ...key,
     key: Type.String({
-      description: 'The key itself: shown now and never again',
+      description: 'The key itself, which the server shows once',
       examples: ['npa_2xKf…_9bQe…_7TzW…'],
     }),
   },
-  { $id: 'NewKey' },
+  { $id: 'NewKey', description: 'A new API key, with its secret' },
 )
 
 const { limit, offset } = pageQuery([])
@@ -58,7 +59,7 @@ const about = (defaultEnd: string) => ({
       Type.String({
         format: 'date-time',
         maxLength: 40,
-        description: `Default: ${defaultEnd}; null: no end`,
+        description: `When the key ends (default ${defaultEnd}); null for no end`,
       }),
     ),
   ),
@@ -68,7 +69,8 @@ export const AddRouterKey = StrictObject({
   ...about('no end'),
   scopes: Type.Optional(scopesOf(AGENT_SCOPES)),
 })
-export const AddPersonalKey = StrictObject(
+export const AddPersonalKey = Forms(
+  { $id: 'NewPersonalKey', description: 'A personal key, with a proof that the owner asks' },
   { ...about(`in ${PERSONAL_KEY_DAYS} days`), scopes: scopesOf(PERSONAL_SCOPES), ...ownerProofOrCode },
   ONE_PROOF_OR_CODE,
 )
@@ -78,7 +80,7 @@ const overlap = {
     Type.Integer({
       minimum: 0,
       maximum: 10_080,
-      description: 'How long the old key goes on working (default 60); 0 ends it at once',
+      description: 'How many minutes the old key goes on working (default 60). 0 ends it at once.',
     }),
   ),
 }
@@ -96,8 +98,8 @@ export const HOLDERS = {
       key: 'a key of the router',
       keys: "the router's live keys",
       limit:
-        'A router has two live keys at most, so that one can replace the other without a gap. Takes a recent proof of the owner (`reauthenticate`).',
-      rotation: 'Takes a recent proof of the owner (`reauthenticate`).',
+        'A router has two live keys at most, so that one can replace the other without a gap. The request takes a recent proof of the owner (`reauthenticate`).',
+      rotation: 'The request takes a recent proof of the owner (`reauthenticate`).',
     },
     Keys: StrictObject({ id: Uuid() }),
     OneKey: StrictObject({ id: Uuid(), keyId: Uuid() }),
@@ -110,9 +112,9 @@ export const HOLDERS = {
       key: 'a key of your own',
       keys: 'your own live keys',
       limit:
-        'It is for scripts and home automation, which can do what its scopes name and nothing about the account itself. The owner is told by mail.',
+        'It is for scripts and home automation. Its scopes name what it can do, which is never anything about the account itself. A mail tells the owner.',
       rotation:
-        'Without an overlap it takes a proof of the owner with the request, and else a recent one (`reauthenticate`). The owner is told by mail.',
+        'The request takes a recent proof of the owner (`reauthenticate`), and without an overlap a proof of its own. A mail tells the owner.',
     },
     Keys: StrictObject({}),
     OneKey: StrictObject({ keyId: Uuid() }),

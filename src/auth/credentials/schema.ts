@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
-import { Name, Nullable, StrictObject, Text } from '../../http/schemas.ts'
+import { Forms, Name, Nullable, StrictObject, Text } from '../../http/schemas.ts'
 import { ADDRESS, LABEL } from '../../network/email-address.ts'
 
 /**
@@ -17,13 +17,13 @@ export const Email = Type.String({
   maxLength: 254,
   pattern: EMAIL,
   'x-expects': 'an e-mail address such as ada@example.com',
-  description: 'Trimmed and lower-cased',
+  description: 'The e-mail address. The server trims and lower-cases it.',
   examples: ['ada@example.com'],
 })
 
 export const Password = Text({
   max: 256,
-  description: '12 to 256 characters, all of which count',
+  description: 'The password: 12 to 256 characters, all of which count',
   examples: ['<password>'],
 })
 
@@ -33,18 +33,25 @@ export const Register = StrictObject({
   fullName: Type.Optional(Nullable(Name({ max: 200, examples: ['Ada Lovelace'] }))),
 })
 
-export const Login = StrictObject({ email: Email, password: Password })
+export const Login = StrictObject(
+  { email: Email, password: Password },
+  { $id: 'Credentials', description: 'What a person signs in with' },
+)
 
 /** What a signed-in person proves again that they are the owner with; of the two, one. */
 export const ownerProof = {
   password: Type.Optional(Password),
   googleIdToken: Type.Optional(
-    Text({ max: 8_192, description: 'Fresh, of the Google account that is linked' }),
+    Text({ max: 8_192, description: 'A fresh ID token of the Google account that is linked' }),
   ),
 }
 
-export const ONE_PROOF = { oneOf: [{ required: ['password'] }, { required: ['googleIdToken'] }] }
-export const OwnerProof = StrictObject(ownerProof, { ...ONE_PROOF, $id: 'OwnerProof' })
+export const ONE_PROOF = [['password'], ['googleIdToken']] as const
+export const OwnerProof = Forms(
+  { $id: 'OwnerProof', description: 'A proof that the owner of the account asks' },
+  ownerProof,
+  ONE_PROOF,
+)
 
 /** The same, or a code of the second factor. */
 export const ownerProofOrCode = {
@@ -52,13 +59,17 @@ export const ownerProofOrCode = {
   code: Type.Optional(
     Text({
       max: 64,
-      description: 'Of the second factor: six digits of the authenticator app, or a recovery code',
+      description: 'A code of the second factor: six digits of the authenticator app, or a recovery code',
     }),
   ),
 }
 
-export const ONE_PROOF_OR_CODE = { oneOf: [...ONE_PROOF.oneOf, { required: ['code'] }] }
-export const EmailSent = Type.Object({ status: Type.Literal('check-your-mail') }, { $id: 'EmailSent' })
+export const ONE_PROOF_OR_CODE = [...ONE_PROOF, ['code']] as const
+export const EmailSent = Type.Object(
+  { status: Type.Literal('check-your-mail', { description: 'Always `check-your-mail`' }) },
+  { $id: 'EmailSent', description: 'The server sends a mail' },
+)
+
 export const addressUnconfirmed = () =>
   problem('email-unverified', {
     detail: 'Open the link in the mail that was sent; resend-verification sends it again',

@@ -29,7 +29,7 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{
         operationId: 'inviteUser',
         summary: 'Invite a user by e-mail',
         description:
-          'They choose the password themselves (`reset-password` with the token of the mail), within a week.',
+          'Creates an account and sends its owner a mail. The person chooses the password with the token of the mail (`resetPassword`) within a week.',
         body: Invite,
         response: responses({ 201: Account }, 'email-taken'),
       },
@@ -55,6 +55,7 @@ export const invitationRoutes: FastifyPluginAsyncTypebox<{
         ...documented,
         operationId: 'startPasswordReset',
         summary: 'Send a password reset to a user',
+        description: 'Sends the owner of the account a mail with a token for `resetPassword`.',
         params: IdParams,
         response: responses({ 202: EmailSent }),
       },

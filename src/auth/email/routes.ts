@@ -51,7 +51,6 @@ export const emailRoutes: FastifyPluginAsyncTypebox<EmailRoutesOptions> = async 
   { withTransaction, passwords, passwordPolicy, lockout, accountMail, background },
 ) => {
   const documented = { tags: ['auth'] }
-  const nothingTold = 'The answer is the same, and comes as fast, whether or not there is such an account.'
 
   app.post(
     '/forgot-password',
@@ -60,7 +59,8 @@ export const emailRoutes: FastifyPluginAsyncTypebox<EmailRoutesOptions> = async 
         ...documented,
         operationId: 'forgotPassword',
         summary: 'Request a password reset by e-mail',
-        description: `${nothingTold} An account that signs in with Google alone gets its first password this way.`,
+        description:
+          'Sends a mail with a token for `resetPassword`. The answer is the same, and as fast, whether or not the account exists. An account that signs in with Google alone gets its first password this way.',
         body: AddressOnly,
         response: responses({ 202: EmailSent }),
       },
@@ -89,7 +89,8 @@ export const emailRoutes: FastifyPluginAsyncTypebox<EmailRoutesOptions> = async 
         ...documented,
         operationId: 'resendVerification',
         summary: 'Resend the verification e-mail',
-        description: nothingTold,
+        description:
+          'Sends the mail for `verifyEmail` again. The answer is the same, and as fast, whether or not the account exists.',
         body: AddressOnly,
         response: responses({ 202: EmailSent }),
       },
@@ -118,7 +119,7 @@ export const emailRoutes: FastifyPluginAsyncTypebox<EmailRoutesOptions> = async 
         operationId: 'resetPassword',
         summary: 'Reset the password with an e-mailed token',
         description:
-          'Of a mail for a lost password, or of an invitation. Ends every login session, every personal key (unless `keepKeys`), and any lockout of the old password, and signs nobody in; a second factor is asked for as before. Other tokens that were sent are void. Where nobody had confirmed the address, it also takes away the link to Google and, in any case, every personal key; what was taken is told by mail. A token is good once.',
+          'Sets a new password with the token of a mail: for a lost password, or an invitation. A token works once, and the other tokens become void. It ends every login session, every personal key (unless `keepKeys`) and any lockout. It signs nobody in, and a second factor stays. When nobody had confirmed the address, it also removes the link to Google and every personal key. A mail then says what was removed.',
         body: ResetPassword,
         response: responses({ 204: Type.Null() }, 'invalid-token'),
       },
@@ -168,7 +169,7 @@ export const emailRoutes: FastifyPluginAsyncTypebox<EmailRoutesOptions> = async 
         operationId: 'verifyEmail',
         summary: 'Verify an e-mail address with an e-mailed token',
         description:
-          'The address of a new account, or the new address of an account (409 `email-taken` when another account has it by now).',
+          'Confirms the address of a new account, or the new address of an account. When another account has that address by now, the answer is 409 `email-taken`.',
         body: MailedTokenBody,
         response: responses({ 204: Type.Null() }, 'invalid-token', 'email-taken'),
       },
@@ -220,7 +221,7 @@ export const changeEmailRoutes: FastifyPluginAsyncTypebox<ChangeEmailRoutesOptio
         operationId: 'changeEmail',
         summary: 'Change your e-mail address',
         description:
-          'It changes when the mail to the new address is answered (`verify-email`); the old address is told now and then. The answer does not say whether somebody else has that address.',
+          'Sends a mail to the new address, and tells the old one. The address changes when somebody confirms the mail (`verifyEmail`). The answer does not say whether another account has the address.',
         body: ChangeEmail,
         response: responses({ 202: EmailSent }, 'wrong-password', 'locked-out'),
       },

@@ -1,18 +1,26 @@
 import Type from 'typebox'
-import { Name, StrictObject, Text } from '../../http/schemas.ts'
+import { Forms, Name, StrictObject, Text } from '../../http/schemas.ts'
 import { Email, ONE_PROOF, ownerProof, Password } from '../credentials/schema.ts'
 
-const token = Text({ max: 128, description: 'Of a mail', examples: ['npt_…'] })
+const token = Text({ max: 128, description: 'The token in the link of the mail', examples: ['npt_…'] })
 
-export const AddressOnly = StrictObject({ email: Email }, { $id: 'AddressOnly' })
+export const AddressOnly = StrictObject(
+  { email: Email },
+  { $id: 'AddressOnly', description: 'An e-mail address' },
+)
 export const MailedTokenBody = StrictObject({ token })
 export const ResetPassword = StrictObject({
   token,
   newPassword: Password,
-  keepKeys: Type.Optional(Type.Boolean({ description: 'Leave personal keys alive (default false)' })),
+  keepKeys: Type.Optional(Type.Boolean({ description: 'Whether personal keys go on (default false)' })),
 })
 
-export const ChangeEmail = StrictObject({ newEmail: Email, ...ownerProof }, ONE_PROOF)
+export const ChangeEmail = Forms(
+  { $id: 'EmailChange', description: 'The new e-mail address, with a proof that the owner asks' },
+  { newEmail: Email, ...ownerProof },
+  ONE_PROOF,
+)
+
 export const Invite = StrictObject({
   email: Email,
   fullName: Type.Optional(Name({ max: 200, examples: ['Ada Lovelace'] })),

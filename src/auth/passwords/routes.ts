@@ -28,7 +28,7 @@ export const passwordRequirementRoutes: FastifyPluginAsyncTypebox<{
         operationId: 'getPasswordRequirements',
         summary: 'Get the password requirements',
         description:
-          'For a form. Any mix of characters will do. A password that breaks a rule is 400 `invalid-request`, and `errors` names the rule.',
+          'Lists the rules for a form that asks for a new password. A password that breaks a rule is 400 `invalid-request`, and `errors` names the rule.',
         response: responses({ 200: PasswordRequirements }),
       },
     },
@@ -59,7 +59,7 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
         operationId: 'changePassword',
         summary: 'Change your password',
         description:
-          'Whoever is signed in elsewhere has to sign in again, unless told otherwise, and personal keys go on unless `revokeKeys` ends them; links in mails that were sent before are void, and any lockout of the old password ends. An account that signs in with Google alone gets its first password this way.',
+          'Changes the password. It ends the other login sessions (unless `keepOtherSessions`) and any lockout, and voids the links of earlier mails. Personal keys go on, unless `revokeKeys`. An account that signs in with Google alone gets its first password this way.',
         body: ChangePassword,
         response: responses({ 204: Type.Null() }, 'wrong-password', 'locked-out'),
       },

@@ -80,6 +80,8 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         ...documented,
         operationId: 'getSecondFactor',
         summary: 'Get the status of the second factor',
+        description:
+          'Says whether signing in asks for a second factor, and how many recovery codes are left.',
         response: responses({ 200: FactorStatus }),
       },
     },
@@ -101,9 +103,15 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         operationId: 'setUpSecondFactor',
         summary: 'Set up the second factor',
         description:
-          'Not before the address of the account is confirmed: 403 `email-unverified`. Nothing is asked for until a code confirms that the app has it; until then, asking again replaces it. Afterwards it is 409 `conflict`: to change apps, switch the factor off.',
+          'Returns a secret for an authenticator app. Signing in asks for no code until `confirmSecondFactor` has seen one. Until then, another call replaces the secret; afterwards it is 409 `conflict`. Without a confirmed address it is 403 `email-unverified`.',
         body: OwnerProof,
-        response: responses({ 200: OfferedSecret }, 'wrong-password', 'locked-out', 'conflict'),
+        response: responses(
+          { 200: OfferedSecret },
+          'wrong-password',
+          'locked-out',
+          'conflict',
+          'email-unverified',
+        ),
       },
     },
     async (request) => {
@@ -122,9 +130,15 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         operationId: 'confirmSecondFactor',
         summary: 'Confirm the second factor',
         description:
-          'From now on it is asked for at every sign-in, also after a lost password was replaced by mail. Who is signed in stays so.',
+          'Enables the second factor with the first code of the app, and returns recovery codes. From then on every sign-in asks for a code, also after a reset of the password. Login sessions go on.',
         body: ConfirmFactor,
-        response: responses({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
+        response: responses(
+          { 200: NewRecoveryCodes },
+          'wrong-code',
+          'conflict',
+          'locked-out',
+          'email-unverified',
+        ),
       },
     },
     async (request) => ({
@@ -141,7 +155,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         ...documented,
         operationId: 'renewRecoveryCodes',
         summary: 'Replace the recovery codes',
-        description: 'Those from before are void.',
+        description: 'Returns new recovery codes. The old ones become void.',
         body: RenewRecoveryCodes,
         response: responses({ 200: NewRecoveryCodes }, 'wrong-code', 'conflict', 'locked-out'),
       },
@@ -163,6 +177,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
         ...documented,
         operationId: 'disableSecondFactor',
         summary: 'Disable the second factor',
+        description: 'Disables the second factor. The request takes a proof of the owner and a code.',
         body: SwitchOffFactor,
         response: responses({ 204: Type.Null() }, 'wrong-password', 'wrong-code', 'conflict', 'locked-out'),
       },

@@ -46,6 +46,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         ...documented,
         operationId: 'getMe',
         summary: 'Get the signed-in user',
+        description: 'Returns the person whose access token the request carries.',
         response: responses({ 200: User }),
       },
     },
@@ -64,7 +65,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         operationId: 'reauthenticate',
         summary: 'Re-authenticate',
         description:
-          'What a login session alone is not enough for takes a recent proof, at most 15 minutes old: 403 `proof-required`. Signing in is one, and so is any proof in the body of another operation.',
+          'Proves again that the owner of the account asks. Some operations need a proof of the last 15 minutes, and answer 403 `proof-required` without one. A sign-in is a proof, and so is one in the body of another operation.',
         body: ReauthenticateBody,
         response: responses(
           { 200: Reauthenticated },
@@ -87,12 +88,13 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
   app.post(
     '/logout',
     {
-      config: { withoutSecondFactor: true },
+      config: { withoutSecondFactor: true, setsCookie: true },
       schema: {
         ...documented,
         operationId: 'logout',
         summary: 'Sign out',
-        description: 'Clears the refresh cookie that comes with the request.',
+        description:
+          'Ends the login session of the request, and clears the refresh cookie that came with it.',
         response: responses({ 204: Type.Null() }),
       },
     },
@@ -113,7 +115,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         ...documented,
         operationId: 'listLoginSessions',
         summary: 'List your login sessions',
-        description: `At most ${MAX_LOGIN_SESSIONS} places: one more sign-in ends the session that was used least lately.`,
+        description: `Lists the live login sessions. An account has ${MAX_LOGIN_SESSIONS} at most. One more sign-in ends the session that nobody has used for longest.`,
         querystring: ListLoginSessions,
         response: responses({ 200: pageOf(LoginSession) }),
       },
@@ -133,10 +135,13 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
   app.delete(
     '/sessions/all',
     {
+      config: { setsCookie: true },
       schema: {
         ...documented,
         operationId: 'endLoginSessions',
         summary: 'Sign out everywhere',
+        description:
+          'Ends every login session of the account. With `keepCurrent` the session of the request goes on.',
         querystring: EndLoginSessions,
         response: responses({ 204: Type.Null() }),
       },
@@ -165,6 +170,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
         ...documented,
         operationId: 'endLoginSession',
         summary: 'End one of your login sessions',
+        description: 'Ends one login session. Its access tokens stop at the next request.',
         params: IdParams,
         response: responses({ 204: Type.Null() }),
       },

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Instant, pageQuery, StrictObject, Text, Uuid } from '../../http/schemas.ts'
+import { Forms, Instant, pageQuery, StrictObject, Text, Uuid } from '../../http/schemas.ts'
 import { User, visitor } from '../../modules/users/schema.ts'
 import { ONE_PROOF_OR_CODE, ownerProofOrCode } from '../credentials/schema.ts'
 
@@ -8,7 +8,9 @@ export const Refresh = StrictObject({ refreshToken: Type.Optional(Text({ max: 51
 const { limit, offset } = pageQuery([])
 export const ListLoginSessions = StrictObject({ limit, offset })
 export const EndLoginSessions = StrictObject({
-  keepCurrent: Type.Optional(Type.Boolean({ description: 'Stay signed in here (default false)' })),
+  keepCurrent: Type.Optional(
+    Type.Boolean({ description: 'Whether the session of the request goes on (default false)' }),
+  ),
 })
 
 export const LoginSession = Type.Object(
@@ -17,16 +19,16 @@ export const LoginSession = Type.Object(
     ...visitor,
     createdAt: Instant(),
     lastUsedAt: Instant(),
-    current: Type.Boolean({ description: 'This is the session that asks', examples: [true] }),
+    current: Type.Boolean({ description: 'Whether it is the session of the request', examples: [true] }),
   },
-  { $id: 'LoginSession' },
+  { $id: 'LoginSession', description: 'A login session: one sign-in on one device' },
 )
 
 /** Of a request that is answered with tokens. */
 export const TokenTransport = Type.Object({
   'X-Token-Transport': Type.Optional(
     Type.String({
-      description: '`cookie`: the refresh token goes into a cookie that no script can read',
+      description: '`cookie` puts the refresh token into a cookie that no script can read',
       examples: ['cookie'],
     }),
   ),
@@ -35,7 +37,9 @@ export const TokenTransport = Type.Object({
 export const RefreshHeaders = Type.Object({
   ...TokenTransport.properties,
   'X-CSRF-Token': Type.Optional(
-    Type.String({ description: 'With the cookie: the `csrfToken` that came with it' }),
+    Type.String({
+      description: 'The `csrfToken` that came with the cookie. A request with the cookie needs it.',
+    }),
   ),
 })
 
@@ -44,19 +48,32 @@ export const Tokens = Type.Object(
     user: User,
     accessToken: Type.String({ examples: ['eyJhbGciOiJIUzI1NiIs…'] }),
     refreshToken: Type.Optional(
-      Type.String({ description: 'Absent where it went into the cookie', examples: ['npr_AQ3f…'] }),
+      Type.String({
+        description: 'The refresh token; absent when it is in the cookie',
+        examples: ['npr_AQ3f…'],
+      }),
     ),
     csrfToken: Type.Optional(
-      Type.String({ description: 'With `X-Token-Transport: cookie`: send it back as `X-CSRF-Token`' }),
+      Type.String({
+        description: 'The token to send as `X-CSRF-Token`, when the refresh token is in the cookie',
+      }),
     ),
     tokenType: Type.Literal('Bearer'),
-    expiresIn: Type.Integer({ description: 'Seconds until the access token expires', examples: [600] }),
+    expiresIn: Type.Integer({ description: 'How many seconds the access token is valid', examples: [600] }),
   },
-  { $id: 'Tokens' },
+  { $id: 'Tokens', description: 'The tokens of a login session' },
 )
 
-export const ReauthenticateBody = StrictObject(ownerProofOrCode, ONE_PROOF_OR_CODE)
+export const ReauthenticateBody = Forms(
+  {
+    $id: 'OwnerProofOrCode',
+    description: 'A proof that the owner of the account asks, also by a code of the second factor',
+  },
+  ownerProofOrCode,
+  ONE_PROOF_OR_CODE,
+)
+
 export const Reauthenticated = Type.Object(
-  { provenUntil: Instant('Until then, this login session may do what takes a recent proof') },
-  { $id: 'Reauthenticated' },
+  { provenUntil: Instant('Until when the proof counts as recent') },
+  { $id: 'Reauthenticated', description: 'The server has accepted the proof' },
 )

@@ -33,7 +33,7 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
         operationId: 'answerChallenge',
         summary: 'Answer a second-factor challenge',
         description:
-          'Answers the challenge of `second-factor-required`, which is good for five minutes and one sign-in. After five wrong codes, none is taken for five minutes (429 `locked-out`). A wrong code is 401 `wrong-code`: the challenge is still good; when it is not, it is 401 `challenge-ended`.',
+          'Completes a sign-in with a code of the second factor. The challenge of `second-factor-required` is good for five minutes and one sign-in. A wrong code is 401 `wrong-code`, and the challenge stays good. After five wrong codes the server takes none for five minutes (429 `locked-out`). A challenge that is not good any more is 401 `challenge-ended`.',
         body: AnswerChallenge,
         headers: TokenTransport,
         response: responses(

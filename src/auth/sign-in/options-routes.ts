@@ -7,27 +7,34 @@ import { PasswordRequirements } from '../passwords/schema.ts'
 
 export const SignInOptionsDocument = Type.Object(
   {
-    version: Type.String({ description: 'Of the server, as in `GET /health`', examples: ['0.1.0'] }),
+    version: Type.String({ description: 'The version of the server', examples: ['0.1.0'] }),
     registration: OneOf(['open'], 'Who may make an account: everybody'),
     emailVerification: OneOf(
       ['required', 'optional'],
-      'Required: an address must be confirmed before the first sign-in, and `register` gives no tokens (202)',
+      '`required`: a person confirms the address before the first sign-in, and `register` gives no tokens (202)',
     ),
-    secondFactor: Type.Object({
-      requiredFor: OneOf(['nobody', 'admins', 'everyone'], 'Who must have one; everybody may'),
-    }),
-    providers: Type.Object({
-      password: Type.Boolean({ examples: [true] }),
-      google: Type.Object({
-        idToken: Type.Boolean({ description: '`POST /api/auth/google` takes ID tokens' }),
-        redirect: Type.Boolean({
-          description: '`GET /api/auth/google/start` sends browsers to Google and back',
-        }),
-      }),
-    }),
+    secondFactor: Type.Object(
+      { requiredFor: OneOf(['nobody', 'admins', 'everyone'], 'Who must have one. Everybody may.') },
+      { description: 'The second factor' },
+    ),
+    providers: Type.Object(
+      {
+        password: Type.Boolean({ description: 'Whether passwords work', examples: [true] }),
+        google: Type.Object(
+          {
+            idToken: Type.Boolean({ description: 'Whether `POST /api/auth/google` takes ID tokens' }),
+            redirect: Type.Boolean({
+              description: 'Whether `GET /api/auth/google/start` sends browsers to Google and back',
+            }),
+          },
+          { description: 'The ways to sign in with Google' },
+        ),
+      },
+      { description: 'The ways to sign in' },
+    ),
     password: PasswordRequirements,
   },
-  { $id: 'AuthOptions' },
+  { $id: 'AuthOptions', description: 'What a sign-in page has to offer' },
 )
 export type SignInOptionsDocument = Static<typeof SignInOptionsDocument>
 
@@ -42,7 +49,7 @@ export const authOptionsRoutes: FastifyPluginAsyncTypebox<{ authOptions: SignInO
         tags: ['auth'],
         operationId: 'getAuthOptions',
         summary: 'Get the sign-in options',
-        description: 'For the page that people sign in on. What is off here answers 404.',
+        description: 'Says what a sign-in page can offer. The operations of what is off answer 404.',
         response: responses({ 200: SignInOptionsDocument }),
       },
     },

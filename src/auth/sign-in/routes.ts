@@ -48,9 +48,8 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
         ...documented,
         operationId: 'register',
         summary: 'Register',
-        description: emailVerification
-          ? 'Signs nobody in: the address has to be confirmed first. The answer is the same whether or not there is an account with that address.'
-          : 'A mail asks to confirm the address; nothing waits for that.',
+        description:
+          'Creates an account. The server sends a mail to confirm the address, and nothing waits for that.',
         body: Register,
         headers: TokenTransport,
         response: responses({ 201: Tokens, 202: EmailSent }, 'email-taken'),
@@ -103,7 +102,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
         operationId: 'login',
         summary: 'Sign in',
         description:
-          'After five failures nobody can sign in to that account with a password for five minutes, or until it gets a new one (429 `locked-out`), whether or not it exists. With `X-Token-Transport: cookie`, here and wherever tokens are the answer, the refresh token goes into a cookie: `__Host-netpilot-refresh` over https and at localhost, `netpilot-refresh` over plain HTTP at a private address or a name of a private network.',
+          'Starts a login session. After five failures nobody can sign in to the account with a password for five minutes (429 `locked-out`), whether or not the account exists. A new password ends that earlier. With `X-Token-Transport: cookie` the refresh token goes into a cookie, here and in every answer with tokens. The cookie is `__Host-netpilot-refresh` over https and at localhost. It is `netpilot-refresh` over plain HTTP at a private address or a name of a private network.',
         body: Login,
         headers: TokenTransport,
         response: responses(

@@ -3,6 +3,7 @@
  * at `/docs`.
  */
 import { createHash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type {
@@ -11,8 +12,10 @@ import type {
   FastifyRequest,
   FastifySchema,
   onRequestHookHandler,
+  RouteOptions,
 } from 'fastify'
 import { clientNetwork } from '../../network/client-network.ts'
+import { GLOSSARY } from '../glossary.ts'
 import { answerRate, createTokenBuckets, type RatePolicy } from '../limits/rate-limit.ts'
 import { PROBLEMS, type ProblemCode } from '../problem.ts'
 import { failures, type KnownProblem, TAGS } from '../schemas.ts'
@@ -24,35 +27,53 @@ const DOCS_CSP =
 
 const DESCRIPTION = `NetPilot looks after home and small-business routers: see every device; allow, limit, pause or block it.
 
-Errors are problem documents (RFC 9457) with a stable \`code\`. Times are RFC 3339 UTC, rates kbit/s, MAC addresses lower-case with colons.
-Somebody else's row does not exist: it is 404, like an id that nobody has.
+**Errors** are problem documents (RFC 9457) with a stable \`code\`. A row of somebody else does not exist: it is 404, like an id that nobody has.
 
-Bodies are UTF-8; in JSON no name stands twice in an object. Text is kept as it comes, to the code point, and never trimmed, but for e-mail
-addresses (trimmed and lower-cased). It holds no U+0000 and no lone surrogate, and what is there to be seen, such as a name, is not white
-space alone. Lengths count code points. Numbers in a query are plain decimal integers.
+**Values.** Times are RFC 3339 in UTC, rates are kbit/s, MAC addresses are lower-case with colons. Numbers in a query are plain decimal integers.
 
-Every answer has an \`X-Request-Id\`, which the server's log names too; where requests are limited, \`RateLimit\` says what is left.
+**Text** is UTF-8 and stays as it comes; only e-mail addresses are trimmed and lower-cased. It has no U+0000 and no lone surrogate. A text that
+people see, such as a name, is not white space alone. Lengths count code points. No name stands twice in a JSON object.
 
-A filter narrows a list: by an id that names nothing of yours it is empty, where a path with that id is 404.`
+**Lists.** A filter narrows a list. By an id that names nothing of yours the list is empty; a path with that id is 404.
 
-/**
- * `url`: where the API is reached; `perMinute`: how many documents one address may fetch.
- */
-export type DescriptionOptions = { version: string; url: string; perMinute: number }
+**Headers.** Every answer has an \`X-Request-Id\`, which the server logs. Where requests are limited, \`RateLimit\` says what is left.`
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** On each route that may set or clear a cookie, but for those that answer with tokens. */
+    setsCookie?: boolean
+    /** On each route that answers with a `Location` which is not its own path and `/{id}`. */
+    hasLocation?: boolean
+    /** On each route for strangers that has a limit (`auth/guards/ip-rate-limit.ts`). */
+    isLimited?: boolean
+  }
+}
+
+export type DescriptionOptions = {
+  version: string
+  /** Where the API is reached. */
+  url: string
+  /** How many documents one address may fetch. */
+  perMinute: number
+}
 
 export async function describeApi(
   app: FastifyInstance,
   { version, url, perMinute }: DescriptionOptions,
 ): Promise<void> {
-  /** Operations about a resource that has versions (`etag.ts`). */
-  const versioned = new Set<string>()
-  app.addHook('onRoute', ({ schema, config }) => {
-    if (schema?.operationId !== undefined && config?.versionOf) versioned.add(schema.operationId)
+  const routes = new Map<string, RouteOptions>()
+  app.addHook('onRoute', (route) => {
+    if (route.schema?.operationId !== undefined) routes.set(route.schema.operationId, route)
   })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'NetPilot', version, description: DESCRIPTION },
+      info: {
+        title: 'NetPilot',
+        version,
+        description: DESCRIPTION,
+        license: { name: 'UNLICENSED', identifier: 'LicenseRef-UNLICENSED' },
+      },
       servers: [{ url }],
       components: {
         examples: {},
@@ -73,13 +94,20 @@ export async function describeApi(
             type: 'apiKey',
             in: 'header',
             name: 'X-API-Key',
-            description: 'A personal key, with the scope named there; `Authorization: Bearer` works too',
+            description: 'A personal key with the scope that stands there; `Authorization: Bearer` works too',
           },
           agent: {
             type: 'apiKey',
             in: 'header',
             name: 'X-API-Key',
-            description: "A router's key; `Authorization: Bearer` works too",
+            description: "A router's key with the scope that stands there; `Authorization: Bearer` works too",
+          },
+          refreshCookie: {
+            type: 'apiKey',
+            in: 'cookie',
+            name: '__Host-netpilot-refresh',
+            description:
+              'The refresh token in a cookie, with `X-CSRF-Token` beside it. Over plain HTTP its name is `netpilot-refresh`.',
           },
         },
       },
@@ -88,7 +116,7 @@ export async function describeApi(
     transform: ({ schema = {}, url }) => ({ schema: wrapNamed(schema), url }),
     transformObject(documents) {
       const { openapiObject } = documents as { openapiObject: Described }
-      complete(openapiObject, versioned)
+      complete(openapiObject, routes)
       return openapiObject as never
     },
     refResolver: {
@@ -143,48 +171,77 @@ function openApiDocument(
   }
 }
 
-type Header = { description: string; schema: { type: 'string' | 'integer' } }
+type Header = { description: string; required?: boolean; schema: { type: 'string' | 'integer' } }
+type Reference = { $ref: string }
 type Media = { schema: JsonSchema; example?: unknown; examples?: Record<string, unknown> }
 type Content = Record<string, Media>
-type Response = { description: string; headers?: Record<string, Header>; content?: Content }
+type Response = { description: string; headers?: Record<string, Reference>; content?: Content }
 type Operation = {
   operationId?: string
   tags?: string[]
   security?: Record<string, string[]>[]
-  parameters?: { in: string; name: string; required?: boolean; description?: string; schema: object }[]
+  parameters?: (Reference | { in: string; name: string; description?: string; schema: object })[]
   requestBody?: { content: Content }
   responses: Record<string, Response>
 }
-type Components = { schemas: Record<string, JsonSchema>; examples: Record<string, unknown> }
+type Components = {
+  schemas: Record<string, JsonSchema>
+  examples: Record<string, unknown>
+  headers: Record<string, Header>
+  parameters: Record<string, object>
+}
 type Described = { paths: Record<string, Record<string, Operation>>; components: Components }
 
-const SUCCESSES: Record<string, string> = {
-  200: 'Done: the answer',
-  201: 'Made',
-  202: 'Accepted: the rest comes by mail',
-  204: 'Done: there is no body',
-  302: 'Go on at the address in `Location`',
-  304: 'As it was: the version that you named is the newest',
-  503: 'Not now: what is down stands in the answer',
-  '4XX': 'Refused: see `code`',
-  '5XX': 'The server failed, or is too busy: what may be repeated should be, later',
+const DESCRIPTIONS: Record<string, string> = {
+  204: 'The server has done it. The answer has no body.',
+  302: 'The browser goes on at the address in `Location`.',
+  304: 'The version in `If-None-Match` is the newest.',
+  '4XX': 'The server refuses the request. The `code` says why.',
+  '5XX': 'The server fails, or is too busy. Repeat later what may be repeated.',
 }
 const PROBLEM = 'application/problem+json'
-const textHeader = (description: string): Header => ({ description, schema: { type: 'string' } })
+
+const text = (description: string): Header => ({ description, schema: { type: 'string' } })
+const always = (header: Header): Header => ({ ...header, required: true })
 const HEADERS = {
-  etag: textHeader('The version of what people edit of it: scans do not move it. Send it back as `If-Match`'),
-  location: textHeader('Where the new one is'),
-  retryAfter: { description: 'Seconds', schema: { type: 'integer' } },
-  challenge: textHeader('`error="invalid_token"` when a token was shown and is not, or no longer, good'),
-} as const
+  'X-Request-Id': always(text('The id of the request, which the server logs')),
+  ETag: always(
+    text('The version of what people can edit. Scans do not change it. Send it back as `If-Match`.'),
+  ),
+  Location: always(text('The address of the new resource, or of the next page')),
+  'WWW-Authenticate': always(
+    text(
+      'The `Bearer` challenge, with `error="invalid_token"` when the request had a token that is not valid',
+    ),
+  ),
+  'Retry-After': always({ description: 'Seconds until a retry makes sense', schema: { type: 'integer' } }),
+  'RateLimit-Policy': text('The quota and its window in seconds: `"person";q=1200;w=60`'),
+  RateLimit: text(
+    'What is left of the quota, and the seconds until it is whole again: `"person";r=1199;t=1`',
+  ),
+  'Set-Cookie': text('The refresh token for a browser, or the end of an old cookie'),
+  Allow: text('The methods that the resource has (405)'),
+} satisfies Record<string, Header>
+
+const IF_MATCH = {
+  in: 'header',
+  name: 'If-Match',
+  description:
+    'The `ETag` that you saw. When it is not the newest any more, the server changes nothing (412). Without it, the last writer wins.',
+  schema: { type: 'string' },
+  example: '"0wtfWHc4QMiLm1ZcrBWDsk"',
+}
 
 /**
  * The plugin refers to a schema with a name only where it is part of another, and copies it elsewhere. So it
- * is made part of one here, which
- * `complete` takes off again.
+ * is made part of one here, which `complete` takes off again. Of several media types only JSON is left to it.
  */
 function wrapNamed({ body, response, ...schema }: FastifySchema): FastifySchema {
-  const wrap = (each: unknown) => ((each as { $id?: string }).$id === undefined ? each : { allOf: [each] })
+  const wrap = (each: unknown): unknown => {
+    const { $id, content } = each as { $id?: string; content?: Partial<Content> }
+    const json = content?.['application/json']
+    return json ? wrap(json.schema) : $id === undefined ? each : { allOf: [each] }
+  }
   return {
     ...schema,
     ...(body !== undefined && { body: wrap(body) }),
@@ -200,40 +257,108 @@ function wrapNamed({ body, response, ...schema }: FastifySchema): FastifySchema 
  * What follows from the form of an operation, and so stands at no route: common failures, headers, examples,
  * and that anybody may enter.
  */
-function complete({ paths, components }: Described, versioned: Set<string>): void {
+function complete({ paths, components }: Described, routes: Map<string, RouteOptions>): void {
+  components.headers = HEADERS
+  components.parameters = { 'If-Match': IF_MATCH }
+  for (const [name, schema] of Object.entries(components.schemas)) {
+    describeFields(schema)
+    splitForms(name, schema, components.schemas)
+  }
   for (const [path, methods] of Object.entries(paths))
     for (const [method, operation] of Object.entries(methods)) {
       const { operationId = '', responses } = operation
+      const { schema = {}, config = {} } = routes.get(operationId) ?? {}
+      const { versionOf, setsCookie = false, isLimited = false, withoutSecondFactor = false } = config
+      const isConditional = versionOf !== undefined && ['put', 'patch', 'delete'].includes(method)
       operation.security ??= []
+      completeMedia(operation, schema)
+      describeParts(operation)
       completeBodies(operation, components)
-      const hasVersions = versioned.has(operationId)
-      const isChange = ['put', 'patch', 'delete'].includes(method)
-      if (!operation.tags?.includes('health'))
-        completeFailures(responses, commonProblems(path, operation, hasVersions && isChange), components)
+      completeFailures(
+        responses,
+        commonProblems(path, operation, {
+          isConditional,
+          isLimited,
+          isFormOfBrowsers: isLimited && method === 'post',
+          takesSecondFactor: !withoutSecondFactor,
+        }),
+        components,
+      )
       for (const [status, response] of Object.entries(responses)) {
+        const isDone = /^[23]/.test(status)
+        const answer = response.content?.['application/json']?.schema.$ref?.replace(/.*\//, '') ?? ''
         if (response.description === 'Default Response')
-          response.description = SUCCESSES[status] ?? 'The answer'
-        response.headers = {
-          ...response.headers,
-          ...(status.startsWith('2') && status !== '204' && hasVersions && { ETag: HEADERS.etag }),
-          ...(status === '201' && paths[`${path}/{id}`]?.get && { Location: HEADERS.location }),
-          ...(status === '401' && { 'WWW-Authenticate': HEADERS.challenge }),
-          ...((status === '429' || status === '503') && { 'Retry-After': HEADERS.retryAfter }),
+          response.description = components.schemas[answer]?.description ?? DESCRIPTIONS[status] ?? ''
+        const headers: Record<keyof typeof HEADERS, boolean> = {
+          'X-Request-Id': true,
+          ETag: isDone && status !== '204' && (versionOf !== undefined || '304' in responses),
+          Location:
+            status === '302' ||
+            (status === '201' && (config.hasLocation || paths[`${path}/{id}`]?.get !== undefined)),
+          'WWW-Authenticate': status === '401',
+          'Retry-After': status === '429' || status === '503',
+          'RateLimit-Policy': '429' in responses,
+          RateLimit: '429' in responses,
+          'Set-Cookie': '302' in responses || (isDone && (setsCookie || answer === 'Tokens')),
+          Allow: status === '4XX',
         }
-        if (Object.keys(response.headers).length === 0) delete response.headers
+        response.headers = Object.fromEntries(
+          Object.entries(headers).flatMap(([name, isSent]) =>
+            isSent ? [[name, { $ref: `#/components/headers/${name}` }]] : [],
+          ),
+        )
       }
-      if (hasVersions && isChange)
-        operation.parameters = [
-          ...(operation.parameters ?? []),
-          {
-            in: 'header',
-            name: 'If-Match',
-            description:
-              'The `ETag` that you saw: when it is not the newest any more, nothing is changed (412). Without it, the last writer wins',
-            schema: { type: 'string' },
-          },
-        ]
+      if (isConditional)
+        operation.parameters = [...(operation.parameters ?? []), { $ref: '#/components/parameters/If-Match' }]
     }
+}
+
+/** Each field that its schema does not describe gets the words of the glossary. */
+function describeFields({ properties = {}, items, allOf }: JsonSchema): void {
+  for (const [name, field] of Object.entries(properties)) {
+    const words = GLOSSARY[name]
+    if (words !== undefined && field.$ref === undefined) field.description ??= words
+    describeFields(field)
+  }
+  for (const part of [items, ...(allOf ?? [])]) if (part) describeFields(part)
+}
+
+/** The same for what an operation takes. Answers all have a name, and so stand among the components. */
+function describeParts({ parameters = [], requestBody }: Operation): void {
+  for (const { schema } of Object.values(requestBody?.content ?? {})) describeFields(schema)
+  for (const parameter of parameters)
+    if ('name' in parameter) parameter.description ??= GLOSSARY[parameter.name] as string
+}
+
+/** A body that has several forms (`Forms`) becomes a choice of objects, one for each form. */
+function splitForms(name: string, schema: JsonSchema, schemas: Components['schemas']): void {
+  const { 'x-forms': forms, properties = {}, required = [], description, ...rest } = schema
+  if (!forms) return
+  const choices = forms.map((form) => {
+    const mark = form.at(-1) ?? ''
+    const chosen = `${name}By${mark.replace(/^./, (letter) => letter.toUpperCase())}`
+    const others = forms.flatMap((other) => (other === form ? [] : (other.at(-1) ?? '')))
+    const choice = {
+      ...rest,
+      properties: Object.fromEntries(Object.entries(properties).filter(([field]) => !others.includes(field))),
+      required: [...required, ...form],
+    }
+    const [known] = Object.entries(schemas).find(([, other]) => isDeepStrictEqual(other, choice)) ?? []
+    schemas[known ?? chosen] = choice
+    return { $ref: `#/components/schemas/${known ?? chosen}` }
+  })
+  schemas[name] = { ...(description !== undefined && { description }), oneOf: choices }
+}
+
+/** The media types beside JSON, as the route has them. */
+function completeMedia({ requestBody, responses }: Operation, { body, response = {} }: FastifySchema): void {
+  const add = (to: { content?: Content } | undefined, from: unknown) => {
+    const { content = {} } = (from ?? {}) as { content?: Content }
+    if (to?.content && 'application/json' in content)
+      for (const [type, { schema }] of Object.entries(content)) to.content[type] ??= { schema }
+  }
+  add(requestBody, body)
+  for (const [status, each] of Object.entries(response as object)) add(responses[status], each)
 }
 
 /** Bodies are unwrapped, and each gets its example; that of a failure has one for each code. */
@@ -271,17 +396,26 @@ function completeFailures(
 
 function commonProblems(
   path: string,
-  { security = [], requestBody }: Operation,
-  isConditional: boolean,
+  { security = [], requestBody, tags }: Operation,
+  traits: Record<'isConditional' | 'isLimited' | 'isFormOfBrowsers' | 'takesSecondFactor', boolean>,
 ): KnownProblem[] {
-  const doors = security.flatMap((way) => Object.keys(way))
+  if (tags?.includes('health')) return ['invalid-request']
+  const guards = security.flatMap((way) => Object.keys(way))
+  const isPublic = guards.length === 0 || security.some((way) => Object.keys(way).length === 0)
   return [
     'invalid-request',
-    ...(doors.length > 0 ? (['unauthenticated', 'rate-limited'] as const) : []),
-    ...(doors.includes('script') || doors.includes('agent') ? (['insufficient-scope'] as const) : []),
-    ...(path.includes('{id}') || doors.includes('admin') ? (['not-found'] as const) : []),
-    ...(isConditional ? (['precondition-failed'] as const) : []),
+    ...(isPublic ? [] : (['unauthenticated'] as const)),
+    ...(isPublic && !traits.isLimited ? [] : (['rate-limited'] as const)),
+    ...(security.some((way) => Object.values(way).some((scopes) => scopes.length > 0))
+      ? (['insufficient-scope'] as const)
+      : []),
+    ...(path.includes('{id}') || guards.includes('admin') ? (['not-found'] as const) : []),
+    ...(traits.isConditional ? (['precondition-failed'] as const) : []),
     ...(requestBody ? (['too-large', 'unsupported-media-type'] as const) : []),
+    ...(traits.isFormOfBrowsers ? (['cross-site'] as const) : []),
+    ...(traits.takesSecondFactor && (guards.includes('person') || guards.includes('admin'))
+      ? (['second-factor-required-setup'] as const)
+      : []),
     'unavailable',
   ]
 }

@@ -16,7 +16,9 @@ export type JsonSchema = {
   properties?: Record<string, JsonSchema>
   required?: string[]
   items?: JsonSchema
-  oneOf?: { required: string[] }[]
+  oneOf?: JsonSchema[]
+  'x-forms'?: string[][]
+  description?: string
   minItems?: number
 }
 
@@ -35,18 +37,17 @@ const idOf = (kind: string) =>
  * @returns undefined where nothing can be told; a field that may be left out is, unless it has an example
  */
 export function exampleOf(schema: JsonSchema, named: Record<string, JsonSchema>, name = ''): unknown {
-  const { $ref, type, format, enum: values, examples, properties, items, minItems = 1 } = schema
+  const { $ref, oneOf, type, format, enum: values, examples, properties, items, minItems = 1 } = schema
   if ($ref !== undefined) {
     const referred = $ref.slice($ref.lastIndexOf('/') + 1)
     return exampleOf(named[referred] ?? {}, named, referred)
   }
+  if (oneOf?.[0]) return exampleOf(oneOf[0], named, name)
   if (examples) return examples[0]
   if (values) return values[0]
   if (properties) {
-    const [chosen = [], ...others] = (schema.oneOf ?? []).map(({ required }) => required)
-    const needed = [...(schema.required ?? []), ...chosen]
     const fields = Object.entries(properties).filter(
-      ([field, { examples }]) => needed.includes(field) || (examples && !others.flat().includes(field)),
+      ([field, { examples }]) => schema.required?.includes(field) || examples,
     )
     const told = fields.map(([field, inner]) => [
       field,

@@ -2,6 +2,7 @@ import Type from 'typebox'
 import {
   bulkAnswer,
   EXAMPLE_ID,
+  Forms,
   Instant,
   Name,
   Nullable,
@@ -25,7 +26,7 @@ export const ListEntries = StrictObject({
   search: Type.Optional(
     Text({
       max: 100,
-      description: 'Part of what the entry says, or of a name, MAC or address of its device',
+      description: 'A part of the entry, or of a name, MAC or address of its device',
     }),
   ),
   ...pageQuery(ENTRY_SORTS),
@@ -44,33 +45,37 @@ const noteOf = <T extends Type.TSchema>(list: ListName, schema: T) =>
 
 /** The schemas of one list. */
 export function entrySchemas(list: ListName) {
-  const AddEntry = StrictObject(
+  const AddEntry = Forms(
+    {
+      $id: list === 'whitelist' ? 'NewWhitelistEntry' : 'NewBlacklistEntry',
+      description: `A device for the ${list}, by its id, a MAC or an IP address`,
+    },
     {
       deviceId: Type.Optional(Uuid()),
-      routerId: Type.Optional(Uuid("With `mac` or `ip`; with `deviceId` it can only be that device's")),
+      routerId: Type.Optional(
+        Uuid('The id of the router, with `mac` or `ip`. With `deviceId` it is that of the device.'),
+      ),
       mac: Type.Optional(
-        Text({ max: 50, examples: ['02:00:5e:10:00:01'], description: 'Seen already or not' }),
+        Text({
+          max: 50,
+          examples: ['02:00:5e:10:00:01'],
+          description: 'The MAC address of a device, seen already or not',
+        }),
       ),
       ip: Type.Optional(
         Text({
           max: 60,
           examples: ['192.0.2.7'],
-          description: 'Seen already or not; the entry is about who has it',
+          description: 'The IP address. The entry is about whichever device has it, seen already or not.',
         }),
       ),
       name: EntryName,
       ...noteOf(list, Note),
       move: Type.Optional(
-        Type.Boolean({ description: 'Takes the device off the other list in the same step' }),
+        Type.Boolean({ description: 'Whether to take the device off the other list in the same step' }),
       ),
     },
-    {
-      oneOf: [
-        { required: ['deviceId'] },
-        { required: ['routerId', 'mac'] },
-        { required: ['routerId', 'ip'] },
-      ],
-    },
+    [['deviceId'], ['routerId', 'mac'], ['routerId', 'ip']],
   )
   return {
     AddEntry,
@@ -78,16 +83,18 @@ export function entrySchemas(list: ListName) {
     Bulk: StrictObject({
       add: Type.Optional(Type.Array(AddEntry, { maxItems: MAX_BULK })),
       remove: Type.Optional(
-        Type.Array(Uuid(), { maxItems: MAX_BULK, description: 'Ids of entries', examples: [[EXAMPLE_ID]] }),
+        Type.Array(Uuid(), {
+          maxItems: MAX_BULK,
+          description: 'The ids of the entries to remove',
+          examples: [[EXAMPLE_ID]],
+        }),
       ),
     }),
     Entry: Type.Object(
       {
         id: Uuid(),
         routerId: Uuid(),
-        deviceId: Nullable(
-          Uuid('The device that the entry is about now, however it names it; null before it was ever seen'),
-        ),
+        deviceId: Nullable(Uuid('The id of the device that the entry is about; null until a scan sees it')),
         mac: Nullable(Type.String({ examples: ['02:00:5e:10:00:01'] })),
         ip: Nullable(Type.String({ examples: [null] })),
         name: Nullable(Type.String({ examples: ['Tablet'] })),
@@ -99,7 +106,10 @@ export function entrySchemas(list: ListName) {
         ),
         createdAt: Instant(),
       },
-      { $id: list === 'whitelist' ? 'WhitelistEntry' : 'BlacklistEntry' },
+      {
+        $id: list === 'whitelist' ? 'WhitelistEntry' : 'BlacklistEntry',
+        description: `An entry of the ${list} of a router`,
+      },
     ),
   }
 }
@@ -111,7 +121,7 @@ export type ChangeEntry = Type.Static<Schemas['ChangeEntry']>
 
 export const BulkAnswer = bulkAnswer(
   'EntryOutcomes',
-  'Counts through `add` first, then on through `remove`',
-  'Of the entry that was added or removed',
+  'The place in the request: through `add` first, then on through `remove`',
+  'The id of the entry that was added or removed',
 )
 export type BulkAnswer = Type.Static<typeof BulkAnswer>

@@ -25,15 +25,15 @@ export const Account = Type.Object(
     hasGoogle: Type.Boolean(),
     hasSecondFactor: Type.Boolean(),
     createdAt: Instant(),
-    lastUsedAt: NullableInstant('When a login session of theirs was last refreshed or begun'),
+    lastUsedAt: NullableInstant('When the account last used a login session'),
     routers: Type.Integer({ examples: [2] }),
   },
-  { $id: 'Account' },
+  { $id: 'Account', description: 'An account, as administrators see it' },
 )
 
 export const ListAccounts = StrictObject({
   ...pageQuery(['email', 'createdAt', 'lastUsedAt']),
-  search: Type.Optional(Text({ max: 200, description: 'Part of the address or the name' })),
+  search: Type.Optional(Text({ max: 200, description: 'A part of the e-mail address or the name' })),
   role: Type.Optional(OneOf(ROLES)),
   active: Type.Optional(Type.Boolean()),
 })
@@ -51,9 +51,9 @@ export const AdminSession = Type.Object(
     ...visitor,
     createdAt: Instant(),
     lastUsedAt: Instant(),
-    expiresAt: Instant('Unless it is used before', '2026-05-01T20:00:00.000Z'),
+    expiresAt: Instant('When the session ends, unless somebody uses it before', '2026-05-01T20:00:00.000Z'),
   },
-  { $id: 'AdminSession' },
+  { $id: 'AdminSession', description: 'A live login session of any account' },
 )
 export const ListSessions = StrictObject({
   ...pageQuery(['lastUsedAt', 'createdAt']),
@@ -64,19 +64,19 @@ export type ListSessions = Type.Static<typeof ListSessions>
 const days = 'in the last 24 hours'
 export const Stats = Type.Object(
   {
-    users: Type.Integer({ examples: [12] }),
-    activeUsers: Type.Integer({ description: 'Not deactivated', examples: [11] }),
-    usersSeen: Type.Integer({ description: `With a login session that was used ${days}`, examples: [7] }),
-    logins: Type.Integer({ description: `Sign-ins of every kind ${days}`, examples: [9] }),
+    users: Type.Integer({ description: 'How many accounts there are', examples: [12] }),
+    activeUsers: Type.Integer({ description: 'How many accounts are active', examples: [11] }),
+    usersSeen: Type.Integer({ description: `How many accounts used a login session ${days}`, examples: [7] }),
+    logins: Type.Integer({ description: `How many sign-ins succeeded ${days}`, examples: [9] }),
     failedLogins: Type.Integer({
-      description: `Failed sign-ins to accounts that exist ${days}`,
+      description: `How many sign-ins to existing accounts failed ${days}`,
       examples: [2],
     }),
-    sessions: Type.Integer({ description: 'Live login sessions', examples: [15] }),
+    sessions: Type.Integer({ description: 'How many login sessions are live', examples: [15] }),
     routers: Type.Integer({ examples: [14] }),
-    routersOnline: Type.Integer({ examples: [13] }),
-    devices: Type.Integer({ examples: [230] }),
+    routersOnline: Type.Integer({ description: 'How many routers are online', examples: [13] }),
+    devices: Type.Integer({ description: 'How many devices there are', examples: [230] }),
   },
-  { $id: 'Stats' },
+  { $id: 'Stats', description: 'Counts over all accounts' },
 )
 export const SessionParams = StrictObject({ id: Uuid(), sessionId: Uuid() })

@@ -19,6 +19,7 @@ export const ownAuditRoutes: FastifyPluginAsyncTypebox<{ withTransaction: WithTr
         security: [{ person: [] }],
         operationId: 'listMyActs',
         summary: 'List the audit log of your account',
+        description: 'Lists what was done to the account and by it, the newest first.',
         querystring: ListActs,
         response: responses({ 200: Acts }),
       },
@@ -50,6 +51,8 @@ export const auditRoutes: FastifyPluginAsyncTypebox<{ withTransaction: WithTrans
         security: [{ admin: [] }],
         operationId: 'listActs',
         summary: 'List the audit log of all accounts',
+        description:
+          'Lists the audit log of all accounts, or the entries that the filters name, the newest first.',
         querystring: ListEverybodysActs,
         response: responses({ 200: EverybodysActs }),
       },

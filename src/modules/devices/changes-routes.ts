@@ -29,7 +29,7 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withTransaction: Wi
           ...documented,
           operationId: 'changeDevices',
           summary: 'Change many devices',
-          description: `At most ${MAX_CHANGES}, in their order. Each is answered as if it had been changed alone, and what fails leaves the others be; only a body of the wrong form is refused as a whole.`,
+          description: `Changes up to ${MAX_CHANGES} devices in their order. Each change has its own result, and one that fails leaves the others alone. Only a body of the wrong form is refused as a whole.`,
           body: ChangeDevices,
           response: responses({ 200: DeviceOutcomes }),
         },
@@ -66,7 +66,7 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withTransaction: Wi
         operationId: 'listDeviceHistory',
         summary: 'List the history of a device',
         description:
-          'When it and each of its MACs were first seen, merges, and its own blocks and pauses. Names and addresses from before are not kept; what people changed stands in `GET /api/users/audit-logs`.',
+          'Lists when scans first saw the device and its MACs, its merges, and its own blocks and pauses. Earlier names and addresses are not kept. The audit log has what people changed.',
         params: IdParams,
         querystring: HistoryQuery,
         response: responses({ 200: DeviceHistory }),

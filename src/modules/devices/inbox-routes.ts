@@ -23,6 +23,7 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
         ...documented,
         operationId: 'listInbox',
         summary: 'List new devices that await approval',
+        description: 'Lists the new devices that nobody has approved or dismissed yet.',
         params: IdParams,
         querystring: ListInbox,
         response: responses({ 200: pageOf(Device) }),
@@ -44,9 +45,19 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
       ),
   )
 
-  for (const [verb, approval, summary] of [
-    ['approve', 'approved', 'Approve a new device'],
-    ['dismiss', 'dismissed', 'Dismiss a new device'],
+  for (const [verb, approval, summary, description] of [
+    [
+      'approve',
+      'approved',
+      'Approve a new device',
+      'Approves a new device. From then on the lists and the mode of the router decide about it.',
+    ],
+    [
+      'dismiss',
+      'dismissed',
+      'Dismiss a new device',
+      'Takes a new device out of the inbox without approving it.',
+    ],
   ] as const) {
     app.post(
       `/devices/:id/${verb}`,
@@ -55,6 +66,7 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<InboxRoutesOptions> = async 
           ...documented,
           operationId: `${verb}Device`,
           summary,
+          description,
           params: IdParams,
           response: responses({ 200: Device }),
         },

@@ -38,10 +38,10 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         operationId: 'mergeDevices',
         summary: 'Merge devices',
         description:
-          'MACs, addresses, entries, blocks and schedules follow; names too, where the device has none. Each merge can be undone.',
+          'Makes several devices one. MACs, addresses, list entries, blocks and schedules follow, and names where the device has none. `undoMerge` undoes each merge.',
         params: IdParams,
         body: Merge,
-        response: responses({ 200: MergedDevice }, 'conflict'),
+        response: responses({ 200: MergedDevice }, 'on-other-list'),
       },
     },
     (request) => {
@@ -68,10 +68,12 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
   app.post(
     '/:id/split',
     {
+      config: { hasLocation: true },
       schema: {
         ...documented,
         operationId: 'splitDevice',
         summary: 'Split MAC addresses off into a device of their own',
+        description: 'Makes a new device of some MAC addresses of a device.',
         params: IdParams,
         body: Split,
         response: responses({ 201: Device }, 'conflict'),
@@ -113,7 +115,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         operationId: 'listMergeSuggestions',
         summary: 'List merge suggestions',
         description:
-          'The same host name, and one vanished as the other appeared. Nothing is ever merged by itself.',
+          'Lists pairs of devices that may be one: they have the same host name, and one vanished as the other appeared. The server never merges by itself.',
         querystring: OfRouter,
         response: responses({ 200: itemsOf(Suggestion) }),
       },
@@ -133,6 +135,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         ...documented,
         operationId: 'listMerges',
         summary: 'List merges of a router',
+        description: 'Lists the merges of a router, those that were undone too.',
         querystring: OfRouter,
         response: responses({ 200: itemsOf(MergeRecord) }),
       },
@@ -150,6 +153,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         ...documented,
         operationId: 'undoMerge',
         summary: 'Undo a merge',
+        description: 'Makes two devices of a merged one again.',
         params: IdParams,
         response: responses({ 200: Device }, 'conflict'),
       },

@@ -16,15 +16,20 @@ export const Group = Type.Object(
     id: Uuid(),
     routerId: Uuid(),
     name: Type.String({ examples: ['kids'] }),
-    rate: Nullable(Type.Integer({ description: 'kbit/s', examples: [20_000] })),
+    rate: Nullable(Type.Integer({ description: 'The rate of its devices in kbit/s', examples: [20_000] })),
     deviceCount: Type.Integer({ examples: [4] }),
     createdAt: Instant(),
   },
-  { $id: 'Group' },
+  { $id: 'Group', description: 'A group of devices' },
 )
 export type Group = Type.Static<typeof Group>
 
-const name = Name({ max: 100, examples: ['kids'], description: 'One of its name on a router' })
+const name = Name({
+  max: 100,
+  examples: ['kids'],
+  description: 'The name, which no other group of the router has',
+})
+
 const { limitRate: rate } = AddRouter.properties
 
 export const AddGroup = StrictObject({ routerId: Uuid(), name, rate })
@@ -37,7 +42,7 @@ export type GroupFields = Type.Static<typeof ChangeGroup>
 export const GROUP_SORTS = ['name', 'createdAt'] as const
 export const ListGroups = StrictObject({
   routerId: Type.Optional(Uuid()),
-  search: Type.Optional(Text({ max: 100, description: 'Part of a name' })),
+  search: Type.Optional(Text({ max: 100, description: 'A part of the name' })),
   ...pageQuery(GROUP_SORTS),
 })
 export type ListGroups = Type.Static<typeof ListGroups>
@@ -46,9 +51,9 @@ const Devices = Type.Optional(Type.Array(Uuid(), { maxItems: 1_000, examples: [[
 export const MoveDevices = StrictObject({ add: Devices, remove: Devices }, { minProperties: 1 })
 export const Moved = Type.Object(
   {
-    added: Type.Integer({ description: 'That were not in the group, perhaps in another', examples: [2] }),
-    removed: Type.Integer({ description: 'That were in the group and are now in none', examples: [1] }),
+    added: Type.Integer({ description: 'How many devices came into the group', examples: [2] }),
+    removed: Type.Integer({ description: 'How many devices left the group', examples: [1] }),
   },
-  { $id: 'Moved' },
+  { $id: 'Moved', description: 'How many devices were moved' },
 )
 export type Moved = Type.Static<typeof Moved>

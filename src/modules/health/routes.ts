@@ -16,28 +16,53 @@ const healthOf = <const Status extends string>(
   latencyMs: number | null,
 ) =>
   Type.Object({
-    status: OneOf([status]),
-    version: Type.Optional(Type.String({ examples: ['0.1.0'] })),
-    database: Type.Object({
-      status: OneOf(database),
-      latencyMs: Type.Optional(
-        Type.Unsafe<number | null>({ type: ['number', 'null'], examples: [latencyMs] }),
-      ),
-    }),
+    status: OneOf([status], 'Whether the server and its database are well'),
+    version: Type.Optional(Type.String({ description: 'The version of the server', examples: ['0.1.0'] })),
+    database: Type.Object(
+      {
+        status: OneOf(database, 'Whether the database answers'),
+        latencyMs: Type.Optional(
+          Type.Unsafe<number | null>({
+            type: ['number', 'null'],
+            description: 'How many milliseconds a query takes; null when none is answered',
+            examples: [latencyMs],
+          }),
+        ),
+      },
+      { description: 'The state of the database' },
+    ),
   })
-const Health = { ...healthOf('ok', ['up'], 0.8), $id: 'Health' }
-const Degraded = { ...healthOf('degraded', ['down', 'up'], null), $id: 'Degraded' }
-const Live = Type.Object({ status: OneOf(['ok']) }, { $id: 'Live' })
-const Ready = Type.Object({ status: OneOf(['ready']) }, { $id: 'Ready' })
+const Health = {
+  ...healthOf('ok', ['up'], 0.8),
+  $id: 'Health',
+  description: 'The server and its database are well',
+}
+
+const Degraded = {
+  ...healthOf('degraded', ['down', 'up'], null),
+  $id: 'Degraded',
+  description: 'The server runs, and its database does not serve it',
+}
+
+const Live = Type.Object(
+  { status: OneOf(['ok'], 'Always `ok`') },
+  { $id: 'Live', description: 'The process runs' },
+)
+
+const Ready = Type.Object(
+  { status: OneOf(['ready'], 'Always `ready`') },
+  { $id: 'Ready', description: 'The server takes requests' },
+)
+
 const NotReady = Type.Object(
   {
-    status: OneOf(['not-ready']),
+    status: OneOf(['not-ready'], 'Always `not-ready`'),
     reason: OneOf(
       ['unreachable', 'read-only', 'migrations-missing', 'migrations-edited', 'closing'],
-      '`migrations-missing`: run `npm run migrate`. `migrations-edited`: another build migrated the database; `npm run migrate` says what to do',
+      'Why. After `migrations-missing` run `npm run migrate`; after `migrations-edited` it says which build migrated the database.',
     ),
   },
-  { $id: 'NotReady' },
+  { $id: 'NotReady', description: 'Why the server takes no requests yet' },
 )
 
 export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (
@@ -53,6 +78,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
         ...documented,
         operationId: 'getHealth',
         summary: 'Get the health of the server and its database',
+        description: 'Answers whoever asks. With 503 the server runs, and its database does not serve it.',
         response: { 200: Health, 503: Degraded },
       },
     },
@@ -75,6 +101,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
         ...documented,
         operationId: 'getLiveness',
         summary: 'Check liveness',
+        description: 'Says that the process runs. It asks no database.',
         response: { 200: Live },
       },
     },
@@ -90,6 +117,8 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
         ...documented,
         operationId: 'getReadiness',
         summary: 'Check readiness',
+        description:
+          'Says whether the server takes requests now. A load balancer sends it none while the answer is 503.',
         response: { 200: Ready, 503: NotReady },
       },
     },

@@ -15,9 +15,11 @@ const Manufacturer = Type.Object(
         examples: ['Lenovo'],
       }),
     ),
-    randomMac: Type.Boolean({ description: 'A hint: no manufacturer was ever asked for it' }),
+    randomMac: Type.Boolean({
+      description: 'Whether the MAC is a random one, which no manufacturer assigned',
+    }),
   },
-  { $id: 'Manufacturer' },
+  { $id: 'Manufacturer', description: 'What the beginning of a MAC address says' },
 )
 
 export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withTransaction: WithTransaction }> = async (
@@ -33,7 +35,7 @@ export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withTransaction: Wi
         operationId: 'getManufacturer',
         summary: 'Get the manufacturer of a MAC address',
         description:
-          'Of any MAC, seen or not. `manufacturer` is null when the prefix is nobody’s, and always for random MACs.',
+          'Returns the manufacturer of any MAC, seen or not. It is null when nobody has the prefix, and for every random MAC.',
         params: MacParams,
         response: responses({ 200: Manufacturer }),
       },

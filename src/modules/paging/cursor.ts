@@ -14,11 +14,14 @@ export const cursorFields = {
     Type.String({
       pattern: '^[A-Za-z0-9_-]{1,200}$',
       'x-expects': 'a cursor of this list',
-      description: '`nextCursor` of the page before',
+      description: 'The `nextCursor` of the page before',
     }),
   ),
 }
-export const NextCursor = Nullable(Type.String({ description: 'Null on the last page', examples: [null] }))
+
+export const NextCursor = Nullable(
+  Type.String({ description: 'The `cursor` of the next page; null on the last page', examples: [null] }),
+)
 
 /**
  * @param form of the position, with a named group for each part

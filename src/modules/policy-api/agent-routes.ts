@@ -18,7 +18,7 @@ import { noteApplied } from '../policy/repository.ts'
 import { toTextLines } from '../policy/text.ts'
 import { findWakeDigest } from '../routers/notify-policy-changed.ts'
 import type { PolicyChanges } from './policy-changes.ts'
-import { Applied, KnownRevision, MAX_WAIT_SECONDS, PartQuery, Policy, WaitQuery } from './schema.ts'
+import { AgentPolicy, Applied, KnownRevision, MAX_WAIT_SECONDS, PartQuery, WaitQuery } from './schema.ts'
 
 export type PolicyAgentRoutesOptions = {
   withAgentTransaction: WithAgentTransaction
@@ -50,7 +50,7 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
   app,
   { withAgentTransaction, policyChanges, closing, onlineMinutes, looksAtOnce },
 ) => {
-  const documented = { tags: ['agent'], security: [{ agent: [] }] }
+  const documented = { tags: ['agent'], security: [{ agent: ['policy:read'] }] }
   // Each waiter has at most one look in the queue, and no longer than it waits.
   const inTurn = createConcurrencyLimiter({
     concurrency: looksAtOnce,
@@ -78,12 +78,11 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
         ...documented,
         operationId: 'fetchAgentPolicy',
         summary: 'Fetch the policy to enforce',
-        description: `As JSON, as an nft script (\`Accept: text/x-nftables\`) that replaces a table of its own in one step, or as a line a MAC (\`Accept: text/plain\`).
-With \`If-None-Match\` (the ETag of the last answer) an unchanged policy is 304; with \`?wait=\` the answer is held back until it changes, by
-somebody's hand or by time, and is 304 when it does not.`,
+        description:
+          'Returns the policy as JSON, as an nft script (`Accept: text/x-nftables`), or with one line for each MAC (`Accept: text/plain`). With the last `ETag` in `If-None-Match`, an unchanged policy is 304. With `wait` the server holds the answer back until the policy changes, by a person or by time.',
         querystring: WaitQuery,
         headers: KnownRevision,
-        response: responses({ 200: Policy, 304: Type.Null() }),
+        response: responses({ 200: AgentPolicy, 304: Type.Null() }),
       },
     },
     async (request, reply) => {
@@ -155,6 +154,7 @@ somebody's hand or by time, and is 304 when it does not.`,
         ...documented,
         operationId: 'listAgentDevices',
         summary: 'List the devices of the router',
+        description: 'Lists the devices of the router, for agents that make a policy of their own.',
         querystring: PartQuery,
         response: responses({ 200: pageOf(Device) }),
       },
@@ -177,6 +177,7 @@ somebody's hand or by time, and is 304 when it does not.`,
           ...documented,
           operationId: `listAgent${list === 'whitelist' ? 'Whitelist' : 'Blacklist'}`,
           summary: `List the ${list} of the router`,
+          description: `Lists the ${list} of the router, for agents that make a policy of their own.`,
           querystring: PartQuery,
           response: responses({ 200: pageOf(entrySchemas(list).Entry) }),
         },
@@ -195,6 +196,7 @@ somebody's hand or by time, and is 304 when it does not.`,
         ...documented,
         operationId: 'reportAppliedPolicy',
         summary: 'Report the applied policy',
+        description: 'Tells the server which policy the agent enforces, or why it could not.',
         body: Applied,
         response: responses({ 204: Type.Null() }),
       },

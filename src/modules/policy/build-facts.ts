@@ -3,7 +3,8 @@
  * when its windows are. Pure.
  */
 import { type Window, windowsWithin } from '../../network/windows.ts'
-import { type DeviceFacts, HORIZON_MS, type ScheduleFact, type Scope } from './facts.ts'
+import type { Scope } from './document.ts'
+import { type DeviceFacts, HORIZON_MS, type ScheduleFact } from './facts.ts'
 import type { PolicyRows } from './repository.ts'
 
 export function gatherDevices(rows: PolicyRows, at: Date): DeviceFacts[] {

@@ -7,8 +7,8 @@
  * decide; the first that has a say wins. Rates: the device's, else its group's, else the router's
  * (`limitRate` for the limited, `fullRate` for the allowed).
  */
-import type { Decision, Outcome, Reason, ReasonCode } from './document.ts'
-import type { DeviceFacts, RouterFacts, Scope } from './facts.ts'
+import { type Decision, type Outcome, type Reason, type ReasonCode, SCOPES, type Scope } from './document.ts'
+import type { DeviceFacts, OverrideFact, RouterFacts } from './facts.ts'
 
 export type Verdict = Outcome & { reasons: Reason[] }
 
@@ -63,7 +63,10 @@ const allowInfrastructure: Rule = ({ isInfrastructure, ips }, { ip }) => {
 }
 
 const WHOSE: Record<Scope, string> = { device: 'The device', group: 'Its group', router: 'The whole network' }
-const because = (text: string, reason: string | null) => (reason === null ? text : `${text}: ${reason}`)
+const because = (text: string, note: string | null) => ({
+  text: note === null ? text : `${text}: ${note}`,
+  ...(note !== null && { note }),
+})
 
 const manualBlock: Rule = ({ blocks }) =>
   block(
@@ -71,12 +74,12 @@ const manualBlock: Rule = ({ blocks }) =>
       .filter(({ type }) => type === 'manual')
       .map(({ id, scope, reason }) => ({
         code: 'manual-block',
-        text: because(`${WHOSE[scope]} is blocked`, reason),
+        ...because(`${WHOSE[scope]} is blocked`, reason),
         id,
+        scope,
       })),
   )
 
-const SCOPES: Scope[] = ['device', 'group', 'router']
 const pause: Rule = ({ blocks }, _router, at) =>
   block(
     blocks
@@ -84,8 +87,10 @@ const pause: Rule = ({ blocks }, _router, at) =>
       .sort((a, b) => SCOPES.indexOf(a.scope) - SCOPES.indexOf(b.scope))
       .map(({ id, scope, until, reason }) => ({
         code: 'pause',
-        text: because(`${WHOSE[scope]} is paused until ${until?.toISOString()}`, reason),
+        ...because(`${WHOSE[scope]} is paused until ${until?.toISOString()}`, reason),
         id,
+        scope,
+        ...(until && { until }),
       })),
   )
 
@@ -97,7 +102,7 @@ const schedule: Rule = (device, _router, at) => {
       {
         code: 'override',
         text: `Blocked by an override until ${override.until.toISOString()}`,
-        id: override.id,
+        ...factsOf(override),
       },
     ])
   const runs = ({ windows }: DeviceFacts['schedules'][number]) =>
@@ -108,13 +113,19 @@ const schedule: Rule = (device, _router, at) => {
   const outside = allowing.some(runs) ? [] : allowing
   return block([
     ...blocking.map(
-      ({ id, scope }): Reason => ({ code: 'schedule', text: `${WHOSE[scope]} is blocked at this time`, id }),
+      ({ id, scope }): Reason => ({
+        code: 'schedule',
+        text: `${WHOSE[scope]} is blocked at this time`,
+        id,
+        scope,
+      }),
     ),
     ...outside.map(
       ({ id, scope }): Reason => ({
         code: 'outside-schedule',
         text: `${WHOSE[scope]} is allowed at other times only`,
         id,
+        scope,
       }),
     ),
   ])
@@ -162,12 +173,18 @@ function activeOverride({ overrides }: DeviceFacts, at: Date) {
   )[0]
 }
 
+const factsOf = ({ id, until }: OverrideFact) => ({ id, scope: 'device' as const, until })
+
 /** An override that lifts schedules is worth telling, whatever else decides. */
 function liftedBy(device: DeviceFacts, at: Date): Reason[] {
   const override = activeOverride(device, at)
   if (override?.decision !== 'allow' || device.schedules.length === 0) return []
   return [
-    { code: 'override', text: `Schedules are lifted until ${override.until.toISOString()}`, id: override.id },
+    {
+      code: 'override',
+      text: `Schedules are lifted until ${override.until.toISOString()}`,
+      ...factsOf(override),
+    },
   ]
 }
 

@@ -16,8 +16,25 @@ export const REASON_CODES = [
 ] as const
 export type ReasonCode = (typeof REASON_CODES)[number]
 
-/** Why: a stable `code`, a sentence for people, and the id of the row that says so, where there is one. */
-export type Reason = { code: ReasonCode; text: string; id?: string }
+/** What a rule is about: the device itself, its group, or the whole router. */
+export const SCOPES = ['device', 'group', 'router'] as const
+export type Scope = (typeof SCOPES)[number]
+
+/**
+ * Why: a stable `code` with its facts, from which a client can make a sentence in any language, and that
+ * sentence in English. A fact that a rule does not have is left out.
+ */
+export type Reason = {
+  code: ReasonCode
+  text: string
+  /** Of the row that says so. */
+  id?: string
+  scope?: Scope
+  /** When the rule ends by itself. */
+  until?: Date
+  /** What its author wrote about it. */
+  note?: string
+}
 
 /** What becomes of a device at a moment: `rate` is kbit/s, null for none. */
 export type Outcome = { decision: Decision; rate: number | null }

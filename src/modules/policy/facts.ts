@@ -1,8 +1,6 @@
 /** Everything that a decision rests on, for one router at one moment. Times are instants, rates kbit/s. */
 import type { Window } from '../../network/windows.ts'
-
-/** What a rule is about: the device itself, its group, or the whole router. */
-export type Scope = 'device' | 'group' | 'router'
+import type { Scope } from './document.ts'
 
 /**
  * Windows are known so far ahead. A schedule repeats within a week; what is further off comes into view as

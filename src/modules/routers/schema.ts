@@ -13,7 +13,7 @@ import {
 import { MAX_RATE, RATE_TEXT } from '../../network/rate.ts'
 
 export const Rate = Type.Unsafe<number | string | null>({
-  description: 'kbit/s, or a text such as "50mbit"; null is no limit',
+  description: 'The rate in kbit/s, or a text such as "50mbit"; null is no limit',
   examples: [50_000, '50mbit'],
   anyOf: [
     { type: 'integer', minimum: 1, maximum: MAX_RATE },
@@ -23,7 +23,7 @@ export const Rate = Type.Unsafe<number | string | null>({
 })
 
 const Address = Type.Unsafe<string | null>({
-  description: 'The address of the router on its own network: what answers there is not a device',
+  description: 'The IP address of the router on its own network. What has it is not a device.',
   anyOf: [
     { type: 'string', format: 'ipv4' },
     { type: 'string', format: 'ipv6', maxLength: 45 },
@@ -38,13 +38,20 @@ const writable = {
   name: Name({ max: 100, examples: ['Home'] }),
   ip: Address,
   tunnelPort: Nullable(Type.Integer({ minimum: 1, maximum: 65_535, examples: [51_820] })),
-  isActive: Type.Boolean({ examples: [true] }),
-  timeZone: Text({ max: 64, description: 'IANA name', examples: ['Europe/Berlin'] }),
+  isActive: Type.Boolean({
+    description: 'Whether the owner uses the router. NetPilot keeps it and does not act on it.',
+    examples: [true],
+  }),
+  timeZone: Text({
+    max: 64,
+    description: 'The IANA name of the time zone that schedules follow',
+    examples: ['Europe/Berlin'],
+  }),
   mode: OneOf(['none', 'whitelist', 'blacklist']),
   action: OneOf(['block', 'limit']),
   limitRate: Rate,
   fullRate: Rate,
-  newDevices: OneOf(['allow', 'hold'], 'What becomes of a device that was never seen before'),
+  newDevices: OneOf(['allow', 'hold'], 'What happens to a device that no scan has seen before'),
 }
 
 export const Router = Type.Object(
@@ -52,19 +59,28 @@ export const Router = Type.Object(
     id: Uuid(),
     ...writable,
     ip: Nullable(Type.String({ examples: ['192.168.1.1'] })),
-    limitRate: Nullable(Type.Integer({ description: 'kbit/s', examples: [10_000] })),
-    fullRate: Nullable(Type.Integer({ description: 'kbit/s', examples: [null] })),
-    status: OneOf(['never-seen', 'online', 'offline'], undefined, 'online'),
+    limitRate: Nullable(
+      Type.Integer({ description: 'The rate of limited devices in kbit/s', examples: [10_000] }),
+    ),
+    fullRate: Nullable(
+      Type.Integer({ description: 'The rate of allowed devices in kbit/s', examples: [null] }),
+    ),
+    status: OneOf(['never-seen', 'online', 'offline'], 'Whether its agent reports', 'online'),
     lastSeen: NullableInstant('When its agent last reported'),
     createdAt: Instant(),
-    desiredRevision: Type.String({ description: 'Of the policy as it stands', examples: [REVISION] }),
+    desiredRevision: Type.String({ description: 'The revision of the current policy', examples: [REVISION] }),
     appliedRevision: Nullable(
-      Type.String({ description: 'Of the policy that its agent says it enforces', examples: [REVISION] }),
+      Type.String({
+        description: 'The revision of the policy that its agent enforces',
+        examples: [REVISION],
+      }),
     ),
-    drift: Type.Boolean({ description: 'The agent does not enforce the policy as it stands' }),
-    agentError: Nullable(Type.String({ description: 'Why the agent could not apply it', examples: [null] })),
+    drift: Type.Boolean({ description: 'Whether the agent enforces another policy than the current one' }),
+    agentError: Nullable(
+      Type.String({ description: 'Why the agent could not apply the policy', examples: [null] }),
+    ),
   },
-  { $id: 'Router' },
+  { $id: 'Router', description: 'A router and the state of its agent' },
 )
 
 const { name, ...others } = writable

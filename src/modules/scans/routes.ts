@@ -36,15 +36,18 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
   app,
   { withAgentTransaction, bodyLimit, maxDevices },
 ) => {
-  const documented = { tags: ['agent'], security: [{ agent: [] }] }
+  const documented = { tags: ['agent'], security: [{ agent: ['scans:write'] }] }
 
   app.get(
     '/verify',
     {
       schema: {
         ...documented,
+        // Whatever the key may do.
+        security: [{ agent: [] }],
         operationId: 'verifyKey',
         summary: 'Verify an API key',
+        description: 'Returns the router and the scopes of the key, so that an agent can check its set-up.',
         querystring: StrictObject({}),
         response: responses({ 200: VerifyAnswer }),
       },
@@ -69,6 +72,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
         ...documented,
         operationId: 'heartbeat',
         summary: 'Send a heartbeat',
+        description: 'Tells the server that the agent runs, and returns the revision of the current policy.',
         querystring: StrictObject({}),
         body: Heartbeat,
         response: responses({ 200: HeartbeatAnswer }),
@@ -95,8 +99,8 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
       ...documented,
       operationId: 'postScan',
       summary: 'Post a scan of the network',
-      description: `Three forms: devices; sources, each what a router printed; or one such source raw as \`text/plain\`, with \`?format=\`.
-Posting the same scan again has no effect and gets the same answer. 4xx: drop the scan. 5xx and 429: keep it and try again.`,
+      description:
+        'Reports what is on the network, in one of three forms. `devices` is a list of devices. `sources` is what programs of the router printed. A `text/plain` body is one such text, with `format` in the query. Posting the same scan again has no effect and gets the same answer. After 4xx, drop the scan; after 5xx and 429, keep it and try again.',
       querystring: RawScanQuery,
       response: responses({ 200: ScanAnswer }, 'scan-conflict'),
       consumes: ['application/json', 'text/plain'],

@@ -22,11 +22,13 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
   app.post(
     '/:id/override',
     {
+      config: { hasLocation: true },
       schema: {
         ...documented,
         operationId: 'overrideSchedules',
         summary: 'Override the schedules of a device for a while',
-        description: 'It takes the place of an earlier one.',
+        description:
+          'Allows or blocks a device for a while, whatever its schedules say. It replaces an earlier override.',
         params: IdParams,
         body: AddOverride,
         response: responses({ 201: Override }),
@@ -60,6 +62,7 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
         ...documented,
         operationId: 'getOverride',
         summary: 'Get the override of a device',
+        description: 'Returns the override that is in force.',
         params: IdParams,
         response: responses({ 200: Override }),
       },
@@ -80,6 +83,7 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
         ...documented,
         operationId: 'endOverride',
         summary: 'End the override of a device',
+        description: 'Ends the override. The schedules hold again.',
         params: IdParams,
         response: responses({ 204: Type.Null() }),
       },

@@ -13,13 +13,13 @@ import { listRouters } from '../routers/repository.ts'
 const KINDS = ['router', 'device', 'group', 'whitelist', 'blacklist'] as const
 
 const Found = Type.Object({
-  kind: OneOf(KINDS, 'Of a list: an entry of it'),
+  kind: OneOf(KINDS, 'What it is; `whitelist` and `blacklist` are entries of those lists'),
   id: Uuid(),
-  routerId: Uuid('The router that it is on; of a router its own id'),
+  routerId: Uuid('The id of the router that it is on; of a router its own id'),
   name: Type.String({ examples: ['Home'] }),
   detail: Nullable(
     Type.String({
-      description: 'What tells it from others of its name: an address, a note, how many devices',
+      description: 'What tells it from others of its name: an address, a note or a number of devices',
       examples: ['192.168.1.1'],
     }),
   ),
@@ -27,19 +27,26 @@ const Found = Type.Object({
 const SearchAnswer = Type.Object(
   {
     items: Type.Array(Found),
-    total: Type.Integer({ description: 'How many there are, shown here or not', examples: [1] }),
+    total: Type.Integer({ description: 'How many results there are, shown here or not', examples: [1] }),
   },
-  { $id: 'SearchAnswer' },
+  { $id: 'SearchAnswer', description: 'What the search found' },
 )
 type Answer = Type.Static<typeof SearchAnswer>
 
 const SearchQuery = StrictObject({
   q: Text({
     max: 100,
-    description: 'Part of a name, host name, manufacturer, note, MAC or address',
+    description: 'A part of a name, host name, manufacturer, note, MAC or address',
     examples: ['tablet'],
   }),
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 50, default: 10, description: 'Of each kind' })),
+  limit: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 50,
+      default: 10,
+      description: 'How many results of each kind at most',
+    }),
+  ),
 })
 
 export type SearchRoutesOptions = { withTransaction: WithTransaction; onlineMinutes: number }
@@ -152,9 +159,9 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
         operationId: 'search',
         summary: 'Search routers, devices, groups and list entries',
         description:
-          'Of each kind the first by its usual order. A personal key finds the kinds whose area it may read: `routers:read`, `devices:read`, `groups:read`, `lists:read`; with none of them it is 403.',
+          'Returns the first results of each kind. A personal key finds the kinds that it may read (`routers:read`, `devices:read`, `groups:read`, `lists:read`). With none of these scopes it is 403.',
         querystring: SearchQuery,
-        response: responses({ 200: SearchAnswer }),
+        response: responses({ 200: SearchAnswer }, 'insufficient-scope'),
       },
     },
     async (request) => {

@@ -9,10 +9,10 @@ export const MAX_KEYS = 100
 export const Setting = Type.Object(
   {
     key: Type.String({ examples: ['theme'] }),
-    value: Type.Unknown({ description: 'Any JSON', examples: ['dark'] }),
+    value: Type.Unknown({ description: 'The value: any JSON', examples: ['dark'] }),
     updatedAt: Instant(),
   },
-  { $id: 'Setting' },
+  { $id: 'Setting', description: 'A setting of a person or a router' },
 )
 export type Setting = { key: string; value: unknown; updatedAt: Date }
 
@@ -24,7 +24,9 @@ export const SettingParams = StrictObject({
   }),
 })
 export const ScopeQuery = StrictObject({
-  routerId: Type.Optional(Uuid('Of a router; your own when it is left out')),
+  routerId: Type.Optional(
+    Uuid('The id of the router whose setting it is; without it, the setting is your own'),
+  ),
 })
 
 const SETTING_SORTS = ['key', 'updatedAt'] as const
@@ -32,5 +34,5 @@ export const ListSettings = StrictObject({ ...ScopeQuery.properties, ...pageQuer
 export type ListSettings = Type.Static<typeof ListSettings>
 
 export const PutSetting = StrictObject({
-  value: Type.Unknown({ description: 'Any JSON of up to 16 KiB', examples: ['dark'] }),
+  value: Type.Unknown({ description: 'The value: any JSON of up to 16 KiB', examples: ['dark'] }),
 })

@@ -11,7 +11,7 @@ export const User = Type.Object(
     hasPassword: Type.Boolean({ examples: [true] }),
     createdAt: Instant(),
   },
-  { $id: 'User' },
+  { $id: 'User', description: 'The signed-in person' },
 )
 export type User = Type.Static<typeof User>
 
@@ -19,13 +19,13 @@ export type User = Type.Static<typeof User>
 export const visitor = {
   client: Nullable(
     Type.String({
-      description: 'A name for people, guessed from `device`; null when no browser is known by it',
+      description: 'The browser as people know it, guessed from `device`; null when it is none',
       examples: ['Firefox on Windows'],
     }),
   ),
   device: Nullable(
     Type.String({
-      description: "The browser's or app's own words for itself: they may be anything",
+      description: 'The `User-Agent` of the browser or app, which may be anything',
       examples: ['Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0'],
     }),
   ),
