@@ -38,7 +38,11 @@ const writable = {
   name: Name({ max: 100, examples: ['Home'] }),
   ip: Address,
   tunnelPort: Nullable(Type.Integer({ minimum: 1, maximum: 65_535, examples: [51_820] })),
-  isActive: Type.Boolean({ examples: [true] }),
+  isActive: Type.Boolean({
+    description:
+      'An inactive router keeps all it has, and its agent the last policy: what it reports is 403 `router-inactive`',
+    examples: [true],
+  }),
   timeZone: Text({ max: 64, description: 'IANA name', examples: ['Europe/Berlin'] }),
   mode: OneOf(['none', 'whitelist', 'blacklist']),
   action: OneOf(['block', 'limit']),

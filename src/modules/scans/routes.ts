@@ -71,7 +71,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
         summary: 'Send a heartbeat',
         querystring: StrictObject({}),
         body: Heartbeat,
-        response: responses({ 200: HeartbeatAnswer }),
+        response: responses({ 200: HeartbeatAnswer }, 'router-inactive'),
       },
     },
     (request) =>
@@ -96,9 +96,9 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
       operationId: 'postScan',
       summary: 'Post a scan of the network',
       description: `Three forms: devices; sources, each what a router printed; or one such source raw as \`text/plain\`, with \`?format=\`.
-Posting the same scan again has no effect and gets the same answer. 4xx: drop the scan. 5xx and 429: keep it and try again.`,
+Posting the same scan again has no effect and gets the same answer. 4xx: drop the scan. 5xx and 429: keep it and try again. 403 \`router-inactive\`: send the next one in an hour.`,
       querystring: RawScanQuery,
-      response: responses({ 200: ScanAnswer }, 'scan-conflict'),
+      response: responses({ 200: ScanAnswer }, 'scan-conflict', 'router-inactive'),
       consumes: ['application/json', 'text/plain'],
     }
     scans.post(
