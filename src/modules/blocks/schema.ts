@@ -26,6 +26,7 @@ export const Block = Type.Object(
   },
   { $id: 'Block' },
 )
+export type Block = Type.Static<typeof Block>
 
 const end = {
   minutes: Type.Integer({ minimum: 1, maximum: 525_600, description: 'From now', examples: [30] }),

@@ -6,7 +6,7 @@ import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { gatherDevices } from '../policy/build-facts.ts'
 import { findPolicyRows } from '../policy/repository.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
-import { lockRouter } from '../routers/repository.ts'
+import { lockRouter, lockRouterOf } from '../routers/repository.ts'
 import {
   findMergeRouter,
   listMerges,
@@ -16,7 +16,7 @@ import {
   splitDevice,
   undoMerge,
 } from './merge-repository.ts'
-import { findDevice, findRouterOf } from './repository.ts'
+import { findDevice } from './repository.ts'
 import { Device, itemsOf, Merge, MergedDevice, MergeRecord, OfRouter, Split, Suggestion } from './schema.ts'
 
 export type MergeRoutesOptions = { withTransaction: WithTransaction; onlineMinutes: number }
@@ -52,7 +52,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
           errors: [{ path: '/body/from', code: 'contradiction', message: 'names the device itself' }],
         })
       return withTransaction(request.identity, async (tx) => {
-        const routerId = await lockRouterOr404(tx, await findRouterOf(tx, id))
+        const routerId = orNotFound(await lockRouterOf(tx, { deviceId: id }))
         const [survivor, ...parts] = await listParts(tx, routerId, [id, ...from])
         if (!survivor) throw notFound('/params/id')
         if (parts.length < from.length) throw notFound('/body/from')
@@ -94,7 +94,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         return mac.mac
       })
       const device = await withTransaction(request.identity, async (tx) => {
-        const routerId = await lockRouterOr404(tx, await findRouterOf(tx, id))
+        const routerId = orNotFound(await lockRouterOf(tx, { deviceId: id }))
         const made = await splitDevice(tx, routerId, id, [...new Set(macs)])
         if (!made)
           throw problem('conflict', { detail: 'The device must have these MACs, and keep at least one' })
@@ -156,7 +156,8 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
     },
     (request) =>
       withTransaction(request.identity, async (tx) => {
-        const routerId = await lockRouterOr404(tx, await findMergeRouter(tx, request.params.id))
+        const routerId = orNotFound(await findMergeRouter(tx, request.params.id))
+        orNotFound(await lockRouter(tx, routerId))
         const part = await undoMerge(tx, request.params.id)
         if (!part) throw problem('conflict', { detail: 'It was undone before' })
         await notifyPolicyChanged(tx, routerId)
@@ -166,11 +167,6 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
 }
 
 const counted = <T>(items: T[]) => ({ items, total: items.length })
-
-async function lockRouterOr404(tx: Tx, routerId: string | undefined): Promise<string> {
-  if (!routerId || !(await lockRouter(tx, routerId))) throw problem('not-found')
-  return routerId
-}
 
 /**
  * Two devices on opposite lists cannot become one that is on both. @throws Problem, which takes the merge

@@ -1,7 +1,7 @@
 import { and, eq, isNull } from '../../database/drizzle.ts'
 import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { lockRouter } from '../routers/repository.ts'
+import { lockRouter, lockRouterOf } from '../routers/repository.ts'
 import type { ChangeDevice, DEVICE_SORTS, Device, ListDevices } from './schema.ts'
 import { devices } from './table.ts'
 
@@ -109,8 +109,7 @@ export async function findDevice(tx: Tx, id: string, onlineMinutes: number): Pro
 
 /** Holds a device's router first, as a scan does, and then the device itself. */
 export async function lockDevice(tx: Tx, id: string, onlineMinutes: number): Promise<Device | undefined> {
-  const routerId = await findRouterOf(tx, id)
-  if (!routerId || !(await lockRouter(tx, routerId))) return undefined
+  if (!(await lockRouterOf(tx, { deviceId: id }))) return undefined
   await tx
     .select({ id: devices.id })
     .from(devices)
@@ -159,8 +158,7 @@ export async function changeDevice(tx: Tx, id: string, values: DeviceValues): Pr
 /** @returns the router it was on */
 export async function removeDevice(tx: Tx, id: string): Promise<string | undefined> {
   // As a scan does, the router first: else the two wait for each other's rows.
-  const routerId = await findRouterOf(tx, id)
-  if (!routerId || !(await lockRouter(tx, routerId))) return undefined
+  if (!(await lockRouterOf(tx, { deviceId: id }))) return undefined
   const [removed] = await tx
     .delete(devices)
     .where(and(ownRows(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))

@@ -10,11 +10,11 @@ import { canonicalIp } from '../../network/ip.ts'
 import { parseMac } from '../../network/mac.ts'
 import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { changeEntries } from '../access-lists/changes-repository.ts'
-import { addBlock, endBlock, lockBlock, lockRouterOf } from '../blocks/repository.ts'
+import { addBlock, endBlock, lockBlock } from '../blocks/repository.ts'
 import { changeDevice, findRouterOf } from '../devices/repository.ts'
 import { computePolicy } from '../policy/compute-policy.ts'
 import type { PolicyDocument, PolicyEntry } from '../policy/document.ts'
-import { changeRouter, lockRouter, type RouterValues } from '../routers/repository.ts'
+import { changeRouter, lockRouter, lockRouterOf, type RouterValues } from '../routers/repository.ts'
 import type { Change, PreviewedOutcome } from './schema.ts'
 
 export type Preview = {
@@ -90,14 +90,7 @@ async function makeChange(
       deviceId || groupId ? { ...(deviceId && { deviceId }), ...(groupId && { groupId }) } : { routerId }
     if ((await lockRouterOf(tx, target)) !== routerId) throw notFound('/body/change/blocks')
     const type = minutes === undefined ? 'manual' : 'pause'
-    await addBlock(tx, {
-      routerId,
-      deviceId: deviceId ?? null,
-      groupId: groupId ?? null,
-      type,
-      reason: null,
-      end: minutes === undefined ? {} : { minutes },
-    })
+    await addBlock(tx, { routerId, deviceId, groupId, type, end: { minutes } })
   }
   for (const id of unblock) {
     if (!(await lockBlock(tx, id))) throw notFound('/body/change/unblock')

@@ -106,3 +106,31 @@ export async function lockRouter(tx: Tx, id: string): Promise<boolean> {
     .for('no key update')
   return held.length > 0
 }
+
+type Target = {
+  deviceId?: string | undefined
+  groupId?: string | undefined
+  routerId?: string | undefined
+}
+/**
+ * Holds the router of a device or a group, or the one named.
+ * @returns its id; undefined when there is no such thing, or no more: a device that was merged is none
+ */
+export async function lockRouterOf(
+  tx: Tx,
+  { deviceId, groupId, routerId }: Target,
+): Promise<string | undefined> {
+  const find = async () => {
+    const [found] = await tx.query<{ routerId: string }>({
+      name: 'find router of a target',
+      text: `select router_id as "routerId" from user_devices where user_id = $1 and id = $2 and merged_into is null
+        union all select router_id from user_device_groups where user_id = $1 and id = $3
+        union all select id from user_routers where user_id = $1 and id = $4`,
+      values: [ownerOf(tx), deviceId ?? null, groupId ?? null, routerId ?? null],
+    })
+    return found?.routerId
+  }
+  const found = await find()
+  // Looked at again when it is held: a merge or a removal may have been under way.
+  return found && (await lockRouter(tx, found)) ? find() : undefined
+}
