@@ -3,6 +3,7 @@
  */
 import { problem } from '../../http/problem.ts'
 import type { ClientInfo } from '../../http/request-origin.ts'
+import { findPage, TOTAL } from '../../modules/paging/page.ts'
 import { clientNameOf } from '../../modules/users/client-name.ts'
 import type { Tx } from '../../rls/transaction.ts'
 
@@ -19,14 +20,21 @@ export type ListedSession = {
 const LIVE = 'user_id = $1 and ended_at is null and idle_expires_at > now() and expires_at > now()'
 
 /** The live ones, the last used first. */
-export async function listLoginSessions(tx: Tx, userId: string, currentId: string): Promise<ListedSession[]> {
-  const live = await tx.query<Omit<ListedSession, 'client'>>({
-    name: 'list login sessions',
-    text: `select public_id as id, device, host(address) as address, created_at as "createdAt", last_used_at as "lastUsedAt", id = $2 as current
-      from user_login_sessions where ${LIVE} order by last_used_at desc, public_id`,
-    values: [userId, currentId],
-  })
-  return live.map((session) => ({ ...session, client: clientNameOf(session.device) }))
+export async function listLoginSessions(
+  tx: Tx,
+  { userId, sessionId }: { userId: string; sessionId: string },
+  page: { limit: number; offset: number },
+) {
+  const live = await findPage<Omit<ListedSession, 'client'>>(page, ({ limit, offset }) =>
+    tx.query({
+      name: 'list login sessions',
+      text: `select public_id as id, device, host(address) as address, created_at as "createdAt", last_used_at as "lastUsedAt", id = $2 as current, ${TOTAL}
+        from user_login_sessions where ${LIVE} order by last_used_at desc, public_id limit $3 offset $4`,
+      values: [userId, sessionId, limit, offset],
+    }),
+  )
+  const items = live.items.map((session) => ({ ...session, client: clientNameOf(session.device) }))
+  return { ...live, items }
 }
 
 /** How long a proof of the owner is recent. */

@@ -1,11 +1,12 @@
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { lineOf, survivorOf } from '../devices/survivor.ts'
+import { findPage, statementsBySort, TOTAL } from '../paging/page.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import {
   type ChangeEntry,
-  ENTRY_SORTS,
+  type ENTRY_SORTS,
   type Entry,
   type ListEntries,
   type ListName,
@@ -40,7 +41,7 @@ const MATCHING_DEVICES = `${lineOf(`
 /** One constant text for each list and order. */
 const listText = (list: ListName, order: string) => `with recursive ${MATCHING_DEVICES}
   select ${shown(list)}, e.total from (
-    select e.*, count(*) over ()::int as total from ${TABLES[list]} e
+    select e.*, ${TOTAL} from ${TABLES[list]} e
     where e.user_id = $1 and ($2::uuid is null or e.router_id = $2)
       and ($3::text is null or strpos(lower(concat_ws(' ', e.entry_name, e.${NOTES[list]}, host(e.ip))), lower($3)) > 0
         or strpos(e.mac::text, lower(translate($3, '-', ':'))) > 0
@@ -57,32 +58,20 @@ const ORDER: Record<(typeof ENTRY_SORTS)[number], string> = {
   ip: 'e.ip',
 }
 
-const lists = (list: ListName) =>
-  Object.fromEntries(
-    ENTRY_SORTS.flatMap((field) => [
-      [field, { name: `list ${list} by ${field}`, text: listText(list, `${ORDER[field]} asc nulls last`) }],
-      [
-        `-${field}`,
-        { name: `list ${list} by -${field}`, text: listText(list, `${ORDER[field]} desc nulls last`) },
-      ],
-    ]),
-  )
-const LISTS = { whitelist: lists('whitelist'), blacklist: lists('blacklist') }
+const listsOf = (list: ListName) => statementsBySort(`list ${list}`, ORDER, (order) => listText(list, order))
+const LISTS = { whitelist: listsOf('whitelist'), blacklist: listsOf('blacklist') }
 
-export async function listEntries(
+export function listEntries(
   tx: Tx,
   list: ListName,
-  { routerId, search, sort = 'createdAt', limit, offset }: ListEntries,
+  { routerId, search, sort = 'createdAt', ...page }: ListEntries,
 ) {
-  const run = (from: number, rows: number) =>
-    tx.query<Entry & { total: number }>({
-      ...(LISTS[list][sort] as { name: string; text: string }),
-      values: [ownerOf(tx), routerId ?? null, search ?? null, rows, from],
-    })
-  const items = await run(offset, limit)
-  // A page past the end has no row to carry the total.
-  const total = items[0]?.total ?? (offset === 0 ? 0 : ((await run(0, 1))[0]?.total ?? 0))
-  return { items, total, limit, offset }
+  return findPage<Entry>(page, ({ limit, offset }) =>
+    tx.query({
+      ...LISTS[list][sort],
+      values: [ownerOf(tx), routerId ?? null, search ?? null, limit, offset],
+    }),
+  )
 }
 
 export async function findEntry(tx: Tx, list: ListName, id: string): Promise<Entry | undefined> {

@@ -1,6 +1,7 @@
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { deviceAt, lineOf, survivorOf } from '../devices/survivor.ts'
+import { findPage, statementsBySort, TOTAL } from '../paging/page.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import type { BLOCK_SORTS, Block, ListBlocks } from './schema.ts'
@@ -26,36 +27,27 @@ const JOIN_SURVIVOR = `left join ${survivorOf('b.device_id')} on true`
 
 const ORDER: Record<(typeof BLOCK_SORTS)[number], string> = { blockedAt: 'b.blocked_at', until: 'b.until' }
 
-/** One constant text for each order, made of the constants above. */
-const listText = (order: string) => `with recursive ${lineOf(deviceAt('$3'))}
+const LISTS = statementsBySort(
+  'list blocks',
+  ORDER,
+  (order) => `with recursive ${lineOf(deviceAt('$3'))}
   select ${COLUMNS}, b.total from (
-    select b.*, count(*) over ()::int as total from user_blocked_devices b
+    select b.*, ${TOTAL} from user_blocked_devices b
     where b.user_id = $1 and ($2::uuid is null or b.router_id = $2)
       and ($3::uuid is null or (b.router_id, b.device_id) in (select l.router_id, l.id from line l))
       and ($4::uuid is null or b.group_id = $4) and ($5::boolean is null or ${IS_ACTIVE} = $5)
     order by ${order}, b.id limit $6 offset $7
-  ) b ${JOIN_SURVIVOR} order by ${order}, b.id`
-
-const LISTS = Object.fromEntries(
-  Object.entries(ORDER).flatMap(([field, expression]) => [
-    [field, { name: `list blocks by ${field}`, text: listText(`${expression} asc nulls last`) }],
-    [`-${field}`, { name: `list blocks by -${field}`, text: listText(`${expression} desc nulls last`) }],
-  ]),
+  ) b ${JOIN_SURVIVOR} order by ${order}, b.id`,
 )
 
-export async function listBlocks(
+export function listBlocks(
   tx: Tx,
-  { routerId, deviceId, groupId, active, sort = '-blockedAt', limit, offset }: ListBlocks,
+  { routerId, deviceId, groupId, active, sort = '-blockedAt', ...page }: ListBlocks,
 ) {
-  const run = (from: number, rows: number) =>
-    tx.query<Block & { total: number }>({
-      ...(LISTS[sort] as { name: string; text: string }),
-      values: [ownerOf(tx), routerId ?? null, deviceId ?? null, groupId ?? null, active ?? null, rows, from],
-    })
-  const items = await run(offset, limit)
-  // A page past the end has no row to carry the total.
-  const total = items[0]?.total ?? (offset === 0 ? 0 : ((await run(0, 1))[0]?.total ?? 0))
-  return { items, total, limit, offset }
+  const filters = [routerId ?? null, deviceId ?? null, groupId ?? null, active ?? null]
+  return findPage<Block>(page, ({ limit, offset }) =>
+    tx.query({ ...LISTS[sort], values: [ownerOf(tx), ...filters, limit, offset] }),
+  )
 }
 
 export async function findBlock(tx: Tx, id: string): Promise<Block | undefined> {

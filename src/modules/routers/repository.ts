@@ -3,6 +3,7 @@ import type { Static } from 'typebox'
 import { and, asc, desc, eq, sql } from '../../database/drizzle.ts'
 import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { findPage } from '../paging/page.ts'
 import type { ListRouters, RouterFields } from './schema.ts'
 import { routers } from './table.ts'
 
@@ -35,9 +36,9 @@ const columns = (onlineMinutes: number) => ({
 
 const ORDER = { name: sql`lower(${routers.name})`, createdAt: routers.createdAt, lastSeen: routers.lastSeen }
 
-export async function listRouters(
+export function listRouters(
   tx: Tx,
-  { search, sort = 'name', limit, offset }: Static<typeof ListRouters>,
+  { search, sort = 'name', ...page }: Static<typeof ListRouters>,
   onlineMinutes: number,
 ) {
   const where = and(
@@ -49,14 +50,15 @@ export async function listRouters(
     sort.startsWith('-') ? sql`${desc(field)} nulls last` : sql`${asc(field)} nulls last`,
     asc(routers.id),
   ]
-  const items = await tx
-    .select(columns(onlineMinutes))
-    .from(routers)
-    .where(where)
-    .orderBy(...order)
-    .limit(limit)
-    .offset(offset)
-  return { items, total: await tx.$count(routers, where), limit, offset }
+  return findPage(page, ({ limit, offset }) =>
+    tx
+      .select({ ...columns(onlineMinutes), total: sql<number>`count(*) over ()::int` })
+      .from(routers)
+      .where(where)
+      .orderBy(...order)
+      .limit(limit)
+      .offset(offset),
+  )
 }
 
 export async function findRouter(tx: Tx, id: string, onlineMinutes: number) {

@@ -2,6 +2,7 @@ import { and, eq, sql } from '../../database/drizzle.ts'
 import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { survivorOf } from '../devices/survivor.ts'
+import { findPage, statementsBySort, TOTAL } from '../paging/page.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter, lockRouterOf } from '../routers/repository.ts'
 import type { AddSchedule, ChangeSchedule, ListSchedules, SCHEDULE_SORTS, Schedule } from './schema.ts'
@@ -15,35 +16,28 @@ const SCHEDULES = `select s.id, s.router_id as "routerId", survivor.id as "devic
   from user_schedules s left join ${survivorOf('s.device_id')} on true where s.user_id = $1`
 
 const ORDER: Record<(typeof SCHEDULE_SORTS)[number], string> = {
-  createdAt: '"createdAt"',
-  start: 'start',
-  end: '"end"',
-  kind: 'kind',
+  createdAt: 's."createdAt"',
+  start: 's.start',
+  end: 's."end"',
+  kind: 's.kind',
 }
 
-/** One constant text for each order, made of the constants above. */
-const listText = (order: string) => `select s.*, count(*) over ()::int as total from (${SCHEDULES}) s
+const LISTS = statementsBySort(
+  'list schedules',
+  ORDER,
+  (order) => `select s.*, ${TOTAL} from (${SCHEDULES}) s
   where ($2::uuid is null or s."routerId" = $2) and ($3::uuid is null or s."deviceId" = $3) and ($4::uuid is null or s."groupId" = $4) and ($7::boolean is null or s.enabled = $7)
-  order by ${order}, s.id limit $5 offset $6`
-
-const LISTS = Object.fromEntries(
-  Object.entries(ORDER).flatMap(([field, expression]) => [
-    [field, { name: `list schedules by ${field}`, text: listText(`s.${expression}`) }],
-    [`-${field}`, { name: `list schedules by -${field}`, text: listText(`s.${expression} desc`) }],
-  ]),
+  order by ${order}, s.id limit $5 offset $6`,
 )
 
-export async function listSchedules(tx: Tx, query: ListSchedules) {
-  const { routerId, deviceId, groupId, enabled, sort = 'createdAt', limit, offset } = query
-  const run = (from: number, rows: number) =>
-    tx.query<Schedule & { total: number }>({
-      ...(LISTS[sort] as { name: string; text: string }),
-      values: [ownerOf(tx), routerId ?? null, deviceId ?? null, groupId ?? null, rows, from, enabled ?? null],
-    })
-  const items = await run(offset, limit)
-  // A page past the end has no row to carry the total.
-  const total = items[0]?.total ?? (offset === 0 ? 0 : ((await run(0, 1))[0]?.total ?? 0))
-  return { items, total, limit, offset }
+export function listSchedules(
+  tx: Tx,
+  { routerId, deviceId, groupId, enabled, sort = 'createdAt', ...page }: ListSchedules,
+) {
+  const filters = [routerId ?? null, deviceId ?? null, groupId ?? null]
+  return findPage<Schedule>(page, ({ limit, offset }) =>
+    tx.query({ ...LISTS[sort], values: [ownerOf(tx), ...filters, limit, offset, enabled ?? null] }),
+  )
 }
 
 export async function findSchedule(tx: Tx, id: string): Promise<Schedule | undefined> {
