@@ -9,8 +9,8 @@ import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter, lockRouterOf } from '../routers/repository.ts'
 import {
   findMergeRouter,
+  listDeviceIds,
   listMerges,
-  listParts,
   listSuggestions,
   mergeDevice,
   splitDevice,
@@ -38,26 +38,25 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         operationId: 'mergeDevices',
         summary: 'Merge devices',
         description:
-          'MACs, addresses, entries, blocks and schedules follow; names too, where the device has none. Each merge can be undone.',
+          'MACs, addresses, entries, blocks and schedules follow; so does what you said of them, such as a name, where nothing is said of the device. Each merge can be undone.',
         params: IdParams,
         body: Merge,
         response: responses({ 200: MergedDevice }, 'conflict'),
       },
     },
     (request) => {
-      const { id } = request.params
-      const { from } = request.body
+      const id = request.params.id.toLowerCase()
+      const from = request.body.from.map((each) => each.toLowerCase())
       if (from.includes(id))
         throw problem('invalid-request', {
           errors: [{ path: '/body/from', code: 'contradiction', message: 'names the device itself' }],
         })
       return withTransaction(request.identity, async (tx) => {
         const routerId = orNotFound(await lockRouterOf(tx, { deviceId: id }))
-        const [survivor, ...parts] = await listParts(tx, routerId, [id, ...from])
-        if (!survivor) throw notFound('/params/id')
-        if (parts.length < from.length) throw notFound('/body/from')
+        const found = await listDeviceIds(tx, routerId, from)
+        if (found.size < from.length) throw notFound('/body/from')
         const mergeIds: string[] = []
-        for (const part of parts) mergeIds.push(await mergeDevice(tx, routerId, survivor, part))
+        for (const part of from) mergeIds.push(await mergeDevice(tx, routerId, id, part))
         await refuseBothLists(tx, routerId, id)
         await notifyPolicyChanged(tx, routerId)
         return { ...(await findOr404(tx, id)), mergeIds }

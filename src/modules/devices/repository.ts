@@ -5,6 +5,7 @@ import { findPage, statementsBySort, TOTAL } from '../paging/page.ts'
 import { lockRouter, lockRouterOf } from '../routers/repository.ts'
 import type { ChangeDevice, DEVICE_SORTS, Device, ListDevices } from './schema.ts'
 import { devices } from './table.ts'
+import { USER_COLUMNS } from './user-fields.ts'
 
 /** What may be stored: a schema's fields with the rate as kbit/s. */
 export type DeviceValues = Omit<ChangeDevice, 'rate'> & {
@@ -16,20 +17,12 @@ export type DeviceValues = Omit<ChangeDevice, 'rate'> & {
  * A device's own columns as the API shows them; `$2` is how many minutes a device counts as online after it
  * was seen.
  */
-const DEVICE_COLUMNS = `d.id, d.router_id as "routerId", coalesce(d.device_name, d.hostname) as name, d.hostname, d.device_type as type,
+const DEVICE_COLUMNS = `d.id, d.router_id as "routerId", coalesce(d.device_name, d.hostname) as name, d.hostname,
   coalesce(d.manufacturer, d.detected_manufacturer) as manufacturer, d.last_seen > now() - make_interval(mins => $2::int) as online,
-  d.device_name as "ownName", d.manufacturer as "ownManufacturer", d.group_id as "groupId", d.is_infrastructure as "isInfrastructure", d.mine, d.rate, d.approval, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
+  ${USER_COLUMNS.map(({ column, shown }) => `d.${column} as "${shown}"`).join(', ')}, d.approval, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
 
 /** What a person edits of a device: not the host name and manufacturer that scans fill in. */
-export const EDITED_COLUMNS = [
-  'ownName',
-  'type',
-  'ownManufacturer',
-  'groupId',
-  'isInfrastructure',
-  'mine',
-  'rate',
-]
+export const EDITED_FIELDS = USER_COLUMNS.map(({ shown }) => shown)
 
 /** Its MACs, oldest first, and addresses in their order; looked up for the page that is shown only. */
 const INTERFACES = `left join lateral (

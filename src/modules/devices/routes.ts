@@ -9,7 +9,7 @@ import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import {
   changeDevice,
   clearDevices,
-  EDITED_COLUMNS,
+  EDITED_FIELDS,
   findDevice,
   listDevices,
   listDevicesByMac,
@@ -25,7 +25,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
   app,
   { withTransaction, onlineMinutes },
 ) => {
-  const config = { versionOf: fieldsOf(...EDITED_COLUMNS) }
+  const config = { versionOf: fieldsOf(...EDITED_FIELDS) }
   const documented = { tags: ['devices'], security: [{ person: [] }] }
 
   app.get(
