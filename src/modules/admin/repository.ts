@@ -6,6 +6,7 @@ import type { Static } from 'typebox'
 import type { Tx } from '../../rls/transaction.ts'
 import { findPage, TOTAL } from '../paging/page.ts'
 import { clientNameOf } from '../users/client-name.ts'
+import { IS_LIVE } from '../users/live-session.ts'
 import type {
   Account as AccountSchema,
   AdminSession,
@@ -121,15 +122,13 @@ export async function endSessionsOf(
   return ended.length
 }
 
-const LIVE = 'ended_at is null and idle_expires_at > now() and expires_at > now()'
-
 export async function listSessions(tx: Tx, { userId, sort = '-lastUsedAt', ...page }: ListSessions) {
   const live = await findPage<Omit<Static<typeof AdminSession>, 'client'>>(page, ({ limit, offset }) =>
     tx.query({
       name: `list sessions by ${sort}`,
       text: `select public_id as id, user_id as "userId", device, host(address) as address, created_at as "createdAt",
           last_used_at as "lastUsedAt", least(idle_expires_at, expires_at) as "expiresAt", ${TOTAL}
-        from user_login_sessions where ${LIVE} and ($1::uuid is null or user_id = $1)
+        from user_login_sessions where ${IS_LIVE} and ($1::uuid is null or user_id = $1)
         order by ${SESSION_ORDER[sort]}, public_id limit $2 offset $3`,
       values: [userId ?? null, limit, offset],
     }),
@@ -141,7 +140,7 @@ export async function listSessions(tx: Tx, { userId, sort = '-lastUsedAt', ...pa
 export async function endSessionOf(tx: Tx, userId: string, publicId: string): Promise<boolean> {
   const ended = await tx.query({
     name: 'end session of',
-    text: `update user_login_sessions set ended_at = now(), end_reason = 'revoked' where user_id = $1 and public_id = $2 and ${LIVE} returning public_id`,
+    text: `update user_login_sessions set ended_at = now(), end_reason = 'revoked' where user_id = $1 and public_id = $2 and ${IS_LIVE} returning public_id`,
     values: [userId, publicId],
   })
   return ended.length > 0
@@ -159,7 +158,7 @@ export async function readStats(tx: Tx, onlineMinutes: number): Promise<Static<t
         (select count(distinct user_id)::int from user_login_sessions where last_used_at > now() - interval '1 day') as "usersSeen",
         (select count(*)::int from user_audit_log where at > now() - interval '1 day' and act = any($1) and outcome = 'success') as logins,
         (select count(*)::int from user_audit_log where at > now() - interval '1 day' and act = any($1) and outcome = 'failure') as "failedLogins",
-        (select count(*)::int from user_login_sessions where ${LIVE}) as sessions,
+        (select count(*)::int from user_login_sessions where ${IS_LIVE}) as sessions,
         (select count(*)::int from user_routers) as routers,
         (select count(*)::int from user_routers where last_seen > now() - make_interval(mins => $2::int)) as "routersOnline",
         (select count(*)::int from user_devices where merged_into is null) as devices`,

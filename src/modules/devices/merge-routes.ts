@@ -1,7 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { IdParams, responses } from '../../http/schemas.ts'
-import { parseMac } from '../../network/mac.ts'
 import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { gatherDevices } from '../policy/build-facts.ts'
 import { findPolicyRows } from '../policy/repository.ts'
@@ -18,6 +17,7 @@ import {
 } from './merge-repository.ts'
 import { findDevice } from './repository.ts'
 import { Device, itemsOf, Merge, MergedDevice, MergeRecord, OfRouter, Split, Suggestion } from './schema.ts'
+import { readMac } from './values.ts'
 
 export type MergeRoutesOptions = { withTransaction: WithTransaction; onlineMinutes: number }
 
@@ -78,20 +78,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
     },
     async (request, reply) => {
       const { id } = request.params
-      const macs = request.body.macs.map((text) => {
-        const mac = parseMac(text)
-        if (!mac.ok)
-          throw problem('invalid-request', {
-            errors: [
-              {
-                path: '/body/macs',
-                code: 'wrong-format',
-                message: 'holds what is not the MAC address of a device',
-              },
-            ],
-          })
-        return mac.mac
-      })
+      const macs = request.body.macs.map((text, index) => readMac(text, `/body/macs/${index}`))
       const device = await withTransaction(request.identity, async (tx) => {
         const routerId = orNotFound(await lockRouterOf(tx, { deviceId: id }))
         const made = await splitDevice(tx, routerId, id, [...new Set(macs)])
