@@ -9,8 +9,7 @@ import type { WithAgentTransaction } from '../../rls/agent-transaction.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { computePolicy } from '../policy/compute-policy.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
-import { FORMATS } from './parsers/formats.ts'
-import { combine, digestOf, readSources, type Source, sourcesOf } from './read-scan.ts'
+import { readScan } from './read-scan.ts'
 import { addScan, answerScan, findAgentRouter, recordSightings, touchRouter } from './repository.ts'
 import {
   Heartbeat,
@@ -111,11 +110,8 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
         },
       },
       (request) => {
-        const scan = scanOf(request.body, request.query as RawQuery)
-        const { parsed, entries } = readSources(scan.sources)
-        if (entries > maxDevices)
-          throw problem('too-large', { detail: `A scan has at most ${maxDevices} devices` })
-        const bodySha256 = digestOf(request.body)
+        // Fastify types the query of a route only where its body has one schema.
+        const scan = readScan(request.body, request.query as Static<typeof RawScanQuery>, maxDevices)
         return withAgentTransaction(request.identity, 'scans:write', async (tx, { routerId }) => {
           const router = await touchRouter(tx, routerId)
           if (!router) throw problem('unauthenticated')
@@ -123,7 +119,7 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
             scan.takenAt && scan.takenAt.getTime() <= router.now.getTime() + MAX_AHEAD_MS
               ? scan.takenAt
               : router.now
-          const { scanId } = scan
+          const { scanId, bodySha256 } = scan
           // Without an id nobody can post it again: there is nothing to remember it for.
           const recorded =
             scanId === undefined ? undefined : await addScan(tx, { routerId, scanId, bodySha256, takenAt })
@@ -131,7 +127,7 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
             if (!recorded.bodySha256.equals(bodySha256)) throw problem('scan-conflict')
             return recorded.answer
           }
-          const { sightings, errors } = combine(parsed, router.ip)
+          const { sightings, errors } = scan.seenBy(router)
           const counts = await recordSightings(tx, router, sightings, takenAt)
           if (counts.created + counts.updated > 0) await notifyPolicyChanged(tx, routerId)
           const answer = {
@@ -150,48 +146,3 @@ Posting the same scan again has no effect and gets the same answer. 4xx: drop th
 
 /** Told with each answer, so that an agent knows without asking whether it must fetch. */
 const revisionOf = async (tx: Tx, routerId: string) => (await computePolicy(tx, routerId))?.revision ?? ''
-
-/** Fastify types the query of a route only where its body has one schema. */
-type RawQuery = Static<typeof RawScanQuery>
-type RequestedScan = { scanId: string | undefined; takenAt: Date | undefined; sources: Source[] }
-
-/**
- * The three forms as one. What a router printed need not bring an id or a time: it was then taken when it
- * arrives, and posting it again is another scan.
- */
-function scanOf(body: unknown, { format, scanId, takenAt }: RawQuery): RequestedScan {
-  if (typeof body === 'string') {
-    if (!format)
-      throw problem('invalid-request', {
-        errors: [
-          { path: '/querystring/format', code: 'missing', message: 'is needed with a text/plain body' },
-        ],
-      })
-    return {
-      scanId,
-      takenAt: takenAt === undefined ? undefined : new Date(takenAt),
-      sources: [{ format, content: body }],
-    }
-  }
-  // Without a content type there is no schema to hold the body against, and so no body.
-  if (typeof body !== 'object' || body === null)
-    throw problem('invalid-request', { detail: 'A scan needs a body' })
-  if (format)
-    throw problem('invalid-request', {
-      errors: [
-        { path: '/querystring/format', code: 'contradiction', message: 'goes with a text/plain body' },
-      ],
-    })
-  const scan = body as Scan
-  const faults = (scan.sources ?? []).flatMap(({ format: name, content }, index) =>
-    typeof content === 'string' || (FORMATS[name].json && typeof content === 'object' && content !== null)
-      ? []
-      : {
-          path: `/body/sources/${index}/content`,
-          code: 'wrong-type' as const,
-          message: FORMATS[name].json ? 'must be text or JSON' : 'must be text',
-        },
-  )
-  if (faults.length > 0) throw problem('invalid-request', { errors: faults })
-  return { scanId: scan.scanId, takenAt: new Date(scan.takenAt), sources: sourcesOf(scan) }
-}
