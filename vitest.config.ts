@@ -12,7 +12,9 @@ export const withDatabase = {
   hookTimeout: 60_000,
 }
 
-/** `npm test`: all that is quick. `npm run test:unit` is its first project. */
+/**
+ * `npm test`: all that is quick. `npm run test:unit` is its first project.
+ */
 export default defineConfig({
   test: {
     maxWorkers: 2,

@@ -1,7 +1,7 @@
 /**
  * A client that costs little beside what it measures: it sends the same request again and again, one at a
- * time, on a connection that it
- * keeps for as long as the server does, and of each answer looks at the status and the length.
+ * time, on a connection that it keeps for as long as the server does, and of each answer looks at the status
+ * and the length.
  */
 import { once } from 'node:events'
 import { connect } from 'node:net'

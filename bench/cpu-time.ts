@@ -6,8 +6,7 @@ const TICKS_PER_SECOND = 100
 
 /**
  * Begins to count. @returns what tells the seconds of CPU time that these processes have used since; one that
- * has ended counts no more.
- * NaN where there is no /proc.
+ * has ended counts no more. NaN where there is no /proc.
  */
 export function countCpu(pids: number[]): () => number {
   const isCounted = ticksOf(process.pid) !== undefined

@@ -1,10 +1,8 @@
 /**
  * What becomes of requests beyond capacity: `node bench/overload.ts`, two minutes. A real server as a process
- * of its own, on a throw-away
- * embedded PostgreSQL; this script is its clients, on the same machine. Its capacity is what clients get out
- * of it who each wait for their
- * answer; then requests arrive at multiples of that, whether or not earlier ones were answered, as they do
- * when many people come at once.
+ * of its own, on a throw-away embedded PostgreSQL; this script is its clients, on the same machine. Its
+ * capacity is what clients get out of it who each wait for their answer; then requests arrive at multiples of
+ * that, whether or not earlier ones were answered, as they do when many people come at once.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'

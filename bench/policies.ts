@@ -1,12 +1,12 @@
 /**
  * What it costs that nothing runs before a policy, and what a clock still tells: `node bench/policies.ts`,
- * some minutes. Two databases of one
- * PostgreSQL, of 500 people with 50 devices each: one as it is, one in which only the policies are those of
- * drizzle/0001_tables.sql and the
- * LEAKPROOF functions those that PostgreSQL ships. They take short turns, every other round the other way
- * round; ratios are of neighbours, and their median counts.
+ * some minutes. Two databases of one PostgreSQL, of 500 people with 50 devices each: one as it is, one in
+ * which only the policies are those of drizzle/0001_tables.sql and the LEAKPROOF functions those that
+ * PostgreSQL ships. They take short turns, every other round the other way round; ratios are of neighbours,
+ * and their median counts.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+
+import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { buildApp } from '../src/app.ts'
 import { readConfig } from '../src/config/config.ts'
@@ -16,6 +16,7 @@ import { createPool } from '../src/database/pool.ts'
 import { roleNames } from '../src/database/role-names.ts'
 import { asAdmin, loginUrl, makeTestDatabase, prepare, separateDatabase } from '../test/support/database.ts'
 import { createUserWithAllRows } from '../test/support/fixtures.ts'
+import { newSecrets } from '../test/support/world.ts'
 import { median } from './servers.ts'
 
 /** The policies of requests, as they were. */
@@ -52,7 +53,7 @@ async function openSide(name: 'before' | 'now') {
       onIdleError: () => {},
     })
   const pools = { server: pool('server'), auth: pool('auth'), admin: pool('admin') }
-  const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
+  const secrets = newSecrets()
   const settings = {
     LOG_LEVEL: 'silent',
     BCRYPT_COST: '4',

@@ -1,17 +1,16 @@
 /**
  * What it costs behind PgBouncer that nothing is left on a connection for the next transaction: `node
- * bench/pooler.ts`, some minutes. A list
- * of 50 devices, one at a time and 8 at once, through the recommended settings with and without their reset
- * query, each with two connections.
- * Both take short turns, every other round the other way round; ratios are of neighbours, and their median
- * counts.
+ * bench/pooler.ts`, some minutes. A list of 50 devices, one at a time and 8 at once, through the recommended
+ * settings with and without their reset query, each with two connections. Both take short turns, every other
+ * round the other way round; ratios are of neighbours, and their median counts.
  */
-import { randomBytes } from 'node:crypto'
+
 import { buildApp } from '../src/app.ts'
 import { readConfig } from '../src/config/config.ts'
 import { readMigrations } from '../src/database/migrations/runner.ts'
 import { createPool } from '../src/database/pool.ts'
 import { makeTestDatabase, servingUrl } from '../test/support/database.ts'
+import { newSecrets } from '../test/support/world.ts'
 import { startPooler } from '../test/system/pooler/pgbouncer.ts'
 import { callerOf, median, personWith } from './servers.ts'
 
@@ -20,7 +19,7 @@ const REQUESTS = 32
 
 const { database, close } = await makeTestDatabase()
 const ends: (() => Promise<unknown>)[] = [close]
-const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
+const secrets = newSecrets()
 
 async function openSide(settings: Record<string, string | number>) {
   const pooler = await startPooler(database, { settings })

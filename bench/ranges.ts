@@ -1,9 +1,8 @@
 /**
  * How a page of a long log is found under row security: `node bench/ranges.ts`, half a minute. One person has
- * 200,000 acts, 200 others 500
- * each. The statement that names the owner and filters, and `ctx.page_of_acts`, which begins with the sealed
- * owner: a page of 50 at the top,
- * in the middle and at the end, in turns; medians.
+ * 200,000 acts, 200 others 500 each. The statement that names the owner and filters, and `ctx.page_of_acts`,
+ * which begins with the sealed owner: a page of 50 at the top, in the middle and at the end, in turns;
+ * medians.
  */
 import pg from 'pg'
 import { roleNames } from '../src/database/role-names.ts'

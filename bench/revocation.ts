@@ -1,10 +1,8 @@
 /**
  * That the end of a login session is its end everywhere: `node bench/revocation.ts`, half a minute. Two
- * servers, each a process of its own,
- * on one database. One answers requests with an access token as fast as it can; the other is asked to end the
- * login session of that token.
- * Counts requests that were sent after that was answered, and succeeded all the same. Exits with 1 when there
- * was one.
+ * servers, each a process of its own, on one database. One answers requests with an access token as fast as
+ * it can; the other is asked to end the login session of that token. Counts requests that were sent after
+ * that was answered, and succeeded all the same. Exits with 1 when there was one.
  */
 import { makeTestDatabase } from '../test/support/database.ts'
 import { openConnection } from './connection.ts'

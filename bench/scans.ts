@@ -1,10 +1,10 @@
 /**
  * What a scan costs, by its size, in one run: `node bench/scans.ts`. On a throw-away embedded PostgreSQL that
- * has no statistics of the
- * routers it meets, as in life. Ratios are of medians, taken in turn, so that a machine that drifts drifts
- * for all of them.
+ * has no statistics of the routers it meets, as in life. Ratios are of medians, taken in turn, so that a
+ * machine that drifts drifts for all of them.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +13,7 @@ import { readConfig } from '../src/config/config.ts'
 import { openLocalDatabase } from '../src/database/local.ts'
 import { readMigrations } from '../src/database/migrations/runner.ts'
 import { createPool } from '../src/database/pool.ts'
+import { newSecrets } from '../test/support/world.ts'
 
 const SIZES = [50, 500, 5_000]
 const ROUNDS = 7
@@ -26,7 +27,7 @@ const pools = {
   auth: pool(database.urls.auth),
   admin: pool(database.urls.admin),
 }
-const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
+const secrets = newSecrets()
 const config = readConfig({ LOG_LEVEL: 'silent', BCRYPT_COST: '4' })
 const app = await buildApp({ config, version: 'bench', secrets, pools, migrations: await readMigrations() })
 

@@ -1,11 +1,9 @@
 /**
  * What the seal of the identity costs: `node bench/seal.ts [file.sql …]`, two minutes. The same list of
- * devices from servers on databases of
- * one PostgreSQL: one as it is, one where the identity is a bare setting that nothing verifies, and one for
- * each file of other functions to
- * compare. They take short turns, so that a machine that drifts drifts for all of them; ratios are of
- * neighbours, and their median counts.
- * Exits with 1 when a list request spends 15 % of its time or more on the seal.
+ * devices from servers on databases of one PostgreSQL: one as it is, one where the identity is a bare setting
+ * that nothing verifies, and one for each file of other functions to compare. They take short turns, so that
+ * a machine that drifts drifts for all of them; ratios are of neighbours, and their median counts. Exits with
+ * 1 when a list request spends 15 % of its time or more on the seal.
  */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'

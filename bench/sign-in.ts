@@ -1,11 +1,9 @@
 /**
  * What signing in tells by its time, and what it costs those who are signed in: `node bench/sign-in.ts`, ten
- * minutes. A real server as a
- * process of its own, on a throw-away embedded PostgreSQL, with the cost of bcrypt that production has; this
- * script is its only client, on
- * the same machine. What the environment says of the server (`BCRYPT_COST`, `BCRYPT_CONCURRENCY`) it is told:
- * with `BCRYPT_COST=4` the
- * statements around bcrypt show, and in seconds.
+ * minutes. A real server as a process of its own, on a throw-away embedded PostgreSQL, with the cost of
+ * bcrypt that production has; this script is its only client, on the same machine. What the environment says
+ * of the server (`BCRYPT_COST`, `BCRYPT_CONCURRENCY`) it is told: with `BCRYPT_COST=4` the statements around
+ * bcrypt show, and in seconds.
  */
 import { spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'

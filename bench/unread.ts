@@ -1,11 +1,9 @@
 /**
  * Clients that ask and do not read: `node bench/unread.ts`, three minutes. A real server as a process of its
- * own on a throw-away embedded
- * PostgreSQL. Five hundred sockets each send twenty requests (or as many as the argument says) in one write
- * and read nothing; meanwhile a good
- * client asks at an even rate, each request timed from when it was due. Printed: what the server's memory
- * grew by at its highest, when the last of the five hundred was
- * gone, and the good client's times.
+ * own on a throw-away embedded PostgreSQL. Five hundred sockets each send twenty requests (or as many as the
+ * argument says) in one write and read nothing; meanwhile a good client asks at an even rate, each request
+ * timed from when it was due. Printed: what the server's memory grew by at its highest, when the last of the
+ * five hundred was gone, and the good client's times.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

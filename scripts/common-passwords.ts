@@ -1,8 +1,7 @@
 /**
  * Writes src/auth/passwords/common-passwords.txt from the npm package @zxcvbn-ts/language-common:
  * `node scripts/common-passwords.ts <folder of the unpacked package>`. What the rules refuse without it, and
- * what is too short to be
- * chosen or to be the heart of what is chosen, is left out.
+ * what is too short to be chosen or to be the heart of what is chosen, is left out.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

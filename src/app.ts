@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Area } from './auth/api-keys/schema.ts'
-import { createAuth } from './auth/auth.ts'
+import { createAuth, type Secrets } from './auth/auth.ts'
 import type { Config } from './config/config.ts'
 import type { Migration } from './database/migrations/runner.ts'
 import { databaseCheck } from './database/readiness.ts'
@@ -37,11 +37,13 @@ import { createTransactions, type Pools } from './rls/transaction.ts'
 export type AppOptions = {
   config: Config
   version: string
-  secrets: { jwtSecret: string; jwtSecretPrevious?: string | undefined; pepper: string }
+  secrets: Secrets
   /** Three logins, three pools; the app ends none of them. */
   pools: Pools
   migrations: Migration[]
-  /** Aborted when the process means to stop: it still serves, is not ready any more, and answers who waits. */
+  /**
+   * Aborted when the process means to stop: it still serves, is not ready any more, and answers who waits.
+   */
   closing?: AbortSignal
   /** Hears of changed policies, from this server and others on the same database; closed with the app. */
   listen?: (wake: (digest?: string) => void) => { close(): Promise<void> }

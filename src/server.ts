@@ -30,8 +30,7 @@ async function start(): Promise<void> {
   const config = readConfig(process.env)
   for (const fault of envFileFaults(config.names)) process.stderr.write(`.env: ${fault}\n`)
   // Before the database is opened, and until the server listens: of several starts at once, those that cannot
-  // have the port leave the
-  // database alone, which the one that serves may have attached to.
+  // have the port leave the database alone, which the one that serves may have attached to.
   const releasePort = await holdPort(config)
   const database = config.database.url === undefined ? await local(config) : remote(config)
   const migrations = await readMigrations()
@@ -133,16 +132,15 @@ async function local(config: Config) {
     config.dataDir,
     config.database.rolePrefix,
   )
-  const { jwt, jwtPrevious, pepper } = config.secrets
+  const { jwt, jwtPrevious, pepper, pepperPrevious } = config.secrets
   return {
     urls,
     embedded: { dataDir, isNew },
     stop,
     lost,
     secrets: {
-      jwtSecret: jwt ?? secrets.jwtSecret,
-      jwtSecretPrevious: jwtPrevious,
-      pepper: pepper ?? secrets.passwordPepper,
+      jwt: { current: jwt ?? secrets.jwtSecret, previous: jwtPrevious },
+      pepper: { current: pepper ?? secrets.passwordPepper, previous: pepperPrevious },
     },
   }
 }
@@ -155,7 +153,10 @@ function remote(config: Config) {
     stop: async () => {},
     // Somebody else's, and it may come back: waited for, not given up.
     lost: new Promise<void>(() => {}),
-    secrets: { jwtSecret, jwtSecretPrevious: config.secrets.jwtPrevious, pepper },
+    secrets: {
+      jwt: { current: jwtSecret, previous: config.secrets.jwtPrevious },
+      pepper: { current: pepper, previous: config.secrets.pepperPrevious },
+    },
   }
 }
 

@@ -1,7 +1,7 @@
 /** Signing in: the one place that knows what it is made of. */
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Config } from '../config/config.ts'
-import { createKeyring } from '../crypto/keyring.ts'
+import { createKeyring, type MasterSecrets } from '../crypto/keyring.ts'
 import type { BackgroundTasks } from '../jobs/background-tasks.ts'
 import { createAccountMail } from '../mail/account-mail.ts'
 import type { Mailer } from '../mail/mailer.ts'
@@ -48,11 +48,14 @@ import { signInRoutes } from './sign-in/routes.ts'
 import { createSignIn } from './sign-in/sign-in.ts'
 import { createPasswordVerification } from './sign-in/verify-password.ts'
 
+/** `jwt` signs tokens, `pepper` goes into what is stored of passwords and second factors. */
+export type Secrets = Record<'jwt' | 'pepper', MasterSecrets>
+
 export type AuthOptions = {
   app: FastifyInstance
   config: Config
   version: string
-  secrets: { jwtSecret: string; jwtSecretPrevious?: string | undefined; pepper: string }
+  secrets: Secrets
   withTransaction: WithTransaction
   mailer: Mailer
   background: BackgroundTasks
@@ -68,7 +71,7 @@ export async function createAuth({
   mailer,
   background,
 }: AuthOptions) {
-  const keyring = createKeyring({ current: secrets.jwtSecret, previous: secrets.jwtSecretPrevious })
+  const keyring = createKeyring(secrets.jwt)
   const accessTokens = createAccessTokens(app, { keyring, lifetime: config.accessTokenSeconds })
   const refreshTokens = createRefreshTokens(keyring)
   const passwords = createPasswords({ pepper: secrets.pepper, ...config.passwords })

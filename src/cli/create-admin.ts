@@ -1,8 +1,7 @@
 /**
  * `npm run create-admin -- ada@example.com`: makes the account with this address an administrator; the first
- * one has to come from somewhere.
- * Where there is no such account it asks, or takes `--new`, and makes one, and prints the token that its
- * owner chooses a password with.
+ * one has to come from somewhere. Where there is no such account it asks, or takes `--new`, and makes one,
+ * and prints the token that its owner chooses a password with.
  * `--remove` is the way back: the account stays, and is no administrator any more.
  */
 import { parseArgs } from 'node:util'

@@ -1,9 +1,7 @@
 /**
  * `npm run doctor`: everything that a start asks of its database, at any time, and what takes the migrator's
- * rights besides. It changes
- * nothing: the embedded database is not set up on the way, as it is by a start. Exit code 0: nothing found;
- * 2: nothing that would keep a
- * server from starting; 1: more than that.
+ * rights besides. It changes nothing: the embedded database is not set up on the way, as it is by a start.
+ * Exit code 0: nothing found; 2: nothing that would keep a server from starting; 1: more than that.
  */
 import pg from 'pg'
 import {

@@ -7,6 +7,7 @@ const COMMANDS: Record<string, () => Promise<unknown>> = {
   setup: () => import('./setup.ts'),
   migrate: () => import('./migrate.ts'),
   doctor: () => import('./doctor.ts'),
+  seed: () => import('./seed.ts'),
   'create-admin': () => import('./create-admin.ts'),
 }
 

@@ -1,7 +1,6 @@
 /**
  * `npm run setup`: once per database, repeatable. DATABASE_SETUP_URL is an administrator's. Makes the roles
- * match the connection strings
- * that the environment has, and prints the ones it made up.
+ * match the connection strings that the environment has, and prints the ones it made up.
  */
 import { loadEnvFile, readConfig } from '../config/config.ts'
 import { roleNames } from '../database/role-names.ts'

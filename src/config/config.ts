@@ -97,6 +97,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       jwt: value('JWT_SECRET'),
       jwtPrevious: value('JWT_SECRET_PREVIOUS'),
       pepper: value('PASSWORD_PEPPER'),
+      pepperPrevious: value('PASSWORD_PEPPER_PREVIOUS'),
     },
     accessTokenSeconds: integer('ACCESS_TOKEN_SECONDS', 600, 10, 3_600),
     session: {
@@ -186,6 +187,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     JWT_SECRET: config.secrets.jwt,
     JWT_SECRET_PREVIOUS: config.secrets.jwtPrevious,
     PASSWORD_PEPPER: config.secrets.pepper,
+    PASSWORD_PEPPER_PREVIOUS: config.secrets.pepperPrevious,
   })) {
     try {
       if (secret !== undefined) requireStrongSecret(name, secret)

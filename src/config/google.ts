@@ -18,13 +18,15 @@ export type GoogleSettings = {
   redirect?: GoogleRedirect
 }
 /** Google's, or in tests and trials those of a stand-in. */
-export type GoogleEndpoints = {
+type GoogleEndpoints = {
   issuer: string
   authorizationUrl: string
   tokenUrl: string
   certificatesUrl: string
 }
-/** `returnOrigins`: where people may be sent back to with an exchange code, at least one exact origin. */
+/**
+ * `returnOrigins`: where people may be sent back to with an exchange code, at least one exact origin.
+ */
 export type GoogleRedirect = { clientSecret: string; redirectUri: string; returnOrigins: readonly string[] }
 
 /** As read from the environment. */
@@ -51,9 +53,8 @@ function isRedirectUri(text: string): boolean {
 
 /**
  * Off when nothing is set; what is set by half is a fault, and the fault names what is missing. `corsOrigins`
- * are where people may return
- * to unless GOOGLE_RETURN_TO says otherwise: a browser app elsewhere could not exchange the code that it
- * gets.
+ * are where people may return to unless GOOGLE_RETURN_TO says otherwise: a browser app elsewhere could not
+ * exchange the code that it gets.
  */
 export function googleSettings(
   given: GivenGoogleSettings,

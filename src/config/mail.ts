@@ -60,11 +60,10 @@ export function mailSettings(
 
 /**
  * TLS is required, except on this machine, where it would only fail on a certificate that nobody signed, or
- * by `?requireTLS=false`: then
- * STARTTLS is used where it is offered. Other parameters of nodemailer's are refused: some of them log what
- * is sent.
+ * by `?requireTLS=false`: then STARTTLS is used where it is offered. Other parameters of nodemailer's are
+ * refused: some of them log what is sent.
  */
-export function readSmtpUrl(text: string): SmtpServer | undefined {
+function readSmtpUrl(text: string): SmtpServer | undefined {
   const url = URL.parse(text)
   if (
     !url ||

@@ -1,8 +1,7 @@
 /**
  * Bytes as digits and letters only, so that a double click selects a whole key: a big-endian number in base
- * 62, padded with zeros to the
- * width that its byte length needs (4 bytes 6, 16 bytes 22, 32 bytes 43 characters). One text per value, and
- * one value per text.
+ * 62, padded with zeros to the width that its byte length needs (4 bytes 6, 16 bytes 22, 32 bytes 43
+ * characters). One text per value, and one value per text.
  */
 import { randomInt } from 'node:crypto'
 
@@ -37,6 +36,8 @@ export function decodeBase62(text: string, byteLength: number): Buffer | undefin
   return Buffer.from(value.toString(16).padStart(byteLength * 2, '0'), 'hex')
 }
 
-/** `width` characters, each drawn without bias from a cryptographic source (5.95 bits each). */
+/**
+ * `width` characters, each drawn without bias from a cryptographic source (5.95 bits each).
+ */
 export const randomBase62 = (width: number): string =>
   Array.from({ length: width }, () => DIGITS.charAt(randomInt(DIGITS.length))).join('')

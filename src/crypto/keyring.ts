@@ -20,13 +20,34 @@ export type Keyring = Record<
   SigningKeys
 >
 
-/** `previous` is the secret that `current` replaced; keep it for as long as a refresh token may lie idle. */
+/**
+ * `previous` is the secret that `current` replaced, while what was made with it is still to be accepted.
+ */
 export type MasterSecrets = { current: string; previous?: string | undefined }
 
 const signingKey = (master: string, purpose: string): SigningKey => ({
   kid: deriveKey(master, `${purpose} kid`, 6).toString('base64url'),
   secret: deriveKey(master, `${purpose} key`),
 })
+
+/**
+ * The keys of one purpose that are derived from the password pepper, which is kept outside the database.
+ * @throws Error when a pepper is too short to be one (`requireStrongSecret`)
+ */
+export function pepperKeys({ current, previous }: MasterSecrets, purpose: string): SigningKeys {
+  requirePeppers({ current, previous })
+  const key = (pepper: string): SigningKey => ({
+    kid: deriveKey(pepper, `${purpose} kid`, 6).toString('base64url'),
+    secret: deriveKey(pepper, purpose),
+  })
+  return previous === undefined ? [key(current)] : [key(current), key(previous)]
+}
+
+/** @throws Error when a pepper is too short to be one */
+export function requirePeppers({ current, previous }: MasterSecrets): void {
+  requireStrongSecret('PASSWORD_PEPPER', current)
+  if (previous !== undefined) requireStrongSecret('PASSWORD_PEPPER_PREVIOUS', previous)
+}
 
 /** @throws Error when a secret is too short to be one (`requireStrongSecret`) */
 export function createKeyring({ current, previous }: MasterSecrets): Keyring {

@@ -12,8 +12,8 @@ function fewestBytes(secret: string): number {
 
 /**
  * Refuses a secret too short to hold 32 random bytes: under 64 hexadecimal digits, 43 characters of base64 or
- * 32 bytes of any other text.
- * Length is all that can be checked: it keeps out words and half-length keys, not a long guessable text.
+ * 32 bytes of any other text. Length is all that can be checked: it keeps out words and half-length keys, not
+ * a long guessable text.
  * @throws Error naming the setting and the remedy, never the value
  */
 export function requireStrongSecret(name: string, secret: string): void {

@@ -4,8 +4,7 @@ import { StartRefused } from './start-refused.ts'
 
 /**
  * A connection outside the pools, for one piece of work. When it dies, the statement under way fails, or the
- * next one; without a listener
- * the driver would end the process.
+ * next one; without a listener the driver would end the process.
  * @param variable that holds the connection string @throws StartRefused when nothing serves there
  */
 export async function openClient(

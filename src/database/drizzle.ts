@@ -1,7 +1,6 @@
 /**
  * The only file that loads drizzle at run time, and by `require`: imported as ES modules, drizzle-orm 0.45
- * costs each process
- * 0.5 s and 170 MB, because Node re-reads its 178 KB package.json for every file
+ * costs each process 0.5 s and 170 MB, because Node re-reads its 178 KB package.json for every file
  * (drizzle-team/drizzle-orm#5934).
  */
 import { createRequire } from 'node:module'
@@ -11,16 +10,12 @@ const require = createRequire(import.meta.url)
 export const {
   and,
   asc,
-  count,
+
   desc,
   eq,
-  getTableColumns,
-  getTableName,
-  gt,
-  inArray,
+
   isNull,
-  ne,
-  or,
+
   sql,
   DrizzleQueryError,
 } = require('drizzle-orm') as typeof import('drizzle-orm')
@@ -31,7 +26,7 @@ export const {
   check,
   customType,
   foreignKey,
-  getTableConfig,
+
   index,
   inet,
   integer,

@@ -34,8 +34,8 @@ const DATABASE = 'netpilot'
 const LOCK = 7_265_715
 
 /**
- * Starts the database, or attaches to it. Unless it is to be taken `readOnly`, it is made, set up and migrated
- * on the way.
+ * Starts the database, or attaches to it. Unless it is to be taken `readOnly`, it is made, set up and
+ * migrated on the way.
  * @throws Error when there is none to be taken as it is, when database and secrets do not belong together,
  * and what `startEmbedded` does
  */
@@ -159,8 +159,7 @@ async function ensureDatabase(url: string): Promise<void> {
       })
     }
     // The other databases of the cluster have no fence, and nobody else has business there. Starts at once
-    // take turns: PostgreSQL refuses the
-    // second of two changes to one row of its catalogue.
+    // take turns: PostgreSQL refuses the second of two changes to one row of its catalogue.
     await client.query('select pg_advisory_lock($1)', [LOCK])
     await client.query('revoke connect on database postgres, template1 from public')
   } finally {

@@ -4,8 +4,7 @@ import { streamOf } from './client.ts'
 
 /**
  * pg sends a text without values by the simple protocol, which runs stacked statements (`a; b`). Here every
- * query takes the extended
- * protocol, which refuses them (42601).
+ * query takes the extended protocol, which refuses them (42601).
  */
 class ExtendedClient extends pg.Client {
   // biome-ignore lint/suspicious/noExplicitAny: pg overloads `query` eight ways; this passes each on unchanged.
@@ -66,8 +65,8 @@ const isTimeout = (error: Error | undefined) => error?.message === 'Query read t
 
 /**
  * When one connection does not answer, those beside it are behind the same network: they would each hold a
- * request as long. They are made
- * anew, which takes milliseconds where they were well; to test each first would take longer and more code.
+ * request as long. They are made anew, which takes milliseconds where they were well; to test each first
+ * would take longer and more code.
  */
 function dropIdleAfterTimeout(pool: pg.Pool): void {
   const idle = new Set<pg.PoolClient>()

@@ -1,10 +1,9 @@
 /**
  * The roles of one installation. Their names share a prefix, because roles belong to the whole cluster: two
- * installations, or a test run
- * beside a live one, keep apart by it. Migrations are written with the default prefix; `withPrefix` renames
- * them on the way to the server.
+ * installations, or a test run beside a live one, keep apart by it. Migrations are written with the default
+ * prefix; `withPrefix` renames them on the way to the server.
  */
-export const ROLES = [
+const ROLES = [
   'owner',
   'context',
   'migrator',

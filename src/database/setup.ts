@@ -1,11 +1,9 @@
 /**
  * What an administrator does once per database (`npm run setup`), repeatable: roles, memberships, schemas,
- * and the fence, which takes from
- * PUBLIC the built-in functions that let one injected statement outlive or leave its transaction, and from
- * PostgreSQL the conditions that it
- * would run before a policy. A hosted PostgreSQL may refuse parts of
- * it to an administrator who is no superuser; what was refused is named in the answer, nothing else depends
- * on it.
+ * and the fence, which takes from PUBLIC the built-in functions that let one injected statement outlive or
+ * leave its transaction, and from PostgreSQL the conditions that it would run before a policy. A hosted
+ * PostgreSQL may refuse parts of it to an administrator who is no superuser; what was refused is named in the
+ * answer, nothing else depends on it.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
@@ -114,8 +112,8 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     const defaults = await readDefaults(client, Object.values(names))
     for (const role of LOGINS) {
       // What a login may set for itself, with its password, would outlast its connection. At once with the
-      // settings that are meant: a
-      // connection that opens in between would have no limits on time and temporary files.
+      // settings that are meant: a connection that opens in between would have no limits on time and
+      // temporary files.
       await client.query('begin')
       await client.query(`alter role ${id(role)} reset all`)
       const verifier =

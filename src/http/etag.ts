@@ -1,8 +1,7 @@
 /**
  * Versions of what people edit, so that nobody overwrites what they have not seen. The ETag of a resource is
- * a digest of what can be edited
- * of it and of nothing else: a scan or a heartbeat does not move it. Whoever sends it back as `If-Match`
- * changes that version or none.
+ * a digest of what can be edited of it and of nothing else: a scan or a heartbeat does not move it. Whoever
+ * sends it back as `If-Match` changes that version or none.
  */
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -26,8 +25,8 @@ const etagOf = (versionOf: VersionOf, resource: unknown) =>
 
 /**
  * Before a change: when the request names versions (`If-Match`), one of them must be the current one; `*` is
- * any. A weak tag never matches
- * (RFC 9110, 13.1.1). What is not there at all, the change itself will not find.
+ * any. A weak tag never matches (RFC 9110, 13.1.1). What is not there at all, the change itself will not
+ * find.
  * @param hold locks the resource until the transaction ends and reads it; null: it may be made, but is not
  * there yet
  * @throws Problem `precondition-failed`

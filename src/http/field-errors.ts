@@ -29,7 +29,7 @@ export const FIELD_CODES = [
   'common',
   'inexact-integer',
 ] as const
-export type FieldCode = (typeof FIELD_CODES)[number]
+type FieldCode = (typeof FIELD_CODES)[number]
 
 /**
  * One fault of one field: `path` is a JSON pointer that begins with the part of the request (`/body/email`).

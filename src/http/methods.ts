@@ -9,10 +9,8 @@ const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 /**
  * Before the routes. What was made is found under its id below the path that it was posted to, where that is
- * a path; other routes say
- * themselves where it is. Each path of an operation gets a route for the methods that it lacks, in the scope
- * where its operations are: so whoever
- * may not enter there is told so first.
+ * a path; other routes say themselves where it is. Each path of an operation gets a route for the methods
+ * that it lacks, in the scope where its operations are: so whoever may not enter there is told so first.
  * @returns adds those routes, when all others are there
  */
 export function followRoutes(app: FastifyInstance): () => void {

@@ -112,8 +112,7 @@ export function orNotFound<T>(found: T | undefined | false): T {
 
 /**
  * The one field of a request that can have named what does not exist, as a pointer: an id in the query or the
- * body, or else the end of the
- * path. Undefined when it may have been several.
+ * body, or else the end of the path. Undefined when it may have been several.
  * @param relation of a foreign key that was broken: router, device or group
  */
 function namingField({ params, query, body }: FastifyRequest, relation?: string): string | undefined {

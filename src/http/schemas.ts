@@ -26,7 +26,9 @@ const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$'
 
 const VISIBLE = '^\\s*[^\\s\\u0000\\ud800-\\udfff][^\\u0000\\ud800-\\udfff]*$'
 
-/** `x-expects`: what the pattern asks for, in words that can follow "must be". */
+/**
+ * `x-expects`: what the pattern asks for, in words that can follow "must be".
+ */
 type TextOptions = {
   min?: number
   max: number

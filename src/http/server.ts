@@ -26,7 +26,9 @@ export type ServerOptions = {
   logStream?: { write(line: string): void } | undefined
 }
 
-/** @returns the server, and what adds a refusal of the other methods to each path, once all routes are there */
+/**
+ * @returns the server, and what adds a refusal of the other methods to each path, once all routes are there
+ */
 export async function createServer({ config, version, closing, logStream }: ServerOptions) {
   const logger = { ...loggerOptions(config.logLevel), ...(logStream && { stream: logStream }) }
   const app = Fastify({ ...serverOptions(config), logger }).withTypeProvider<TypeBoxTypeProvider>()

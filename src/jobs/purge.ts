@@ -1,7 +1,6 @@
 /**
  * What has had its time goes, soon after a start and then once an hour: old links of the audit log, spent
- * tokens, ended sessions, counters, and
- * scans that nobody will post again. Any server may do it.
+ * tokens, ended sessions, counters, and scans that nobody will post again. Any server may do it.
  */
 
 import { ANONYMOUS } from '../rls/identity.ts'

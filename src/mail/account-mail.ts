@@ -23,8 +23,7 @@ export type AccountMail = {
   ): void
   /**
    * Whether one more mail may go to an address because somebody who is not signed in asked for it: whether or
-   * not it has an account, so that
-   * nobody is flooded, and nothing told.
+   * not it has an account, so that nobody is flooded, and nothing told.
    */
   allowSend(tx: Tx, email: string): Promise<boolean>
 }

@@ -5,8 +5,7 @@ export type EmailContent = { kind: string; subject: string; text: string; html: 
 
 /**
  * A paragraph; a link with its words; a secret to copy; or facts, each with its name. Nothing in a block can
- * break out of it: line breaks
- * and control characters in what somebody typed become spaces.
+ * break out of it: line breaks and control characters in what somebody typed become spaces.
  */
 export type Block =
   | string

@@ -1,8 +1,7 @@
 /**
  * Sends mail without making anybody wait for it: over SMTP, or into files. The log says which kind of mail
- * went or did not, and nothing of
- * what it holds or to whom it goes. Mails that wait are in memory only: a process that dies takes them along,
- * and people ask again.
+ * went or did not, and nothing of what it holds or to whom it goes. Mails that wait are in memory only: a
+ * process that dies takes them along, and people ask again.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -14,7 +13,9 @@ import type { EmailContent } from './email-content.ts'
 import { deliverToOutbox } from './outbox.ts'
 import { deliverBySmtp } from './smtp.ts'
 
-/** `to`: one bare address. */
+/**
+ * `to`: one bare address.
+ */
 export type Mail = EmailContent & { to: string }
 
 export type Mailer = {

@@ -1,7 +1,7 @@
 /**
  * What NetPilot writes to people. Whoever makes it write chose nothing of what it says, but an address in a
- * mail to its owner: names and
- * browsers are left out, or a registration with somebody's address would carry a stranger's words to them.
+ * mail to its owner: names and browsers are left out, or a registration with somebody's address would carry a
+ * stranger's words to them.
  */
 import { type Block, type EmailContent, renderEmail } from './email-content.ts'
 
@@ -73,7 +73,9 @@ export const addressWasChanged = ({
     'If this was not you, somebody else has your account. Tell the people who run this NetPilot at once.',
   ])
 
-/** `invitedBy`: an administrator, in their own words. */
+/**
+ * `invitedBy`: an administrator, in their own words.
+ */
 export const invitation = ({
   invitedBy,
   ...mailed
@@ -84,7 +86,9 @@ export const invitation = ({
     'If you did not expect this, do nothing: without a password nobody can sign in to the account.',
   ])
 
-/** `failures` in a row locked signing in with the password for so many `seconds`. */
+/**
+ * `failures` in a row locked signing in with the password for so many `seconds`.
+ */
 export const accountLocked = ({
   failures,
   seconds,
@@ -167,7 +171,9 @@ export const secondFactorLocked = (context: EventContext): EmailContent =>
     ...newPassword(context),
   ])
 
-/** `left`: how many remain. */
+/**
+ * `left`: how many remain.
+ */
 export const recoveryCodeUsed = ({ left, ...context }: EventContext & { left: number }): EmailContent =>
   renderEmail('recovery-code-used', 'A recovery code was used', [
     `Somebody used a recovery code of your NetPilot account in place of the authenticator app. ${left === 0 ? 'It was the last one: make new ones before you need them.' : `Codes left: ${left}.`}`,
@@ -184,7 +190,9 @@ export const recoveryCodesReplaced = (context: EventContext): EmailContent =>
     ...newPassword(context),
   ])
 
-/** `scopes`: what the key may do. `replaces`: it was made in place of another key. */
+/**
+ * `scopes`: what the key may do. `replaces`: it was made in place of another key.
+ */
 export const keyAdded = ({
   scopes,
   expiresAt,

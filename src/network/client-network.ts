@@ -2,8 +2,7 @@ import { isIPv6 } from 'node:net'
 
 /**
  * What counts as one client: an IPv4 address as it is, of an IPv6 address its /64, because whoever has one
- * address there has all of them
- * (RFC 6177); of an IPv4 address written as IPv6, the IPv4 address.
+ * address there has all of them (RFC 6177); of an IPv4 address written as IPv6, the IPv4 address.
  */
 export function clientNetwork(address: string): string {
   if (!isIPv6(address)) return address

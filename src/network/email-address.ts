@@ -1,6 +1,8 @@
 /** E-mail addresses as a header and an SMTP command may carry them. */
 
-/** `name` may be empty. */
+/**
+ * `name` may be empty.
+ */
 export type Mailbox = { name: string; address: string }
 
 // RFC 5322 3.2.3 (dot-atom) with RFC 6532's letters of all scripts. A quoted local part ("a,b"@example.com)

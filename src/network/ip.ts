@@ -8,8 +8,8 @@ const COMPATIBLE = /^::[0-9a-f]{1,4}(?::[0-9a-f]{1,4})?$/
 
 /**
  * The one spelling of an address, the one that `host(inet)` of PostgreSQL prints: IPv6 as in RFC 5952, an
- * IPv4-mapped address as IPv4,
- * without a zone. Undefined for anything else: leading zeros, a prefix length, IPv4-compatible IPv6.
+ * IPv4-mapped address as IPv4, without a zone. Undefined for anything else: leading zeros, a prefix length,
+ * IPv4-compatible IPv6.
  */
 export function canonicalIp(text: string): string | undefined {
   const address = text.trim()

@@ -11,8 +11,8 @@ const LONGER = /^(?:[0-9a-f]{2}[-:]){6,}[0-9a-f]{2}$/
 
 /**
  * The MAC of a device, lower-case with colons. Read in either case with colons (macOS leaves leading zeros
- * out), dashes, dots
- * (`aabb.ccdd.eeff`, Cisco) or nothing between the digits. Addresses that no single device has are refused.
+ * out), dashes, dots (`aabb.ccdd.eeff`, Cisco) or nothing between the digits. Addresses that no single device
+ * has are refused.
  */
 export function parseMac(text: string): { ok: true; mac: string } | { ok: false; reason: MacRefusal } {
   const spelled = text.trim().toLowerCase()

@@ -1,5 +1,5 @@
 /** The three prefixes that an assignment can have (IEEE MA-S, MA-M, MA-L), longest first. */
-export const PREFIX_BITS = [36, 28, 24] as const
+const PREFIX_BITS = [36, 28, 24] as const
 
 /**
  * The prefixes of a MAC as `oui_prefixes` stores them: 48-bit numbers, zero-filled behind the prefix, in the

@@ -22,15 +22,12 @@ const REACH = 4 * DAY
 
 /**
  * The windows of a recurrence that overlap a span, sorted and disjoint (touching ones joined). They are
- * whole: the first may begin before
- * the span and the last end after it.
+ * whole: the first may begin before the span and the last end after it.
  *
  * A window is the shortest span that holds every moment at which the clock shows one of its times. So when
- * the clock jumps forward, a start
- * or an end that it skips is the moment of the jump, and a window that is skipped whole does not happen. When
- * it goes back, a window starts
- * at the first of two equal times and ends at the second, longer than usual; one that ends just where the
- * repetition begins is over then.
+ * the clock jumps forward, a start or an end that it skips is the moment of the jump, and a window that is
+ * skipped whole does not happen. When it goes back, a window starts at the first of two equal times and ends
+ * at the second, longer than usual; one that ends just where the repetition begins is over then.
  */
 export function windowsWithin({ days, start, end, timeZone }: Recurrence, span: Window): Window[] {
   const [from, to] = [span.from.getTime(), span.to.getTime()]

@@ -22,8 +22,7 @@ export type WithAgentTransaction = <T>(
 
 /**
  * Of the sessions of one key that write, one runs at a time and a few wait: a router's scans queue up on its
- * row anyway, and would each hold
- * a connection while they do. Waiting longer than a scan takes is 503.
+ * row anyway, and would each hold a connection while they do. Waiting longer than a scan takes is 503.
  */
 const WRITES_OF_A_KEY = { concurrency: 1, queue: 16, waitMs: 5_000 }
 

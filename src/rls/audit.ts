@@ -17,8 +17,8 @@ export type AuditNote = {
 
 /**
  * The statement that records the act of a session that can write, unless its route said that nothing changed.
- * Agents leave no lines: their scans
- * are their record. An administrator's act stands in the log of the account that it is about.
+ * Agents leave no lines: their scans are their record. An administrator's act stands in the log of the
+ * account that it is about.
  */
 export function auditStatements(
   identity: Identity,

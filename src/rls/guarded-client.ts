@@ -1,14 +1,14 @@
 /**
  * What a session's work gets instead of the connection: it takes statements that read or change rows and
- * nothing else, works only while
- * the session lasts, and condemns the connection after an error that leaves it in doubt.
+ * nothing else, works only while the session lasts, and condemns the connection after an error that leaves it
+ * in doubt.
  */
 import pg from 'pg'
 
 /**
- * A statement whose text is a constant of the source; `name` must be unique to that text. With `noPreparedPlan` it
- * is planned for its values each
- * time: for statements with long arrays or many rows, which a plan made without knowing them runs n² ways.
+ * A statement whose text is a constant of the source; `name` must be unique to that text. With
+ * `noPreparedPlan` it is planned for its values each time: for statements with long arrays or many rows,
+ * which a plan made without knowing them runs n² ways.
  */
 export type StaticQuery = { name: string; text: string; values?: unknown[]; noPreparedPlan?: boolean }
 
@@ -50,8 +50,7 @@ export function createGuardedClient(
       return await client.query(config, values)
     } catch (error) {
       // Not the database's answer (a value that cannot be sent, a dead connection), or a named statement it
-      // does not have: pg would go on
-      // believing in statements that were never parsed.
+      // does not have: pg would go on believing in statements that were never parsed.
       if (!(error instanceof pg.DatabaseError) || error.code === '26000') markBroken(error as Error)
       throw error
     } finally {

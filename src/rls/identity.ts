@@ -23,7 +23,7 @@ export type UserIdentity = {
  * A script of a person, by a personal key; `scope` is what the request needs (`devices:read`), and the key
  * must have it.
  */
-export type KeyIdentity = {
+type KeyIdentity = {
   kind: 'key'
   userId: string
   keyId: string
@@ -60,7 +60,7 @@ export function asCredentialManager(
 }
 
 /** A signed-in person who asks as an administrator; whether they are one, the database says. */
-export type AdminIdentity = {
+type AdminIdentity = {
   kind: 'admin'
   userId: string
   sessionId: string
@@ -69,8 +69,8 @@ export type AdminIdentity = {
 
 /**
  * What a request that changes something is about, for the audit log: the session records it in the
- * transaction of the change. `operation` is
- * its operationId; the target is what the path names, unless the route names another (`tx.audit`).
+ * transaction of the change. `operation` is its operationId; the target is what the path names, unless the
+ * route names another (`tx.audit`).
  */
 export type AuditedOperation = {
   operation: string
@@ -81,7 +81,7 @@ export type AuditedOperation = {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by the door of the scope that the route stands in; null where nobody has to be known. */
+    /** Set by the guard of the route's scope; null in the public scope. */
     identity: Identity | null
   }
 }

@@ -5,8 +5,7 @@ import type { Tx } from './transaction.ts'
 
 /**
  * The owner, named in every statement on an owned table. It routes the statement to a shard and helps the
- * planner; it protects nothing:
- * protection is the policy's job, and the row-security tests leave it out.
+ * planner; it protects nothing: protection is the policy's job, and the row-security tests leave it out.
  */
 export function ownRows(tx: Tx, table: { userId: PgColumn }): SQL {
   return eq(table.userId, ownerOf(tx))

@@ -2,10 +2,9 @@
  * Every row policy of the schema, written by these few functions and nowhere else.
  *
  * `(user_id, true) = (select ctx.uid(), true)` is an equality and a bare `true` out of one sub-select.
- * PostgreSQL runs the sub-select once a
- * statement and not once a row, and answers the equality from an index. `true` costs nothing, so it stands
- * before every condition of the
- * statement: the sub-select runs for the first row, whoever's it is, and whether it ran tells nothing
+ * PostgreSQL runs the sub-select once a statement and not once a row, and answers the equality from an index.
+ * `true` costs nothing, so it stands before every condition of the statement: the sub-select runs for the
+ * first row, whoever's it is, and whether it ran tells nothing
  * (docs/decisions/0016-what-runs-before-a-policy.md).
  */
 import type { AnyPgColumn } from 'drizzle-orm/pg-core'
@@ -26,8 +25,7 @@ export type Columns = { owner?: string; router?: string }
 
 /**
  * The condition of a policy. Tables that are distributed with Citus take no sub-select: `isDistributed` is
- * the form for them, in which
- * PostgreSQL calls the function for each row that no index left out.
+ * the form for them, in which PostgreSQL calls the function for each row that no index left out.
  */
 export function conditionOf(
   shown: Shown,

@@ -1,8 +1,7 @@
 /**
  * The only way to a row. A session borrows a connection, opens a transaction, assumes an identity, does the
- * work, commits, and gives the
- * connection back only when it can vouch for it. BEGIN, identity, role and the first query of the work travel
- * in one flight.
+ * work, commits, and gives the connection back only when it can vouch for it. BEGIN, identity, role and the
+ * first query of the work travel in one flight.
  */
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
@@ -52,9 +51,8 @@ export type TransactionPools = Pools & { roles: Record<RoleName, string>; namedS
 
 /**
  * More borrowers than this many for each connection are turned away at once: waiting would not serve them in
- * time. At twice the capacity,
- * 4 answered as many as 16 did, at a quarter of their median (`bench/overload.ts`). Signing in queues for
- * bcrypt rather than here.
+ * time. At twice the capacity, 4 answered as many as 16 did, at a quarter of their median
+ * (`bench/overload.ts`). Signing in queues for bcrypt rather than here.
  */
 const WAITERS_PER_CONNECTION = { user: 4, key: 4, agent: 4, auth: 16, admin: 16 }
 /** So that a small pool takes a burst, too. */
@@ -62,8 +60,8 @@ const MIN_WAITERS = 16
 
 /**
  * BEGIN waits for nothing: without an answer to it in so long, milliseconds, the connection is dead, and
- * those beside it are not trusted. Not
- * so behind a pooler, where it waits for one of the pooler's connections.
+ * those beside it are not trusted. Not so behind a pooler, where it waits for one of the pooler's
+ * connections.
  */
 const BEGIN_TIMEOUT_MS = 3_000
 
@@ -232,7 +230,9 @@ async function openingOutcome(begun: Promise<unknown>[], markBroken: (error: Err
   throw problem('unavailable', { cause: failed.reason })
 }
 
-/** `DrizzleQueryError` prints the statement with all its parameters. */
+/**
+ * `DrizzleQueryError` prints the statement with all its parameters.
+ */
 const unwrap = (error: unknown) => (error instanceof DrizzleQueryError ? (error.cause ?? error) : error)
 
 /** The first flight leaves as one write: fewer packets, and 13 % less time in PostgreSQL. */

@@ -1,11 +1,12 @@
 /** Keys of routers: T26, from making one to its end. */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vitest'
 import { API_KEY_PATTERN, readApiKey } from '../../src/auth/api-keys/format.ts'
 import { asAdmin } from '../support/database.ts'
 import { comparable, expectProblem } from '../support/problems.ts'
 import {
   type Answer,
+  newSecrets,
   openServer,
   type Person,
   type Router,
@@ -173,7 +174,7 @@ describe('a key', () => {
   })
 
   it('has its last use written when the server closes, not before', async () => {
-    const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
+    const secrets = newSecrets()
     const [first, second] = await Promise.all([
       openServer({}, undefined, { secrets }),
       openServer({}, undefined, { secrets }),

@@ -6,6 +6,7 @@ import { googleAccount, startGoogle } from '../support/google.ts'
 import { comparable, expectProblem } from '../support/problems.ts'
 import {
   type Answer,
+  newSecrets,
   openServer,
   type Person,
   rowsOf,
@@ -51,7 +52,7 @@ describe('a changed password', () => {
   })
 
   it('ends every other login session at the next request, on every server, and not this one, T23 T24', async () => {
-    const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
+    const secrets = newSecrets()
     const servers = await Promise.all([
       openServer({}, undefined, { secrets }),
       openServer({}, undefined, { secrets }),

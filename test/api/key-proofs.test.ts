@@ -2,7 +2,6 @@
  * A stolen login session is not enough for a key: what each route that makes one takes, and what ends keys
  * again.
  */
-import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { googleAccount, type StandInGoogle, startGoogle } from '../support/google.ts'
 import { tokenIn } from '../support/mail.ts'
@@ -11,6 +10,7 @@ import { expectProblem } from '../support/problems.ts'
 import { enrolledIn, wrongCodeOf } from '../support/second-factor.ts'
 import {
   type Answer,
+  newSecrets,
   openServer,
   type Person,
   rowsOf,
@@ -218,7 +218,7 @@ describe('a proof', () => {
   })
 
   it('is of one login session, on every server, and a refresh does not renew it', async () => {
-    const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
+    const secrets = newSecrets()
     const servers = await Promise.all([
       openServer({}, undefined, { secrets }),
       openServer({}, undefined, { secrets }),

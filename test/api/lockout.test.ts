@@ -2,7 +2,7 @@
  * A bound on guesses at a password: exact under parallel guesses on any number of servers, and nothing for
  * strangers to do harm with.
  */
-import { createHmac, randomBytes, randomUUID } from 'node:crypto'
+import { createHmac, randomUUID } from 'node:crypto'
 import bcrypt from 'bcrypt'
 import {
   afterAll,
@@ -19,6 +19,7 @@ import { createKeyring } from '../../src/crypto/keyring.ts'
 import { comparable, expectProblem } from '../support/problems.ts'
 import {
   type Answer,
+  newSecrets,
   openServer,
   type Person,
   rowsOf,
@@ -27,8 +28,8 @@ import {
   worldOf,
 } from '../support/world.ts'
 
-const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
-const [{ secret: guessKey }] = createKeyring({ current: secrets.jwtSecret }).guesses
+const secrets = newSecrets()
+const [{ secret: guessKey }] = createKeyring(secrets.jwt).guesses
 
 let servers: TestServer[]
 let worlds: [World, World]

@@ -143,9 +143,11 @@ describe('login sessions', () => {
   it('end on every server at once; so do a deactivated account and a role that is taken away, T22 T23', async () => {
     const ada = await world.person()
     const other = await openServer({}, inject('database'), {
-      secrets: { jwtSecret: SECRET, pepper: SECRET },
+      secrets: { jwt: { current: SECRET }, pepper: { current: SECRET } },
     })
-    const first = await openServer({}, inject('database'), { secrets: { jwtSecret: SECRET, pepper: SECRET } })
+    const first = await openServer({}, inject('database'), {
+      secrets: { jwt: { current: SECRET }, pepper: { current: SECRET } },
+    })
     onTestFinished(async () => void (await Promise.all([other.close(), first.close()])))
     const [here, there] = [worldOf(first), worldOf(other)]
     const eve = await here.person()

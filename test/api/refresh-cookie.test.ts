@@ -114,7 +114,9 @@ const CASES = (['plain', 'secure'] as const).flatMap((kind) =>
 
 let standIn: StandInGoogle
 let servers: TestServer[]
-/** `trusting` believes the proxy that every request of a test comes from; `wary` believes nobody. */
+/**
+ * `trusting` believes the proxy that every request of a test comes from; `wary` believes nobody.
+ */
 let worlds: Record<'wary' | 'trusting', World>
 let people: Record<'wary' | 'trusting', Person>
 beforeAll(async () => {

@@ -515,7 +515,7 @@ describe('guessing at a second factor', () => {
     expectProblem(await answer(challenge, ada.recoveryCodes[0] ?? '', at), 429, 'locked-out')
     expectProblem(await disable(ada, ada.recoveryCodes[0] ?? ''), 429, 'locked-out')
 
-    const key = createHmac('sha256', createKeyring({ current: server.secrets.jwtSecret }).guesses[0].secret)
+    const key = createHmac('sha256', createKeyring(server.secrets.jwt).guesses[0].secret)
       .update(`second-factor ${ada.id}`)
       .digest()
     const pass = (interval: string) =>

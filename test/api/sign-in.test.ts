@@ -1,11 +1,12 @@
 /** Accounts and login sessions: registering, signing in, refreshing, signing out. */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import bcrypt from 'bcrypt'
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { PASSWORD_PROBLEMS } from '../../src/auth/passwords/policy.ts'
 import { comparable, expectProblem } from '../support/problems.ts'
 import {
   type Answer,
+  newSecrets,
   openServer,
   type Person,
   rowsOf,
@@ -341,7 +342,7 @@ describe('a refresh token', () => {
 
 describe('signing out', () => {
   it('ends the session at once: its access token, its refresh token, and on every server, T22', async () => {
-    const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
+    const secrets = newSecrets()
     const servers = await Promise.all([
       openServer({}, undefined, { secrets }),
       openServer({}, undefined, { secrets }),

@@ -2,11 +2,17 @@
  * When the server fails: what clients learn of it, and what the log holds. A database of its own can be made
  * to fail in any way.
  */
-import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vitest'
 import { asAdmin, prepare, separateDatabase, type TestDatabase } from '../support/database.ts'
 import { expectProblem } from '../support/problems.ts'
-import { openServer, type Person, type TestServer, type World, worldOf } from '../support/world.ts'
+import {
+  newSecrets,
+  openServer,
+  type Person,
+  type TestServer,
+  type World,
+  worldOf,
+} from '../support/world.ts'
 
 /** Stands where a driver's error carries somebody's data. */
 const PLANTED = 'planted-8c1f'
@@ -221,10 +227,7 @@ describe('the log', () => {
   })
 
   it('holds one line a request and no secret, whatever happens to it, T39', async () => {
-    const secrets = {
-      jwtSecret: randomBytes(32).toString('base64url'),
-      pepper: randomBytes(32).toString('base64url'),
-    }
+    const secrets = newSecrets()
     const own = await openServer({ LOG_LEVEL: 'trace' }, database, { secrets })
     onTestFinished(() => own.app.close())
     let requests = 0
@@ -237,7 +240,8 @@ describe('the log', () => {
     const router = await bob.router()
     requests += 3
     const planted = {
-      ...secrets,
+      jwtSecret: secrets.jwt.current,
+      pepper: secrets.pepper.current,
       databasePassword: database.password,
       password: bob.password,
       wrongPassword: 'wrong horse battery',

@@ -1,7 +1,7 @@
 /**
  * The edge under attack: bodies, queries, methods, types and tokens that nobody sends in good faith, to every
- * operation of the OpenAPI
- * document. None is answered 5xx, each refusal is a problem document with its code, and nothing is stored.
+ * operation of the OpenAPI document. None is answered 5xx, each refusal is a problem document with its code,
+ * and nothing is stored.
  */
 import { createHmac, randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'

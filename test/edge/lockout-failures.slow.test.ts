@@ -1,8 +1,7 @@
 /**
  * What the server or the database fails at is nobody's guess: five such failures lock nobody out, wherever a
- * password or a code is asked for,
- * and five wrong ones still do, whatever fails meanwhile. A database of its own can be made to fail in any
- * way.
+ * password or a code is asked for, and five wrong ones still do, whatever fails meanwhile. A database of its
+ * own can be made to fail in any way.
  */
 import { createHmac, randomUUID } from 'node:crypto'
 import bcrypt from 'bcrypt'
@@ -112,7 +111,7 @@ const expectWrong = (answers: Answer[]) => {
 }
 /** What is known about guesses at a name, of the shared server or another. */
 async function guesses(name: string, { secrets } = server) {
-  const [{ secret }] = createKeyring({ current: secrets.jwtSecret }).guesses
+  const [{ secret }] = createKeyring(secrets.jwt).guesses
   return sql('select failures, locked_until is not null as "isLocked" from sign_in_attempts where key = $1', [
     createHmac('sha256', secret).update(name).digest(),
   ])

@@ -1,8 +1,7 @@
 /**
  * What the statements of every operation read, as PostgreSQL runs them (auto_explain), for somebody who has
- * as much as hundreds of people, in
- * a database of many people. Only equality of uuids goes into an index under row security: each statement
- * gets along with that.
+ * as much as hundreds of people, in a database of many people. Only equality of uuids goes into an index
+ * under row security: each statement gets along with that.
  */
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'

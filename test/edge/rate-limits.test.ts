@@ -32,7 +32,7 @@ const LENIENT = { LOCKOUT_FAILURES: '1000' }
 describe('sign-ins from one address', () => {
   it('are counted across servers, and the next one is refused with the time to wait, T42', async () => {
     const env = { RATE_LIMIT_SIGN_INS: '4', ...PROXY, ...LENIENT }
-    const secrets = { secrets: { jwtSecret: SECRET, pepper: SECRET } }
+    const secrets = { secrets: { jwt: { current: SECRET }, pepper: { current: SECRET } } }
     const servers = await Promise.all([0, 1].map(() => openServer(env, undefined, secrets)))
     onTestFinished(async () => void (await Promise.all(servers.map((server) => server.close()))))
     const address = newAddress()

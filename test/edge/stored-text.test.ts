@@ -1,7 +1,7 @@
 /**
  * Text is kept to the code point: what a body stores is read back equal, or refused by a rule that the
- * documentation states. The fields are
- * found in the OpenAPI document: whatever text a body takes and its answer shows under the same name.
+ * documentation states. The fields are found in the OpenAPI document: whatever text a body takes and its
+ * answer shows under the same name.
  */
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'

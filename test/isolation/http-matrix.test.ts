@@ -1,9 +1,8 @@
 /**
  * Every operation of the OpenAPI document, asked by everybody who should not be answered, about what somebody
- * has and about what nobody has:
- * the answers are the same to the byte, but for the request id (T30). A new route is covered as soon as it is
- * documented; one that names
- * ids in its body fails here until `support/identified-requests.ts` says how.
+ * has and about what nobody has: the answers are the same to the byte, but for the request id (T30). A new
+ * route is covered as soon as it is documented; one that names ids in its body fails here until
+ * `support/identified-requests.ts` says how.
  */
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'

@@ -1,10 +1,9 @@
 /**
  * Whatever people ask at once, and wherever between two statements a connection is cut, a backend ended or a
- * statement cancelled: nobody is
- * shown anybody else's row, no transaction and no identity stays behind, and what was answered 2xx is stored,
- * whole.
+ * statement cancelled: nobody is shown anybody else's row, no transaction and no identity stays behind, and
+ * what was answered 2xx is stored, whole.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
@@ -12,6 +11,7 @@ import { prepare, separateDatabase, type TestDatabase } from '../support/databas
 import { type Fault, type FaultProxy, openFaultProxy } from '../support/fault-proxy.ts'
 import {
   type Answer,
+  newSecrets,
   openServer,
   type Person,
   type Router,
@@ -65,7 +65,7 @@ beforeAll(async () => {
     rolePrefix: database.rolePrefix,
     password: database.password,
   }
-  const secrets = { jwtSecret: randomBytes(32).toString('hex'), pepper: randomBytes(32).toString('hex') }
+  const secrets = newSecrets()
   const nobodyListens = { listen: () => ({ close: async () => {} }) }
   const open = async (size: number) => {
     const env = {

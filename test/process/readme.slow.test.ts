@@ -74,6 +74,15 @@ describe('the walk in the README', () => {
     },
   )
 
+  it('has the variables that the pages on accounts go on with', { timeout: 120_000 }, async () => {
+    const page = await readFile(join(root, 'docs/accounts.md'), 'utf8')
+    const [, script = ''] = /^## Scripts\b.*?^```sh\n(.*?)^```$/ms.exec(page) ?? []
+    const { stdout, stderr } = await walkIt(`${walk}\necho; echo the script:\n${script}`)
+    expect(stderr).toBe('')
+    const [, answer = ''] = stdout.split('the script:\n')
+    expect(JSON.parse(answer).items.length).toBeGreaterThan(1)
+  })
+
   it('says in words what failed', async () => {
     const helpers = walk.slice(0, walk.indexOf('# An account.'))
     const refused = await walkIt(`${helpers}\nsign_in ada@example.com 'not the password'`)

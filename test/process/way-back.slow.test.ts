@@ -2,7 +2,7 @@
  * An update that is taken back and applied again, with accounts in the database: nobody is kept out, and the
  * log says what it lost.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -20,6 +20,7 @@ import { expectProblem } from '../support/problems.ts'
 import {
   type Answer,
   newMac,
+  newSecrets,
   openServer,
   type Person,
   type Router,
@@ -30,10 +31,7 @@ import {
 
 const main = inject('database')
 const migrations = await readMigrations()
-const secrets = {
-  jwtSecret: randomBytes(32).toString('base64url'),
-  pepper: randomBytes(32).toString('base64url'),
-}
+const secrets = newSecrets()
 
 /** A migrated database in which people live, to be copied. */
 let home: { database: TestDatabase; people: People }

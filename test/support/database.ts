@@ -1,7 +1,7 @@
 /**
  * One PostgreSQL for a run: a throw-away embedded one, or with DATABASE_URL_TEST (a superuser's URL) any
- * other server from 15 on. What a run
- * makes (databases, and roles behind a random prefix) it removes; what was there stays untouched.
+ * other server from 15 on. What a run makes (databases, and roles behind a random prefix) it removes; what
+ * was there stays untouched.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'

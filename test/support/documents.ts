@@ -32,6 +32,8 @@ export const documentOf = (
   changesAt: [],
 })
 
-/** `02:00:5e:…` and a number. */
+/**
+ * `02:00:5e:…` and a number.
+ */
 export const macOf = (number: number) =>
   `02:00:5e:${number.toString(16).padStart(6, '0').match(/../g)?.join(':')}`

@@ -1,7 +1,6 @@
 /**
  * A proxy between a server and PostgreSQL that reads the protocol's messages (PostgreSQL documentation, 55.2)
- * as they pass, and does harm at
- * the one it is told to.
+ * as they pass, and does harm at the one it is told to.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
@@ -11,7 +10,9 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
  * is ended or its statement cancelled.
  */
 export type Harm = 'cut before' | 'cut after' | 'terminate' | 'cancel'
-/** `at`: the n-th message of frontends from now, over all connections. */
+/**
+ * `at`: the n-th message of frontends from now, over all connections.
+ */
 export type Fault = { at: number; harm: Harm }
 
 export type FaultProxy = {

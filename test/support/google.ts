@@ -1,8 +1,7 @@
 /**
  * Google's stand-in, since Google itself is not there: a real server that signs real tokens, sends browsers
- * back with a code, and gives a
- * token for it only to the client that it was made for, at the address it was made for, with the verifier of
- * its PKCE challenge.
+ * back with a code, and gives a token for it only to the client that it was made for, at the address it was
+ * made for, with the verifier of its PKCE challenge.
  */
 import {
   createHash,

@@ -30,7 +30,9 @@ export type Schema = {
 type Method = Parameters<World['send']>[0]
 
 export type Operation = {
-  /** `POST /api/routers/{id}/keys` */
+  /**
+   * `POST /api/routers/{id}/keys`
+   */
   name: string
   method: Method
   path: string
@@ -57,7 +59,7 @@ type Document = {
   components: { schemas: Record<string, Schema> }
 }
 
-export function operationsOf(openapi: Document): Operation[] {
+function operationsOf(openapi: Document): Operation[] {
   const resolve = (schema?: Schema) =>
     schema?.$ref ? openapi.components.schemas[schema.$ref.replace(/.*\//, '')] : schema
   return Object.entries(openapi.paths).flatMap(([path, methods]) =>

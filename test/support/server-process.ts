@@ -1,4 +1,6 @@
-/** `node src/server.ts`, as an operator starts it. */
+/**
+ * `node src/server.ts`, as an operator starts it.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'

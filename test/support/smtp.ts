@@ -6,8 +6,10 @@ import { EventEmitter, once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** `content` is the message as it was before dots were doubled; lines end in CRLF. */
-export type SentMail = {
+/**
+ * `content` is the message as it was before dots were doubled; lines end in CRLF.
+ */
+type SentMail = {
   from: string
   to: string[]
   content: string

@@ -1,9 +1,10 @@
 /** People, routers and agents as tests meet them: through HTTP only, each one new. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
-import type pg from 'pg'
+import pg from 'pg'
 import { inject } from 'vitest'
 import { type AppOptions, buildApp } from '../../src/app.ts'
+import type { Secrets } from '../../src/auth/auth.ts'
 import { type Config, readConfig } from '../../src/config/config.ts'
 import { readMigrations } from '../../src/database/migrations/runner.ts'
 import { listenForNotifications } from '../../src/database/notifications.ts'
@@ -11,7 +12,7 @@ import { createPool } from '../../src/database/pool.ts'
 import { createBackgroundTasks } from '../../src/jobs/background-tasks.ts'
 import type { Mail } from '../../src/mail/mailer.ts'
 import type { Pools } from '../../src/rls/transaction.ts'
-import { asAdmin, loginUrl, servingUrl, type TestDatabase } from './database.ts'
+import { loginUrl, servingUrl, type TestDatabase } from './database.ts'
 import { tokenIn } from './mail.ts'
 import { requireOwner } from './owner-named.ts'
 
@@ -54,6 +55,12 @@ export type TestServer = {
   close(): Promise<void>
 }
 
+/** Secrets of a server, each its own. */
+export const newSecrets = (): Secrets => ({
+  jwt: { current: randomBytes(32).toString('base64url') },
+  pepper: { current: randomBytes(32).toString('base64url') },
+})
+
 /** A server of its own, for a test that needs other settings or does something to it. */
 export async function openServer(
   env: Record<string, string> = {},
@@ -83,10 +90,7 @@ export async function openServer(
   const mails: Mail[] = []
   const background = createBackgroundTasks((error) => void logged.push(String(error)))
   const closing = new AbortController()
-  const secrets = {
-    jwtSecret: randomBytes(32).toString('base64url'),
-    pepper: randomBytes(32).toString('base64url'),
-  }
+  const secrets = newSecrets()
   const app = await buildApp({
     config,
     version: '0.0.0-test',
@@ -238,9 +242,15 @@ export const sharedWorld = (): Promise<World> => {
   return shared
 }
 
+let superuser: pg.Pool | undefined
 /** Past row security, as a superuser: to age rows, and to see what was stored. */
-export const rowsOf = <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> =>
-  asAdmin(inject('database').adminUrl, async (client) => (await client.query<Row>(text, values)).rows)
+export async function rowsOf<Row extends pg.QueryResultRow>(
+  text: string,
+  values: unknown[] = [],
+): Promise<Row[]> {
+  superuser ??= new pg.Pool({ connectionString: inject('database').adminUrl, max: 4, allowExitOnIdle: true })
+  return (await superuser.query<Row>(text, values)).rows
+}
 
 /** A MAC that no other test has; globally administered unless asked otherwise. */
 export const newMac = (firstOctet = '00'): string =>

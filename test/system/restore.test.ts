@@ -1,13 +1,15 @@
 /**
- * The README's way to copy a database, with the tools of the machine: everything comes along, and the copy is
- * served.
+ * The way of docs/operate.md to copy a database, with the tools of the machine: everything comes along, and
+ * the copy is served.
  */
+
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Secrets } from '../../src/auth/auth.ts'
 import { setUpDatabase } from '../../src/database/setup.ts'
 import {
   asAdmin,
@@ -50,9 +52,9 @@ afterAll(async () => {
   for (const close of closing.reverse()) await close()
 })
 
-const secretsOf = ({ jwtSecret, pepper }: { jwtSecret: string; pepper: string }) => ({
-  JWT_SECRET: jwtSecret,
-  PASSWORD_PEPPER: pepper,
+const secretsOf = ({ jwt, pepper }: Secrets) => ({
+  JWT_SECRET: jwt.current,
+  PASSWORD_PEPPER: pepper.current,
 })
 const rowsOf = ({ adminUrl }: TestDatabase) =>
   asAdmin(adminUrl, async (client) => {
@@ -71,7 +73,7 @@ it('is restored without an error into a database that was set up, and serves', {
   timeout: 300_000,
 }, async () => {
   const [, flags = ''] =
-    /`pg_restore ((?:--[a-z-]+ ?)+)`/.exec(await readFile(join(root, 'README.md'), 'utf8')) ?? []
+    /`pg_restore ((?:--[a-z-]+ ?)+)`/.exec(await readFile(join(root, 'docs/operate.md'), 'utf8')) ?? []
   const server = await openServer({}, database)
   const ada = await worldOf(server).person()
   const router = await ada.router()

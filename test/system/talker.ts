@@ -1,7 +1,6 @@
 /**
  * What machines of the test network run, each in its namespace: `node talker.ts <part> [name] [addresses]`.
- * Every line on stdout is
- * something that arrived.
+ * Every line on stdout is something that arrived.
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { connect, createServer, isIPv6 } from 'node:net'

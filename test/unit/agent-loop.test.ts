@@ -1,4 +1,4 @@
-/** The loop in the README that enforces a policy on a router, with a server that answers as it is told. */
+/** The loop in docs/agents.md that enforces a policy on a router, with a server that answers as it is told. */
 import { execFile } from 'node:child_process'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
 
-const README = join(import.meta.dirname, '../../README.md')
+const AGENTS = join(import.meta.dirname, '../../docs/agents.md')
 
 /** Each answer of the server in turn: status and head; 000 is none. The loop ends when there is no more. */
 const ANSWERS: [status: string, head: string][] = [
@@ -44,7 +44,7 @@ it('keeps the table and sleeps as long as the server says', async () => {
     await write(`status-${index + 1}`, status)
     await write(`answer-${index + 1}`, head)
   }
-  const [, loop = ''] = /^```sh\n(while :; do\n.*?^done\n)```$/ms.exec(await readFile(README, 'utf8')) ?? []
+  const [, loop = ''] = /^```sh\n(while :; do\n.*?^done\n)```$/ms.exec(await readFile(AGENTS, 'utf8')) ?? []
   const script = loop.replaceAll('/tmp/', `${here}/`).replaceAll('/etc/netpilot.key', join(here, 'key'))
   await promisify(execFile)('sh', ['-c', script], {
     env: { PATH: `${here}:${process.env.PATH}`, HERE: here },

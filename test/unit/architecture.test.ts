@@ -59,7 +59,9 @@ describe('the tree', () => {
 
   /** Each may use itself and what stands before it, for values and for types. */
   const LAYERS = ['network', 'crypto', 'database', 'config', 'http', 'rls', 'modules', 'mail', 'jobs', 'auth']
-  /** `app.ts`, `server.ts` and the commands stand above all. */
+  /**
+   * `app.ts`, `server.ts` and the commands stand above all.
+   */
   const layerOf = (file: string) => {
     const layer = LAYERS.indexOf(file.split('/')[0] ?? '')
     return layer < 0 ? LAYERS.length : layer
@@ -122,6 +124,8 @@ describe('the tree', () => {
       'cli/create-admin.ts',
       'cli/doctor.ts',
       'cli/migrate.ts',
+      'cli/seed.ts',
+      'cli/seed/temporary-server.ts',
       'cli/setup.ts',
       'database/local.ts',
       'server.ts',
@@ -227,6 +231,33 @@ describe('the repository', () => {
     expect(manifest.engines?.node).toBe(`>=${read('.nvmrc').trim()}`)
   })
 
+  it('has a workflow that runs what .ci/run runs, with nothing that can be moved under it', () => {
+    const workflow = parse(read('.github/workflows/ci.yml')) as {
+      permissions: unknown
+      jobs: Record<string, { steps: { uses?: string; run?: string; with?: Record<string, unknown> }[] }>
+    }
+    expect(workflow.permissions).toEqual({ contents: 'read' })
+    const steps = Object.values(workflow.jobs).flatMap((job) => job.steps)
+    expect(steps.flatMap(({ run }) => run ?? [])).toEqual(['.ci/run'])
+    const uses = steps.flatMap((step) => step.uses ?? [])
+    expect(uses.length).toBeGreaterThan(0)
+    expect(uses.filter((action) => !/@[0-9a-f]{40}$/.test(action))).toEqual([])
+    const files = steps.flatMap((step) => step.with?.['node-version-file'] ?? [])
+    expect(files).toEqual(['.nvmrc'])
+  })
+
+  it('has debugger configurations whose programs are there', () => {
+    // JSON with comments, which is YAML too, but for how it writes them.
+    const { configurations } = parse(read('.vscode/launch.json').replace(/^\s*\/\/.*$/gm, '')) as {
+      configurations: { program?: string; runtimeArgs?: string[] }[]
+    }
+    const programs = configurations.flatMap(({ program, runtimeArgs = [] }) =>
+      program ? [program.replace(/^\$\{workspaceFolder\}\//, ''), ...runtimeArgs] : [],
+    )
+    expect(programs.length).toBeGreaterThan(2)
+    expect(programs.filter((path) => !existsSync(join(root, path)))).toEqual([])
+  })
+
   it('has a compose file whose services say how they are healthy, and only variables that exist', () => {
     const compose = parse(read('docker-compose.yml')) as {
       services: Record<string, { environment?: Record<string, string>; image?: string }>
@@ -241,9 +272,10 @@ describe('the repository', () => {
     }
   })
 
-  it('has a README whose code map names files that exist', () => {
+  it('has a README that is short, and a code map that names files that exist', () => {
+    expect(read('README.md').split('\n').length).toBeLessThanOrEqual(151)
     const named = [
-      ...read('README.md').matchAll(/`((?:src|drizzle|test|bench|docs|scripts)\/[\w./-]+)`/g),
+      ...read('docs/architecture.md').matchAll(/`((?:src|drizzle|test|bench|docs|scripts)\/[\w./-]+)`/g),
     ].map(([, path]) => path ?? '')
     expect(named.length).toBeGreaterThan(5)
     expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([])

@@ -79,6 +79,11 @@ describe('the pages beside it', () => {
       'docs/security.md',
       'docs/isolation.md',
       'docs/threats.md',
+      'docs/agents.md',
+      'docs/operate.md',
+      'docs/accounts.md',
+      'docs/own-postgres.md',
+      'docs/architecture.md',
       'docs/decisions/0018-where-asvs-asks-for-more.md',
     ],
     ...['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'],
@@ -86,6 +91,19 @@ describe('the pages beside it', () => {
     const links = [...read(page).matchAll(/\]\(([^)#]+)[^)]*\)/g)].map(([, link = '']) => link)
     const ours = links.filter((link) => !link.startsWith('https:'))
     expect(ours.filter((link) => !existsSync(join(root, dirname(page), link)))).toEqual([])
+    const parts = [...read(page).matchAll(/\]\(([^)#:]*)#([^)]+)\)/g)]
+    const anchorsOf = (target: string) =>
+      [...read(target).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+        heading
+          .toLowerCase()
+          .replace(/[^\w -]/g, '')
+          .replaceAll(' ', '-'),
+      )
+    expect(
+      parts.filter(
+        ([, link, anchor = '']) => !anchorsOf(link ? join(dirname(page), link) : page).includes(anchor),
+      ),
+    ).toEqual([])
     const named = [...read(page).matchAll(/`((?:src|test|drizzle|docs|scripts)\/[^`*<]+)`/g)].map(
       ([, path = '']) => path,
     )

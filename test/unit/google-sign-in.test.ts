@@ -8,7 +8,7 @@ import { createGoogle, type Google } from '../../src/auth/google/google.ts'
 import { FLOW_COOKIE } from '../../src/auth/google/redirect-flow.ts'
 import type { GoogleSettings } from '../../src/config/google.ts'
 import { createKeyring } from '../../src/crypto/keyring.ts'
-import { createCookieSeal } from '../../src/crypto/sealed-cookie.ts'
+import { createCookieSeal } from '../../src/crypto/seal.ts'
 import { Problem } from '../../src/http/problem.ts'
 import {
   type Claims,
@@ -288,7 +288,7 @@ describe('the redirect flow', () => {
     return { cookie, state: searchParams.get('state') ?? '', code: searchParams.get('code') ?? '' }
   }
   /** What the cookie holds, which only the server can read. */
-  const { open: unseal, seal } = createCookieSeal(keyring.googleFlows)
+  const { unseal, seal } = createCookieSeal(keyring.googleFlows)
 
   it('goes to Google and comes back with who somebody is', async () => {
     const ada = googleAccount()

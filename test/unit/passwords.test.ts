@@ -10,7 +10,7 @@ import { Problem } from '../../src/http/problem.ts'
 
 const LIMITS = { concurrency: 2, queue: 64, waitMs: 10_000 }
 const pepper = randomBytes(32).toString('base64')
-const passwords = createPasswords({ pepper, cost: 4, ...LIMITS })
+const passwords = createPasswords({ pepper: { current: pepper }, cost: 4, ...LIMITS })
 const right = { ok: true, upgrade: false }
 const wrong = { ok: false, upgrade: false }
 
@@ -85,14 +85,41 @@ describe('passwords', () => {
   })
 
   it('take the same pepper to verify', async () => {
-    const others = createPasswords({ pepper: randomBytes(32).toString('base64'), cost: 4, ...LIMITS })
+    const others = createPasswords({
+      pepper: { current: randomBytes(32).toString('base64') },
+      cost: 4,
+      ...LIMITS,
+    })
     expect(
       await others.verify('correct horse battery', await passwords.hash('correct horse battery')),
     ).toEqual(wrong)
   })
 
+  it('take the pepper that was replaced, and are to be renewed then, for as long as it is given', async () => {
+    const stored = await passwords.hash('correct horse battery')
+    const current = randomBytes(32).toString('base64')
+    const renewing = createPasswords({ pepper: { current, previous: pepper }, cost: 4, ...LIMITS })
+    expect(await renewing.verify('correct horse battery', stored)).toEqual({ ok: true, upgrade: true })
+    expect(await renewing.verify('wrong horse battery', stored)).toEqual(wrong)
+    const renewed = await renewing.hash('correct horse battery')
+    const done = createPasswords({ pepper: { current }, cost: 4, ...LIMITS })
+    expect(await done.verify('correct horse battery', renewed)).toEqual({ ok: true, upgrade: false })
+    expect(await done.verify('correct horse battery', stored)).toEqual(wrong)
+  })
+
+  it('cost as many bcrypts where nothing is stored as where something is, also with two peppers, T16', async () => {
+    const compare = vi.spyOn(bcrypt, 'compare')
+    const pair = { current: randomBytes(32).toString('base64'), previous: pepper }
+    const renewing = createPasswords({ pepper: pair, cost: 4, ...LIMITS })
+    for (const stored of [undefined, await renewing.hash('correct horse battery')]) {
+      compare.mockClear()
+      await renewing.verify('wrong horse battery', stored)
+      expect(compare).toHaveBeenCalledTimes(2)
+    }
+  })
+
   it('take a pepper worth the name', () => {
-    expect(() => createPasswords({ pepper: 'pepper', cost: 4, ...LIMITS })).toThrow(
+    expect(() => createPasswords({ pepper: { current: 'pepper' }, cost: 4, ...LIMITS })).toThrow(
       /^PASSWORD_PEPPER is too short/,
     )
   })
@@ -108,9 +135,11 @@ describe('passwords', () => {
 
   it('at a lower cost than now are due for an upgrade, at a higher one not', async () => {
     const [lower, higher] = await Promise.all(
-      [4, 6].map((cost) => createPasswords({ pepper, cost, ...LIMITS }).hash('correct horse battery')),
+      [4, 6].map((cost) =>
+        createPasswords({ pepper: { current: pepper }, cost, ...LIMITS }).hash('correct horse battery'),
+      ),
     )
-    const now = createPasswords({ pepper, cost: 5, ...LIMITS })
+    const now = createPasswords({ pepper: { current: pepper }, cost: 5, ...LIMITS })
     expect(await now.verify('correct horse battery', lower)).toEqual({ ok: true, upgrade: true })
     expect(await now.verify('correct horse batterz', lower)).toEqual(wrong)
     expect(await now.verify('correct horse battery', higher)).toEqual(right)
@@ -127,7 +156,7 @@ describe('passwords', () => {
 
   it('cost as much where nothing is stored as where something is: one bcrypt of the same cost, T16', async () => {
     const compare = vi.spyOn(bcrypt, 'compare')
-    const costly = createPasswords({ pepper, cost: 6, ...LIMITS })
+    const costly = createPasswords({ pepper: { current: pepper }, cost: 6, ...LIMITS })
     for (const stored of [undefined, await costly.hash('correct horse battery')])
       await costly.verify('wrong horse battery', stored)
     expect(compare.mock.calls.map(([, against]) => against.slice(0, 7))).toEqual(['$2b$06$', '$2b$06$'])
@@ -135,7 +164,13 @@ describe('passwords', () => {
 
   it('beyond the bounds are turned away before any bcrypt, T15', async () => {
     const compare = vi.spyOn(bcrypt, 'compare')
-    const narrow = createPasswords({ pepper, cost: 4, concurrency: 1, queue: 1, waitMs: 10_000 })
+    const narrow = createPasswords({
+      pepper: { current: pepper },
+      cost: 4,
+      concurrency: 1,
+      queue: 1,
+      waitMs: 10_000,
+    })
     const answers = await Promise.allSettled(
       Array.from({ length: 5 }, () => narrow.verify('correct horse battery', undefined)),
     )

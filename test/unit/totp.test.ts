@@ -2,15 +2,19 @@
  * The parts of the second factor: codes of an authenticator app, the secret behind them at rest, and codes
  * for when the app is lost.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { createCipheriv, randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { URI } from 'otpauth'
 import { describe, expect, it } from 'vitest'
 import { createRecoveryCodes } from '../../src/auth/second-factor/recovery-codes.ts'
 import { describeTotp, makeTotpSecret, matchTotp } from '../../src/auth/second-factor/totp.ts'
-import { createSecretSeal } from '../../src/crypto/sealed-secret.ts'
+import { deriveKey } from '../../src/crypto/hkdf.ts'
+import { pepperKeys } from '../../src/crypto/keyring.ts'
+import { createSecretSeal } from '../../src/crypto/seal.ts'
+import { uuidToBytes } from '../../src/crypto/uuid.ts'
 
 const pepper = randomBytes(32).toString('base64')
+const keysOf = (current = pepper, purpose = 'sealed totp') => pepperKeys({ current }, purpose)
 const at = (seconds: number) => new Date(seconds * 1_000)
 
 describe('a code of an authenticator app', () => {
@@ -118,29 +122,53 @@ describe('a secret of an authenticator app', () => {
   })
 })
 
+/** The sealed form before keys had ids: version 1, nonce, text, tag. */
+function sealedWithoutKey(userId: string, secret: Buffer): Buffer {
+  const nonce = randomBytes(12)
+  const cipher = createCipheriv('aes-256-gcm', deriveKey(pepper, 'sealed totp'), nonce)
+  cipher.setAAD(Buffer.concat([Buffer.of(1), uuidToBytes(userId)]))
+  const text = [cipher.update(secret), cipher.final()]
+  return Buffer.concat([Buffer.of(1), nonce, ...text, cipher.getAuthTag()])
+}
+
 describe('a sealed secret', () => {
-  const seal = createSecretSeal(pepper, 'totp')
+  const seal = createSecretSeal(keysOf())
   const [ada, bob] = [randomUUID(), randomUUID()]
   const secret = makeTotpSecret()
 
   it('opens for its account, and is neither readable nor ever the same', () => {
     const [first, second] = [seal.seal(ada, secret), seal.seal(ada, secret)]
-    expect(seal.open(ada, first)).toEqual(secret)
-    expect(seal.open(ada, second)).toEqual(secret)
+    expect(seal.unseal(ada, first)).toEqual(secret)
+    expect(seal.unseal(ada, second)).toEqual(secret)
     expect(first.equals(second)).toBe(false)
-    expect(first).toHaveLength(20 + 29)
+    expect(first).toHaveLength(20 + 35)
     expect(first.includes(secret)).toBe(false)
   })
 
   it('does not open in the row of another account', () => {
-    expect(() => seal.open(bob, seal.seal(ada, secret))).toThrow()
+    expect(() => seal.unseal(bob, seal.seal(ada, secret))).toThrow()
   })
 
   it('does not open with another pepper, nor for another purpose', () => {
     const sealed = seal.seal(ada, secret)
-    expect(() => createSecretSeal(randomBytes(32).toString('base64'), 'totp').open(ada, sealed)).toThrow()
-    expect(() => createSecretSeal(pepper, 'other').open(ada, sealed)).toThrow()
-    expect(createSecretSeal(pepper, 'totp').open(ada, sealed)).toEqual(secret)
+    expect(() => createSecretSeal(keysOf(randomBytes(32).toString('base64'))).unseal(ada, sealed)).toThrow()
+    expect(() => createSecretSeal(keysOf(pepper, 'other')).unseal(ada, sealed)).toThrow()
+    expect(createSecretSeal(keysOf()).unseal(ada, sealed)).toEqual(secret)
+  })
+
+  it('opens with the pepper that was replaced, and in the form before that, and says that it is outdated', () => {
+    const replaced = createSecretSeal(
+      pepperKeys({ current: randomBytes(32).toString('base64'), previous: pepper }, 'sealed totp'),
+    )
+    for (const sealed of [seal.seal(ada, secret), sealedWithoutKey(ada, secret)]) {
+      expect(replaced.unseal(ada, sealed)).toEqual(secret)
+      expect(replaced.isOutdated(sealed)).toBe(true)
+      expect(() => replaced.unseal(bob, sealed)).toThrow()
+    }
+    const anew = replaced.seal(ada, secret)
+    expect(replaced.isOutdated(anew)).toBe(false)
+    expect(seal.isOutdated(sealedWithoutKey(ada, secret))).toBe(true)
+    expect(() => seal.unseal(ada, anew)).toThrow()
   })
 
   it('does not open with any one bit changed, nor any byte short or over', () => {
@@ -148,18 +176,19 @@ describe('a sealed secret', () => {
     for (let bit = 0; bit < sealed.length * 8; bit += 1) {
       const changed = Buffer.from(sealed)
       changed.writeUInt8(changed.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3)
-      expect(() => seal.open(ada, changed)).toThrow()
+      expect(() => seal.unseal(ada, changed)).toThrow()
     }
     for (let length = 0; length < sealed.length; length += 1)
-      expect(() => seal.open(ada, sealed.subarray(0, length))).toThrow()
-    expect(() => seal.open(ada, Buffer.concat([sealed, Buffer.of(0)]))).toThrow()
+      expect(() => seal.unseal(ada, sealed.subarray(0, length))).toThrow()
+    expect(() => seal.unseal(ada, Buffer.concat([sealed, Buffer.of(0)]))).toThrow()
   })
 })
 
 describe('recovery codes', () => {
-  const recoveryCodes = createRecoveryCodes(pepper)
+  const recoveryCodes = createRecoveryCodes(keysOf(pepper, 'recovery codes'))
   const [ada, bob] = [randomUUID(), randomUUID()]
   const { codes, digests } = recoveryCodes.make(ada)
+  const digestOf = (userId: string, typed: string) => recoveryCodes.digests(userId, typed)?.[0]
   const [code = '', other = ''] = codes
   const [digest] = digests
 
@@ -182,13 +211,25 @@ describe('recovery codes', () => {
 
   it('are stored as digests that say nothing without the pepper', () => {
     expect(digests.map((stored) => stored.length)).toEqual(codes.map(() => 32))
-    expect(codes.map((each) => recoveryCodes.digest(ada, each))).toEqual(digests)
-    expect(createRecoveryCodes(randomBytes(32).toString('base64')).digest(ada, code)).not.toEqual(digest)
+    expect(codes.map((each) => digestOf(ada, each))).toEqual(digests)
+    expect(
+      createRecoveryCodes(keysOf(randomBytes(32).toString('base64'), 'recovery codes')).digests(
+        ada,
+        code,
+      )?.[0],
+    ).not.toEqual(digest)
+  })
+
+  it('are found under the pepper that was replaced, too', () => {
+    const current = randomBytes(32).toString('base64')
+    const replaced = createRecoveryCodes(pepperKeys({ current, previous: pepper }, 'recovery codes'))
+    expect(replaced.digests(ada, code)).toHaveLength(2)
+    expect(replaced.digests(ada, code)).toContainEqual(digest)
   })
 
   it('are of one account: copied to another row they are worth nothing', () => {
-    expect(recoveryCodes.digest(bob, code)).not.toEqual(digest)
-    expect(recoveryCodes.digest(ada, other)).not.toEqual(digest)
+    expect(digestOf(bob, code)).not.toEqual(digest)
+    expect(digestOf(ada, other)).not.toEqual(digest)
   })
 
   it.each<[string, (text: string) => string]>([
@@ -205,7 +246,7 @@ describe('recovery codes', () => {
   ])('are understood %s', (_how, typed) => {
     for (let batch = 0; batch < 5; batch += 1) {
       const made = recoveryCodes.make(ada)
-      expect(made.codes.map((each) => recoveryCodes.digest(ada, typed(each)))).toEqual(made.digests)
+      expect(made.codes.map((each) => digestOf(ada, typed(each)))).toEqual(made.digests)
     }
   })
 
@@ -219,6 +260,6 @@ describe('recovery codes', () => {
     ['dots between the groups', code.replaceAll('-', '.')],
     ['keys', '🔑'.repeat(6)],
   ])('have one form, and %s is not it', (_what, typed) => {
-    expect(recoveryCodes.digest(ada, typed)).toBeUndefined()
+    expect(digestOf(ada, typed)).toBeUndefined()
   })
 })

@@ -1,6 +1,7 @@
 /** Whose word each column of a device is: a new one is the user's or the scanner's. */
+
+import { getTableConfig } from 'drizzle-orm/pg-core'
 import { expect, it } from 'vitest'
-import { getTableColumns } from '../../src/database/drizzle.ts'
 import { ChangeDevice } from '../../src/modules/devices/schema.ts'
 import { devices } from '../../src/modules/devices/table.ts'
 import { USER_COLUMNS } from '../../src/modules/devices/user-fields.ts'
@@ -12,7 +13,7 @@ const SCANNERS = [
 ]
 
 it('is said of every column of the table, once', () => {
-  const columns = Object.values(getTableColumns(devices)).map(({ name }) => name)
+  const columns = getTableConfig(devices).columns.map(({ name }) => name)
   expect([...USER_COLUMNS.map(({ column }) => column), ...SCANNERS].sort()).toEqual(columns.sort())
 })
 
@@ -21,7 +22,7 @@ it('is the user’s of what they can change', () => {
 })
 
 it('knows what each column holds while the user has said nothing', () => {
-  const columns = Object.values(getTableColumns(devices))
+  const columns = getTableConfig(devices).columns
   for (const { column, unsaid } of USER_COLUMNS) {
     const { notNull, default: value = null } = columns.find(({ name }) => name === column) ?? {}
     expect([notNull, String(value)], column).toEqual([unsaid !== 'null', unsaid])

@@ -17,12 +17,16 @@ const HOUR = 3_600_000
 const DAY = 24 * HOUR
 
 const spanOf = (from: string, to: string): Window => ({ from: new Date(`${from}Z`), to: new Date(`${to}Z`) })
-/** `sat 21:00-07:00` */
+/**
+ * `sat 21:00-07:00`
+ */
 const recurrenceOf = (text: string, timeZone: string): Recurrence => {
   const [days = '', start = '', end = ''] = text.split(/[ -]/)
   return { days: days.split(',') as Day[], start, end, timeZone }
 }
-/** `03-28T20:00/03-29T05:00` */
+/**
+ * `03-28T20:00/03-29T05:00`
+ */
 const shown = ({ from, to }: Window) =>
   [from, to].map((moment) => moment.toISOString().slice(5, 16)).join('/')
 

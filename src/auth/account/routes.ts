@@ -98,6 +98,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
   app.get(
     '/account-status',
     {
+      config: { withoutSecondFactor: true },
       schema: {
         ...documented,
         operationId: 'getAccountStatus',

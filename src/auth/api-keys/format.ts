@@ -1,16 +1,16 @@
 /**
  * API keys: `npa_<user id, 22>_<key id, 12>_<secret, 43><checksum, 6>`, all base62; `npp_` for a person's
- * own. The user id routes the look-up,
- * the checksum (CRC-32 of all before it) spares it for anything mistyped or made up, and the secret is 256
- * random bits, so that a plain
- * SHA-256 of it can be stored.
+ * own. The user id routes the look-up, the checksum (CRC-32 of all before it) spares it for anything mistyped
+ * or made up, and the secret is 256 random bits, so that a plain SHA-256 of it can be stored.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { decodeBase62, encodeBase62, randomBase62 } from '../../crypto/base62.ts'
 import { bytesToUuid, uuidToBytes } from '../../crypto/uuid.ts'
 
-/** `agent`: bound to one router. `personal`: for the scripts of one person. */
+/**
+ * `agent`: bound to one router. `personal`: for the scripts of one person.
+ */
 export type ApiKeyKind = 'agent' | 'personal'
 
 /**

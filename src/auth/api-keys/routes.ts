@@ -1,9 +1,8 @@
 /**
  * API keys: of a router's agent, and of a person's own scripts. They are credentials: the user role cannot
- * see them, so these sessions use
- * the auth login, and only a signed-in person manages them, never a key. A stolen login session must not
- * become a key that outlives it:
- * a new key takes a proof of the owner with the request, or, where it cannot touch the account, a recent one.
+ * see them, so these sessions use the auth login, and only a signed-in person manages them, never a key. A
+ * stolen login session must not become a key that outlives it: a new key takes a proof of the owner with the
+ * request, or, where it cannot touch the account, a recent one.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
@@ -44,7 +43,9 @@ export type KeyRoutesOptions = {
   routerExists: (identity: Identity | null, id: string) => Promise<boolean>
 }
 
-/** `replaces`: in place of another key. */
+/**
+ * `replaces`: in place of another key.
+ */
 type KeyPlan = Pick<KeyValues, 'name' | 'scopes' | 'expiresAt'> & { replaces?: boolean }
 /** The bodies of both holders. */
 type Made = Partial<Static<typeof AddPersonalKey>> | Static<typeof AddRouterKey>

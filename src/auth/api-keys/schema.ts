@@ -13,16 +13,7 @@ import { AGENT_SCOPES } from '../../rls/identity.ts'
 import { ONE_PROOF_OR_CODE, ownerProofOrCode } from '../credentials/schema.ts'
 
 /** The parts of the API that a personal key may be for: reading, or also changing. */
-export const AREAS = [
-  'routers',
-  'devices',
-  'lists',
-  'blocks',
-  'groups',
-  'schedules',
-  'settings',
-  'policy',
-] as const
+const AREAS = ['routers', 'devices', 'lists', 'blocks', 'groups', 'schedules', 'settings', 'policy'] as const
 
 export type Area = (typeof AREAS)[number]
 export const PERSONAL_SCOPES = AREAS.flatMap((area) => [`${area}:read`, `${area}:write`] as const)

@@ -1,7 +1,6 @@
 /**
  * When keys were last used: noted in the process at each use, written once a minute in one statement, so that
- * no request waits for it.
- * A crash loses a minute of it, which nothing depends on.
+ * no request waits for it. A crash loses a minute of it, which nothing depends on.
  */
 
 import type { AgentIdentity } from '../../rls/identity.ts'

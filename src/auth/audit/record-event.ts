@@ -1,13 +1,14 @@
 /**
  * The audit log where a session does not write it by itself: who signs in, or fails to, and guesses of who is
- * signed in. (What else
- * signed-in people do, each session records: `rls/audit.ts`.)
+ * signed in. (What else signed-in people do, each session records: `rls/audit.ts`.)
  */
 import type { FastifyRequest } from 'fastify'
 import { requestOrigin } from '../../http/request-origin.ts'
 import type { Tx } from '../../rls/transaction.ts'
 
-/** `detail` holds nothing secret and nothing of anybody else: the log is shown to its owner. */
+/**
+ * `detail` holds nothing secret and nothing of anybody else: the log is shown to its owner.
+ */
 export async function recordAuditEvent(
   tx: Tx,
   userId: string,

@@ -1,9 +1,8 @@
 /**
  * A bound on guesses: after so many failures nobody may guess at that account for a while, whether or not it
- * exists. A guess is counted
- * before it is checked and forgotten when it was right, so that guesses at once, on any number of servers,
- * are no more than guesses in turn.
- * What failed for another reason than being wrong is given back.
+ * exists. A guess is counted before it is checked and forgotten when it was right, so that guesses at once,
+ * on any number of servers, are no more than guesses in turn. What failed for another reason than being wrong
+ * is given back.
  */
 import { createHmac } from 'node:crypto'
 import type { SigningKeys } from '../../crypto/keyring.ts'
@@ -28,10 +27,9 @@ export type Lockout = {
   clear(tx: Tx, ...guesses: Guess[]): Promise<void>
   /**
    * A guess was not found wrong: it counts no more, and a lockout that was only reached with it ends. Nothing
-   * is given back when its time has
-   * passed. When a right guess meanwhile made all forgotten, one that was counted since may be given back
-   * instead: so for each right guess there
-   * may be as many more as were under way.
+   * is given back when its time has passed. When a right guess meanwhile made all forgotten, one that was
+   * counted since may be given back instead: so for each right guess there may be as many more as were under
+   * way.
    */
   giveBack(tx: Tx, guess: Guess, counted: Counted): Promise<void>
   limits: { failures: number; seconds: number }
@@ -80,9 +78,8 @@ export function createLockout({ keys: [{ secret }], failures, seconds }: Lockout
       await tx.query({
         name: 'give guess back',
         // Those who guessed since have moved `last_failed_at` on. For so many seconds after a guess no new
-        // count can have begun by itself.
-        // Inserting waits for a count whose COMMIT is still under way on a connection that was lost; updating
-        // would not find it.
+        // count can have begun by itself. Inserting waits for a count whose COMMIT is still under way on a
+        // connection that was lost; updating would not find it.
         text: `insert into sign_in_attempts as a (key, failures, last_failed_at) values ($1, 0, $2::timestamptz)
           on conflict (key) do update set failures = a.failures - 1, locked_until = null
             where a.last_failed_at >= $2::timestamptz and $2::timestamptz > now() - make_interval(secs => $3::int)`,

@@ -2,7 +2,9 @@
 import type { User } from '../../modules/users/schema.ts'
 import type { Tx } from '../../rls/transaction.ts'
 
-/** `passwordVersion`: how often the password was changed. */
+/**
+ * `passwordVersion`: how often the password was changed.
+ */
 export type Account = User & {
   passwordHash: string | null
   passwordVersion: number
@@ -117,7 +119,9 @@ export async function findActiveUser(tx: Tx, userId: string): Promise<Account | 
   return account
 }
 
-/** `email`: where the owner is told of guesses. */
+/**
+ * `email`: where the owner is told of guesses.
+ */
 export type Credentials = { passwordHash: string | null; googleId: string | null; email: string }
 
 /** What the owner of an account can prove themselves with. */

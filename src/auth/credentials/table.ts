@@ -34,8 +34,7 @@ export const userCredentials = pgTable(
 
 /**
  * Failed guesses at a password or a second factor, by the HMAC of who is being guessed at, whether or not
- * there is such an account. Without an
- * owner, and unlogged: a crash forgets it.
+ * there is such an account. Without an owner, and unlogged: a crash forgets it.
  */
 export const signInAttempts = pgTable(
   'sign_in_attempts',

@@ -5,9 +5,8 @@ import { endLoginSessions } from '../sessions/repository.ts'
 
 /**
  * Takes from an account all that whoever registered it could come back by: password, login sessions, tokens
- * that were sent (they die with the
- * password's version), personal keys. A second factor stays, because it opens nothing by itself; a secret
- * that was only offered goes.
+ * that were sent (they die with the password's version), personal keys. A second factor stays, because it
+ * opens nothing by itself; a secret that was only offered goes.
  */
 export async function revokeUnprovenAccess(tx: Tx, userId: string): Promise<Removed> {
   const [before] = await tx.query<{ hadPassword: boolean }>({

@@ -1,8 +1,7 @@
 /**
  * Which account somebody gets whom Google vouches for (docs/decisions/0009-google-accounts.md). The subject
- * decides; an address only where
- * Google gives it out, because elsewhere somebody else may have it by now; and where neither does, the
- * password has to be shown first.
+ * decides; an address only where Google gives it out, because elsewhere somebody else may have it by now; and
+ * where neither does, the password has to be shown first.
  */
 import type { FastifyRequest } from 'fastify'
 import { type Problem, problem } from '../../http/problem.ts'
@@ -17,8 +16,7 @@ import { addGoogleUser, findAccountsByGoogle, type GoogleAccount, linkGoogle } f
 
 /**
  * A refusal is told, not thrown, so that what the log says about it is kept. `removed`: of an account that
- * somebody else may have registered;
- * its owner is to be told.
+ * somebody else may have registered; its owner is to be told.
  */
 export type AccountResolution = { account: Proven; isNew: boolean; removed?: Removed } | { refusal: Problem }
 

@@ -34,8 +34,8 @@ export async function createGoogle({
       oauth2TokenUrl: endpoints.tokenUrl,
       oauth2FederatedSignonPemCertsUrl: endpoints.certificatesUrl,
     },
-    // Somebody waits for the answer; and a code that is redeemed twice is void.
-    // Nor does Google send us elsewhere.
+    // Somebody waits for the answer; and a code that is redeemed twice is void. Nor does Google send us
+    // elsewhere.
     transporterOptions: { timeout: timeoutMs, retryConfig: { retry: 0 }, redirect: 'error' },
   })
   const verify = createIdTokenVerifier(client, settings)

@@ -1,8 +1,7 @@
 /**
  * ID tokens of Google's (OpenID Connect Core 1.0). google-auth-library verifies signature, issuer and
- * audience; it asks for no subject, no
- * verified address, no nonce and no fresh token, and takes any audience when it is given none, so that all of
- * this is asked here.
+ * audience; it asks for no subject, no verified address, no nonce and no fresh token, and takes any audience
+ * when it is given none, so that all of this is asked here.
  */
 import type { Certificates, OAuth2Client } from 'google-auth-library'
 import type { GoogleSettings } from '../../config/google.ts'
@@ -23,7 +22,9 @@ export type GoogleClaims = {
   avatarUrl: string | null
 }
 
-/** `nonce`: the one that the token must carry. `maxAgeSeconds`: how old it may be at most (default 600). */
+/**
+ * `nonce`: the one that the token must carry. `maxAgeSeconds`: how old it may be at most (default 600).
+ */
 export type Expected = { nonce?: string | undefined; maxAgeSeconds?: number }
 
 /**

@@ -12,7 +12,9 @@ import type { Google } from './google.ts'
 import { linkGoogle } from './repository.ts'
 import { GoogleLink } from './schema.ts'
 
-/** `google`: undefined where it is not configured; its routes are 404 then. */
+/**
+ * `google`: undefined where it is not configured; its routes are 404 then.
+ */
 export type GoogleLinkRoutesOptions = {
   withTransaction: WithTransaction
   google: Google | undefined

@@ -1,31 +1,29 @@
 /**
  * Signing in by being sent to Google and back: the authorization code flow (OpenID Connect Core 1.0, 3.1)
- * with PKCE (RFC 7636). The server
- * keeps nothing about it: the browser does, in one sealed cookie that the way back ends.
+ * with PKCE (RFC 7636). The server keeps nothing about it: the browser does, in one sealed cookie that the
+ * way back ends.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { CodeChallengeMethod, OAuth2Client } from 'google-auth-library'
 import type { GoogleRedirect } from '../../config/google.ts'
 import type { SigningKeys } from '../../crypto/keyring.ts'
-import { createCookieSeal } from '../../crypto/sealed-cookie.ts'
+import { createCookieSeal } from '../../crypto/seal.ts'
 import { type GoogleClaims, googleUnavailable, type VerifyIdToken } from './id-tokens.ts'
 
 export type GoogleFlow = {
   /**
    * Where to send the browser, and what it keeps in the cookie meanwhile; undefined when `returnTo` (an
-   * absolute URL) is not on an allowed
-   * origin.
+   * absolute URL) is not on an allowed origin.
    */
   start(returnTo: string): { location: string; cookie: string } | undefined
   /**
    * The flow that this browser began with this `state`, at most ten minutes ago; undefined for every other:
-   * one of another browser, one
-   * whose cookie is gone because it was finished.
+   * one of another browser, one whose cookie is gone because it was finished.
    */
   resume(state: string, cookie: string): ResumedFlow | undefined
 }
 
-export type ResumedFlow = {
+type ResumedFlow = {
   returnTo: string
   /**
    * Redeems Google's code, once. Undefined when Google does not take it, or vouches for nobody by it. @throws
@@ -44,7 +42,9 @@ export const FLOW_COOKIE = {
   attributes: { path: '/', secure: true, httpOnly: true, sameSite: 'lax' },
 } as const
 
-/** `startedAt`: seconds since 1970. */
+/**
+ * `startedAt`: seconds since 1970.
+ */
 type Flow = { state: string; nonce: string; verifier: string; returnTo: string; startedAt: number }
 
 type FlowOptions = GoogleRedirect & {
@@ -60,7 +60,7 @@ const MAX_RETURN_TO = 2_000
 const random = () => randomBytes(32).toString('base64url')
 
 export function googleFlow({ client, verify, method, keys, returnOrigins }: FlowOptions): GoogleFlow {
-  const { seal, open } = createCookieSeal(keys)
+  const { seal, unseal } = createCookieSeal(keys)
   return {
     start(text) {
       const returnTo = allowedUrl(text, returnOrigins)
@@ -84,7 +84,7 @@ export function googleFlow({ client, verify, method, keys, returnOrigins }: Flow
     },
 
     resume(state, cookie) {
-      const flow = open(cookie) as Flow | undefined
+      const flow = unseal(cookie) as Flow | undefined
       if (flow?.state !== state || Date.now() / 1_000 - flow.startedAt > FLOW_COOKIE.maxAge) return undefined
       const { returnTo, verifier, nonce } = flow
       return {

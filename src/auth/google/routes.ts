@@ -17,7 +17,9 @@ import type { GoogleClaims } from './id-tokens.ts'
 import { FLOW_COOKIE } from './redirect-flow.ts'
 import { Exchange, GoogleCallback, GoogleSignIn, GoogleStart } from './schema.ts'
 
-/** `google`: undefined where it is not configured; its routes are 404 then. */
+/**
+ * `google`: undefined where it is not configured; its routes are 404 then.
+ */
 export type GoogleSignInRoutesOptions = {
   withTransaction: WithTransaction
   google: Google | undefined

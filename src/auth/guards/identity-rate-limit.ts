@@ -6,14 +6,13 @@ import { answerRate, createTokenBuckets, type RatePolicy } from '../../http/limi
 import type { Identity } from '../../rls/identity.ts'
 
 /**
- * A key is not proven at the door yet, so that its bucket goes by what only its holder has: whoever merely
- * knows its public part fills
- * another one.
+ * The bucket of a key goes by the digest of its secret. The guard does not prove keys, so by its public id
+ * anybody could fill another one's bucket.
  */
 const keyOf = (identity: Identity) =>
   'sha256' in identity ? identity.sha256.toString('base64') : (identity.userId ?? '')
 
-/** A hook for after the door's own. @param perMinute of each */
+/** A hook that runs after the guard. @param perMinute requests that each may make */
 export function limitByIdentity(name: string, perMinute: number): onRequestAsyncHookHandler {
   const policy: RatePolicy = { name, quota: perMinute, window: 60 }
   const take = createTokenBuckets(policy)

@@ -1,7 +1,7 @@
 /**
  * How often one address may try to sign up or in: counted in the database, so that the count is one however
- * many servers there are. Of IPv6
- * a /64 counts as one address: whoever has one address there has all of them (RFC 6177).
+ * many servers there are. Of IPv6 a /64 counts as one address: whoever has one address there has all of them
+ * (RFC 6177).
  */
 import type { onRequestAsyncHookHandler } from 'fastify'
 import type { SigningKeys } from '../../crypto/keyring.ts'
@@ -17,6 +17,13 @@ export type AddressLimitsOptions = {
   /** Of one address, in a minute. */
   registrations: number
   signIns: number
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Which quota of an address a public route takes from; that of signing in when left out. */
+    countedAs?: 'registration'
+  }
 }
 
 const WINDOW = 60
@@ -36,8 +43,7 @@ export function limitByIp({
     'sign-in': { name: 'sign-in', quota: signIns, window: WINDOW },
   }
   return async (request, reply) => {
-    const policy =
-      policies[request.routeOptions.schema?.operationId === 'register' ? 'registration' : 'sign-in']
+    const policy = policies[request.routeOptions.config.countedAs ?? 'sign-in']
     const key = rateLimitKey(keys, clientNetwork(request.ip))
     const { count, reset } = await withTransaction(ANONYMOUS, (tx) => incrementCounter(tx, policy, key))
     const left = Math.max(0, policy.quota - count)

@@ -4,8 +4,8 @@ import type { WithTransaction } from '../../rls/transaction.ts'
 import { apiKeyOf } from './bearer.ts'
 
 /**
- * The door of the scope `agents`: form and checksum of a router's key; the proof rides on the first statement
- * of the session.
+ * The guard for agents: form and checksum of a router's key. The first statement of the transaction proves the
+ * key.
  */
 export const requireAgent: onRequestAsyncHookHandler = async (request) => {
   const key = apiKeyOf(request)
@@ -15,10 +15,9 @@ export const requireAgent: onRequestAsyncHookHandler = async (request) => {
 }
 
 /**
- * The error handler of doors that only the database can hold: for keys, and for administrators. What is wrong
- * with a request is for those to
- * learn who may enter: a revoked key is 401, and administration is 404, even with a body that could never be
- * accepted.
+ * The error handler of scopes whose callers only the database can authenticate: keys and administrators. It
+ * authenticates before it reports what is wrong with a request. So a revoked key gets 401, and somebody who is
+ * no administrator gets 404, also with an invalid body.
  */
 export function authenticateBeforeValidationError(withTransaction: WithTransaction) {
   return async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {

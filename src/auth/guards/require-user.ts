@@ -7,8 +7,8 @@ import type { AccessTokens } from '../sessions/access-tokens.ts'
 import { apiKeyOf, bearerOf } from './bearer.ts'
 
 /**
- * The door of the scope `users`: an authentic access token. That its login session is live, the first
- * statement of the session proves.
+ * The guard for people: an authentic access token. The first statement of the transaction proves that its login
+ * session is live.
  */
 export function requireUser(accessTokens: AccessTokens): onRequestAsyncHookHandler {
   return async (request) => {
@@ -19,8 +19,8 @@ export function requireUser(accessTokens: AccessTokens): onRequestAsyncHookHandl
 }
 
 /**
- * The door of the scope `admins`: a signed-in person. Whether they are an administrator the session asks the
- * database, and 404 is the answer.
+ * The guard for administrators: an authentic access token. The database decides whether the person is an
+ * administrator, and the answer to anybody else is 404.
  */
 export function requireAdmin(accessTokens: AccessTokens): onRequestAsyncHookHandler {
   return async (request) => {
@@ -28,14 +28,14 @@ export function requireAdmin(accessTokens: AccessTokens): onRequestAsyncHookHand
     if (!bearer) throw problem('unauthenticated')
     const { id = null } = (request.params ?? {}) as { id?: string }
     const audited = auditedOperationOf(request)
-    // The log that it stands in is that of the account it is about.
+    // The audit line stands in the log of the account that the change is about.
     request.identity = { kind: 'admin', ...bearer, audited: audited && { ...audited, targetId: id } }
   }
 }
 
 /**
- * The door of the scope `homes`: a signed-in person, or a script of theirs whose personal key is for this
- * area. That it is, the session proves.
+ * The guard for what people own: a signed-in person, or a script of theirs with a personal key. The transaction
+ * proves that the key is for this area.
  */
 export function requireUserOrKey(
   accessTokens: AccessTokens,
@@ -73,7 +73,7 @@ export function documentKeyScope(
   schema.security = [...schema.security, { script: [scopeOf([method].flat()[0] ?? 'GET', area, readOnly)] }]
 }
 
-/** A use counts when it was let in: before that, anybody could have named the key. */
+/** Counts the use of a key that was authenticated: anybody can name a key. */
 export const trackKeyUsage =
   (keyUsage: KeyUsageTracker): onResponseAsyncHookHandler =>
   async ({ identity }, reply) => {

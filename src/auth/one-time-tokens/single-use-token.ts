@@ -1,7 +1,6 @@
 /**
  * Secrets for one use, sent by mail or handed to a browser: `npt_<user id, 22>_<secret, 43>`, base62. The
- * user id routes the look-up; the
- * secret is 256 random bits, so that a plain SHA-256 of it can be stored.
+ * user id routes the look-up; the secret is 256 random bits, so that a plain SHA-256 of it can be stored.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { decodeBase62, encodeBase62 } from '../../crypto/base62.ts'

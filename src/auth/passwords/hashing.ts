@@ -1,19 +1,18 @@
 /**
  * Passwords at rest: `np1:` and bcrypt(base64(HMAC-SHA-256(pepper, password))). The digest is 44 characters,
- * so that no byte of a password
- * falls beyond bcrypt's 72, and without the pepper a stolen table cannot be guessed at. Plain bcrypt strings,
- * from an import, verify too.
+ * so that no byte of a password falls beyond bcrypt's 72, and without the pepper a stolen table cannot be
+ * guessed at. Plain bcrypt strings, from an import, verify too.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import bcrypt from 'bcrypt'
-import { requireStrongSecret } from '../../crypto/strong-secret.ts'
+import { type MasterSecrets, requirePeppers } from '../../crypto/keyring.ts'
 import { createConcurrencyLimiter, type JobLimits } from '../../http/limits/concurrency-limit.ts'
 
 /**
  * `upgrade`: the password is right, but stored in an older way or at a lower cost; store `hash(password)`
  * instead.
  */
-export type Verification = { ok: boolean; upgrade: boolean }
+type Verification = { ok: boolean; upgrade: boolean }
 
 export type Passwords = {
   /**
@@ -23,8 +22,7 @@ export type Passwords = {
   hash(password: string): Promise<string>
   /**
    * Against what is stored; undefined where there is nothing (no such account, no password, deactivated),
-   * which costs the same bcrypt and
-   * is never right. @throws Problem `unavailable` when too many wait
+   * which costs the same bcrypt and is never right. @throws Problem `unavailable` when too many wait
    */
   verify(password: string, stored: string | undefined): Promise<Verification>
   /** @throws Problem `unavailable` when so many wait that `hash` and `verify` would throw it, too */
@@ -32,10 +30,10 @@ export type Passwords = {
 }
 
 /**
- * `pepper`: at least 32 random bytes as text, kept outside the database. `cost`: of bcrypt, its binary
- * logarithm.
+ * `pepper`: at least 32 random bytes as text, kept outside the database, and the one before while hashes are
+ * renewed. `cost`: of bcrypt, its binary logarithm.
  */
-export type PasswordOptions = { pepper: string; cost: number } & JobLimits
+export type PasswordOptions = { pepper: MasterSecrets; cost: number } & JobLimits
 
 const SCHEME = 'np1:'
 /**
@@ -55,10 +53,12 @@ function makeDecoy(cost: number): string {
 
 /** @throws Error when the pepper is too short to be one */
 export function createPasswords({ pepper, cost, ...limits }: PasswordOptions): Passwords {
-  requireStrongSecret('PASSWORD_PEPPER', pepper)
+  requirePeppers(pepper)
   const run = createConcurrencyLimiter(limits)
   const decoy = makeDecoy(cost)
-  const peppered = (password: string) => createHmac('sha256', pepper).update(password).digest('base64')
+  const { previous } = pepper
+  const peppered = (password: string, by = pepper.current) =>
+    createHmac('sha256', by).update(password).digest('base64')
 
   return {
     demandRoom: run.demandRoom,
@@ -69,16 +69,18 @@ export function createPasswords({ pepper, cost, ...limits }: PasswordOptions): P
     async verify(password, stored) {
       const parts = password.isWellFormed() ? STORED.exec(stored ?? '')?.groups : undefined
       if (!parts) {
-        await run(() => bcrypt.compare(peppered(password), decoy))
+        for (const by of previous === undefined ? [pepper.current] : [pepper.current, previous])
+          await run(() => bcrypt.compare(peppered(password, by), decoy))
         return { ok: false, upgrade: false }
       }
       const isPlain = parts.scheme === undefined
       // For a password under 255 bytes `2a`, `2b` and `2y` name one algorithm, the last of which the library
       // does not know.
-      const ok = await run(() =>
-        bcrypt.compare(isPlain ? password : peppered(password), `$2b$${parts.cost}$${parts.rest}`),
-      )
-      return { ok, upgrade: ok && (isPlain || Number(parts.cost) < cost) }
+      const compare = (text: string) => run(() => bcrypt.compare(text, `$2b$${parts.cost}$${parts.rest}`))
+      const ok = await compare(isPlain ? password : peppered(password))
+      const byPrevious =
+        previous !== undefined && !ok && (await compare(isPlain ? password : peppered(password, previous)))
+      return { ok: ok || byPrevious, upgrade: byPrevious || (ok && (isPlain || Number(parts.cost) < cost)) }
     },
   }
 }

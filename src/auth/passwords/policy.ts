@@ -1,14 +1,13 @@
 /**
  * What a password must be when it is chosen, wherever that is: long enough, and not what a guesser tries
- * first. No composition rules (NIST
- * SP 800-63B, 3.1.1.2), and no normalisation.
+ * first. No composition rules (NIST SP 800-63B, 3.1.1.2), and no normalisation.
  */
 import { problem } from '../../http/problem.ts'
 import { isCommon } from './common-passwords.ts'
 import { isPredictable } from './guessability.ts'
 
 /** Code points; `min` unless the configuration says otherwise. */
-export const PASSWORD_LENGTH = { min: 12, max: 256 } as const
+const PASSWORD_LENGTH = { min: 12, max: 256 } as const
 
 /**
  * Who chooses it, whose name and address it must not consist of; `minLength` replaces the default minimum.

@@ -1,13 +1,11 @@
 /**
  * Recovery codes: what a person writes down for the day when the authenticator is lost. Twelve characters of
- * Crockford's base 32
- * (https://www.crockford.com/base32.html: no i, l, o or u), 60 random bits, as `abcd-efgh-jkmn`. Stored is an
- * HMAC under a key derived from
- * the pepper and bound to the account: a bare digest of 60 bits could be searched by who steals the table,
- * and copied by who can write it.
+ * Crockford's base 32 (https://www.crockford.com/base32.html: no i, l, o or u), 60 random bits, as
+ * `abcd-efgh-jkmn`. Stored is an HMAC under a key derived from the pepper and bound to the account: a bare
+ * digest of 60 bits could be searched by who steals the table, and copied by who can write it.
  */
 import { createHmac, randomBytes } from 'node:crypto'
-import { deriveKey } from '../../crypto/hkdf.ts'
+import type { SigningKeys } from '../../crypto/keyring.ts'
 import { uuidToBytes } from '../../crypto/uuid.ts'
 
 export type RecoveryCodes = {
@@ -17,11 +15,11 @@ export type RecoveryCodes = {
    */
   make(userId: string): { codes: string[]; digests: Buffer[] }
   /**
-   * What is stored of a code as somebody typed it (any case, with or without spaces and hyphens, o for 0, i
-   * or l for 1); undefined for
-   * text of another form. @throws TypeError when `userId` is not a lower-case uuid
+   * What may be stored of a code as somebody typed it (any case, with or without spaces and hyphens, o for 0, i
+   * or l for 1), by the current key and those before; undefined for text of another form. @throws TypeError when
+   * `userId` is not a lower-case uuid
    */
-  digest(userId: string, typed: string): Buffer | undefined
+  digests(userId: string, typed: string): Buffer[] | undefined
 }
 
 export const RECOVERY_CODE_COUNT = 10
@@ -45,19 +43,18 @@ function normalised(typed: string): string | undefined {
   return FORM.test(code) ? code : undefined
 }
 
-/** `pepper`: at least 32 random bytes as text, kept outside the database. */
-export function createRecoveryCodes(pepper: string): RecoveryCodes {
-  const key = deriveKey(pepper, 'recovery codes')
-  const digestOf = (userId: string, code: string) =>
-    createHmac('sha256', key).update(uuidToBytes(userId)).update(code).digest()
+/** `keys`: those that `pepperKeys` derives for recovery codes. */
+export function createRecoveryCodes(keys: SigningKeys): RecoveryCodes {
+  const digestOf = (userId: string, code: string, { secret } = keys[0]) =>
+    createHmac('sha256', secret).update(uuidToBytes(userId)).update(code).digest()
   return {
     make(userId) {
       const codes = Array.from({ length: RECOVERY_CODE_COUNT }, makeCode)
       return { codes: codes.map(grouped), digests: codes.map((code) => digestOf(userId, code)) }
     },
-    digest(userId, typed) {
+    digests(userId, typed) {
       const code = normalised(typed)
-      return code === undefined ? undefined : digestOf(userId, code)
+      return code === undefined ? undefined : keys.map((key) => digestOf(userId, code, key))
     },
   }
 }

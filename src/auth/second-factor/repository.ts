@@ -1,7 +1,9 @@
 /** The second factor: static statements of the auth login, which nobody else's role can run. */
 import type { Tx } from '../../rls/transaction.ts'
 
-/** `now`: the database's, by which codes are judged on every server. */
+/**
+ * `now`: the database's, by which codes are judged on every server.
+ */
 export type Factor = { sealedSecret: Buffer; isConfirmed: boolean; now: Date }
 export type FactorStatus = { confirmedAt: Date | null; recoveryCodesLeft: number }
 
@@ -39,8 +41,7 @@ export async function findFactor(tx: Tx, userId: string): Promise<Factor | undef
 
 /**
  * Accepts a step that is later than every other so far: of any number of requests with one code, one gets it,
- * and none when the secret that
- * it was found with has been replaced.
+ * and none when the secret that it was found with has been replaced.
  */
 export async function useStep(
   tx: Tx,
@@ -57,12 +58,21 @@ export async function useStep(
   return used.length > 0
 }
 
-/** Of any number of requests with one recovery code, one gets it. */
-export async function useRecoveryCode(tx: Tx, userId: string, digest: Buffer): Promise<boolean> {
+/** Stores the same secret, sealed anew; nothing happens when it was replaced meanwhile. */
+export async function resealSecret(tx: Tx, userId: string, from: Buffer, to: Buffer): Promise<void> {
+  await tx.query({
+    name: 'reseal second factor',
+    text: 'update user_credentials set totp_secret = $3, updated_at = now() where user_id = $1 and totp_secret = $2',
+    values: [userId, from, to],
+  })
+}
+
+/** Of any number of requests with one recovery code, one gets it. `digests`: by each key that it may be stored under. */
+export async function useRecoveryCode(tx: Tx, userId: string, digests: Buffer[]): Promise<boolean> {
   const used = await tx.query({
     name: 'use recovery code',
-    text: 'update user_recovery_codes set used_at = now() where user_id = $1 and code_sha256 = $2 and used_at is null returning 1',
-    values: [userId, digest],
+    text: 'update user_recovery_codes set used_at = now() where user_id = $1 and code_sha256 = any($2) and used_at is null returning 1',
+    values: [userId, digests],
   })
   return used.length > 0
 }

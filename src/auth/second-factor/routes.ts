@@ -45,8 +45,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
 
   /**
    * Checks the code and does the work in one transaction, which is committed also when the code is wrong: so
-   * it records the act by itself.
-   * What was done the owner is told by `letter`.
+   * it records the act by itself. What was done the owner is told by `letter`.
    */
   async function withCode<T>(
     request: FastifyRequest,
@@ -96,6 +95,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
   app.post(
     '/second-factor/setup',
     {
+      config: { withoutSecondFactor: true },
       schema: {
         ...documented,
         operationId: 'setUpSecondFactor',
@@ -116,6 +116,7 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
   app.post(
     '/second-factor/confirm',
     {
+      config: { withoutSecondFactor: true },
       schema: {
         ...documented,
         operationId: 'confirmSecondFactor',

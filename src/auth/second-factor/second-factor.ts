@@ -1,10 +1,10 @@
 /**
  * The second factor: codes of an authenticator app, and recovery codes for when that is lost. Each code is
- * good once, and each attempt is a
- * guess that is counted before it is checked.
+ * good once, and each attempt is a guess that is counted before it is checked.
  */
 import type { FastifyRequest } from 'fastify'
-import { createSecretSeal } from '../../crypto/sealed-secret.ts'
+import { type MasterSecrets, pepperKeys } from '../../crypto/keyring.ts'
+import { createSecretSeal } from '../../crypto/seal.ts'
 import { problem } from '../../http/problem.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { recordAuditEvent } from '../audit/record-event.ts'
@@ -18,6 +18,7 @@ import {
   findFactor,
   offerSecret,
   replaceRecoveryCodes,
+  resealSecret,
   useRecoveryCode,
   useStep,
 } from './repository.ts'
@@ -26,8 +27,10 @@ import { describeTotp, makeTotpSecret, matchTotp } from './totp.ts'
 /** What a code was. */
 export type ProvenBy = 'totp' | 'recovery-code'
 
-/** `provenBy` is undefined when the code was wrong; `isLast`: then no other is taken for a while. */
-export type Attempt = { provenBy: ProvenBy | undefined; isLast: boolean }
+/**
+ * `provenBy` is undefined when the code was wrong; `isLast`: then no other is taken for a while.
+ */
+type Attempt = { provenBy: ProvenBy | undefined; isLast: boolean }
 
 export type SecondFactor = {
   /**
@@ -37,9 +40,8 @@ export type SecondFactor = {
   offer(tx: Tx, userId: string): Promise<{ secret: string; uri: string }>
   /**
    * Uses a code up. When it is wrong the transaction must be committed all the same, since it holds the count
-   * and the record of the failure.
-   * Of attempts at one account at once, one is checked after the other. `confirming`: against the secret just
-   * offered.
+   * and the record of the failure. Of attempts at one account at once, one is checked after the other.
+   * `confirming`: against the secret just offered.
    * @throws Problem `locked-out`, and `conflict` when there is no factor to prove, or to confirm; confirming,
    * also `email-unverified`
    */
@@ -56,19 +58,25 @@ export type SecondFactor = {
   renewRecoveryCodes(tx: Tx, userId: string): Promise<string[]>
 }
 
-/** `pepper`: what the secrets are sealed with, and the recovery codes hashed. */
-export type SecondFactorOptions = { lockout: Lockout; pepper: string }
+/**
+ * `pepper`: what the secrets are sealed with, and the recovery codes hashed.
+ */
+export type SecondFactorOptions = { lockout: Lockout; pepper: MasterSecrets }
 
 export function createSecondFactor({ lockout, pepper }: SecondFactorOptions): SecondFactor {
-  const seal = createSecretSeal(pepper, 'totp')
-  const recoveryCodes = createRecoveryCodes(pepper)
+  const seal = createSecretSeal(pepperKeys(pepper, 'sealed totp'))
+  const recoveryCodes = createRecoveryCodes(pepperKeys(pepper, 'recovery codes'))
 
   async function use(tx: Tx, userId: string, typed: string, factor: Factor): Promise<ProvenBy | undefined> {
-    const digest = recoveryCodes.digest(userId, typed)
-    if (digest) return (await useRecoveryCode(tx, userId, digest)) ? 'recovery-code' : undefined
+    const digests = recoveryCodes.digests(userId, typed)
+    if (digests) return (await useRecoveryCode(tx, userId, digests)) ? 'recovery-code' : undefined
     // Apps show six digits as three and three.
-    const step = matchTotp(seal.open(userId, factor.sealedSecret), typed.replace(/\s/g, ''), factor.now)
-    return step !== undefined && (await useStep(tx, userId, factor, step)) ? 'totp' : undefined
+    const secret = seal.unseal(userId, factor.sealedSecret)
+    const step = matchTotp(secret, typed.replace(/\s/g, ''), factor.now)
+    if (step === undefined || !(await useStep(tx, userId, factor, step))) return undefined
+    if (seal.isOutdated(factor.sealedSecret))
+      await resealSecret(tx, userId, factor.sealedSecret, seal.seal(userId, secret))
+    return 'totp'
   }
 
   /**

@@ -1,7 +1,6 @@
 /**
  * Time-based one-time passwords (RFC 6238) as every authenticator app understands them: HMAC-SHA-1, six
- * digits, a new code each 30
- * seconds. A step is one such span, counted from 1970.
+ * digits, a new code each 30 seconds. A step is one such span, counted from 1970.
  */
 import { randomBytes } from 'node:crypto'
 import { Secret, TOTP } from 'otpauth'
@@ -34,9 +33,8 @@ export function describeTotp(secret: Buffer, account: string): { secret: string;
 
 /**
  * The step that a code belongs to, when it is one of those around `at`; undefined for any other text. Never
- * throws. Codes are compared in
- * constant time. A code is good once: the caller accepts a step only when it is later than the last one it
- * accepted (RFC 6238, 5.2).
+ * throws. Codes are compared in constant time. A code is good once: the caller accepts a step only when it is
+ * later than the last one it accepted (RFC 6238, 5.2).
  */
 export function matchTotp(secret: Buffer, code: string, at: Date): number | undefined {
   // The library compares bytes, and throws when six characters are more than six of them.

@@ -1,9 +1,8 @@
 /**
  * Access tokens: JSON web tokens (RFC 9068 in form) that name a person and a login session for ten minutes,
- * and decide nothing else: what
- * the person may do is read from the database. @fastify/jwt does the cryptography; on its own it accepts or
- * chokes on a good part of
- * hostile tokens, so what it is shown is checked before, and what it returns after.
+ * and decide nothing else: what the person may do is read from the database. @fastify/jwt does the
+ * cryptography; on its own it accepts or chokes on a good part of hostile tokens, so what it is shown is
+ * checked before, and what it returns after.
  */
 import { randomUUID } from 'node:crypto'
 import fastifyJwt from '@fastify/jwt'
@@ -14,7 +13,7 @@ import { isUuid } from '../../crypto/uuid.ts'
 import type { UserIdentity } from '../../rls/identity.ts'
 
 /** Whom a token speaks for. */
-export type Bearer = Pick<UserIdentity, 'userId' | 'sessionId'>
+type Bearer = Pick<UserIdentity, 'userId' | 'sessionId'>
 
 export type AccessTokens = {
   sign(bearer: Bearer): string
@@ -25,7 +24,9 @@ export type AccessTokens = {
   verify(token: string): Bearer | undefined
 }
 
-/** `lifetime`: seconds from issue to expiry; a token that claims a longer one is refused. */
+/**
+ * `lifetime`: seconds from issue to expiry; a token that claims a longer one is refused.
+ */
 export type AccessTokenOptions = { keyring: Keyring; lifetime: number }
 
 const ALGORITHM = 'HS256'

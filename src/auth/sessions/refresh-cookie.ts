@@ -1,9 +1,8 @@
 /**
  * The refresh token in a cookie, for browser apps that ask for it with `X-Token-Transport: cookie`: no script
- * can read it there. A browser
- * sends a cookie by itself, so what uses it must come from an allowed page and carry a token that only such a
- * page could read: a MAC of the
- * login session, given with the tokens and sent back in `X-CSRF-Token`. Access tokens never are in a cookie.
+ * can read it there. A browser sends a cookie by itself, so what uses it must come from an allowed page and
+ * carry a token that only such a page could read: a MAC of the login session, given with the tokens and sent
+ * back in `X-CSRF-Token`. Access tokens never are in a cookie.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'

@@ -1,15 +1,16 @@
 /**
  * Refresh tokens are derived, not stored: `npr_` and the base64url of 75 bytes (version 1, kid 6, user id 16,
- * session id 16, counter 4
- * big-endian, HMAC-SHA-256 over all of these 32). A leaked database cannot mint one, and only the login
- * session's row can end one.
+ * session id 16, counter 4 big-endian, HMAC-SHA-256 over all of these 32). A leaked database cannot mint one,
+ * and only the login session's row can end one.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { decodeBase64url } from '../../crypto/base64url.ts'
 import type { Keyring } from '../../crypto/keyring.ts'
 import { bytesToUuid, uuidToBytes } from '../../crypto/uuid.ts'
 
-/** `counter`: how often the session's token was rotated, 0 to 2³² − 1. */
+/**
+ * `counter`: how often the session's token was rotated, 0 to 2³² − 1.
+ */
 export type RefreshClaim = { userId: string; sessionId: string; counter: number }
 
 export type RefreshTokens = {

@@ -128,8 +128,7 @@ export async function addLoginSession(
 
 /**
  * Takes a refresh token's counter one further, if it is the newest one of a live session of an active
- * account. Of any number of
- * requests with the same token at once, one gets the row.
+ * account. Of any number of requests with the same token at once, one gets the row.
  */
 export async function rotateLoginSession(
   tx: Tx,

@@ -41,6 +41,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
   app.get(
     '/me',
     {
+      config: { withoutSecondFactor: true },
       schema: {
         ...documented,
         operationId: 'getMe',
@@ -86,6 +87,7 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
   app.post(
     '/logout',
     {
+      config: { withoutSecondFactor: true },
       schema: {
         ...documented,
         operationId: 'logout',

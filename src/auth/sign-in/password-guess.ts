@@ -1,7 +1,7 @@
 /**
  * One guess at a password, from its count to what it leads to. It stays counted when it was found wrong, or
- * when who made it was turned away
- * after all. When the server or the database fails instead, it is given back: that was nobody's guess.
+ * when who made it was turned away after all. When the server or the database fails instead, it is given
+ * back: that was nobody's guess.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { isRefusal, problem } from '../../http/problem.ts'
@@ -11,7 +11,7 @@ import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { type Counted, type Guess, type Lockout, nameOf } from '../credentials/lockout.ts'
 import type { Passwords } from '../passwords/hashing.ts'
 
-export type PasswordGuess<Found, Result> = {
+type PasswordGuess<Found, Result> = {
   identity: AuthIdentity
   guess: Guess
   password: string
@@ -24,7 +24,9 @@ export type PasswordGuess<Found, Result> = {
    * the hash is of an older scheme.
    */
   whenRight(found: Found, upgrade: boolean): Promise<Result>
-  /** `isLast`: the lockout has begun. */
+  /**
+   * `isLast`: the lockout has begun.
+   */
   whenWrong(found: Found | undefined, isLast: boolean): Promise<void>
 }
 

@@ -43,6 +43,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
   app.post(
     '/register',
     {
+      config: { countedAs: 'registration' },
       schema: {
         ...documented,
         operationId: 'register',

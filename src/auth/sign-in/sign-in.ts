@@ -1,7 +1,7 @@
 /**
  * What every way to sign in ends with, once somebody has proven who they are: a login session and its tokens,
- * or, when the account has a
- * second factor, a challenge. `admit` runs in the transaction that the proof was checked or stored in;
+ * or, when the account has a second factor, a challenge. `admit` runs in the transaction that the proof was
+ * checked or stored in;
  * `answer` after it was committed.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'

@@ -32,9 +32,8 @@ export type PasswordVerificationOptions = {
 
 /**
  * `work` is what the proof leads to, in one transaction with what it does to the account: the guesses are
- * forgotten, and the password's newer
- * hash is stored. When the work fails, so that nothing of it is stored, the guess is given back; when it
- * throws a refusal, it stays counted.
+ * forgotten, and the password's newer hash is stored. When the work fails, so that nothing of it is stored,
+ * the guess is given back; when it throws a refusal, it stays counted.
  * @throws Problem `invalid-credentials`, also when the password was changed meanwhile; `locked-out` before
  * anything is checked
  */

@@ -8,8 +8,7 @@ const NAMED = 20
 
 /**
  * Whether the chain of each person's audit log is whole, from its oldest entry to its head: every entry is
- * read. A chain that began anew,
- * after a migration was undone, is whole from there on, and is named.
+ * read. A chain that began anew, after a migration was undone, is whole from there on, and is named.
  * @param client as the migrator, not in a transaction; only members of the context role may ask
  */
 export async function checkAuditLog(client: Queryable, roles: Record<RoleName, string>): Promise<Section> {

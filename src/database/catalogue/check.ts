@@ -1,8 +1,7 @@
 /**
  * How the catalogue is compared with what it is meant to say. Every difference is a finding, in either
- * direction: a policy that is gone as
- * much as a grant that came. What a finding means for a start is decided here and in the `apart` of each
- * query:
+ * direction: a policy that is gone as much as a grant that came. What a finding means for a start is decided
+ * here and in the `apart` of each query:
  *
  * - It refuses the start when it concerns what is NetPilot's (its schemas, tables, functions, roles), or what
  * the roles that serve requests
@@ -49,8 +48,7 @@ const rowsOf = async <Row extends pg.QueryResultRow>(
 
 /**
  * Every `line` that the query finds is one that is meant, and the other way round. A line too many only warns
- * when it is `apart`, and one
- * too few when it matches `mayLack`.
+ * when it is `apart`, and one too few when it matches `mayLack`.
  */
 export const expectExactly = (meant: string[], text: string, mayLack?: RegExp): Check => {
   const expected = new Set(meant)

@@ -1,7 +1,7 @@
 /**
  * Who may do what: roles, grants, functions, and what the fence leaves to whom, as lists to be read and
- * argued with. Everything that is not
- * here is nobody's but the owner's. Role names stand without their prefix. `rights.ts` compares;
+ * argued with. Everything that is not here is nobody's but the owner's. Role names stand without their
+ * prefix. `rights.ts` compares;
  * `test/isolation/row-security.test.ts` attacks.
  */
 import type { RoleName } from '../role-names.ts'
@@ -195,10 +195,9 @@ export const FENCE = [
 ]
 /**
  * The functions that the fence takes from everybody, because one injected statement could outlive or leave
- * its transaction by them, or ask
- * about rows that row security hides (currtid2), or count what one statement read (pg_stat_get_xact_*): a
- * condition on `pg_proc p`. By name, so that a later PostgreSQL with another overload does
- * not silently leave it open.
+ * its transaction by them, or ask about rows that row security hides (currtid2), or count what one statement
+ * read (pg_stat_get_xact_*): a condition on `pg_proc p`. By name, so that a later PostgreSQL with another
+ * overload does not silently leave it open.
  */
 export const FENCED = `(p.proname in ('set_config', 'pg_notify', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_cancel_backend',
     'pg_terminate_backend', 'loread', 'lowrite', 'setseed', 'ts_stat', 'currtid2')
@@ -207,9 +206,8 @@ export const FENCED = `(p.proname in ('set_config', 'pg_notify', 'pg_logical_emi
 
 /**
  * The built-in functions that stay LEAKPROOF, each with its reason. PostgreSQL runs what is LEAKPROOF before
- * a policy and answers estimates
- * from it, so a comparison of values would tell about rows that the policy hides; PostgreSQL ships with some
- * 345 of them.
+ * a policy and answers estimates from it, so a comparison of values would tell about rows that the policy
+ * hides; PostgreSQL ships with some 345 of them.
  */
 export const LEAKPROOF: Record<string, string> = {
   'uuid_eq(uuid,uuid)':

@@ -1,7 +1,6 @@
 /**
  * What each table is meant to have: policies, keys, and the conditions that carry security, as lists to be
- * read and argued with. `tables.ts`
- * compares; `test/isolation/row-security.test.ts` attacks.
+ * read and argued with. `tables.ts` compares; `test/isolation/row-security.test.ts` attacks.
  */
 
 /**
@@ -140,10 +139,8 @@ export const KEYS: Record<string, Record<string, string>> = {
 
 /**
  * Indexes of tables with an owner that do not begin with the owner: what they hold could be asked about
- * without asking whose it is. These two
- * find an account before anybody is known (ctx.accounts_of), keep an address from being taken twice, and
- * stand beside what they are about, so
- * that both change in one statement.
+ * without asking whose it is. These two find an account before anybody is known (ctx.accounts_of), keep an
+ * address from being taken twice, and stand beside what they are about, so that both change in one statement.
  */
 export const LOOKUPS = ['users_email_key', 'users_google_id_key']
 

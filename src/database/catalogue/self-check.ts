@@ -1,8 +1,7 @@
 /**
  * Whether isolation holds on this database, asked before a server serves from it and by "npm run doctor" at
- * any time: who the connection
- * strings name, what PostgreSQL it is, whether its clock is ours, what was migrated, and what the catalogue
- * says. What refuses a start and what only warns is told in
+ * any time: who the connection strings name, what PostgreSQL it is, whether its clock is ours, what was
+ * migrated, and what the catalogue says. What refuses a start and what only warns is told in
  * `catalogue/check.ts`. It reads with the rights of the server's login, in a few milliseconds and one
  * transaction.
  */

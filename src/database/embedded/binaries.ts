@@ -14,8 +14,7 @@ const run = promisify(execFile)
 
 /**
  * What PostgreSQL's programs see of our environment: nothing (a stray PGPORT or LD_PRELOAD would steer them).
- * macOS has no C.UTF-8 of
- * its own; collation comes from PostgreSQL either way.
+ * macOS has no C.UTF-8 of its own; collation comes from PostgreSQL either way.
  */
 export const LOCALE = process.platform === 'darwin' ? 'en_US.UTF-8' : 'C.UTF-8'
 export const ENVIRONMENT = { PATH: '/usr/bin:/bin', LC_ALL: LOCALE, TZ: 'UTC' }
@@ -58,8 +57,8 @@ function findPackage(): string {
 
 /**
  * npm packages cannot hold symbolic links; this one lists them, for an install script. We make them instead,
- * as install scripts may be
- * off. Another process may do the same at the same time, and where they exist the directory may be read-only.
+ * as install scripts may be off. Another process may do the same at the same time, and where they exist the
+ * directory may be read-only.
  */
 async function linkLibraries(root: string): Promise<void> {
   const links: { source: string; target: string }[] = JSON.parse(

@@ -20,8 +20,7 @@ const LEFTOVER_PATIENCE_MS = 60_000
 
 /**
  * Creates cluster and password under a temporary name, which is renamed when all is there: dying in between
- * leaves nothing half done.
- * The caller holds the lock. @throws Error with the end of initdb's output
+ * leaves nothing half done. The caller holds the lock. @throws Error with the end of initdb's output
  */
 export async function createCluster(
   home: Home,
@@ -83,10 +82,8 @@ export async function requireVersion({ cluster }: Home, { major }: Binaries): Pr
 
 /**
  * With the lock in hand, a server on this cluster is one whose owner has just died, and is shutting down:
- * waits until it has gone, and
- * removes the pid file of one that crashed, whose pid may meanwhile be another program's. @returns the
- * connection string of a server that
- * stays because it never was ours
+ * waits until it has gone, and removes the pid file of one that crashed, whose pid may meanwhile be another
+ * program's. @returns the connection string of a server that stays because it never was ours
  */
 export async function waitForOldServer(cluster: string): Promise<string | undefined> {
   const start = performance.now()

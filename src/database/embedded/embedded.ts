@@ -1,7 +1,7 @@
 /**
  * The PostgreSQL that runs when no DATABASE_URL is set: a real server from npm's platform packages, on
- * loopback, that lives exactly as
- * long as the process that owns it. A second process on the same data attaches to the running server instead.
+ * loopback, that lives exactly as long as the process that owns it. A second process on the same data
+ * attaches to the running server instead.
  *
  *     <dataDir>/postgresql.lock        held by the owner for as long as its server runs
  *     <dataDir>/postgresql/data        the cluster
@@ -29,8 +29,8 @@ export type EmbeddedDatabase = {
   dataDir: string
   /**
    * Ends the server and waits until it has gone; sessions still open are cut off, their transactions rolled
-   * back. Does nothing for a
-   * process that attached: the server is its owner's, and goes away when the owner stops or dies.
+   * back. Does nothing for a process that attached: the server is its owner's, and goes away when the owner
+   * stops or dies.
    */
   stop(): Promise<void>
   /**
@@ -45,9 +45,8 @@ const PATIENCE_MS = 60_000
 
 /**
  * Starts the database in `dataDir`, creating both if need be, or attaches to it if another process runs it
- * already. Any number of
- * processes may call this at once. `settings` are postgresql.conf settings, such as `fsync: 'off'` for a
- * throw-away database.
+ * already. Any number of processes may call this at once. `settings` are postgresql.conf settings, such as
+ * `fsync: 'off'` for a throw-away database.
  * @throws Error saying what is missing or wrong and what to do, with the end of PostgreSQL's log where there
  * is one
  */

@@ -6,13 +6,11 @@ import type { SystemAccount } from './home.ts'
 
 /**
  * A shell between us and PostgreSQL, whose standard input is our pipe and never receives anything: it ends
- * when we do, by whatever death,
- * and then PostgreSQL gets SIGINT, a fast shutdown; repeatedly, as a program that has only just started may
- * not listen yet; and after a while
- * SIGQUIT, an immediate one, as PostgreSQL 18 does not end when it was recovering from a full disk. The shell
- * itself ignores signals, so that it outlives a `kill` of everything around it. Opening the log is left to it
- * because it runs as the
- * log's owner; root never opens a file in a directory of somebody else's.
+ * when we do, by whatever death, and then PostgreSQL gets SIGINT, a fast shutdown; repeatedly, as a program
+ * that has only just started may not listen yet; and after a while SIGQUIT, an immediate one, as PostgreSQL
+ * 18 does not end when it was recovering from a full disk. The shell itself ignores signals, so that it
+ * outlives a `kill` of everything around it. Opening the log is left to it because it runs as the log's
+ * owner; root never opens a file in a directory of somebody else's.
  */
 const GUARD = `
   trap '' HUP INT TERM
@@ -47,8 +45,7 @@ export type Guarded = {
 
 /**
  * Runs a program that ends when this process ends. It has its own process group, so that Ctrl-C in a terminal
- * reaches only us, and the
- * root directory as its working directory, because ours may be out of its reach.
+ * reaches only us, and the root directory as its working directory, because ours may be out of its reach.
  */
 export function runGuarded(
   command: string[],

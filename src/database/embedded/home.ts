@@ -24,9 +24,8 @@ const STATE_DIRECTORY = '/var/lib/netpilot'
  * Decides where the cluster of `dataDir` lies, and creates the directory. Started as root, the server runs as
  * `postgres` or `nobody`; a data
  * directory that this user cannot reach (a clone in root's home) is then replaced by one under
- * /var/lib/netpilot. A cluster that is
- * there already stays where it is and keeps its owner, so that opening or closing a parent directory never
- * shows an empty database.
+ * /var/lib/netpilot. A cluster that is there already stays where it is and keeps its owner, so that opening
+ * or closing a parent directory never shows an empty database.
  * @throws Error when the owner of the cluster cannot reach it, or root finds no user to run as
  */
 export async function resolveDataDirectory(dataDir: string): Promise<Home> {

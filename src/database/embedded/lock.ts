@@ -2,17 +2,17 @@ import { chmodSync, truncateSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { StartRefused } from '../start-refused.ts'
 
-/** https://sqlite.org/rescode.html */
+/**
+ * https://sqlite.org/rescode.html
+ */
 const SQLITE_BUSY = 5
 const SQLITE_NOTADB = 26
 
 /**
  * Takes the exclusive lock on a file, or returns `undefined` at once when somebody else has it, in this
- * process or another. Node has no
- * flock; SQLite's exclusive transaction is one: the kernel holds it for the process and drops it when the
- * process dies, however it dies,
- * so it cannot go stale as a file with a pid in it can. Nothing is ever written; what somebody else wrote
- * there is removed.
+ * process or another. Node has no flock; SQLite's exclusive transaction is one: the kernel holds it for the
+ * process and drops it when the process dies, however it dies, so it cannot go stale as a file with a pid in
+ * it can. Nothing is ever written; what somebody else wrote there is removed.
  * @throws Error when the file cannot be opened
  */
 export function tryLock(path: string): (() => void) | undefined {

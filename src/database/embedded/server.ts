@@ -22,8 +22,7 @@ const SETTINGS: Settings = {
 
 /**
  * Starts the server on a free loopback port and waits until it answers: as long as it takes, for recovering
- * from a crash may take
- * minutes. @throws Error with the end of the server's log when it ends instead
+ * from a crash may take minutes. @throws Error with the end of the server's log when it ends instead
  */
 export async function startServer(
   home: Home,
@@ -93,8 +92,8 @@ export async function findServer(cluster: string): Promise<string | undefined> {
 
 /**
  * The lines of postmaster.pid: pid, data directory, start time, port, socket directory, address, shared
- * memory, status, which is padded
- * (PostgreSQL's src/include/utils/pidfile.h). All are absent when there is no file.
+ * memory, status, which is padded (PostgreSQL's src/include/utils/pidfile.h). All are absent when there is no
+ * file.
  */
 export async function readPidFile(
   cluster: string,

@@ -1,8 +1,7 @@
 /**
  * The one runner of `drizzle/*.sql`. Any number may start at once: an advisory lock lets one work and the
- * others find it done. Each file
- * is applied by name, in one transaction, as the owner of the schema; its SHA-256 is kept, so that an edited
- * file is noticed.
+ * others find it done. Each file is applied by name, in one transaction, as the owner of the schema; its
+ * SHA-256 is kept, so that an edited file is noticed.
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'

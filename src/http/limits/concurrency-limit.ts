@@ -1,7 +1,9 @@
 /** A bound on costly work: so many jobs at once, so many waiting, each for so long. */
 import { problem } from '../problem.ts'
 
-/** `concurrency` jobs run at once, `queue` more wait, each at most `waitMs` milliseconds. */
+/**
+ * `concurrency` jobs run at once, `queue` more wait, each at most `waitMs` milliseconds.
+ */
 export type JobLimits = { concurrency: number; queue: number; waitMs: number }
 
 export type RunLimited = {

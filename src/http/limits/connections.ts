@@ -1,9 +1,8 @@
 /**
  * Bounds on what connections may hold. A connection has one request under way at a time; what a client sends
- * ahead waits, unrouted, and its
- * answers come in order anyway (RFC 9112, 9.3.2). Answers that nobody reads are bounded in time and, over all
- * connections, in bytes. One
- * address has a bounded share of the connections.
+ * ahead waits, unrouted, and its answers come in order anyway (RFC 9112, 9.3.2). Answers that nobody reads
+ * are bounded in time and, over all connections, in bytes. One address has a bounded share of the
+ * connections.
  */
 import {
   createServer,
@@ -39,7 +38,9 @@ type Exchange = { request: IncomingMessage; response: ServerResponse }
  * any of it was taken.
  */
 type Connection = { current: Exchange | undefined; waiting: Exchange[]; unread: Unread | undefined }
-/** `bytes` are in our memory; `queued` are those of them that the system has not taken yet. */
+/**
+ * `bytes` are in our memory; `queued` are those of them that the system has not taken yet.
+ */
 type Unread = { response: ServerResponse; bytes: number; queued: number; since: number }
 type Log = { warn(fields: object, message: string): void }
 
@@ -47,8 +48,8 @@ type Log = { warn(fields: object, message: string): void }
 export function createBoundedServer(handle: RequestListener, { http, trustProxy }: Config, log: Log): Server {
   const connections = new Map<Socket, Connection>()
   const server = createServer(
-    // A request that names no host is answered like any other that cannot be served (`handleNodeLevelErrors`), not by
-    // Node.
+    // A request that names no host is answered like any other that cannot be served
+    // (`handleNodeLevelErrors`), not by Node.
     { headersTimeout: http.headersTimeoutMs, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     oneAtATime(handle, connections),
   )
@@ -125,8 +126,7 @@ function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection
 
 /**
  * Who takes nothing of an answer for `idleTimeoutMs` is dropped, whatever else they send meanwhile; and when
- * the answers that stay unread hold
- * more than `maxUnreadBytes` together, the largest are.
+ * the answers that stay unread hold more than `maxUnreadBytes` together, the largest are.
  */
 function dropUnread(
   connections: Map<Socket, Connection>,

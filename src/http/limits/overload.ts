@@ -1,8 +1,7 @@
 /**
  * Beyond its capacity the server turns requests away at once instead of letting all of them wait. The bounded
- * queues for connections do it
- * first (`rls/transaction.ts`); this is for when even that is too much, and the event loop is late. Health goes
- * on answering.
+ * queues for connections do it first (`rls/transaction.ts`); this is for when even that is too much, and the
+ * event loop is late. Health goes on answering.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { FastifyInstance } from 'fastify'

@@ -8,7 +8,9 @@ import { problem } from '../problem.ts'
 
 /** So many (`quota`) within so many seconds (`window`), under a name. */
 export type RatePolicy = { name: string; quota: number; window: number }
-/** `left`: how many more may come now. `reset`, `retryAfter`: seconds, at least 1. */
+/**
+ * `left`: how many more may come now. `reset`, `retryAfter`: seconds, at least 1.
+ */
 export type RateState = { left: number; reset: number; retryAfter: number; isAllowed: boolean }
 
 /** Tells the client where it stands. @throws Problem `rate-limited` */

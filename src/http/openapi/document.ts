@@ -35,7 +35,9 @@ Every answer has an \`X-Request-Id\`, which the server's log names too; where re
 
 A filter narrows a list: by an id that names nothing of yours it is empty, where a path with that id is 404.`
 
-/** `url`: where the API is reached; `perMinute`: how many documents one address may fetch. */
+/**
+ * `url`: where the API is reached; `perMinute`: how many documents one address may fetch.
+ */
 export type DescriptionOptions = { version: string; url: string; perMinute: number }
 
 export async function describeApi(

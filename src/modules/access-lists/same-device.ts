@@ -1,7 +1,7 @@
 /** Whether two entries are about the same device, and what becomes of those that are to be added. Pure. */
 
 /** Names a device in one of three ways: the other two are null. */
-export type Subject = { deviceId: string | null; mac: string | null; ip: string | null }
+type Subject = { deviceId: string | null; mac: string | null; ip: string | null }
 export type StoredEntry = Subject & { id: string }
 /** In canonical spellings. */
 export type NewEntry = Subject & {
@@ -31,7 +31,9 @@ export type KnownDevices = {
 }
 export type Additions = {
   outcomes: Map<NewEntry, Added>
-  /** `replaces`: ids of the other list's entries that give way. */
+  /**
+   * `replaces`: ids of the other list's entries that give way.
+   */
   added: (NewEntry & { id: string; replaces: string[] })[]
 }
 

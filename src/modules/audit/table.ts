@@ -17,8 +17,8 @@ import { adminPolicy, contextPolicy, userPolicy } from '../../rls/policies.ts'
  * Who did what to what, when, from where, with which outcome. Append-only by its grants (`ctx.append_act`
  * writes it), chained per account by
  * `previous_hash` so that a gap shows. It has no foreign key: the rows of a deleted account stay, without
- * personal data. So that they can,
- * the hash covers address and detail by their salted digest, which remains when they are erased.
+ * personal data. So that they can, the hash covers address and detail by their salted digest, which remains
+ * when they are erased.
  */
 export const auditLog = pgTable(
   'user_audit_log',

@@ -17,9 +17,8 @@ import { routers } from '../routers/table.ts'
 
 /**
  * A denial of a device, of a group, or (both null) of the whole router. It is active while `unblocked_at` is
- * null and `until` is not past:
- * time alone ends a pause. Ended blocks stay as history, so only the active one is unique; adding one first
- * closes what time has ended.
+ * null and `until` is not past: time alone ends a pause. Ended blocks stay as history, so only the active one
+ * is unique; adding one first closes what time has ended.
  */
 export const blocks = pgTable(
   'user_blocked_devices',

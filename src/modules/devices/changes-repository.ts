@@ -9,8 +9,7 @@ export type DeviceChange = { id: string; values: DeviceValues }
 
 /**
  * Changes devices in their order. Their routers are held, in one order everywhere, and the groups that they
- * are to be in: so no change fails
- * in the database and takes the others with it.
+ * are to be in: so no change fails in the database and takes the others with it.
  * @returns for each whether it was changed; if not, there is no such device, or no such group on its router
  */
 export async function changeDevices(tx: Tx, changes: DeviceChange[]): Promise<boolean[]> {

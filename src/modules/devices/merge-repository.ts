@@ -1,7 +1,7 @@
 /**
  * Devices that turn out to be one (a phone that changed its MAC), and one that turns out to be several. A
- * merged device keeps its row and
- * points at the survivor: entries, blocks and schedules that name it follow, and can be given back.
+ * merged device keeps its row and points at the survivor: entries, blocks and schedules that name it follow,
+ * and can be given back.
  */
 
 import { isRandomMac } from '../../network/mac.ts'

@@ -20,9 +20,8 @@ import { routers } from '../routers/table.ts'
 
 /**
  * One thing on a network. What the user typed and what scans found stand in columns of their own, so that
- * neither overwrites the other.
- * A device that was merged into another keeps its row and points at the survivor: whatever referred to it
- * follows, and it can be undone.
+ * neither overwrites the other. A device that was merged into another keeps its row and points at the
+ * survivor: whatever referred to it follows, and it can be undone.
  * `last_seen` is in no index, so that a scan that moves nothing else is a HOT update (0 % with such an index,
  * 82 to 97 % without).
  */
@@ -83,9 +82,8 @@ export const devices = pgTable(
 
 /**
  * A network interface of a device: one MAC with the addresses it has now. `mac` is null for a device that is
- * known by address only.
- * An address is held by one interface of a router at a time: `recordScan` takes it from the interface that
- * had it.
+ * known by address only. An address is held by one interface of a router at a time: `recordScan` takes it
+ * from the interface that had it.
  */
 export const deviceInterfaces = pgTable(
   'user_device_interfaces',
@@ -102,8 +100,8 @@ export const deviceInterfaces = pgTable(
     primaryKey({ name: 'user_device_interfaces_pkey', columns: [t.userId, t.id] }),
     unique('user_device_interfaces_mac_key').on(t.userId, t.routerId, t.mac),
     // Without `router_id`, so that the planner never takes the key of MACs for it and filters by device (n²
-    // before statistics). The foreign
-    // key finds a device's rows by it just as well: deleting one of an owner's 50,000 devices scans nothing.
+    // before statistics). The foreign key finds a device's rows by it just as well: deleting one of an
+    // owner's 50,000 devices scans nothing.
     index('user_device_interfaces_device_idx').on(t.userId, t.deviceId),
     foreignKey({
       name: 'user_device_interfaces_device_fk',

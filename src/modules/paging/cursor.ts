@@ -1,7 +1,7 @@
 /**
  * Cursors of lists that grow at their beginning: where a page ended, as text. A page begins after it, so that
- * what comes meanwhile shifts
- * nothing. A cursor that somebody made up names another place in the same list, and nothing else.
+ * what comes meanwhile shifts nothing. A cursor that somebody made up names another place in the same list,
+ * and nothing else.
  */
 import Type from 'typebox'
 import { problem } from '../../http/problem.ts'

@@ -133,8 +133,7 @@ last policy, and ask again after \`Retry-After\`, an hour. Who waits hears at on
 
   /**
    * A look when its turn comes; while there is no connection to be had, again and again until `deadline`.
-   * Then it is what was seen before,
-   * or the failure.
+   * Then it is what was seen before, or the failure.
    */
   async function lookPatiently(
     request: FastifyRequest,

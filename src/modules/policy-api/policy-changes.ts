@@ -1,8 +1,7 @@
 /**
  * Agents that wait for their policy to change. A waiter holds a timer and a place in a map, and no connection
- * to the database: it is woken by
- * a change to its router (on any server), by the moment at which time changes the outcome, or because the
- * server is leaving, and looks anew.
+ * to the database: it is woken by a change to its router (on any server), by the moment at which time changes
+ * the outcome, or because the server is leaving, and looks anew.
  */
 export type PolicyChanges = {
   /**
@@ -14,7 +13,7 @@ export type PolicyChanges = {
   /** Wakes those who wait for one router, or for any. */
   publish(digest?: string): void
 }
-export type Subscription = {
+type Subscription = {
   /**
    * Resolves when a look is due: at once if something changed since the last wait; else when it does, or at
    * `deadline` (milliseconds since 1970).

@@ -1,8 +1,7 @@
 /**
  * What a change would do, without doing it: the change itself is made, by the same repositories that would
- * make it, in a session that is
- * then rolled back. So a preview cannot differ from the change, and nobody is woken, since a rolled back
- * session notifies nobody.
+ * make it, in a session that is then rolled back. So a preview cannot differ from the change, and nobody is
+ * woken, since a rolled back session notifies nobody.
  */
 import type { Static } from 'typebox'
 import { notFound, problem } from '../../http/problem.ts'

@@ -3,10 +3,9 @@
  * matter.
  *
  * Infrastructure and the router itself are allowed. Then a manual block, a pause (of the device, its group or
- * the router), schedules unless
- * overridden, a new device that is held, and last the router's lists and mode decide; the first that has a
- * say wins. Rates: the device's, else
- * its group's, else the router's (`limitRate` for the limited, `fullRate` for the allowed).
+ * the router), schedules unless overridden, a new device that is held, and last the router's lists and mode
+ * decide; the first that has a say wins. Rates: the device's, else its group's, else the router's
+ * (`limitRate` for the limited, `fullRate` for the allowed).
  */
 import type { Decision, Outcome, Reason, ReasonCode } from './document.ts'
 import type { DeviceFacts, RouterFacts, Scope } from './facts.ts'

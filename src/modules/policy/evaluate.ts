@@ -68,8 +68,7 @@ function changeTimes({ blocks, overrides, schedules }: DeviceFacts, at: Date): D
 
 /**
  * A digest of the outcome: what is decided for whom, and until when, since an agent ends a pause by itself.
- * What is further ahead is left out:
- * it comes into view as time passes, without the outcome changing.
+ * What is further ahead is left out: it comes into view as time passes, without the outcome changing.
  */
 function revisionOf(entries: PolicyEntry[], unknown: Outcome): string {
   const outcome = entries.map(({ macs, decision, rate, until }) => [macs, decision, rate, until])

@@ -1,8 +1,7 @@
 /**
  * The policy as an nft script for a router with nftables 0.9.8 or later (OpenWrt's fw4 has 1.0.2), kernel 5.4
- * or later; nothing but
- * what OpenWrt's `kmod-nft-core` holds. `nft -f` applies it in one transaction: the own table is made anew,
- * the router's stay untouched.
+ * or later; nothing but what OpenWrt's `kmod-nft-core` holds. `nft -f` applies it in one transaction: the own
+ * table is made anew, the router's stay untouched.
  *
  * - Where: the forward hook, just before fw4's own (`filter`), which accepts what is established and hands it
  * to the flow table. What
@@ -37,10 +36,8 @@ type NftDevice = { macs: string[]; mark: number; phases: Phase[] }
 type Phase = { verdict: string; seconds: number | null }
 
 // A mark is 0x4e and the last three octets of the first MAC, so that `conntrack -L` can be read; 0x4f and a
-// hash for the unlisted. As a
-// device keeps its mark, the marks on its connections outlive a new script. Only connections of restricted
-// devices are marked: other
-// users of marks (mwan3, pbr) keep the rest.
+// hash for the unlisted. As a device keeps its mark, the marks on its connections outlive a new script. Only
+// connections of restricted devices are marked: other users of marks (mwan3, pbr) keep the rest.
 const LISTED = 0x4e000000
 const UNLISTED = 0x4f000000
 const NUMBERS = 0x1000000
@@ -59,8 +56,7 @@ const PASS = 'accept'
 
 /**
  * The script that enforces a document from a moment on. The same document and moment give the same bytes,
- * whatever the order of devices.
- * MACs, numbers and the revision are all that enters it.
+ * whatever the order of devices. MACs, numbers and the revision are all that enters it.
  * @param at what the timeouts count from, in whole seconds rounded up: when the agent gets the script
  */
 export function toNftScript(document: PolicyDocument, at: Date): string {

@@ -2,8 +2,7 @@ import type { Tx } from '../../rls/transaction.ts'
 
 /**
  * Tells waiting agents, on every server, that a router's policy may have changed; delivered when the session
- * commits. Whatever writes
- * something that `decide` looks at calls this, once.
+ * commits. Whatever writes something that `decide` looks at calls this, once.
  */
 export async function notifyPolicyChanged(tx: Tx, routerId: string): Promise<void> {
   await tx.query({ name: 'wake router', text: 'select ctx.wake($1)', values: [routerId] })

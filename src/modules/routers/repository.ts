@@ -97,8 +97,7 @@ export async function removeRouter(tx: Tx, id: string): Promise<boolean> {
 
 /**
  * Holds the router's row until the transaction ends: whatever changes many of its devices, its lists or its
- * blocks does this first, so that
- * such changes queue up instead of deadlocking.
+ * blocks does this first, so that such changes queue up instead of deadlocking.
  */
 export async function lockRouter(tx: Tx, id: string): Promise<boolean> {
   const held = await tx

@@ -79,7 +79,7 @@ export const ChangeRouter = Type.Partial(StrictObject(writable), {
 })
 export type RouterFields = Type.Static<typeof ChangeRouter>
 
-export const ROUTER_SORTS = ['name', 'createdAt', 'lastSeen'] as const
+const ROUTER_SORTS = ['name', 'createdAt', 'lastSeen'] as const
 export const ListRouters = StrictObject({
   search: Type.Optional(Text({ max: 100 })),
   ...pageQuery(ROUTER_SORTS),

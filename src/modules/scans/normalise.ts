@@ -15,8 +15,8 @@ const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/u
 
 /**
  * A MAC that is no device's skips the entry, because whoever sent it meant that device and no other. An
- * address beside a good MAC is
- * dropped when it cannot be read or can be no device's; without a MAC one good address is needed.
+ * address beside a good MAC is dropped when it cannot be read or can be no device's; without a MAC one good
+ * address is needed.
  */
 export function normaliseEntry({ mac, ip, ips, hostname }: RawEntry): Sighting | SkipReason {
   const given = [ip, ...(Array.isArray(ips) ? ips : [ips])].filter(
@@ -45,9 +45,8 @@ export const normaliseRow = (row: {
 
 /**
  * A host name in its own case and with its domain, without surrounding space and the dot of the root. Null
- * when there is none (`*` is
- * dnsmasq's word for that) and when it is too long or unprintable: devices choose their names, and half a
- * name could pass for another.
+ * when there is none (`*` is dnsmasq's word for that) and when it is too long or unprintable: devices choose
+ * their names, and half a name could pass for another.
  */
 export function cleanHostname(value: unknown): string | null {
   if (typeof value !== 'string') return null

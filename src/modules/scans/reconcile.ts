@@ -30,9 +30,9 @@ export type KnownInterface = {
   described: boolean
 }
 
-export type NewDevice = { id: string; hostname: string | null; mac: string | null }
-export type InterfaceRow = { id: string; deviceId: string; mac: string | null; ips: string[] }
-export type SeenDevice = { id: string; hostname: string | null }
+type NewDevice = { id: string; hostname: string | null; mac: string | null }
+type InterfaceRow = { id: string; deviceId: string; mac: string | null; ips: string[] }
+type SeenDevice = { id: string; hostname: string | null }
 export type Changes = {
   newDevices: NewDevice[]
   newInterfaces: InterfaceRow[]
@@ -63,9 +63,8 @@ type Interface = {
 
 /**
  * Sightings are taken in an order of their own, so that the one in which a router prints them does not
- * matter: first each MAC finds its
- * device, then it gets its addresses, and what is seen without a MAC belongs to whoever has the address by
- * then.
+ * matter: first each MAC finds its device, then it gets its addresses, and what is seen without a MAC belongs
+ * to whoever has the address by then.
  * @param sightings merged: no MAC and no address twice
  * @param newId makes the ids of new rows
  */

@@ -108,9 +108,8 @@ export async function recordSightings(
 
 /**
  * What the scan can be about: interfaces with one of its MACs, or holding one of its addresses, with what
- * matters of their devices. In two
- * statements and not in a join: thousands of rows that statistics do not know yet are no case for the
- * planner.
+ * matters of their devices. In two statements and not in a join: thousands of rows that statistics do not
+ * know yet are no case for the planner.
  */
 async function listKnownInterfaces(
   tx: Tx,
@@ -128,8 +127,7 @@ async function listKnownInterfaces(
     values: [owner, routerId, sightings.flatMap(({ mac }) => mac ?? []), sightings.flatMap(({ ips }) => ips)],
   })
   // Where a device may be known by address only, all interfaces are needed: to tell whether it is, and to
-  // bring along those of the device that
-  // it becomes one with.
+  // bring along those of the device that it becomes one with.
   if (interfaces.some(({ mac }) => mac === null)) {
     const found = new Set(interfaces.map(({ id }) => id))
     const others = await tx.query<(typeof interfaces)[number]>({

@@ -27,7 +27,7 @@ export const ScopeQuery = StrictObject({
   routerId: Type.Optional(Uuid('Of a router; your own when it is left out')),
 })
 
-export const SETTING_SORTS = ['key', 'updatedAt'] as const
+const SETTING_SORTS = ['key', 'updatedAt'] as const
 export const ListSettings = StrictObject({ ...ScopeQuery.properties, ...pageQuery(SETTING_SORTS) })
 export type ListSettings = Type.Static<typeof ListSettings>
 

@@ -1,7 +1,6 @@
 /**
  * A name for what somebody is signed in with, for people who look at their login sessions. How browsers call
- * themselves changes too often
- * for patterns of our own.
+ * themselves changes too often for patterns of our own.
  */
 import Bowser from 'bowser'
 
@@ -9,7 +8,9 @@ import Bowser from 'bowser'
 const BROWSERS = new Set(Object.values(Bowser.BROWSER_MAP))
 const SYSTEMS = new Set(Object.values(Bowser.OS_MAP))
 
-/** `Firefox on Windows`, of a User-Agent; null when no browser is known by it. */
+/**
+ * `Firefox on Windows`, of a User-Agent; null when no browser is known by it.
+ */
 export function clientNameOf(userAgent: string | null): string | null {
   if (!userAgent) return null
   const { browser, os } = Bowser.parse(userAgent)

@@ -36,7 +36,9 @@ export async function lockProfile(tx: Tx): Promise<Profile | undefined> {
   return profile
 }
 
-/** `avatarUrl` undefined leaves it as it is. */
+/**
+ * `avatarUrl` undefined leaves it as it is.
+ */
 export async function changeProfile(
   tx: Tx,
   { fullName, avatarUrl }: { fullName: string | null; avatarUrl?: string | null },

@@ -9,7 +9,9 @@ export type Ground = {
   roles: Record<RoleName, string>
   /** A superuser, past row security. */
   superuser: pg.Client
-  /** `server_version_num` */
+  /**
+   * `server_version_num`
+   */
   version: number
   /** The functions that PostgreSQL ships as LEAKPROOF. */
   leakproof: string[]

@@ -8,7 +8,7 @@ export type AttackRole = 'server' | 'user' | 'agent' | 'auth' | 'admin'
  * Nobody on a connection that never had an identity (its setting is null), nobody on one that had (it is ''),
  * or somebody.
  */
-export type IdentityName = 'nobody, new' | 'nobody' | 'user' | 'key' | 'agent' | 'administrator'
+type IdentityName = 'nobody, new' | 'nobody' | 'user' | 'key' | 'agent' | 'administrator'
 export type Stance = { login: Login; role: AttackRole; identity: IdentityName }
 
 const FROM_SERVER: IdentityName[] = ['nobody, new', 'nobody', 'user', 'key', 'agent']

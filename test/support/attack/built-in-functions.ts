@@ -1,8 +1,7 @@
 /**
  * Functions of PostgreSQL that everybody may execute and that do more than compute (they are declared
- * VOLATILE), each with the reason why it
- * needs no fence (`src/database/setup.ts`). One that a later PostgreSQL brings along is argued here before it
- * passes.
+ * VOLATILE), each with the reason why it needs no fence (`src/database/setup.ts`). One that a later
+ * PostgreSQL brings along is argued here before it passes.
  */
 import type { Ground } from './attack-database.ts'
 

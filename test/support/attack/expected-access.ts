@@ -1,7 +1,6 @@
 /**
  * What each role may do with rows that are not those of its identity, and why: all that the attacks may find.
- * They must find each of them,
- * too, or it is open no longer and goes from this list.
+ * They must find each of them, too, or it is open no longer and goes from this list.
  */
 
 const ANONYMOUS =

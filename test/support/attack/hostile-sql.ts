@@ -1,16 +1,14 @@
 /**
  * What arbitrary SQL can be tried with once the identity is set, on a raw connection. After each the attacker
- * must read and change nothing of
- * anybody else's (`hostile-attacks.ts`), whatever the database answers; the answer stands here so that it is
- * known which fence holds, and
- * what only the facade (`src/rls/guarded-client.ts`) keeps from a request.
+ * must read and change nothing of anybody else's (`hostile-attacks.ts`), whatever the database answers; the
+ * answer stands here so that it is known which fence holds, and what only the facade
+ * (`src/rls/guarded-client.ts`) keeps from a request.
  */
 import type { Ground } from './attack-database.ts'
 
 /**
  * SQLSTATE of the last step as user (/ as agent where it is another), or 'runs'; why; and any number of
- * attempts, each a statement, or steps
- * of which one that is refused is taken back before the next.
+ * attempts, each a statement, or steps of which one that is refused is taken back before the next.
  */
 type Row = [answer: string, why: string, ...attempts: (string | string[])[]]
 export type Hostile = { group: string; answer: string; why: string; steps: string[] }

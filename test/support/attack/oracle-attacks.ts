@@ -1,9 +1,8 @@
 /**
  * What is not returned may still be told: by an error, by a plan and what it counts, by an estimate, or by
- * PostgreSQL's counters. Each
- * comparison of each column is asked twice, so that once a row of somebody else's meets the condition, and
- * once none does; both must look the
- * same. And values are searched for, bit by bit, by whatever differs.
+ * PostgreSQL's counters. Each comparison of each column is asked twice, so that once a row of somebody else's
+ * meets the condition, and once none does; both must look the same. And values are searched for, bit by bit,
+ * by whatever differs.
  */
 import pg from 'pg'
 import type { Somebody } from '../fixtures.ts'
@@ -55,7 +54,7 @@ export type OracleOptions = {
  * Whether what a role reads there is everybody's by design, be it that whoever has the login need only not
  * sign in.
  */
-export const isOpenTo = ({ role, identity }: Stance, { name }: Target): boolean =>
+const isOpenTo = ({ role, identity }: Stance, { name }: Target): boolean =>
   `${role} SELECT ${name}` in OPEN && !(role === 'admin' && identity !== 'administrator')
 
 export async function attackOracles(
@@ -292,10 +291,9 @@ const COUNTERS = ['numscans', 'tuples_returned', 'tuples_fetched', 'blocks_fetch
 
 /**
  * Asks as somebody who serves requests, and reads PostgreSQL's counters of the statement as nobody of them
- * could: on a superuser's connection
- * that assumes the role, whom row security then binds like any other.
+ * could: on a superuser's connection that assumes the role, whom row security then binds like any other.
  */
-export function openObserver(ground: Ground, stance: Stance) {
+function openObserver(ground: Ground, stance: Stance) {
   const { superuser, roles } = ground
   const assume = `set local role ${roles[stance.role]}`
   const count = `reset role; select string_agg(concat_ws(' ', c.oid::regclass, ${COUNTERS.map((what) => `pg_stat_get_xact_${what}(c.oid)`).join(', ')}), ', ' order by c.oid) as n

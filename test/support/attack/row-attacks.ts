@@ -67,7 +67,7 @@ type Knowledge = {
   version: number
 }
 
-export function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
+function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
   const { sql: t, owner, unique, constrained, primaryKey } = target
   if (target.kind === 'sequence')
     return [
@@ -169,7 +169,7 @@ export function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
  * Whether an answer means that the attack was turned away. Any error that is not a refusal came after the
  * policy had let it pass.
  */
-export const isRefused = (
+const isRefused = (
   { own = 0, refusals = [] }: Pick<Attack, 'own' | 'refusals'>,
   { code, rows }: Outcome,
   kind: Target['kind'],

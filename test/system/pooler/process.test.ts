@@ -3,7 +3,6 @@
  * in order.
  */
 import { execFile } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, inject, it } from 'vitest'
@@ -11,7 +10,7 @@ import { roleNames } from '../../../src/database/role-names.ts'
 import { setUpDatabase } from '../../../src/database/setup.ts'
 import { asAdmin, loginUrl, separateDatabase, servingUrl } from '../../support/database.ts'
 import { serverProcesses } from '../../support/server-process.ts'
-import { openServer, worldOf } from '../../support/world.ts'
+import { newSecrets, openServer, worldOf } from '../../support/world.ts'
 
 const processes = serverProcesses()
 afterAll(processes.killAll)
@@ -21,10 +20,7 @@ describe('the server process behind the pooler', () => {
     const database = await separateDatabase(inject('database'), 'process')
     const { adminUrl, rolePrefix } = database
     await setUpDatabase({ adminUrl, rolePrefix, passwords: {} })
-    const secrets = {
-      jwtSecret: randomBytes(32).toString('base64url'),
-      pepper: randomBytes(32).toString('base64url'),
-    }
+    const secrets = newSecrets()
     const env = {
       DATABASE_URL: servingUrl(database, 'server'),
       DATABASE_AUTH_URL: servingUrl(database, 'auth'),
@@ -34,8 +30,8 @@ describe('the server process behind the pooler', () => {
       DATABASE_MIGRATE_URL: loginUrl(database, 'migrator'),
       DATABASE_NAMED_STATEMENTS: 'off',
       DATABASE_ROLE_PREFIX: rolePrefix,
-      JWT_SECRET: secrets.jwtSecret,
-      PASSWORD_PEPPER: secrets.pepper,
+      JWT_SECRET: secrets.jwt.current,
+      PASSWORD_PEPPER: secrets.pepper.current,
     }
     await expect(processes.start(env)).rejects.toThrow('npm run migrate')
     const migrated = await promisify(execFile)(process.execPath, ['src/cli/migrate.ts'], {

@@ -8,10 +8,8 @@ const PROSE =
 
 /**
  * What `arp-scan` prints: `<ip> <mac> [(<frame's mac>)] <vendor>` with tabs or spaces between. The vendor is
- * text of any kind and may be
- * followed by `(802.1Q VLAN=n)`, `(ARP Proto=0x…)` and `(DUP: n)`; nothing of it is kept. The MAC is the one
- * that the ARP reply names.
- * Format: `display_packet` in arp-scan.c.
+ * text of any kind and may be followed by `(802.1Q VLAN=n)`, `(ARP Proto=0x…)` and `(DUP: n)`; nothing of it
+ * is kept. The MAC is the one that the ARP reply names. Format: `display_packet` in arp-scan.c.
  */
 export function parseArpScan(text: string): Parsed {
   return readLines(text, (line) => {

@@ -4,11 +4,9 @@ import { columnsOf, readLines } from './entries.ts'
 
 /**
  * dnsmasq's lease file, `/tmp/dhcp.leases` on OpenWrt: `<expiry> <mac> <ip> <host name | *> <client id | *>`.
- * From the line `duid …` on it is
- * about DHCPv6, where the second column is no MAC. The expiry (0 for never) is not compared with a clock:
- * dnsmasq removes what has
- * ended, and a router that did not know the time at boot wrote small numbers. Format: `lease_update_file` in
- * dnsmasq's lease.c.
+ * From the line `duid …` on it is about DHCPv6, where the second column is no MAC. The expiry (0 for never)
+ * is not compared with a clock: dnsmasq removes what has ended, and a router that did not know the time at
+ * boot wrote small numbers. Format: `lease_update_file` in dnsmasq's lease.c.
  */
 export function parseDnsmasqLeases(text: string): Parsed {
   let isDhcpv6 = false

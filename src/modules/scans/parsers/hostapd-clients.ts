@@ -4,9 +4,8 @@ import { isRecord, readEntries, unreadable } from './entries.ts'
 
 /**
  * What `ubus call hostapd.<interface> get_clients` prints: `{ freq, clients: { "<mac>": { auth, assoc,
- * authorized, … } } }`. Several of them
- * may come as an array or as an object by interface. Format: `hostapd_bss_get_clients` in OpenWrt's ubus.c
- * for hostapd.
+ * authorized, … } } }`. Several of them may come as an array or as an object by interface. Format:
+ * `hostapd_bss_get_clients` in OpenWrt's ubus.c for hostapd.
  */
 export function parseHostapdClients(document: unknown): Parsed {
   if (typeof document !== 'object' || document === null) return unreadable()

@@ -17,8 +17,7 @@ const UNANSWERED = ['NONE', 'INCOMPLETE', 'FAILED']
 
 /**
  * What `ip neigh` prints: `<ip> [dev <name>] [lladdr <mac>] [router] [proxy] [ref n] [used n/n/n] [probes n]
- * <STATE>[,<STATE>] [proto <name>]`.
- * Format: `print_neigh` in ipneigh.c of iproute2 and of BusyBox.
+ * <STATE>[,<STATE>] [proto <name>]`. Format: `print_neigh` in ipneigh.c of iproute2 and of BusyBox.
  */
 export function parseIpNeigh(text: string): Parsed {
   return readLines(text, (line) => {

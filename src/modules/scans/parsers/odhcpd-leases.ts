@@ -4,10 +4,9 @@ import { isRecord, readEntries, unreadable } from './entries.ts'
 
 /**
  * What `ubus call dhcp ipv4leases` prints: `{ device: { "<interface>": { leases: [{ mac, hostname, address,
- * valid, flags }] } } }`. The MAC is 12
- * digits, the host name `""` when there is none. odhcpd lists no lease that has ended, so `valid` (the
- * seconds left, -1 for ever) tells
- * nothing more. A `broken-hostname` is one that DNS cannot hold; people can read it all the same. Format:
+ * valid, flags }] } } }`. The MAC is 12 digits, the host name `""` when there is none. odhcpd lists no lease
+ * that has ended, so `valid` (the seconds left, -1 for ever) tells nothing more. A `broken-hostname` is one
+ * that DNS cannot hold; people can read it all the same. Format:
  * `handle_dhcpv4_leases` in
  * odhcpd's ubus.c.
  */
