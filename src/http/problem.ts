@@ -42,6 +42,7 @@ export const PROBLEMS = {
   'proof-required': { status: 403, title: 'Prove again that you are the owner of the account' },
   'cross-site': { status: 403, title: 'The request does not come from an allowed page' },
   'insufficient-scope': { status: 403, title: 'The key lacks the scope that this needs' },
+  'router-inactive': { status: 403, title: 'The owner of the router has deactivated it' },
   'rate-limited': { status: 429, title: 'Too many requests' },
   'locked-out': { status: 429, title: 'Too many failed attempts' },
   'precondition-failed': { status: 412, title: 'The resource was changed since: get it again' },
@@ -65,7 +66,7 @@ type ProblemOptions = {
   challenge?: string
   /** The methods that there are (`method-not-allowed`). */
   allow?: string
-  /** Seconds; sent as Retry-After. 429 and 503 always carry one. */
+  /** Seconds; sent as Retry-After. 429 and 503 carry one always, others when it is given. */
   retryAfter?: number
   /** Not worth a line in the log beside that of the request: there will be very many. */
   isExpected?: boolean
@@ -271,7 +272,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   if (status === 503 && !failure.options.isExpected) logUnavailable(request, failure)
   if (status === 401) reply.header('www-authenticate', challengeOf(failure.code, request))
   if (allow !== undefined) reply.header('allow', allow)
-  if (status === 429 || status === 503) reply.header('retry-after', retryAfter ?? DEFAULT_RETRY_AFTER)
+  const isTemporary = status === 429 || status === 503
+  if (isTemporary || retryAfter !== undefined) reply.header('retry-after', retryAfter ?? DEFAULT_RETRY_AFTER)
   return reply
     .code(status)
     .header('cache-control', 'no-store')

@@ -1,6 +1,7 @@
 /** Blocks and pauses: what may be blocked, how they end, and that history stays. */
 import { randomUUID } from 'node:crypto'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { changedWhileWaiting } from '../support/held-router.ts'
 import { comparable, expectProblem } from '../support/problems.ts'
 import { wakeUpsOf } from '../support/wake-ups.ts'
 import {
@@ -237,7 +238,40 @@ describe('one active block of each type', () => {
   })
 })
 
+describe('a target that goes while a block is on its way', () => {
+  it.each([
+    ['a device that is merged', 'update user_devices set merged_into = $2 where id = $1'],
+    ['a device that is removed', 'delete from user_devices where id = $1 and id <> $2'],
+  ])('gets none: %s', async (_what, change) => {
+    const asked = () => add({ deviceId })
+    const answer = await changedWhileWaiting(home.id, asked, [change, [deviceId, await addDevice()]])
+    expectProblem(answer, 404, 'not-found')
+    expect(await list()).toMatchObject({ total: 0 })
+  })
+
+  it('gets none: a group that is removed', async () => {
+    const groupId = await addGroup()
+    const change = 'delete from user_device_groups where id = $1'
+    expectProblem(
+      await changedWhileWaiting(home.id, () => add({ groupId }), [change, [groupId]]),
+      404,
+      'not-found',
+    )
+  })
+})
+
 describe('the blocks of a device that was merged', () => {
+  it('are not previewed for it, as they cannot be added', async () => {
+    const merged = await addDevice()
+    await ada.call('POST', `/api/devices/${deviceId}/merge`, { body: { from: [merged] } })
+    const preview = (id: string) =>
+      ada.call('POST', `/api/routers/${home.id}/policy/preview`, {
+        body: { change: { blocks: [{ deviceId: id }] } },
+      })
+    expect((await preview(deviceId)).statusCode).toBe(200)
+    expectProblem(await preview(merged), 404, 'not-found')
+  })
+
   it('are those of the device that goes on, however often it was merged', async () => {
     const [part, last] = [await addDevice(), await addDevice()]
     const merge = async (into: string, from: string) =>

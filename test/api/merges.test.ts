@@ -41,6 +41,15 @@ async function networkOf(
   }
 }
 
+/** Something for each field that the user says of a device. */
+async function said({ id: routerId }: Router) {
+  const group = await ada.call('POST', '/api/groups', { body: { routerId, name: newMac() } })
+  return {
+    ...{ name: 'Phone', type: 'phone', manufacturer: 'Ada', groupId: group.json().id as string },
+    ...{ isInfrastructure: true, mine: true, rate: 5_000 },
+  }
+}
+
 describe('devices that are merged', () => {
   it('become one with all MACs and addresses; names, blocks and list entries follow; later scans keep to it', async () => {
     const { router, macs, ids } = await networkOf(2, { mode: 'whitelist' })
@@ -88,6 +97,41 @@ describe('devices that are merged', () => {
     })
   })
 
+  it('hand all on that the user said of them, where nothing else is said, and take it back with the undo', async () => {
+    const { router, ids } = await networkOf(3)
+    const [now, first, second] = ids as [string, string, string]
+    const others = await said(router)
+    for (const [id, body] of [
+      [now, { type: 'tablet' }],
+      [first, { name: 'First', mine: true }],
+      [second, others],
+    ] as const)
+      expect((await ada.call('PATCH', `/api/devices/${id}`, { body })).statusCode).toBe(200)
+    const was = await get(now)
+    const { mergeIds } = (await merge(now, first, second)).json()
+    const { manufacturer, groupId, rate } = others
+    expect(await get(now)).toMatchObject({
+      ...{ type: 'tablet', name: 'First', mine: true },
+      ...{ manufacturer, groupId, rate, isInfrastructure: true },
+    })
+    for (const id of mergeIds.toReversed()) await ada.call('POST', `/api/devices/merges/${id}/undo`)
+    expect(await get(now)).toEqual(was)
+    expect(await get(second)).toMatchObject(others)
+  })
+
+  it('are never merged away by a scan once the user has said anything of them', async () => {
+    const router = await ada.router()
+    for (const [index, [field, value]] of Object.entries(await said(router)).entries()) {
+      const [ip, mac] = [`198.51.100.${index + 1}`, newMac()]
+      await router.scan([{ ip }])
+      const known = (await router.devices()).find(({ ips }) => (ips as string[]).includes(ip))
+      await ada.call('PATCH', `/api/devices/${known?.id}`, { body: { [field]: value } })
+      await router.scan([mac])
+      await router.scan([{ mac, ip }])
+      expect(await get(String(known?.id)), field).toMatchObject({ macs: [mac], ips: [ip] })
+    }
+  })
+
   it('may be merged again: blocks of the first follow through to the last', async () => {
     const { ids } = await networkOf(3)
     const [first, second, third] = ids as [string, string, string]
@@ -105,7 +149,7 @@ describe('devices that are merged', () => {
     await ada.call('POST', '/api/whitelist', { body: { deviceId: one } })
     const { id: entryId } = (await ada.call('POST', '/api/blacklist', { body: { deviceId: two } })).json()
     expect((await merge(one, two)).json()).toMatchObject({ status: 409, code: 'on-other-list', entryId })
-    expect((await merge(one, one)).statusCode).toBe(400)
+    for (const same of [one, one.toUpperCase()]) expect((await merge(one, same)).statusCode).toBe(400)
     expect((await merge(one, other.ids[0] as string)).statusCode).toBe(404)
     expect((await bob.call('POST', `/api/devices/${one}/merge`, { body: { from: [two] } })).statusCode).toBe(
       404,
@@ -141,7 +185,7 @@ describe('a device that is split', () => {
     const split = (body: unknown, who = ada) => who.call('POST', `/api/devices/${one}/split`, { body })
     expect((await split({ macs })).json().code).toBe('conflict')
     expect((await split({ macs: [newMac()] })).json().code).toBe('conflict')
-    expect((await split({ macs: ['x'] })).statusCode).toBe(400)
+    expect((await split({ macs: [macs[1], 'x'] })).json().errors).toMatchObject([{ path: '/body/macs/1' }])
     expect((await split({ macs: [macs[1]] }, bob)).statusCode).toBe(404)
     const made = await split({ macs: [macs[1]?.toUpperCase()] })
     expect(made.statusCode).toBe(201)

@@ -1,8 +1,8 @@
 /** Schedules and overrides: every field, whose they are, how many there may be, and when an override ends. */
 import { randomUUID } from 'node:crypto'
-import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { DAYS } from '../../src/network/windows.ts'
-import { asAdmin } from '../support/database.ts'
+import { changedWhileWaiting } from '../support/held-router.ts'
 import { comparable, expectProblem } from '../support/problems.ts'
 import { wakeUpsOf } from '../support/wake-ups.ts'
 import { newMac, type Person, type Router, rowsOf, sharedWorld, type World } from '../support/world.ts'
@@ -302,21 +302,10 @@ describe('a device that was merged', () => {
   ])('gets no %s that was on its way while it was merged', async (_what, ask) => {
     const { router, deviceId } = await home()
     const survivor = await addDevice(router)
-    const answer = await asAdmin(inject('database').adminUrl, async (client) => {
-      await client.query('begin')
-      await client.query('select from user_routers where id = $1 for update', [router.id])
-      const asked = ask(deviceId)
-      for (let waiting = 0; waiting === 0; )
-        waiting =
-          (
-            await client.query(
-              'select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))',
-            )
-          ).rowCount ?? 0
-      await client.query('update user_devices set merged_into = $2 where id = $1', [deviceId, survivor])
-      await client.query('commit')
-      return asked
-    })
+    const answer = await changedWhileWaiting(router.id, () => ask(deviceId), [
+      'update user_devices set merged_into = $2 where id = $1',
+      [deviceId, survivor],
+    ])
     expectProblem(answer, 404, 'not-found')
   })
 })

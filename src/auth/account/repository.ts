@@ -1,5 +1,6 @@
 /** An account as its owner manages it: through the auth login, in a session that has proven who they are. */
 import type { Static } from 'typebox'
+import { IS_LIVE } from '../../modules/users/live-session.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { endLoginSessions } from '../sessions/repository.ts'
 import type { AccountStatus } from './schema.ts'
@@ -13,7 +14,7 @@ export async function findAccountStatus(
     text: `select u.is_active as "isActive", u.role, u.email_verified_at is not null as "emailVerified",
         coalesce(c.has_password, false) as "hasPassword", u.google_id is not null as "hasGoogle",
         c.totp_confirmed_at is not null as "hasSecondFactor", u.created_at as "createdAt",
-        (select count(*)::int from user_login_sessions s where s.user_id = u.id and s.ended_at is null and s.idle_expires_at > now() and s.expires_at > now())
+        (select count(*)::int from user_login_sessions s where s.user_id = u.id and ${IS_LIVE})
           as "loginSessions"
       from users u left join user_credentials c on c.user_id = u.id where u.id = $1`,
     values: [userId],

@@ -1,5 +1,6 @@
 import type { SQL } from 'drizzle-orm'
 import { and, asc, eq, isNull, sql } from '../../database/drizzle.ts'
+import { findPage } from '../../modules/paging/page.ts'
 import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { apiKeys } from './table.ts'
@@ -41,12 +42,16 @@ const ofHolder = (tx: Tx, routerId: string | null, more?: SQL) =>
   )
 const unexpired = sql`(${ENDS_AT} is null or ${ENDS_AT} > now())`
 
-export const listKeys = (tx: Tx, routerId: string | null) =>
-  tx
-    .select(columns)
-    .from(apiKeys)
-    .where(ofHolder(tx, routerId, unexpired))
-    .orderBy(asc(apiKeys.createdAt), asc(apiKeys.id))
+export const listKeys = (tx: Tx, routerId: string | null, page: { limit: number; offset: number }) =>
+  findPage(page, ({ limit, offset }) =>
+    tx
+      .select({ ...columns, total: sql<number>`count(*) over ()::int` })
+      .from(apiKeys)
+      .where(ofHolder(tx, routerId, unexpired))
+      .orderBy(asc(apiKeys.createdAt), asc(apiKeys.id))
+      .limit(limit)
+      .offset(offset),
+  )
 
 /**
  * Holds the key's row: of two rotations at once, the second finds it gone. `inherits`: the expiry that its
@@ -72,7 +77,10 @@ export async function addKey(tx: Tx, values: KeyValues) {
     .update(apiKeys)
     .set({ revokedAt: ENDS_AT })
     .where(ofHolder(tx, values.routerId, sql`${ENDS_AT} <= now()`))
-  if (values.routerId === null && (await listKeys(tx, null)).length >= MAX_PERSONAL_KEYS) return undefined
+  if (values.routerId === null) {
+    const { total } = await listKeys(tx, null, { limit: 1, offset: 0 })
+    if (total >= MAX_PERSONAL_KEYS) return undefined
+  }
   // One slot after the other: under parallel requests the unique index decides, not what was read before.
   for (const slot of values.routerId === null ? [null] : [1, 2]) {
     const [key] = await tx

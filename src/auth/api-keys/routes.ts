@@ -145,15 +145,11 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
     async (request) => {
       const routerId = holderIn(request.params)
       if (routerId !== null && !(await routerExists(request.identity, routerId))) throw problem('not-found')
-      const items = await withTransaction(
+      return withTransaction(
         asCredentialManager(request.identity),
-        (tx) => listKeys(tx, routerId),
-        {
-          readOnly: true,
-        },
+        (tx) => listKeys(tx, routerId, request.query),
+        { readOnly: true },
       )
-      const { limit, offset } = request.query
-      return { items: items.slice(offset, offset + limit), total: items.length, limit, offset }
     },
   )
 

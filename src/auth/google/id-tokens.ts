@@ -7,6 +7,7 @@ import type { Certificates, OAuth2Client } from 'google-auth-library'
 import type { GoogleSettings } from '../../config/google.ts'
 import { problem } from '../../http/problem.ts'
 import { isAccountAddress } from '../credentials/schema.ts'
+import { isTime } from '../sessions/access-tokens.ts'
 
 /** Somebody whom Google vouches for. */
 export type GoogleClaims = {
@@ -106,7 +107,6 @@ function algorithmOf(token: string): unknown {
   }
 }
 
-const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 const isText = (value: unknown, max: number): value is string =>
   typeof value === 'string' &&
   value !== '' &&

@@ -3,7 +3,9 @@
  */
 import { problem } from '../../http/problem.ts'
 import type { ClientInfo } from '../../http/request-origin.ts'
+import { findPage, TOTAL } from '../../modules/paging/page.ts'
 import { clientNameOf } from '../../modules/users/client-name.ts'
+import { IS_LIVE } from '../../modules/users/live-session.ts'
 import type { Tx } from '../../rls/transaction.ts'
 
 export type ListedSession = {
@@ -16,17 +18,24 @@ export type ListedSession = {
   current: boolean
 }
 
-const LIVE = 'user_id = $1 and ended_at is null and idle_expires_at > now() and expires_at > now()'
+const LIVE = `user_id = $1 and ${IS_LIVE}`
 
 /** The live ones, the last used first. */
-export async function listLoginSessions(tx: Tx, userId: string, currentId: string): Promise<ListedSession[]> {
-  const live = await tx.query<Omit<ListedSession, 'client'>>({
-    name: 'list login sessions',
-    text: `select public_id as id, device, host(address) as address, created_at as "createdAt", last_used_at as "lastUsedAt", id = $2 as current
-      from user_login_sessions where ${LIVE} order by last_used_at desc, public_id`,
-    values: [userId, currentId],
-  })
-  return live.map((session) => ({ ...session, client: clientNameOf(session.device) }))
+export async function listLoginSessions(
+  tx: Tx,
+  { userId, sessionId }: { userId: string; sessionId: string },
+  page: { limit: number; offset: number },
+) {
+  const live = await findPage<Omit<ListedSession, 'client'>>(page, ({ limit, offset }) =>
+    tx.query({
+      name: 'list login sessions',
+      text: `select public_id as id, device, host(address) as address, created_at as "createdAt", last_used_at as "lastUsedAt", id = $2 as current, ${TOTAL}
+        from user_login_sessions where ${LIVE} order by last_used_at desc, public_id limit $3 offset $4`,
+      values: [userId, sessionId, limit, offset],
+    }),
+  )
+  const items = live.items.map((session) => ({ ...session, client: clientNameOf(session.device) }))
+  return { ...live, items }
 }
 
 /** How long a proof of the owner is recent. */
@@ -110,7 +119,7 @@ export async function addLoginSession(
   await tx.query({
     name: 'end surplus login sessions',
     text: `update user_login_sessions set ended_at = now(), end_reason = 'too-many' where user_id = $1 and id in (
-        select id from user_login_sessions where user_id = $1 and ended_at is null and idle_expires_at > now() and expires_at > now()
+        select id from user_login_sessions where user_id = $1 and ${IS_LIVE}
         order by last_used_at desc, id = $2 desc offset $3)`,
     values: [userId, session?.id, MAX_LOGIN_SESSIONS],
   })
@@ -132,7 +141,7 @@ export async function rotateLoginSession(
     name: 'rotate login session',
     text: `update user_login_sessions set counter = counter + 1, rotated_at = now(), last_used_at = now(),
         idle_expires_at = least(now() + make_interval(days => $4::int), expires_at)
-      where user_id = $1 and id = $2 and counter = $3 and ended_at is null and idle_expires_at > now() and expires_at > now()
+      where user_id = $1 and id = $2 and counter = $3 and ${IS_LIVE}
       returning id, counter`,
     values: [userId, sessionId, counter, idleDays],
   })
@@ -150,7 +159,7 @@ export async function findLiveSession(
   const [session] = await tx.query<SessionState>({
     name: 'find live session',
     text: `select id, counter, extract(epoch from now() - rotated_at)::float8 as "secondsSinceRotation" from user_login_sessions
-      where user_id = $1 and id = $2 and ended_at is null and idle_expires_at > now() and expires_at > now()`,
+      where user_id = $1 and id = $2 and ${IS_LIVE}`,
     values: [userId, sessionId],
   })
   return session

@@ -122,13 +122,9 @@ export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOpt
     },
     async (request) => {
       const identity = asCredentialManager(request.identity)
-      const { limit, offset } = request.query
-      const items = await withTransaction(
-        identity,
-        (tx) => listLoginSessions(tx, identity.userId, identity.sessionId),
-        { readOnly: true },
-      )
-      return { items: items.slice(offset, offset + limit), total: items.length, limit, offset }
+      return withTransaction(identity, (tx) => listLoginSessions(tx, identity, request.query), {
+        readOnly: true,
+      })
     },
   )
 

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { lineOf } from '../devices/survivor.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import { TABLES } from './repository.ts'
@@ -112,6 +113,11 @@ async function addToRouter(
   return outcomes
 }
 
+/** The devices that entries name, by id (`named`), MAC or address, and what was merged into them. */
+const LISTED_LINE = lineOf(`select n.id, n.router_id from named n
+    union select i.device_id, i.router_id from user_device_interfaces i
+    where i.user_id = $1 and i.router_id = $2 and (i.mac = any($4::macaddr[]) or i.ips && $5::inet[])`)
+
 /**
  * What the decision about these entries rests on: the devices they name, and the entries of both lists that
  * name one of these.
@@ -130,14 +136,9 @@ async function findFacts(
     name: 'find devices to list',
     // Held, so that none goes between here and the entry that names it.
     text: `with recursive named as (
-        select d.id from user_devices d
+        select d.id, d.router_id from user_devices d
         where d.user_id = $1 and d.router_id = $2 and d.id = any($3::uuid[]) and d.merged_into is null for key share
-      ), line (id, survivor) as (
-        (select n.id, n.id from named n
-          union select i.device_id, i.device_id from user_device_interfaces i
-            where i.user_id = $1 and i.router_id = $2 and (i.mac = any($4::macaddr[]) or i.ips && $5::inet[]))
-        union select d.id, l.survivor from line l join user_devices d on d.user_id = $1 and d.router_id = $2 and d.merged_into = l.id
-      )
+      ), ${LISTED_LINE}
       select l.survivor as id, array_agg(l.id::text) as ids, array(
           select i.mac::text from user_device_interfaces i
           where i.user_id = $1 and i.router_id = $2 and i.device_id = l.survivor and i.mac is not null

@@ -1,10 +1,12 @@
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { lineOf, survivorOf } from '../devices/survivor.ts'
+import { findPage, statementsBySort, TOTAL } from '../paging/page.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import {
   type ChangeEntry,
-  ENTRY_SORTS,
+  type ENTRY_SORTS,
   type Entry,
   type ListEntries,
   type ListName,
@@ -17,45 +19,37 @@ export const TABLES = { whitelist: 'user_whitelists', blacklist: 'user_blacklist
 /** An entry as the API shows it; the device is found by whatever the entry names. */
 const shown = (
   list: ListName,
-) => `e.id, e.router_id as "routerId", coalesce(s.id, m.device_id, a.device_id) as "deviceId",
+) => `e.id, e.router_id as "routerId", coalesce(survivor.id, m.device_id, a.device_id) as "deviceId",
   e.mac::text as mac, host(e.ip) as ip, e.entry_name as name, e.${NOTES[list]}, e.created_at as "createdAt"`
 
-/** A device that was merged, maybe more than once, stands for the one that goes on. */
-const JOIN_SURVIVOR = `left join lateral (
-    with recursive line (id, merged_into) as (
-      select d.id, d.merged_into from user_devices d where d.user_id = $1 and d.id = e.device_id
-      union select d.id, d.merged_into from line l join user_devices d on d.user_id = $1 and d.id = l.merged_into
-    ) select l.id from line l where l.merged_into is null
-  ) s on true
+const JOIN_DEVICE = `left join ${survivorOf('e.device_id')} on true
   left join user_device_interfaces m on m.user_id = $1 and m.router_id = e.router_id and m.mac = e.mac
   left join (select i.router_id, i.device_id, unnest(i.ips) as ip from user_device_interfaces i where i.user_id = $1) a
     on a.router_id = e.router_id and a.ip = e.ip`
 
 /** The devices that a search finds, and those merged into them, since an entry may still name these. */
-const MATCHING_DEVICES = `found (id, router_id) as (
+const MATCHING_DEVICES = `${lineOf(`
     select d.id, d.router_id from user_devices d where $3::text is not null and d.user_id = $1 and d.merged_into is null
       and (strpos(lower(concat_ws(' ', d.device_name, d.hostname)), lower($3)) > 0
         or exists (select from user_device_interfaces i where i.user_id = $1 and i.device_id = d.id
           and (strpos(i.mac::text, lower(translate($3, '-', ':'))) > 0
-            or exists (select from unnest(i.ips) as a(ip) where strpos(host(a.ip), lower($3)) > 0))))
-    union select d.id, d.router_id from found f join user_devices d on d.user_id = $1 and d.router_id = f.router_id and d.merged_into = f.id
-  ), interfaces as (
-    select i.router_id, i.mac, i.ips from found f
-    join user_device_interfaces i on i.user_id = $1 and i.device_id = f.id
+            or exists (select from unnest(i.ips) as a(ip) where strpos(host(a.ip), lower($3)) > 0))))`)}, interfaces as (
+    select i.router_id, i.mac, i.ips from line l
+    join user_device_interfaces i on i.user_id = $1 and i.device_id = l.id
   )`
 
 /** One constant text for each list and order. */
 const listText = (list: ListName, order: string) => `with recursive ${MATCHING_DEVICES}
   select ${shown(list)}, e.total from (
-    select e.*, count(*) over ()::int as total from ${TABLES[list]} e
+    select e.*, ${TOTAL} from ${TABLES[list]} e
     where e.user_id = $1 and ($2::uuid is null or e.router_id = $2)
       and ($3::text is null or strpos(lower(concat_ws(' ', e.entry_name, e.${NOTES[list]}, host(e.ip))), lower($3)) > 0
         or strpos(e.mac::text, lower(translate($3, '-', ':'))) > 0
-        or e.device_id in (select f.id from found f)
+        or e.device_id in (select l.id from line l)
         or (e.router_id, e.mac) in (select i.router_id, i.mac from interfaces i)
         or (e.router_id, e.ip) in (select i.router_id, unnest(i.ips) from interfaces i))
     order by ${order}, e.id limit $4 offset $5
-  ) e ${JOIN_SURVIVOR} order by ${order}, e.id`
+  ) e ${JOIN_DEVICE} order by ${order}, e.id`
 
 const ORDER: Record<(typeof ENTRY_SORTS)[number], string> = {
   createdAt: 'e.created_at',
@@ -64,38 +58,26 @@ const ORDER: Record<(typeof ENTRY_SORTS)[number], string> = {
   ip: 'e.ip',
 }
 
-const lists = (list: ListName) =>
-  Object.fromEntries(
-    ENTRY_SORTS.flatMap((field) => [
-      [field, { name: `list ${list} by ${field}`, text: listText(list, `${ORDER[field]} asc nulls last`) }],
-      [
-        `-${field}`,
-        { name: `list ${list} by -${field}`, text: listText(list, `${ORDER[field]} desc nulls last`) },
-      ],
-    ]),
-  )
-const LISTS = { whitelist: lists('whitelist'), blacklist: lists('blacklist') }
+const listsOf = (list: ListName) => statementsBySort(`list ${list}`, ORDER, (order) => listText(list, order))
+const LISTS = { whitelist: listsOf('whitelist'), blacklist: listsOf('blacklist') }
 
-export async function listEntries(
+export function listEntries(
   tx: Tx,
   list: ListName,
-  { routerId, search, sort = 'createdAt', limit, offset }: ListEntries,
+  { routerId, search, sort = 'createdAt', ...page }: ListEntries,
 ) {
-  const run = (from: number, rows: number) =>
-    tx.query<Entry & { total: number }>({
-      ...(LISTS[list][sort] as { name: string; text: string }),
-      values: [ownerOf(tx), routerId ?? null, search ?? null, rows, from],
-    })
-  const items = await run(offset, limit)
-  // A page past the end has no row to carry the total.
-  const total = items[0]?.total ?? (offset === 0 ? 0 : ((await run(0, 1))[0]?.total ?? 0))
-  return { items, total, limit, offset }
+  return findPage<Entry>(page, ({ limit, offset }) =>
+    tx.query({
+      ...LISTS[list][sort],
+      values: [ownerOf(tx), routerId ?? null, search ?? null, limit, offset],
+    }),
+  )
 }
 
 export async function findEntry(tx: Tx, list: ListName, id: string): Promise<Entry | undefined> {
   const [entry] = await tx.query<Entry>({
     name: `find ${list} entry`,
-    text: `select ${shown(list)} from ${TABLES[list]} e ${JOIN_SURVIVOR} where e.user_id = $1 and e.id = $2`,
+    text: `select ${shown(list)} from ${TABLES[list]} e ${JOIN_DEVICE} where e.user_id = $1 and e.id = $2`,
     values: [ownerOf(tx), id],
   })
   return entry

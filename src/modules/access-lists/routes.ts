@@ -15,6 +15,7 @@ import { canonicalIp, isDeviceIp } from '../../network/ip.ts'
 import { parseMac } from '../../network/mac.ts'
 import type { WithTransaction } from '../../rls/transaction.ts'
 import { ClearQuery, Removed } from '../devices/schema.ts'
+import { notAMac } from '../devices/values.ts'
 import { changeEntries } from './changes-repository.ts'
 import { changeEntry, clearEntries, findEntry, listEntries, lockEntry } from './repository.ts'
 import type { NewEntry } from './same-device.ts'
@@ -236,8 +237,7 @@ function readEntry(
   { deviceId, routerId, mac, ip, name, move, ...notes }: AddEntry,
 ): NewEntry | FieldError {
   const parsed = mac === undefined ? undefined : parseMac(mac)
-  if (parsed && !parsed.ok)
-    return { path: '/body/mac', code: 'wrong-format', message: 'is not the MAC address of a device' }
+  if (parsed && !parsed.ok) return notAMac('/body/mac')
   const address = ip === undefined ? undefined : canonicalIp(ip)
   if (ip !== undefined && (address === undefined || !isDeviceIp(address)))
     return { path: '/body/ip', code: 'wrong-format', message: 'is not the address of a device' }

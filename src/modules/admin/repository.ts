@@ -4,7 +4,9 @@
  */
 import type { Static } from 'typebox'
 import type { Tx } from '../../rls/transaction.ts'
+import { findPage, TOTAL } from '../paging/page.ts'
 import { clientNameOf } from '../users/client-name.ts'
+import { IS_LIVE } from '../users/live-session.ts'
 import type {
   Account as AccountSchema,
   AdminSession,
@@ -15,7 +17,6 @@ import type {
 } from './schema.ts'
 
 type ListedAccount = Static<typeof AccountSchema>
-type Page<Row> = { items: Row[]; total: number; limit: number; offset: number }
 
 const ACCOUNT = `u.id, u.email, u.full_name as "fullName", u.role, u.is_active as "isActive", u.email_verified_at is not null as "emailVerified",
   coalesce(c.has_password, false) as "hasPassword", u.google_id is not null as "hasGoogle", c.totp_confirmed_at is not null as "hasSecondFactor",
@@ -41,24 +42,14 @@ const SESSION_ORDER = {
   '-createdAt': 'created_at desc',
 } as const
 
-export async function listAccounts(
-  tx: Tx,
-  { search, role, active, sort = 'email', limit, offset }: ListAccounts,
-): Promise<Page<ListedAccount>> {
-  const values = [search ?? null, role ?? null, active ?? null]
-  const [items, [counted]] = await Promise.all([
-    tx.query<ListedAccount>({
+export function listAccounts(tx: Tx, { search, role, active, sort = 'email', ...page }: ListAccounts) {
+  return findPage<ListedAccount>(page, ({ limit, offset }) =>
+    tx.query({
       name: `list accounts by ${sort}`,
-      text: `select ${ACCOUNT} ${FROM} where ${MATCHES} order by ${ACCOUNT_ORDER[sort]}, u.id limit $4 offset $5`,
-      values: [...values, limit, offset],
+      text: `select ${ACCOUNT}, ${TOTAL} ${FROM} where ${MATCHES} order by ${ACCOUNT_ORDER[sort]}, u.id limit $4 offset $5`,
+      values: [search ?? null, role ?? null, active ?? null, limit, offset],
     }),
-    tx.query<{ total: number }>({
-      name: 'count accounts',
-      text: `select count(*)::int as total from users u where ${MATCHES}`,
-      values,
-    }),
-  ])
-  return { items, total: counted?.total ?? 0, limit, offset }
+  )
 }
 
 export async function findAccount(tx: Tx, id: string): Promise<ListedAccount | undefined> {
@@ -131,35 +122,25 @@ export async function endSessionsOf(
   return ended.length
 }
 
-const LIVE = 'ended_at is null and idle_expires_at > now() and expires_at > now()'
-
-export async function listSessions(
-  tx: Tx,
-  { userId, sort = '-lastUsedAt', limit, offset }: ListSessions,
-): Promise<Page<Static<typeof AdminSession>>> {
-  const where = `${LIVE} and ($1::uuid is null or user_id = $1)`
-  const [live, [counted]] = await Promise.all([
-    tx.query<Omit<Static<typeof AdminSession>, 'client'>>({
+export async function listSessions(tx: Tx, { userId, sort = '-lastUsedAt', ...page }: ListSessions) {
+  const live = await findPage<Omit<Static<typeof AdminSession>, 'client'>>(page, ({ limit, offset }) =>
+    tx.query({
       name: `list sessions by ${sort}`,
       text: `select public_id as id, user_id as "userId", device, host(address) as address, created_at as "createdAt",
-          last_used_at as "lastUsedAt", least(idle_expires_at, expires_at) as "expiresAt"
-        from user_login_sessions where ${where} order by ${SESSION_ORDER[sort]}, public_id limit $2 offset $3`,
+          last_used_at as "lastUsedAt", least(idle_expires_at, expires_at) as "expiresAt", ${TOTAL}
+        from user_login_sessions where ${IS_LIVE} and ($1::uuid is null or user_id = $1)
+        order by ${SESSION_ORDER[sort]}, public_id limit $2 offset $3`,
       values: [userId ?? null, limit, offset],
     }),
-    tx.query<{ total: number }>({
-      name: 'count sessions',
-      text: `select count(*)::int as total from user_login_sessions where ${where}`,
-      values: [userId ?? null],
-    }),
-  ])
-  const items = live.map((session) => ({ ...session, client: clientNameOf(session.device) }))
-  return { items, total: counted?.total ?? 0, limit, offset }
+  )
+  const items = live.items.map((session) => ({ ...session, client: clientNameOf(session.device) }))
+  return { ...live, items }
 }
 
 export async function endSessionOf(tx: Tx, userId: string, publicId: string): Promise<boolean> {
   const ended = await tx.query({
     name: 'end session of',
-    text: `update user_login_sessions set ended_at = now(), end_reason = 'revoked' where user_id = $1 and public_id = $2 and ${LIVE} returning public_id`,
+    text: `update user_login_sessions set ended_at = now(), end_reason = 'revoked' where user_id = $1 and public_id = $2 and ${IS_LIVE} returning public_id`,
     values: [userId, publicId],
   })
   return ended.length > 0
@@ -177,7 +158,7 @@ export async function readStats(tx: Tx, onlineMinutes: number): Promise<Static<t
         (select count(distinct user_id)::int from user_login_sessions where last_used_at > now() - interval '1 day') as "usersSeen",
         (select count(*)::int from user_audit_log where at > now() - interval '1 day' and act = any($1) and outcome = 'success') as logins,
         (select count(*)::int from user_audit_log where at > now() - interval '1 day' and act = any($1) and outcome = 'failure') as "failedLogins",
-        (select count(*)::int from user_login_sessions where ${LIVE}) as sessions,
+        (select count(*)::int from user_login_sessions where ${IS_LIVE}) as sessions,
         (select count(*)::int from user_routers) as routers,
         (select count(*)::int from user_routers where last_seen > now() - make_interval(mins => $2::int)) as "routersOnline",
         (select count(*)::int from user_devices where merged_into is null) as devices`,

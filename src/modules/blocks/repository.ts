@@ -1,102 +1,62 @@
-import type { SQL } from 'drizzle-orm'
-import { and, asc, desc, eq, isNull, sql } from '../../database/drizzle.ts'
-import { ownerOf, ownRows } from '../../rls/own-rows.ts'
+import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { deviceAt, lineOf, survivorOf } from '../devices/survivor.ts'
+import { findPage, statementsBySort, TOTAL } from '../paging/page.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
-import type { AddBlock, ListBlocks } from './schema.ts'
-import { blocks } from './table.ts'
+import type { BLOCK_SORTS, Block, ListBlocks } from './schema.ts'
 
 /** When a pause ends: so many minutes from now, or at a moment; neither for a manual block. */
 export type End = { minutes?: number | undefined; until?: Date | undefined }
+type NewBlock = {
+  routerId: string
+  deviceId?: string | null | undefined
+  groupId?: string | null | undefined
+  type: Block['type']
+  reason?: string | null | undefined
+  end: End
+}
 
 /** Only the database's clock says what is over. */
-const isOver = sql<boolean>`coalesce(${blocks.until} <= now(), false)`
-const isActive = sql<boolean>`(${blocks.unblockedAt} is null and not ${isOver})`
+const IS_OVER = 'coalesce(b.until <= now(), false)'
+const IS_ACTIVE = `(b.unblocked_at is null and not ${IS_OVER})`
 
-/** A device that was merged, maybe more than once, stands for the one that goes on. */
-const survivor = (tx: Tx) => sql<string | null>`(
-  with recursive line (id, merged_into) as (
-    select d.id, d.merged_into from user_devices d where d.user_id = ${ownerOf(tx)} and d.id = ${blocks.deviceId}
-    union select d.id, d.merged_into from line l join user_devices d on d.user_id = ${ownerOf(tx)} and d.id = l.merged_into
-  ) select l.id from line l where l.merged_into is null)`
+const COLUMNS = `b.id, b.router_id as "routerId", survivor.id as "deviceId", b.group_id as "groupId", b.block_type as type, b.reason,
+  b.blocked_at as "blockedAt", b.until, coalesce(b.unblocked_at, case when ${IS_OVER} then b.until end) as "unblockedAt", ${IS_ACTIVE} as "isActive"`
+const JOIN_SURVIVOR = `left join ${survivorOf('b.device_id')} on true`
 
-/** Of a device, or of one that was merged into it. */
-const isOfDevice = (tx: Tx, deviceId: string) => sql<boolean>`${blocks.deviceId} in (
-  with recursive line (id) as (
-    select d.id from user_devices d where d.user_id = ${ownerOf(tx)} and d.id = ${deviceId} and d.merged_into is null
-    union select d.id from line l join user_devices d on d.user_id = ${ownerOf(tx)} and d.merged_into = l.id
-  ) select l.id from line l)`
+const ORDER: Record<(typeof BLOCK_SORTS)[number], string> = { blockedAt: 'b.blocked_at', until: 'b.until' }
 
-const columns = (tx: Tx) => ({
-  id: blocks.id,
-  routerId: blocks.routerId,
-  deviceId: survivor(tx),
-  groupId: blocks.groupId,
-  type: blocks.type,
-  reason: blocks.reason,
-  blockedAt: blocks.blockedAt,
-  until: blocks.until,
-  unblockedAt: sql`coalesce(${blocks.unblockedAt}, case when ${isOver} then ${blocks.until} end)`.mapWith(
-    blocks.unblockedAt,
-  ),
-  isActive,
-})
+const LISTS = statementsBySort(
+  'list blocks',
+  ORDER,
+  (order) => `with recursive ${lineOf(deviceAt('$3'))}
+  select ${COLUMNS}, b.total from (
+    select b.*, ${TOTAL} from user_blocked_devices b
+    where b.user_id = $1 and ($2::uuid is null or b.router_id = $2)
+      and ($3::uuid is null or (b.router_id, b.device_id) in (select l.router_id, l.id from line l))
+      and ($4::uuid is null or b.group_id = $4) and ($5::boolean is null or ${IS_ACTIVE} = $5)
+    order by ${order}, b.id limit $6 offset $7
+  ) b ${JOIN_SURVIVOR} order by ${order}, b.id`,
+)
 
-const momentOf = ({ minutes, until }: End) =>
-  sql`coalesce(${until ?? null}::timestamptz, now() + make_interval(mins => ${minutes ?? null}::int))`
-
-const ORDER = { blockedAt: blocks.blockedAt, until: blocks.until }
-
-export async function listBlocks(
+export function listBlocks(
   tx: Tx,
-  { routerId, deviceId, groupId, active, sort = '-blockedAt', limit, offset }: ListBlocks,
+  { routerId, deviceId, groupId, active, sort = '-blockedAt', ...page }: ListBlocks,
 ) {
-  const where = and(
-    ownRows(tx, blocks),
-    routerId === undefined ? undefined : eq(blocks.routerId, routerId),
-    deviceId === undefined ? undefined : isOfDevice(tx, deviceId),
-    groupId === undefined ? undefined : eq(blocks.groupId, groupId),
-    active === undefined ? undefined : sql`${isActive} = ${active}`,
+  const filters = [routerId ?? null, deviceId ?? null, groupId ?? null, active ?? null]
+  return findPage<Block>(page, ({ limit, offset }) =>
+    tx.query({ ...LISTS[sort], values: [ownerOf(tx), ...filters, limit, offset] }),
   )
-  const field = ORDER[sort.replace('-', '') as keyof typeof ORDER]
-  const order: SQL[] = [
-    sort.startsWith('-') ? sql`${desc(field)} nulls last` : sql`${asc(field)} nulls last`,
-    asc(blocks.id),
-  ]
-  const items = await tx
-    .select(columns(tx))
-    .from(blocks)
-    .where(where)
-    .orderBy(...order)
-    .limit(limit)
-    .offset(offset)
-  return { items, total: await tx.$count(blocks, where), limit, offset }
 }
 
-export async function findBlock(tx: Tx, id: string) {
-  const [block] = await tx
-    .select(columns(tx))
-    .from(blocks)
-    .where(and(ownRows(tx, blocks), eq(blocks.id, id)))
-  return block
-}
-
-/**
- * Holds the router of a device, a group or of itself. @returns its id, undefined when there is no such thing
- */
-export async function lockRouterOf(
-  tx: Tx,
-  { deviceId, groupId, routerId }: AddBlock,
-): Promise<string | undefined> {
-  const [target] = await tx.query<{ routerId: string }>({
-    name: 'find router of a target',
-    text: `select router_id as "routerId" from user_devices where user_id = $1 and id = $2
-      union all select router_id from user_device_groups where user_id = $1 and id = $3
-      union all select id from user_routers where user_id = $1 and id = $4`,
-    values: [ownerOf(tx), deviceId ?? null, groupId ?? null, routerId ?? null],
+export async function findBlock(tx: Tx, id: string): Promise<Block | undefined> {
+  const [block] = await tx.query<Block>({
+    name: 'find block',
+    text: `select ${COLUMNS} from user_blocked_devices b ${JOIN_SURVIVOR} where b.user_id = $1 and b.id = $2`,
+    values: [ownerOf(tx), id],
   })
-  return target && (await lockRouter(tx, target.routerId)) ? target.routerId : undefined
+  return block
 }
 
 /**
@@ -129,28 +89,32 @@ export async function findProtection(
  */
 export async function addBlock(
   tx: Tx,
-  {
-    end,
-    ...values
-  }: Pick<typeof blocks.$inferInsert, 'routerId' | 'deviceId' | 'groupId' | 'type' | 'reason'> & { end: End },
-) {
-  const { routerId, deviceId, type } = values
-  await tx
-    .update(blocks)
-    .set({ unblockedAt: blocks.until })
-    .where(and(ownRows(tx, blocks), eq(blocks.routerId, routerId), isNull(blocks.unblockedAt), isOver))
-  if (
-    deviceId &&
-    (await tx.$count(
-      blocks,
-      and(ownRows(tx, blocks), eq(blocks.type, type), isActive, isOfDevice(tx, deviceId)),
-    )) > 0
-  )
-    return undefined
-  const [block] = await tx
-    .insert(blocks)
-    .values({ ...values, until: momentOf(end), userId: ownerOf(tx) })
-    .returning(columns(tx))
+  { routerId, deviceId = null, groupId = null, type, reason = null, end }: NewBlock,
+): Promise<Block | undefined> {
+  await tx.query({
+    name: 'write ends of blocks down',
+    text: `update user_blocked_devices b set unblocked_at = b.until
+      where b.user_id = $1 and b.router_id = $2 and b.unblocked_at is null and ${IS_OVER}`,
+    values: [ownerOf(tx), routerId],
+  })
+  if (deviceId) {
+    const others = await tx.query({
+      name: 'find active block of a device',
+      text: `with recursive ${lineOf(deviceAt('$2'))}
+        select b.id from line l join user_blocked_devices b on b.user_id = $1 and b.router_id = l.router_id and b.device_id = l.id
+        where b.block_type = $3 and ${IS_ACTIVE} limit 1`,
+      values: [ownerOf(tx), deviceId, type],
+    })
+    if (others.length > 0) return undefined
+  }
+  const [block] = await tx.query<Block>({
+    name: 'add block',
+    text: `with b as (
+        insert into user_blocked_devices (user_id, router_id, device_id, group_id, block_type, reason, until)
+        values ($1, $2, $3, $4, $5, $6, coalesce($7::timestamptz, now() + make_interval(mins => $8::int))) returning *
+      ) select ${COLUMNS} from b ${JOIN_SURVIVOR}`,
+    values: [ownerOf(tx), routerId, deviceId, groupId, type, reason, ...momentOf(end)],
+  })
   await notifyPolicyChanged(tx, routerId)
   return block
 }
@@ -165,23 +129,27 @@ export async function lockBlock(tx: Tx, id: string): Promise<boolean> {
  * Moves the end of a pause whose router is held. @returns the pause, not active when the end is past;
  * undefined when none was active
  */
-export async function extendPause(tx: Tx, id: string, end: End) {
-  const [pause] = await tx
-    .update(blocks)
-    .set({ until: momentOf(end) })
-    .where(and(ownRows(tx, blocks), eq(blocks.id, id), eq(blocks.type, 'pause'), isActive))
-    .returning(columns(tx))
+export async function extendPause(tx: Tx, id: string, end: End): Promise<Block | undefined> {
+  const [pause] = await tx.query<Block>({
+    name: 'extend pause',
+    text: `with b as (
+        update user_blocked_devices b set until = coalesce($3::timestamptz, now() + make_interval(mins => $4::int))
+        where b.user_id = $1 and b.id = $2 and b.block_type = 'pause' and ${IS_ACTIVE} returning b.*
+      ) select ${COLUMNS} from b ${JOIN_SURVIVOR}`,
+    values: [ownerOf(tx), id, ...momentOf(end)],
+  })
   if (pause) await notifyPolicyChanged(tx, pause.routerId)
   return pause
 }
 
 /** Ends a block whose router is held; one that has ended stays as it ended. @returns whether it ended now */
 export async function endBlock(tx: Tx, id: string): Promise<boolean> {
-  const [ended] = await tx
-    .update(blocks)
-    .set({ unblockedAt: sql`now()` })
-    .where(and(ownRows(tx, blocks), eq(blocks.id, id), isActive))
-    .returning({ routerId: blocks.routerId })
+  const [ended] = await tx.query<{ routerId: string }>({
+    name: 'end block',
+    text: `update user_blocked_devices b set unblocked_at = now()
+      where b.user_id = $1 and b.id = $2 and ${IS_ACTIVE} returning b.router_id as "routerId"`,
+    values: [ownerOf(tx), id],
+  })
   if (ended) await notifyPolicyChanged(tx, ended.routerId)
   return ended !== undefined
 }
@@ -189,11 +157,14 @@ export async function endBlock(tx: Tx, id: string): Promise<boolean> {
 /** Ends every active block of a router. @returns how many, or undefined when there is no such router */
 export async function endBlocks(tx: Tx, routerId: string): Promise<number | undefined> {
   if (!(await lockRouter(tx, routerId))) return undefined
-  const ended = await tx
-    .update(blocks)
-    .set({ unblockedAt: sql`now()` })
-    .where(and(ownRows(tx, blocks), eq(blocks.routerId, routerId), isActive))
-    .returning({ id: blocks.id })
+  const ended = await tx.query({
+    name: 'end blocks',
+    text: `update user_blocked_devices b set unblocked_at = now()
+      where b.user_id = $1 and b.router_id = $2 and ${IS_ACTIVE} returning b.id`,
+    values: [ownerOf(tx), routerId],
+  })
   if (ended.length > 0) await notifyPolicyChanged(tx, routerId)
   return ended.length
 }
+
+const momentOf = ({ until, minutes }: End) => [until ?? null, minutes ?? null]

@@ -3,6 +3,7 @@ import Type from 'typebox'
 import { type FieldError, orNotFound, problem } from '../../http/problem.ts'
 import { IdParams, pageOf, responses } from '../../http/schemas.ts'
 import type { Tx, WithTransaction } from '../../rls/transaction.ts'
+import { lockRouterOf } from '../routers/repository.ts'
 import {
   addBlock,
   type End,
@@ -13,7 +14,6 @@ import {
   findProtection,
   listBlocks,
   lockBlock,
-  lockRouterOf,
 } from './repository.ts'
 import { AddBlock, Block, Ended, ExtendPause, ListBlocks, ResetBlocks } from './schema.ts'
 

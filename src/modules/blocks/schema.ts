@@ -29,6 +29,7 @@ export const Block = Type.Object(
   },
   { $id: 'Block', description: 'A block or pause of a device, a group or a whole router' },
 )
+export type Block = Type.Static<typeof Block>
 
 const end = {
   minutes: Type.Integer({
@@ -71,7 +72,7 @@ export const ExtendPause = Forms(
 )
 export type ExtendPause = Type.Static<typeof ExtendPause>
 
-const BLOCK_SORTS = ['blockedAt', 'until'] as const
+export const BLOCK_SORTS = ['blockedAt', 'until'] as const
 export const ListBlocks = StrictObject({
   routerId: Type.Optional(Uuid()),
   deviceId: Type.Optional(Uuid()),

@@ -3,6 +3,7 @@ import type { Tx } from '../../rls/transaction.ts'
 import { pageAfter } from '../paging/cursor.ts'
 import { findRouterOf } from './repository.ts'
 import type { DeviceEvent } from './schema.ts'
+import { deviceAt, lineOf } from './survivor.ts'
 
 /** Where a page ended: microseconds since 1970, kind of event, id. */
 export type SightingPosition = { micros: string; kind: string; id: string }
@@ -17,10 +18,7 @@ export async function listHistory(tx: Tx, id: string, limit: number, after: Sigh
   if (!(await findRouterOf(tx, id))) return undefined
   const found = await tx.query<DeviceEvent & { micros: string }>({
     name: 'list history of a device',
-    text: `with recursive line (id, router_id) as (
-        select d.id, d.router_id from user_devices d where d.user_id = $1 and d.id = $2
-        union select d.id, d.router_id from line l join user_devices d on d.user_id = $1 and d.router_id = l.router_id and d.merged_into = l.id
-      ), events (at, kind, id, detail) as (
+    text: `with recursive ${lineOf(deviceAt('$2'))}, events (at, kind, id, detail) as (
         select d.first_seen, 'first-seen', d.id, d.hostname from user_devices d join line l on l.id = d.id where d.user_id = $1
         union all select i.first_seen, 'address', i.id, coalesce(i.mac::text, host(i.ips[1]))
           from user_device_interfaces i join line l on l.id = i.device_id where i.user_id = $1

@@ -8,6 +8,7 @@ import { isRandomMac } from '../../network/mac.ts'
 import { prefixesOf } from '../../network/oui-prefixes.ts'
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { USER_COLUMNS } from './user-fields.ts'
 
 export type MergeRecord = {
   id: string
@@ -16,71 +17,62 @@ export type MergeRecord = {
   mergedAt: Date
   undoneAt: Date | null
 }
-type Parts = {
-  id: string
-  name: string | null
-  type: string | null
-  manufacturer: string | null
-  groupId: string | null
-}
 
-/**
- * What the user said of a device that goes with it, if the survivor has nothing there: column and property.
- */
-const USER_FIELDS = {
-  device_name: 'name',
-  device_type: 'type',
-  manufacturer: 'manufacturer',
-  group_id: 'groupId',
-} as const
-type Word = keyof typeof USER_FIELDS
-
-/** @returns the devices of one router in the order asked for; fewer when one is not there */
-export function listParts(tx: Tx, routerId: string, ids: string[]): Promise<Parts[]> {
-  return tx.query<Parts>({
-    name: 'list merge parts',
-    text: `select id, device_name as name, device_type as type, manufacturer, group_id as "groupId" from user_devices
-      where user_id = $1 and router_id = $2 and id = any($3::uuid[]) and merged_into is null order by array_position($3::uuid[], id)`,
+/** @returns which of the ids are devices of the router */
+export async function listDeviceIds(tx: Tx, routerId: string, ids: string[]): Promise<Set<string>> {
+  const found = await tx.query<{ id: string }>({
+    name: 'list devices to merge',
+    text: `select id from user_devices where user_id = $1 and router_id = $2 and id = any($3::uuid[]) and merged_into is null`,
     values: [ownerOf(tx), routerId, ids],
   })
+  return new Set(found.map(({ id }) => id))
 }
 
+/** What the survivor `s` has nothing of goes over to it from the part `p`. */
+const IS_FILLED = ({ column, unsaid }: (typeof USER_COLUMNS)[number]) =>
+  `s.${column} is not distinct from ${unsaid} and p.${column} is distinct from ${unsaid}`
+const FILLED = USER_COLUMNS.map((field) => `case when ${IS_FILLED(field)} then '${field.column}' end`).join(
+  ', ',
+)
+const FILL = USER_COLUMNS.map(
+  (field) =>
+    `${field.column} = case when ${IS_FILLED(field)} then p.${field.column} else s.${field.column} end`,
+).join(', ')
+/** Back to nothing, unless the user has said something else since. */
+const EMPTY = USER_COLUMNS.map(
+  ({ column, unsaid }) =>
+    `${column} = case when '${column}' = any($4) and s.${column} = p.${column} then ${unsaid} else s.${column} end`,
+).join(', ')
+
 /** @returns the id of the record that undoes it */
-export async function mergeDevice(tx: Tx, routerId: string, survivor: Parts, part: Parts): Promise<string> {
+export async function mergeDevice(tx: Tx, routerId: string, survivor: string, part: string): Promise<string> {
   const owner = ownerOf(tx)
   const moved = await tx.query<{ id: string }>({
     name: 'move interfaces',
     text: `update user_device_interfaces set device_id = $4 where user_id = $1 and router_id = $2 and device_id = $3 returning id`,
-    values: [owner, routerId, part.id, survivor.id],
+    values: [owner, routerId, part, survivor],
   })
-  const filled = (Object.keys(USER_FIELDS) as Word[]).filter(
-    (column) => survivor[USER_FIELDS[column]] === null && part[USER_FIELDS[column]] !== null,
-  )
-  for (const column of filled) survivor[USER_FIELDS[column]] = part[USER_FIELDS[column]]
-  await tx.query({
+  const [filled] = await tx.query<{ columns: string[] }>({
     name: 'fill survivor',
-    text: `update user_devices s set device_name = $4, device_type = $5, manufacturer = $6, group_id = $7,
-        first_seen = least(s.first_seen, p.first_seen), last_seen = greatest(s.last_seen, p.last_seen)
-      from user_devices p where s.user_id = $1 and p.user_id = $1 and s.id = $2 and p.id = $3`,
-    values: [
-      owner,
-      survivor.id,
-      part.id,
-      survivor.name,
-      survivor.type,
-      survivor.manufacturer,
-      survivor.groupId,
-    ],
+    text: `with before as (
+        select array_remove(array[${FILLED}], null) as columns from user_devices s, user_devices p
+        where s.user_id = $1 and p.user_id = $1 and s.id = $2 and p.id = $3
+      ), filled as (
+        update user_devices s set ${FILL},
+          first_seen = least(s.first_seen, p.first_seen), last_seen = greatest(s.last_seen, p.last_seen)
+        from user_devices p where s.user_id = $1 and p.user_id = $1 and s.id = $2 and p.id = $3
+      ) select columns from before`,
+    values: [owner, survivor, part],
   })
   await tx.query({
     name: 'point at survivor',
     text: 'update user_devices set merged_into = $3 where user_id = $1 and id = $2',
-    values: [owner, part.id, survivor.id],
+    values: [owner, part, survivor],
   })
   const [record] = await tx.query<{ id: string }>({
     name: 'add merge',
     text: `insert into user_device_merges (user_id, router_id, device_id, merged_device_id, interfaces, filled) values ($1, $2, $3, $4, $5, $6) returning id`,
-    values: [owner, routerId, survivor.id, part.id, moved.map(({ id }) => id), filled],
+    values: [owner, routerId, survivor, part, moved.map(({ id }) => id), filled?.columns ?? []],
   })
   return (record as { id: string }).id
 }
@@ -109,7 +101,7 @@ export async function findMergeRouter(tx: Tx, id: string): Promise<string | unde
  */
 export async function undoMerge(tx: Tx, id: string): Promise<string | undefined> {
   const owner = ownerOf(tx)
-  const [merge] = await tx.query<{ part: string; survivor: string; interfaces: string[]; filled: Word[] }>({
+  const [merge] = await tx.query<{ part: string; survivor: string; interfaces: string[]; filled: string[] }>({
     name: 'undo merge',
     text: `update user_device_merges m set undone_at = now() from user_devices p
       where m.user_id = $1 and p.user_id = $1 and m.id = $2 and m.undone_at is null and p.id = m.merged_device_id and p.merged_into = m.device_id
@@ -128,14 +120,10 @@ export async function undoMerge(tx: Tx, id: string): Promise<string | undefined>
     text: 'update user_devices set merged_into = null where user_id = $1 and id = $2',
     values: [owner, part],
   })
-  // What was filled goes, unless the user has said something else since.
   await tx.query({
     name: 'empty what was filled',
     text: `update user_devices s set
-        device_name = case when 'device_name' = any($4) and s.device_name = p.device_name then null else s.device_name end,
-        device_type = case when 'device_type' = any($4) and s.device_type = p.device_type then null else s.device_type end,
-        manufacturer = case when 'manufacturer' = any($4) and s.manufacturer = p.manufacturer then null else s.manufacturer end,
-        group_id = case when 'group_id' = any($4) and s.group_id = p.group_id then null else s.group_id end,
+        ${EMPTY},
         first_seen = coalesce((select min(i.first_seen) from user_device_interfaces i where i.user_id = $1 and i.router_id = s.router_id and i.device_id = s.id), s.first_seen)
       from user_devices p where s.user_id = $1 and p.user_id = $1 and s.id = $2 and p.id = $3`,
     values: [owner, survivor, part, filled],

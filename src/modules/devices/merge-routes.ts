@@ -1,23 +1,23 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { IdParams, responses } from '../../http/schemas.ts'
-import { parseMac } from '../../network/mac.ts'
 import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { gatherDevices } from '../policy/build-facts.ts'
 import { findPolicyRows } from '../policy/repository.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
-import { lockRouter } from '../routers/repository.ts'
+import { lockRouter, lockRouterOf } from '../routers/repository.ts'
 import {
   findMergeRouter,
+  listDeviceIds,
   listMerges,
-  listParts,
   listSuggestions,
   mergeDevice,
   splitDevice,
   undoMerge,
 } from './merge-repository.ts'
-import { findDevice, findRouterOf } from './repository.ts'
+import { findDevice } from './repository.ts'
 import { Device, itemsOf, Merge, MergedDevice, MergeRecord, OfRouter, Split, Suggestion } from './schema.ts'
+import { readMac } from './values.ts'
 
 export type MergeRoutesOptions = { withTransaction: WithTransaction; onlineMinutes: number }
 
@@ -38,26 +38,25 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         operationId: 'mergeDevices',
         summary: 'Merge devices',
         description:
-          'Makes several devices one. MACs, addresses, list entries, blocks and schedules follow, and names where the device has none. `undoMerge` undoes each merge.',
+          'Makes several devices one. MACs, addresses, list entries, blocks and schedules follow. So does what the owner said of them, such as a name, where nothing is said of the device that goes on. `undoMerge` undoes each merge.',
         params: IdParams,
         body: Merge,
         response: responses({ 200: MergedDevice }, 'on-other-list'),
       },
     },
     (request) => {
-      const { id } = request.params
-      const { from } = request.body
+      const id = request.params.id.toLowerCase()
+      const from = request.body.from.map((each) => each.toLowerCase())
       if (from.includes(id))
         throw problem('invalid-request', {
           errors: [{ path: '/body/from', code: 'contradiction', message: 'names the device itself' }],
         })
       return withTransaction(request.identity, async (tx) => {
-        const routerId = await lockRouterOr404(tx, await findRouterOf(tx, id))
-        const [survivor, ...parts] = await listParts(tx, routerId, [id, ...from])
-        if (!survivor) throw notFound('/params/id')
-        if (parts.length < from.length) throw notFound('/body/from')
+        const routerId = orNotFound(await lockRouterOf(tx, { deviceId: id }))
+        const found = await listDeviceIds(tx, routerId, from)
+        if (found.size < from.length) throw notFound('/body/from')
         const mergeIds: string[] = []
-        for (const part of parts) mergeIds.push(await mergeDevice(tx, routerId, survivor, part))
+        for (const part of from) mergeIds.push(await mergeDevice(tx, routerId, id, part))
         await refuseBothLists(tx, routerId, id)
         await notifyPolicyChanged(tx, routerId)
         return { ...(await findOr404(tx, id)), mergeIds }
@@ -81,22 +80,9 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
     },
     async (request, reply) => {
       const { id } = request.params
-      const macs = request.body.macs.map((text) => {
-        const mac = parseMac(text)
-        if (!mac.ok)
-          throw problem('invalid-request', {
-            errors: [
-              {
-                path: '/body/macs',
-                code: 'wrong-format',
-                message: 'holds what is not the MAC address of a device',
-              },
-            ],
-          })
-        return mac.mac
-      })
+      const macs = request.body.macs.map((text, index) => readMac(text, `/body/macs/${index}`))
       const device = await withTransaction(request.identity, async (tx) => {
-        const routerId = await lockRouterOr404(tx, await findRouterOf(tx, id))
+        const routerId = orNotFound(await lockRouterOf(tx, { deviceId: id }))
         const made = await splitDevice(tx, routerId, id, [...new Set(macs)])
         if (!made)
           throw problem('conflict', { detail: 'The device must have these MACs, and keep at least one' })
@@ -160,7 +146,8 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
     },
     (request) =>
       withTransaction(request.identity, async (tx) => {
-        const routerId = await lockRouterOr404(tx, await findMergeRouter(tx, request.params.id))
+        const routerId = orNotFound(await findMergeRouter(tx, request.params.id))
+        orNotFound(await lockRouter(tx, routerId))
         const part = await undoMerge(tx, request.params.id)
         if (!part) throw problem('conflict', { detail: 'It was undone before' })
         await notifyPolicyChanged(tx, routerId)
@@ -170,11 +157,6 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
 }
 
 const counted = <T>(items: T[]) => ({ items, total: items.length })
-
-async function lockRouterOr404(tx: Tx, routerId: string | undefined): Promise<string> {
-  if (!routerId || !(await lockRouter(tx, routerId))) throw problem('not-found')
-  return routerId
-}
 
 /**
  * Two devices on opposite lists cannot become one that is on both. @throws Problem, which takes the merge

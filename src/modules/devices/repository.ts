@@ -1,9 +1,11 @@
 import { and, eq, isNull } from '../../database/drizzle.ts'
 import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
-import { lockRouter } from '../routers/repository.ts'
+import { findPage, statementsBySort, TOTAL } from '../paging/page.ts'
+import { lockRouter, lockRouterOf } from '../routers/repository.ts'
 import type { ChangeDevice, DEVICE_SORTS, Device, ListDevices } from './schema.ts'
 import { devices } from './table.ts'
+import { USER_COLUMNS } from './user-fields.ts'
 
 /** What may be stored: a schema's fields with the rate as kbit/s. */
 export type DeviceValues = Omit<ChangeDevice, 'rate'> & {
@@ -15,20 +17,12 @@ export type DeviceValues = Omit<ChangeDevice, 'rate'> & {
  * A device's own columns as the API shows them; `$2` is how many minutes a device counts as online after it
  * was seen.
  */
-const DEVICE_COLUMNS = `d.id, d.router_id as "routerId", coalesce(d.device_name, d.hostname) as name, d.hostname, d.device_type as type,
+const DEVICE_COLUMNS = `d.id, d.router_id as "routerId", coalesce(d.device_name, d.hostname) as name, d.hostname,
   coalesce(d.manufacturer, d.detected_manufacturer) as manufacturer, d.last_seen > now() - make_interval(mins => $2::int) as online,
-  d.device_name as "ownName", d.manufacturer as "ownManufacturer", d.group_id as "groupId", d.is_infrastructure as "isInfrastructure", d.mine, d.rate, d.approval, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
+  ${USER_COLUMNS.map(({ column, shown }) => `d.${column} as "${shown}"`).join(', ')}, d.approval, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
 
 /** What a person edits of a device: not the host name and manufacturer that scans fill in. */
-export const EDITED_COLUMNS = [
-  'ownName',
-  'type',
-  'ownManufacturer',
-  'groupId',
-  'isInfrastructure',
-  'mine',
-  'rate',
-]
+export const EDITED_FIELDS = USER_COLUMNS.map(({ shown }) => shown)
 
 /** Its MACs, oldest first, and addresses in their order; looked up for the page that is shown only. */
 const INTERFACES = `left join lateral (
@@ -52,9 +46,11 @@ const ORDER: Record<(typeof DEVICE_SORTS)[number], string> = {
   lastSeen: '"lastSeen"',
 }
 
-/** One constant text for each order, made of the constants above. */
-const listText = (order: string) => `select p.*, m.macs, m."randomMac", a.ips from (
-    select f.*, count(*) over ()::int as total from (select ${DEVICE_COLUMNS} from user_devices d
+const LISTS = statementsBySort(
+  'list devices',
+  ORDER,
+  (order) => `select p.*, m.macs, m."randomMac", a.ips from (
+    select f.*, ${TOTAL} from (select ${DEVICE_COLUMNS} from user_devices d
       where d.user_id = $1 and d.merged_into is null
         and ($3::uuid is null or d.router_id = $3) and ($4::text is null or d.device_type = $4) and ($5::uuid is null or d.group_id = $5) and ($10::text is null or d.approval = $10)
         and ($6::text is null or strpos(lower(concat_ws(' ', d.device_name, d.hostname, d.manufacturer, d.detected_manufacturer)), lower($6)) > 0
@@ -63,37 +59,21 @@ const listText = (order: string) => `select p.*, m.macs, m."randomMac", a.ips fr
               or exists (select from unnest(i.ips) as a(ip) where strpos(host(a.ip), lower($6)) > 0))))
     ) f where $7::boolean is null or f.online = $7
     order by ${order}, id limit $8 offset $9
-  ) p ${INTERFACES} order by ${order}, id`
-
-const LISTS = Object.fromEntries(
-  Object.entries(ORDER).flatMap(([field, expression]) => [
-    [field, { name: `list devices by ${field}`, text: listText(`${expression} asc nulls last`) }],
-    [`-${field}`, { name: `list devices by -${field}`, text: listText(`${expression} desc nulls last`) }],
-  ]),
+  ) p ${INTERFACES} order by ${order}, id`,
 )
 
-export async function listDevices(tx: Tx, query: ListDevices, onlineMinutes: number) {
-  const { routerId, type, groupId, search, online, approval, sort = 'name', limit, offset } = query
-  const run = (from: number, rows: number) =>
-    tx.query<Device & { total: number }>({
-      ...(LISTS[sort] as { name: string; text: string }),
-      values: [
-        ownerOf(tx),
-        onlineMinutes,
-        routerId ?? null,
-        type ?? null,
-        groupId ?? null,
-        search ?? null,
-        online ?? null,
-        rows,
-        from,
-        approval ?? null,
-      ],
-    })
-  const items = await run(offset, limit)
-  // A page past the end has no row to carry the total.
-  const total = items[0]?.total ?? (offset === 0 ? 0 : ((await run(0, 1))[0]?.total ?? 0))
-  return { items, total, limit, offset }
+export function listDevices(
+  tx: Tx,
+  { routerId, type, groupId, search, online, approval, sort = 'name', ...page }: ListDevices,
+  onlineMinutes: number,
+) {
+  const filters = [routerId, type, groupId, search, online].map((filter) => filter ?? null)
+  return findPage<Device>(page, ({ limit, offset }) =>
+    tx.query({
+      ...LISTS[sort],
+      values: [ownerOf(tx), onlineMinutes, ...filters, limit, offset, approval ?? null],
+    }),
+  )
 }
 
 /** @returns undefined when there is none, and none that another was merged into it */
@@ -109,8 +89,7 @@ export async function findDevice(tx: Tx, id: string, onlineMinutes: number): Pro
 
 /** Holds a device's router first, as a scan does, and then the device itself. */
 export async function lockDevice(tx: Tx, id: string, onlineMinutes: number): Promise<Device | undefined> {
-  const routerId = await findRouterOf(tx, id)
-  if (!routerId || !(await lockRouter(tx, routerId))) return undefined
+  if (!(await lockRouterOf(tx, { deviceId: id }))) return undefined
   await tx
     .select({ id: devices.id })
     .from(devices)
@@ -159,8 +138,7 @@ export async function changeDevice(tx: Tx, id: string, values: DeviceValues): Pr
 /** @returns the router it was on */
 export async function removeDevice(tx: Tx, id: string): Promise<string | undefined> {
   // As a scan does, the router first: else the two wait for each other's rows.
-  const routerId = await findRouterOf(tx, id)
-  if (!routerId || !(await lockRouter(tx, routerId))) return undefined
+  if (!(await lockRouterOf(tx, { deviceId: id }))) return undefined
   const [removed] = await tx
     .delete(devices)
     .where(and(ownRows(tx, devices), eq(devices.id, id), isNull(devices.mergedInto)))

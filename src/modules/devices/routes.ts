@@ -3,13 +3,12 @@ import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { IdParams, pageOf, responses } from '../../http/schemas.ts'
-import { parseMac } from '../../network/mac.ts'
 import type { WithTransaction } from '../../rls/transaction.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import {
   changeDevice,
   clearDevices,
-  EDITED_COLUMNS,
+  EDITED_FIELDS,
   findDevice,
   listDevices,
   listDevicesByMac,
@@ -17,7 +16,7 @@ import {
   removeDevice,
 } from './repository.ts'
 import { ChangeDevice, ClearQuery, Device, ListDevices, MacParams, MacQuery, Removed } from './schema.ts'
-import { toDeviceValues } from './values.ts'
+import { readMac, toDeviceValues } from './values.ts'
 
 export type DeviceRoutesOptions = { withTransaction: WithTransaction; onlineMinutes: number }
 
@@ -25,7 +24,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
   app,
   { withTransaction, onlineMinutes },
 ) => {
-  const config = { versionOf: fieldsOf(...EDITED_COLUMNS) }
+  const config = { versionOf: fieldsOf(...EDITED_FIELDS) }
   const documented = { tags: ['devices'], security: [{ person: [] }] }
 
   app.get(
@@ -84,17 +83,11 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesOptions> = asyn
       },
     },
     async (request) => {
-      const mac = parseMac(request.params.mac)
-      if (!mac.ok)
-        throw problem('invalid-request', {
-          errors: [
-            { path: '/params/mac', code: 'wrong-format', message: 'is not the MAC address of a device' },
-          ],
-        })
+      const mac = readMac(request.params.mac, '/params/mac')
       const { routerId } = request.query
       const found = await withTransaction(
         request.identity,
-        (tx) => listDevicesByMac(tx, mac.mac, routerId, onlineMinutes),
+        (tx) => listDevicesByMac(tx, mac, routerId, onlineMinutes),
         { readOnly: true },
       )
       if (found.length > 1)

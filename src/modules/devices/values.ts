@@ -1,4 +1,5 @@
-import { problem } from '../../http/problem.ts'
+import { type FieldError, problem } from '../../http/problem.ts'
+import { parseMac } from '../../network/mac.ts'
 import { parseRate } from '../../network/rate.ts'
 import type { DeviceValues } from './repository.ts'
 import type { ChangeDevice } from './schema.ts'
@@ -12,4 +13,18 @@ export function toDeviceValues({ rate, ...fields }: ChangeDevice): DeviceValues 
       errors: [{ path: '/body/rate', code: 'wrong-format', message: 'is not a rate' }],
     })
   return { ...fields, rate: kbit }
+}
+
+/** What is wrong with a text that is no MAC. @param path of the field, as a pointer */
+export const notAMac = (path: string): FieldError => ({
+  path,
+  code: 'wrong-format',
+  message: 'is not the MAC address of a device',
+})
+
+/** A MAC in its one spelling. @throws Problem `invalid-request` */
+export function readMac(text: string, path: string): string {
+  const parsed = parseMac(text)
+  if (!parsed.ok) throw problem('invalid-request', { errors: [notAMac(path)] })
+  return parsed.mac
 }

@@ -1,6 +1,7 @@
 import { and, eq, sql } from '../../database/drizzle.ts'
 import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { findPage, statementsBySort, TOTAL } from '../paging/page.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import type { GROUP_SORTS, Group, ListGroups, Moved } from './schema.ts'
@@ -19,30 +20,18 @@ const ORDER: Record<(typeof GROUP_SORTS)[number], string> = {
   createdAt: 'g.created_at',
 }
 
-/** One constant text for each order, made of the constants above. */
-const listText = (
-  order: string,
-) => `select ${COLUMNS}, count(*) over ()::int as total from user_device_groups g
+const LISTS = statementsBySort(
+  'list groups',
+  ORDER,
+  (order) => `select ${COLUMNS}, ${TOTAL} from user_device_groups g
   where g.user_id = $1 and ($2::uuid is null or g.router_id = $2) and ($3::text is null or strpos(lower(g.group_name), lower($3)) > 0)
-  order by ${order}, g.id limit $4 offset $5`
-
-const LISTS = Object.fromEntries(
-  Object.entries(ORDER).flatMap(([field, expression]) => [
-    [field, { name: `list groups by ${field}`, text: listText(expression) }],
-    [`-${field}`, { name: `list groups by -${field}`, text: listText(`${expression} desc`) }],
-  ]),
+  order by ${order}, g.id limit $4 offset $5`,
 )
 
-export async function listGroups(tx: Tx, { routerId, search, sort = 'name', limit, offset }: ListGroups) {
-  const run = (from: number, rows: number) =>
-    tx.query<Group & { total: number }>({
-      ...(LISTS[sort] as { name: string; text: string }),
-      values: [ownerOf(tx), routerId ?? null, search ?? null, rows, from],
-    })
-  const items = await run(offset, limit)
-  // A page past the end has no row to carry the total.
-  const total = items[0]?.total ?? (offset === 0 ? 0 : ((await run(0, 1))[0]?.total ?? 0))
-  return { items, total, limit, offset }
+export function listGroups(tx: Tx, { routerId, search, sort = 'name', ...page }: ListGroups) {
+  return findPage<Group>(page, ({ limit, offset }) =>
+    tx.query({ ...LISTS[sort], values: [ownerOf(tx), routerId ?? null, search ?? null, limit, offset] }),
+  )
 }
 
 export async function findGroup(tx: Tx, id: string): Promise<Group | undefined> {

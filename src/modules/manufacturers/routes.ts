@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { problem } from '../../http/problem.ts'
 import { Nullable, responses } from '../../http/schemas.ts'
-import { isRandomMac, parseMac } from '../../network/mac.ts'
+import { isRandomMac } from '../../network/mac.ts'
 import type { WithTransaction } from '../../rls/transaction.ts'
 import { MacParams } from '../devices/schema.ts'
+import { readMac } from '../devices/values.ts'
 import { findManufacturer } from './repository.ts'
 
 const Manufacturer = Type.Object(
@@ -41,15 +41,9 @@ export const manufacturerRoutes: FastifyPluginAsyncTypebox<{ withTransaction: Wi
       },
     },
     async (request) => {
-      const mac = parseMac(request.params.mac)
-      if (!mac.ok)
-        throw problem('invalid-request', {
-          errors: [
-            { path: '/params/mac', code: 'wrong-format', message: 'is not the MAC address of a device' },
-          ],
-        })
-      const randomMac = isRandomMac(mac.mac)
-      const manufacturer = await withTransaction(request.identity, (tx) => findManufacturer(tx, mac.mac), {
+      const mac = readMac(request.params.mac, '/params/mac')
+      const randomMac = isRandomMac(mac)
+      const manufacturer = await withTransaction(request.identity, (tx) => findManufacturer(tx, mac), {
         readOnly: true,
       })
       return { manufacturer: randomMac ? null : manufacturer, randomMac }

@@ -6,7 +6,7 @@ import Type from 'typebox'
 import { createConcurrencyLimiter } from '../../http/limits/concurrency-limit.ts'
 import { problem, toProblem } from '../../http/problem.ts'
 import { pageOf, responses } from '../../http/schemas.ts'
-import type { WithAgentTransaction } from '../../rls/agent-transaction.ts'
+import { routerInactive, type WithAgentTransaction } from '../../rls/agent-transaction.ts'
 import { listEntries } from '../access-lists/repository.ts'
 import { entrySchemas } from '../access-lists/schema.ts'
 import { listDevices } from '../devices/repository.ts'
@@ -44,7 +44,8 @@ const FORMS = {
   'text/plain': toTextLines,
 } as const
 type Form = keyof typeof FORMS
-type Seen = { policy: PolicyDocument; wakeDigest: string }
+/** Without a policy: the router is inactive. */
+type Seen = { policy: PolicyDocument | undefined; wakeDigest: string }
 
 export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptions> = async (
   app,
@@ -62,13 +63,16 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
     withAgentTransaction(
       request.identity,
       'policy:read',
-      async (tx, { routerId }) => {
+      async (tx, { routerId, isActive }) => {
         // In one flight.
-        const [policy, wakeDigest] = await Promise.all([computePolicy(tx, routerId), findWakeDigest(tx)])
-        if (!policy) throw problem('unauthenticated')
+        const [policy, wakeDigest] = await Promise.all([
+          isActive ? computePolicy(tx, routerId) : undefined,
+          findWakeDigest(tx),
+        ])
+        if (isActive && !policy) throw problem('unauthenticated')
         return { policy, wakeDigest }
       },
-      { readOnly: true },
+      { readOnly: true, inactiveToo: true },
     )
 
   app.get(
@@ -79,10 +83,10 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
         operationId: 'fetchAgentPolicy',
         summary: 'Fetch the policy to enforce',
         description:
-          'Returns the policy as JSON, as an nft script (`Accept: text/x-nftables`), or with one line for each MAC (`Accept: text/plain`). With the last `ETag` in `If-None-Match`, an unchanged policy is 304. With `wait` the server holds the answer back until the policy changes, by a person or by time.',
+          'Returns the policy as JSON, as an nft script (`Accept: text/x-nftables`), or with one line for each MAC (`Accept: text/plain`). With the last `ETag` in `If-None-Match`, an unchanged policy is 304. With `wait` the server holds the answer back until the policy changes, by a person or by time. While the router is inactive, the answer is 403 `router-inactive`: keep the last policy, and ask again after `Retry-After`, an hour. A waiting agent is told at once when its router is deactivated, and when it is activated again.',
         querystring: WaitQuery,
         headers: KnownRevision,
-        response: responses({ 200: AgentPolicy, 304: Type.Null() }),
+        response: responses({ 200: AgentPolicy, 304: Type.Null() }, 'router-inactive'),
       },
     },
     async (request, reply) => {
@@ -99,24 +103,27 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
 
   /**
    * The first policy that the agent does not have, or the one it has when `deadline` passes or the server
-   * leaves.
+   * leaves, or when the router becomes active again. @throws Problem `router-inactive`
    */
   async function changedPolicy(request: FastifyRequest, deadline: number): Promise<PolicyDocument> {
-    if (deadline <= Date.now()) return (await look(request)).policy
+    if (deadline <= Date.now()) return orRouterInactive((await look(request)).policy)
     const gone = new AbortController()
     request.raw.on('close', () => gone.abort())
     const over = AbortSignal.any([gone.signal, closing])
-    let seen = await lookPatiently(request, deadline, over)
-    if (!isKnown(request, seen.policy)) return seen.policy
+    const first = await lookPatiently(request, deadline, over)
+    const isNews = ({ policy }: Seen) =>
+      policy ? !first.policy || !isKnown(request, policy) : first.policy !== undefined
+    if (isNews(first)) return orRouterInactive(first.policy)
+    let seen = first
     const watching = policyChanges.subscribe(seen.wakeDigest, gone.signal)
     try {
       while (Date.now() < deadline && !over.aborted) {
         // The first time too: what changed before the watch began is not slept through.
         seen = await lookPatiently(request, deadline, over, seen)
-        if (!isKnown(request, seen.policy)) break
-        await watching.next(Math.min(deadline, nextChangeAt(seen.policy)))
+        if (isNews(seen)) break
+        await watching.next(Math.min(deadline, seen.policy ? nextChangeAt(seen.policy) : deadline))
       }
-      return seen.policy
+      return orRouterInactive(seen.policy)
     } finally {
       watching.stop()
     }
@@ -156,7 +163,7 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
         summary: 'List the devices of the router',
         description: 'Lists the devices of the router, for agents that make a policy of their own.',
         querystring: PartQuery,
-        response: responses({ 200: pageOf(Device) }),
+        response: responses({ 200: pageOf(Device) }, 'router-inactive'),
       },
     },
     (request) =>
@@ -179,7 +186,7 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
           summary: `List the ${list} of the router`,
           description: `Lists the ${list} of the router, for agents that make a policy of their own.`,
           querystring: PartQuery,
-          response: responses({ 200: pageOf(entrySchemas(list).Entry) }),
+          response: responses({ 200: pageOf(entrySchemas(list).Entry) }, 'router-inactive'),
         },
       },
       (request) =>
@@ -198,7 +205,7 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
         summary: 'Report the applied policy',
         description: 'Tells the server which policy the agent enforces, or why it could not.',
         body: Applied,
-        response: responses({ 204: Type.Null() }),
+        response: responses({ 204: Type.Null() }, 'router-inactive'),
       },
     },
     async (request, reply) => {
@@ -209,6 +216,11 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
       return reply.code(204).send(null)
     },
   )
+}
+
+function orRouterInactive(policy: PolicyDocument | undefined): PolicyDocument {
+  if (!policy) throw routerInactive()
+  return policy
 }
 
 /** When time next changes an outcome, by this process's clock: the policy's times are the database's. */

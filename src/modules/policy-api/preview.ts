@@ -6,14 +6,14 @@
 import type { Static } from 'typebox'
 import { notFound, problem } from '../../http/problem.ts'
 import { canonicalIp } from '../../network/ip.ts'
-import { parseMac } from '../../network/mac.ts'
 import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { changeEntries } from '../access-lists/changes-repository.ts'
-import { addBlock, endBlock, lockBlock, lockRouterOf } from '../blocks/repository.ts'
+import { addBlock, endBlock, lockBlock } from '../blocks/repository.ts'
 import { changeDevice, findRouterOf } from '../devices/repository.ts'
+import { readMac } from '../devices/values.ts'
 import { computePolicy } from '../policy/compute-policy.ts'
 import type { PolicyDocument, PolicyEntry } from '../policy/document.ts'
-import { changeRouter, lockRouter, type RouterValues } from '../routers/repository.ts'
+import { changeRouter, lockRouter, lockRouterOf, type RouterValues } from '../routers/repository.ts'
 import type { Change, PreviewedOutcome } from './schema.ts'
 
 export type Preview = {
@@ -74,9 +74,9 @@ async function makeChange(
   }
   for (const list of ['whitelist', 'blacklist'] as const) {
     const { add = [], remove = [] } = lists[list] ?? {}
-    const entries = add.map(({ deviceId = null, mac = null, ip = null }) => ({
+    const entries = add.map(({ deviceId = null, mac = null, ip = null }, index) => ({
       ...{ deviceId, routerId, name: null, note: null, move: true },
-      mac: mac === null ? null : readMac(mac),
+      mac: mac === null ? null : readMac(mac, `/body/change/${list}/add/${index}/mac`),
       ip: ip === null ? null : (canonicalIp(ip) ?? ip),
     }))
     const { added } = await changeEntries(tx, list, { add: entries, remove })
@@ -89,34 +89,12 @@ async function makeChange(
       deviceId || groupId ? { ...(deviceId && { deviceId }), ...(groupId && { groupId }) } : { routerId }
     if ((await lockRouterOf(tx, target)) !== routerId) throw notFound('/body/change/blocks')
     const type = minutes === undefined ? 'manual' : 'pause'
-    await addBlock(tx, {
-      routerId,
-      deviceId: deviceId ?? null,
-      groupId: groupId ?? null,
-      type,
-      reason: null,
-      end: minutes === undefined ? {} : { minutes },
-    })
+    await addBlock(tx, { routerId, deviceId, groupId, type, end: { minutes } })
   }
   for (const id of unblock) {
     if (!(await lockBlock(tx, id))) throw notFound('/body/change/unblock')
     await endBlock(tx, id)
   }
-}
-
-function readMac(text: string): string {
-  const mac = parseMac(text)
-  if (!mac.ok)
-    throw problem('invalid-request', {
-      errors: [
-        {
-          path: '/body/change',
-          code: 'wrong-format',
-          message: 'holds what is not the MAC address of a device',
-        },
-      ],
-    })
-  return mac.mac
 }
 
 /**

@@ -162,7 +162,7 @@ const block = (reasons: Reason[]): Ruling =>
         reasons: reasons.sort((a, b) => compare(a.code, b.code) || compare(a.id ?? '', b.id ?? '')),
       }
 
-const compare = (a: string, b: string) => Number(a > b) - Number(a < b)
+export const compare = (a: string, b: string) => Number(a > b) - Number(a < b)
 const isAhead = (until: Date | null, at: Date) => until !== null && until > at
 
 /** Of several the one that lasts longest; of equals, the one that allows; of these, always the same one. */

@@ -3,7 +3,7 @@
  * whole. Pure.
  */
 import { createHash } from 'node:crypto'
-import { decide, decideUnknown } from './decide.ts'
+import { compare, decide, decideUnknown } from './decide.ts'
 import type { Outcome, PolicyDocument, PolicyEntry } from './document.ts'
 import { type DeviceFacts, HORIZON_MS, type RouterFacts } from './facts.ts'
 
@@ -79,4 +79,3 @@ function revisionOf(entries: PolicyEntry[], unknown: Outcome): string {
 }
 
 const keyOf = ({ macs, deviceId }: PolicyEntry) => macs.join() || `~${deviceId}`
-const compare = (a: string, b: string) => Number(a > b) - Number(a < b)

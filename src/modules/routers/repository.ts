@@ -3,6 +3,7 @@ import type { Static } from 'typebox'
 import { and, asc, desc, eq, sql } from '../../database/drizzle.ts'
 import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { findPage } from '../paging/page.ts'
 import type { ListRouters, RouterFields } from './schema.ts'
 import { routers } from './table.ts'
 
@@ -35,9 +36,9 @@ const columns = (onlineMinutes: number) => ({
 
 const ORDER = { name: sql`lower(${routers.name})`, createdAt: routers.createdAt, lastSeen: routers.lastSeen }
 
-export async function listRouters(
+export function listRouters(
   tx: Tx,
-  { search, sort = 'name', limit, offset }: Static<typeof ListRouters>,
+  { search, sort = 'name', ...page }: Static<typeof ListRouters>,
   onlineMinutes: number,
 ) {
   const where = and(
@@ -49,14 +50,15 @@ export async function listRouters(
     sort.startsWith('-') ? sql`${desc(field)} nulls last` : sql`${asc(field)} nulls last`,
     asc(routers.id),
   ]
-  const items = await tx
-    .select(columns(onlineMinutes))
-    .from(routers)
-    .where(where)
-    .orderBy(...order)
-    .limit(limit)
-    .offset(offset)
-  return { items, total: await tx.$count(routers, where), limit, offset }
+  return findPage(page, ({ limit, offset }) =>
+    tx
+      .select({ ...columns(onlineMinutes), total: sql<number>`count(*) over ()::int` })
+      .from(routers)
+      .where(where)
+      .orderBy(...order)
+      .limit(limit)
+      .offset(offset),
+  )
 }
 
 export async function findRouter(tx: Tx, id: string, onlineMinutes: number) {
@@ -104,4 +106,32 @@ export async function lockRouter(tx: Tx, id: string): Promise<boolean> {
     .where(and(ownRows(tx, routers), eq(routers.id, id)))
     .for('no key update')
   return held.length > 0
+}
+
+type Target = {
+  deviceId?: string | undefined
+  groupId?: string | undefined
+  routerId?: string | undefined
+}
+/**
+ * Holds the router of a device or a group, or the one named.
+ * @returns its id; undefined when there is no such thing, or no more: a device that was merged is none
+ */
+export async function lockRouterOf(
+  tx: Tx,
+  { deviceId, groupId, routerId }: Target,
+): Promise<string | undefined> {
+  const find = async () => {
+    const [found] = await tx.query<{ routerId: string }>({
+      name: 'find router of a target',
+      text: `select router_id as "routerId" from user_devices where user_id = $1 and id = $2 and merged_into is null
+        union all select router_id from user_device_groups where user_id = $1 and id = $3
+        union all select id from user_routers where user_id = $1 and id = $4`,
+      values: [ownerOf(tx), deviceId ?? null, groupId ?? null, routerId ?? null],
+    })
+    return found?.routerId
+  }
+  const found = await find()
+  // Looked at again when it is held: a merge or a removal may have been under way.
+  return found && (await lockRouter(tx, found)) ? find() : undefined
 }

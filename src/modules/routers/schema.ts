@@ -39,7 +39,8 @@ const writable = {
   ip: Address,
   tunnelPort: Nullable(Type.Integer({ minimum: 1, maximum: 65_535, examples: [51_820] })),
   isActive: Type.Boolean({
-    description: 'Whether the owner uses the router. NetPilot keeps it and does not act on it.',
+    description:
+      'Whether the router is in use. The agent of an inactive router gets 403 `router-inactive` and keeps its last policy.',
     examples: [true],
   }),
   timeZone: Text({

@@ -3,44 +3,92 @@
  * line.
  */
 import { createHash } from 'node:crypto'
+import type { Static } from 'typebox'
+import { type FieldError, problem } from '../../http/problem.ts'
 import { mergeSightings } from './merge.ts'
 import { normaliseEntry } from './normalise.ts'
 import { readEntries } from './parsers/entries.ts'
-import { type FormatName, parseSource } from './parsers/formats.ts'
-import type { Scan, ScanAnswer, ScanEntry } from './schema.ts'
+import { FORMATS, type FormatName, parseSource } from './parsers/formats.ts'
+import type { RawScanQuery, Scan, ScanAnswer, ScanEntry } from './schema.ts'
 import type { Parsed, Sighting } from './sighting.ts'
 
-export type ReadScan = { sightings: Sighting[]; errors: ScanAnswer['errors'] }
+export type ReadScan = {
+  scanId: string | undefined
+  takenAt: Date | undefined
+  /** To tell the same scan posted again from another one under the same id. */
+  bodySha256: Buffer
+  /**
+   * What the scan saw of others than its router: what answers at the router's own address is the router, not
+   * a device, under all its addresses.
+   */
+  seenBy(router: { ip: string | null }): { sightings: Sighting[]; errors: ScanAnswer['errors'] }
+}
 
 /**
- * How a source is read, in one shape for all three forms: the normalised form is a format like the others.
+ * @throws Problem `invalid-request` for a body that is no scan, `too-large` for more entries than `maxDevices`
  */
-export type Source = { format: FormatName; content: unknown } | { entries: ScanEntry[] }
-
-export const sourcesOf = ({ devices, sources }: Scan): Source[] =>
-  devices ? [{ entries: devices }] : (sources ?? []).map(({ format, content }) => ({ format, content }))
-
-/** A digest of a scan's body, to tell the same scan posted again from another one under the same id. */
-export const digestOf = (body: unknown): Buffer => createHash('sha256').update(JSON.stringify(body)).digest()
-
-/** Sightings of all sources as they were read, before any two are taken for the same device. */
-export function readSources(sources: Source[]): { parsed: Parsed[]; entries: number } {
+export function readScan(body: unknown, query: Static<typeof RawScanQuery>, maxDevices: number): ReadScan {
+  const { sources, ...scan } = scanOf(body, query)
+  // As they were read, before any two are taken for the same device.
   const parsed = sources.map((source) =>
     'entries' in source
       ? readEntries(source.entries, normaliseEntry)
       : parseSource(source.format, source.content),
   )
+  const entries = parsed.reduce((sum, { sightings, skipped }) => sum + sightings.length + skipped.length, 0)
+  if (entries > maxDevices) throw problem('too-large', { detail: `A scan has at most ${maxDevices} devices` })
   return {
-    parsed,
-    entries: parsed.reduce((sum, { sightings, skipped }) => sum + sightings.length + skipped.length, 0),
+    ...scan,
+    bodySha256: createHash('sha256').update(JSON.stringify(body)).digest(),
+    seenBy: ({ ip }) => combine(parsed, ip),
   }
 }
 
 /**
- * @param routerIp the router's own address on its network: what answers there is the router, not a device,
- * under all its addresses
+ * How a source is read, in one shape for all three forms: the normalised form is a format like the others.
  */
-export function combine(parsed: Parsed[], routerIp: string | null): ReadScan {
+type Source = { format: FormatName; content: unknown } | { entries: ScanEntry[] }
+type RequestedScan = Pick<ReadScan, 'scanId' | 'takenAt'> & { sources: Source[] }
+
+/**
+ * The three forms as one. What a router printed need not bring an id or a time: it was then taken when it
+ * arrives, and posting it again is another scan.
+ */
+function scanOf(body: unknown, { format, scanId, takenAt }: Static<typeof RawScanQuery>): RequestedScan {
+  const path = '/querystring/format'
+  if (typeof body === 'string') {
+    if (!format) throw refusal({ path, code: 'missing', message: 'is needed with a text/plain body' })
+    return {
+      scanId,
+      takenAt: takenAt === undefined ? undefined : new Date(takenAt),
+      sources: [{ format, content: body }],
+    }
+  }
+  // Without a content type there is no schema to hold the body against, and so no body.
+  if (typeof body !== 'object' || body === null)
+    throw problem('invalid-request', { detail: 'A scan needs a body' })
+  if (format) throw refusal({ path, code: 'contradiction', message: 'goes with a text/plain body' })
+  const { devices, sources = [], ...scan } = body as Scan
+  const faults = sources.flatMap(({ format: name, content }, index) =>
+    typeof content === 'string' || (FORMATS[name].json && typeof content === 'object' && content !== null)
+      ? []
+      : {
+          path: `/body/sources/${index}/content`,
+          code: 'wrong-type' as const,
+          message: FORMATS[name].json ? 'must be text or JSON' : 'must be text',
+        },
+  )
+  if (faults.length > 0) throw refusal(...faults)
+  return {
+    scanId: scan.scanId,
+    takenAt: new Date(scan.takenAt),
+    sources: devices ? [{ entries: devices }] : sources,
+  }
+}
+
+const refusal = (...errors: FieldError[]) => problem('invalid-request', { errors })
+
+function combine(parsed: Parsed[], routerIp: string | null): ReturnType<ReadScan['seenBy']> {
   const errors: ScanAnswer['errors'] = []
   const sightings: Sighting[] = []
   const isRouterAt = ({ ips }: Sighting) => routerIp !== null && ips.includes(routerIp)

@@ -3,6 +3,7 @@ import { isRandomMac } from '../../network/mac.ts'
 import { prefixesOf } from '../../network/oui-prefixes.ts'
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { IS_DESCRIBED } from '../devices/user-fields.ts'
 import { type Changes, type KnownInterface, reconcile } from './reconcile.ts'
 import type { ScanAnswer } from './schema.ts'
 import type { Sighting } from './sighting.ts'
@@ -143,8 +144,7 @@ async function listKnownInterfaces(
   >({
     name: 'list known devices',
     noPreparedPlan: true,
-    text: `select d.id, d.hostname, d.last_seen as "lastSeen", (num_nonnulls(d.device_name, d.device_type, d.manufacturer, d.group_id, d.rate) > 0
-        or d.is_infrastructure or d.mine) as described
+    text: `select d.id, d.hostname, d.last_seen as "lastSeen", (${IS_DESCRIBED}) as described
       from user_devices d where d.user_id = $1 and d.id = any($2::uuid[])`,
     values: [owner, [...new Set(interfaces.map(({ deviceId }) => deviceId))]],
   })

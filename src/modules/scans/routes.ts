@@ -9,8 +9,7 @@ import type { WithAgentTransaction } from '../../rls/agent-transaction.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { computePolicy } from '../policy/compute-policy.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
-import { FORMATS } from './parsers/formats.ts'
-import { combine, digestOf, readSources, type Source, sourcesOf } from './read-scan.ts'
+import { readScan } from './read-scan.ts'
 import { addScan, answerScan, findAgentRouter, recordSightings, touchRouter } from './repository.ts'
 import {
   Heartbeat,
@@ -75,7 +74,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
         description: 'Tells the server that the agent runs, and returns the revision of the current policy.',
         querystring: StrictObject({}),
         body: Heartbeat,
-        response: responses({ 200: HeartbeatAnswer }),
+        response: responses({ 200: HeartbeatAnswer }, 'router-inactive'),
       },
     },
     (request) =>
@@ -100,9 +99,9 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
       operationId: 'postScan',
       summary: 'Post a scan of the network',
       description:
-        'Reports what is on the network, in one of three forms. `devices` is a list of devices. `sources` is what programs of the router printed. A `text/plain` body is one such text, with `format` in the query. Posting the same scan again has no effect and gets the same answer. After 4xx, drop the scan; after 5xx and 429, keep it and try again.',
+        'Reports what is on the network, in one of three forms. `devices` is a list of devices. `sources` is what programs of the router printed. A `text/plain` body is one such text, with `format` in the query. Posting the same scan again has no effect and gets the same answer. After 4xx, drop the scan; after 5xx and 429, keep it and try again. After 403 `router-inactive`, send the next one in an hour.',
       querystring: RawScanQuery,
-      response: responses({ 200: ScanAnswer }, 'scan-conflict'),
+      response: responses({ 200: ScanAnswer }, 'scan-conflict', 'router-inactive'),
       consumes: ['application/json', 'text/plain'],
     }
     scans.post(
@@ -115,11 +114,8 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
         },
       },
       (request) => {
-        const scan = scanOf(request.body, request.query as RawQuery)
-        const { parsed, entries } = readSources(scan.sources)
-        if (entries > maxDevices)
-          throw problem('too-large', { detail: `A scan has at most ${maxDevices} devices` })
-        const bodySha256 = digestOf(request.body)
+        // Fastify types the query of a route only where its body has one schema.
+        const scan = readScan(request.body, request.query as Static<typeof RawScanQuery>, maxDevices)
         return withAgentTransaction(request.identity, 'scans:write', async (tx, { routerId }) => {
           const router = await touchRouter(tx, routerId)
           if (!router) throw problem('unauthenticated')
@@ -127,7 +123,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
             scan.takenAt && scan.takenAt.getTime() <= router.now.getTime() + MAX_AHEAD_MS
               ? scan.takenAt
               : router.now
-          const { scanId } = scan
+          const { scanId, bodySha256 } = scan
           // Without an id nobody can post it again: there is nothing to remember it for.
           const recorded =
             scanId === undefined ? undefined : await addScan(tx, { routerId, scanId, bodySha256, takenAt })
@@ -135,7 +131,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
             if (!recorded.bodySha256.equals(bodySha256)) throw problem('scan-conflict')
             return recorded.answer
           }
-          const { sightings, errors } = combine(parsed, router.ip)
+          const { sightings, errors } = scan.seenBy(router)
           const counts = await recordSightings(tx, router, sightings, takenAt)
           if (counts.created + counts.updated > 0) await notifyPolicyChanged(tx, routerId)
           const answer = {
@@ -154,48 +150,3 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
 
 /** Told with each answer, so that an agent knows without asking whether it must fetch. */
 const revisionOf = async (tx: Tx, routerId: string) => (await computePolicy(tx, routerId))?.revision ?? ''
-
-/** Fastify types the query of a route only where its body has one schema. */
-type RawQuery = Static<typeof RawScanQuery>
-type RequestedScan = { scanId: string | undefined; takenAt: Date | undefined; sources: Source[] }
-
-/**
- * The three forms as one. What a router printed need not bring an id or a time: it was then taken when it
- * arrives, and posting it again is another scan.
- */
-function scanOf(body: unknown, { format, scanId, takenAt }: RawQuery): RequestedScan {
-  if (typeof body === 'string') {
-    if (!format)
-      throw problem('invalid-request', {
-        errors: [
-          { path: '/querystring/format', code: 'missing', message: 'is needed with a text/plain body' },
-        ],
-      })
-    return {
-      scanId,
-      takenAt: takenAt === undefined ? undefined : new Date(takenAt),
-      sources: [{ format, content: body }],
-    }
-  }
-  // Without a content type there is no schema to hold the body against, and so no body.
-  if (typeof body !== 'object' || body === null)
-    throw problem('invalid-request', { detail: 'A scan needs a body' })
-  if (format)
-    throw problem('invalid-request', {
-      errors: [
-        { path: '/querystring/format', code: 'contradiction', message: 'goes with a text/plain body' },
-      ],
-    })
-  const scan = body as Scan
-  const faults = (scan.sources ?? []).flatMap(({ format: name, content }, index) =>
-    typeof content === 'string' || (FORMATS[name].json && typeof content === 'object' && content !== null)
-      ? []
-      : {
-          path: `/body/sources/${index}/content`,
-          code: 'wrong-type' as const,
-          message: FORMATS[name].json ? 'must be text or JSON' : 'must be text',
-        },
-  )
-  if (faults.length > 0) throw problem('invalid-request', { errors: faults })
-  return { scanId: scan.scanId, takenAt: new Date(scan.takenAt), sources: sourcesOf(scan) }
-}

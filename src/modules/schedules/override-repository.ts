@@ -1,18 +1,15 @@
 import type { Recurrence } from '../../network/windows.ts'
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { deviceAt, lineOf, survivorOf } from '../devices/survivor.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
-import { survivorOf } from './repository.ts'
 import type { Override } from './schema.ts'
 import { overrides } from './table.ts'
 
 type NewOverride = { routerId: string; deviceId: string; decision: 'allow' | 'block'; until: Date }
 
 /** Those of a device and of what was merged into it, found from the device: its router may have many. */
-const OVERRIDES = `with recursive line (id, router_id) as (
-    select d.id, d.router_id from user_devices d where d.user_id = $1 and d.id = $2 and d.merged_into is null
-    union select d.id, d.router_id from line l join user_devices d on d.user_id = $1 and d.router_id = l.router_id and d.merged_into = l.id
-  ) select o.id, $2::uuid as "deviceId", o.decision, o.until, o.created_at as "createdAt"
+const OVERRIDES = `with recursive ${lineOf(deviceAt('$2'))} select o.id, l.survivor as "deviceId", o.decision, o.until, o.created_at as "createdAt"
   from line l join user_schedule_overrides o on o.user_id = $1 and o.router_id = l.router_id and o.device_id = l.id`
 
 /** The one in force: of several (their devices were merged) that which lasts longest. */

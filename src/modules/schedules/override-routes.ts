@@ -4,8 +4,8 @@ import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { IdParams, responses } from '../../http/schemas.ts'
 import { nextChange } from '../../network/windows.ts'
 import type { WithTransaction } from '../../rls/transaction.ts'
+import { lockRouterOf } from '../routers/repository.ts'
 import { clearOverrides, findOverride, findRecurrences, replaceOverride } from './override-repository.ts'
-import { lockRouterOf } from './repository.ts'
 import { AddOverride, Override } from './schema.ts'
 
 export type OverrideRoutesOptions = { withTransaction: WithTransaction }

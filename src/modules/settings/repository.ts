@@ -2,6 +2,7 @@ import type { SQL } from 'drizzle-orm'
 import { and, asc, desc, eq, isNull, sql } from '../../database/drizzle.ts'
 import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { findPage } from '../paging/page.ts'
 import { lockRouter } from '../routers/repository.ts'
 import { routers } from '../routers/table.ts'
 import { users } from '../users/table.ts'
@@ -28,18 +29,19 @@ export const scopeExists = async (tx: Tx, { routerId }: SettingScope): Promise<b
   (await tx.$count(routers, and(ownRows(tx, routers), eq(routers.id, routerId)))) > 0
 
 /** @returns undefined when there is no such router */
-export async function listSettings(tx: Tx, { routerId, sort = 'key', limit, offset }: ListSettings) {
+export async function listSettings(tx: Tx, { routerId, sort = 'key', ...page }: ListSettings) {
   if (!(await scopeExists(tx, { routerId }))) return undefined
   const where = within(tx, { routerId })
   const field = ORDER[sort.replace('-', '') as keyof typeof ORDER]
-  const items = await tx
-    .select(columns)
-    .from(settings)
-    .where(where)
-    .orderBy(sort.startsWith('-') ? desc(field) : asc(field), asc(settings.key))
-    .limit(limit)
-    .offset(offset)
-  return { items, total: await tx.$count(settings, where), limit, offset }
+  return findPage(page, ({ limit, offset }) =>
+    tx
+      .select({ ...columns, total: sql<number>`count(*) over ()::int` })
+      .from(settings)
+      .where(where)
+      .orderBy(sort.startsWith('-') ? desc(field) : asc(field), asc(settings.key))
+      .limit(limit)
+      .offset(offset),
+  )
 }
 
 export async function findSetting(tx: Tx, scope: SettingScope, key: string): Promise<Setting | undefined> {

@@ -4,7 +4,6 @@ import { fieldsOf, requireVersion } from '../../http/etag.ts'
 import { notFound, orNotFound, problem } from '../../http/problem.ts'
 import { pageOf, responses } from '../../http/schemas.ts'
 import type { Tx, WithTransaction } from '../../rls/transaction.ts'
-import { faultOf } from './known-settings.ts'
 import {
   findSetting,
   listSettings,
@@ -23,6 +22,7 @@ import {
   Setting,
   SettingParams,
 } from './schema.ts'
+import { isStorable } from './storable.ts'
 
 export type SettingRoutesOptions = { withTransaction: WithTransaction }
 
@@ -84,7 +84,7 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
         ...documented,
         operationId: 'keepSetting',
         summary: 'Set a setting',
-        description: `Creates or replaces a setting. The server checks \`timeZone\`, \`locale\` and \`notifications\`; every other key is yours to use. A value has up to 16 KiB of JSON (413). You have up to ${MAX_KEYS} keys, and as many for each router (409 \`conflict\`).`,
+        description: `Creates or replaces a setting. Every key is yours to use: NetPilot keeps the value and reads none. A value has up to 16 KiB of JSON (413). You have up to ${MAX_KEYS} keys, and as many for each router (409 \`conflict\`).`,
         params: SettingParams,
         querystring: ScopeQuery,
         body: PutSetting,
@@ -94,11 +94,12 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
     async (request) => {
       const { value } = request.body
       const { key } = request.params
-      const message = faultOf(key, value)
-      if (message)
+      if (!isStorable(value)) {
+        const message = 'holds U+0000, a lone surrogate, or a number that is too large'
         throw problem('invalid-request', {
           errors: [{ path: '/body/value', code: 'not-permitted', message }],
         })
+      }
       const json = JSON.stringify(value)
       if (Buffer.byteLength(json) > MAX_VALUE_BYTES)
         throw problem('too-large', { detail: 'A value is up to 16 KiB of JSON' })

@@ -1,0 +1,10 @@
+/**
+ * Whether `jsonb` keeps a value as it is: names and texts without U+0000 and lone surrogates, numbers that JSON
+ * can write.
+ */
+export function isStorable(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed() && !value.includes('\0')
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object' || value === null) return true
+  return Object.entries(value).every(([name, inner]) => isStorable(name) && isStorable(inner))
+}

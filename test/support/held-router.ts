@@ -1,0 +1,24 @@
+/** Requests that wait for a router that somebody else holds. */
+import { inject } from 'vitest'
+import { asAdmin } from './database.ts'
+import type { Answer } from './world.ts'
+
+/**
+ * Holds a router until the request waits for it, changes something, and lets go.
+ * @param change a statement and its values
+ */
+export const changedWhileWaiting = (
+  routerId: string,
+  request: () => Promise<Answer>,
+  change: [text: string, values: unknown[]],
+): Promise<Answer> =>
+  asAdmin(inject('database').adminUrl, async (client) => {
+    await client.query('begin')
+    await client.query('select from user_routers where id = $1 for update', [routerId])
+    const asked = request()
+    const waiting = 'select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))'
+    while ((await client.query(waiting)).rowCount === 0);
+    await client.query(...change)
+    await client.query('commit')
+    return asked
+  })
