@@ -16,9 +16,6 @@ import { createKeyUsageTracker } from './api-keys/usage.ts'
 import { createLockout } from './credentials/lockout.ts'
 import { invitationRoutes } from './email/invitation-routes.ts'
 import { changeEmailRoutes, emailRoutes } from './email/routes.ts'
-import { createGoogle } from './google/google.ts'
-import { googleLinkRoutes } from './google/link-routes.ts'
-import { googleSignInRoutes } from './google/routes.ts'
 import { limitByIdentity } from './guards/identity-rate-limit.ts'
 import { limitByIp } from './guards/ip-rate-limit.ts'
 import { authenticateBeforeValidationError, requireAgent } from './guards/require-agent.ts'
@@ -33,6 +30,12 @@ import {
 import { createPasswords } from './passwords/hashing.ts'
 import { createPasswordPolicy } from './passwords/policy.ts'
 import { passwordRequirementRoutes, passwordRoutes } from './passwords/routes.ts'
+import { createGoogle } from './providers/google/google.ts'
+import { createIdentityCodes } from './providers/identity-code.ts'
+import { providerLinkRoutes } from './providers/link-routes.ts'
+import { createOidcProvider } from './providers/oidc/oidc.ts'
+import { providerRoutes } from './providers/routes.ts'
+import { createIdentityVerifier } from './providers/verify-identity.ts'
 import { secondFactorRoutes } from './second-factor/routes.ts'
 import { createSecondFactor } from './second-factor/second-factor.ts'
 import { createAccessTokens } from './sessions/access-tokens.ts'
@@ -94,7 +97,12 @@ export async function createAuth({
   const lockout = createLockout({ keys: keyring.guesses, ...config.lockout })
   const secondFactor = createSecondFactor({ lockout, pepper: secrets.pepper })
   const google = config.google && (await createGoogle({ ...config.google, keyring }))
-  const verifyGoogle = google?.verifyFresh
+  const onRefused = (reason: string) =>
+    app.log.warn({ provider: config.oidc?.name, reason }, 'identity provider refused')
+  const oidc = config.oidc && createOidcProvider({ ...config.oidc, keyring, onRefused })
+  const providers = { google, oidc }
+  const identityCodes = createIdentityCodes(keyring.identityCodes)
+  const verifyIdentity = createIdentityVerifier({ google, identityCodes })
   const whereabouts = { appUrl: config.mail.appUrl, publicUrl: config.publicUrl }
   const accountMail = createAccountMail({ mailer, whereabouts, keys: keyring.addresses })
   const guessPassword = createPasswordGuesses({ withTransaction, passwords, lockout, background })
@@ -104,7 +112,7 @@ export async function createAuth({
     lockout,
     accountMail,
     secondFactor,
-    verifyGoogle,
+    verifyIdentity,
   })
   const verifyPassword = createPasswordVerification({
     withTransaction,
@@ -134,6 +142,7 @@ export async function createAuth({
     providers: {
       password: true,
       google: { idToken: google !== undefined, redirect: google?.flow !== undefined },
+      oidc: { redirect: oidc !== undefined, name: oidc?.name ?? null },
     },
     password: passwordPolicy.requirements,
   } as const
@@ -179,14 +188,14 @@ export async function createAuth({
         const shared = { prefix: '/api/auth', withTransaction, passwords, passwordPolicy, accountMail }
         await limited.register(signInRoutes, { ...shared, signIn, verifyPassword, emailVerification })
         await limited.register(emailRoutes, { ...shared, lockout, background })
-        await limited.register(googleSignInRoutes, { ...shared, google, signIn })
+        await limited.register(providerRoutes, { ...shared, providers, identityCodes, signIn })
         await limited.register(challengeRoutes, { ...shared, signIn, secondFactor })
         await limited.register(reactivateRoutes, {
           prefix: '/api/users',
           withTransaction,
           signIn,
           verifyPassword,
-          verifyGoogle,
+          verifyIdentity,
         })
       })
       await scope.register(passwordRequirementRoutes, { prefix: '/api/auth', passwordPolicy })
@@ -206,7 +215,7 @@ export async function createAuth({
     personRoutes: (async (scope) => {
       const shared = { withTransaction, reauthenticate, accountMail }
       await scope.register(loginSessionRoutes, { ...shared, prefix: '/api/auth', refreshCookie })
-      await scope.register(googleLinkRoutes, { ...shared, prefix: '/api/auth', google })
+      await scope.register(providerLinkRoutes, { ...shared, prefix: '/api/auth', providers, identityCodes })
       await scope.register(secondFactorRoutes, { ...shared, prefix: '/api/auth', secondFactor })
       await scope.register(changeEmailRoutes, { ...shared, prefix: '/api/users' })
       await scope.register(accountRoutes, { ...shared, prefix: '/api/users', refreshCookie })

@@ -12,6 +12,7 @@ import {
   requireProductionSettings,
 } from '../config/config.ts'
 import { checkAuditLog } from '../database/catalogue/audit-chain.ts'
+import { checkLookups } from '../database/catalogue/lookup-gaps.ts'
 import {
   checkDatabase,
   checkLogins,
@@ -114,7 +115,11 @@ async function examine({ database }: Config, local: LocalDatabase | undefined): 
     const [server, migrator] = [open.get('DATABASE_URL'), open.get('DATABASE_MIGRATE_URL')]
     const asked = server ? await checkDatabase(server, migrations, roles) : []
     const isMigrated = asked.some(({ name, findings }) => name === 'migrations' && findings.length === 0)
-    return [logins, ...asked, ...(migrator && isMigrated ? [await checkAuditLog(migrator, roles)] : [])]
+    const read =
+      migrator && isMigrated
+        ? [await checkAuditLog(migrator, roles), await checkLookups(migrator, roles)]
+        : []
+    return [logins, ...asked, ...read]
   } finally {
     await Promise.all([...open.values()].map((client) => client.end()))
   }

@@ -10,6 +10,7 @@ import { requireStrongSecret } from '../crypto/strong-secret.ts'
 import { roleNames } from '../database/role-names.ts'
 import { googleSettings } from './google.ts'
 import { mailSettings } from './mail.ts'
+import { oidcSettings } from './oidc.ts'
 
 export type Config = ReturnType<typeof readConfig>
 
@@ -70,13 +71,18 @@ export function readConfig(env: NodeJS.ProcessEnv) {
 
   const isProduction = value('NODE_ENV') === 'production'
   const corsOrigins = list('CORS_ORIGINS')
+  const publicUrl = value('PUBLIC_URL')
+  /** Of pages of the operator's own. */
+  const ownOrigins = [...corsOrigins, value('APP_URL'), publicUrl].flatMap((url) =>
+    url !== undefined && URL.canParse(url) ? [new URL(url).origin] : [],
+  )
   const config = {
     isProduction,
     host: text('HOST', '0.0.0.0'),
     port: integer('PORT', 3000, 0, 65_535),
     dataDir: resolve(text('DATA_DIR', '.netpilot')),
     logLevel: oneOf('LOG_LEVEL', 'info', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
-    publicUrl: value('PUBLIC_URL'),
+    publicUrl,
     trustProxy: list('TRUST_PROXY'),
     corsOrigins,
     database: {
@@ -147,6 +153,21 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       corsOrigins,
       faults,
     ),
+    oidc: oidcSettings(
+      {
+        issuer: value('OIDC_ISSUER'),
+        clientId: value('OIDC_CLIENT_ID'),
+        clientSecret: value('OIDC_CLIENT_SECRET'),
+        name: value('OIDC_NAME'),
+        scopes: text('OIDC_SCOPES', 'openid email profile'),
+        redirectUri: value('OIDC_REDIRECT_URI'),
+        returnTo: list('OIDC_RETURN_TO'),
+        allowHttp: oneOf('OIDC_ALLOW_HTTP', 'off', ['on', 'off']) === 'on',
+        timeoutMs: integer('OIDC_TIMEOUT_MS', 5_000, 100, 60_000),
+      },
+      { publicUrl, origins: ownOrigins },
+      faults,
+    ),
     mail: {
       ...mailSettings(
         { smtpUrl: value('SMTP_URL'), from: value('MAIL_FROM'), appUrl: value('APP_URL') },
@@ -215,7 +236,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     faults.push(
       'PUBLIC_URL must be an origin such as https://netpilot.example.com, without a path or a slash at the end',
     )
-  for (const name of ['CORS_ORIGINS', 'GOOGLE_RETURN_TO']) {
+  for (const name of ['CORS_ORIGINS', 'GOOGLE_RETURN_TO', 'OIDC_RETURN_TO']) {
     if (!list(name).every(isOrigin))
       faults.push(
         `${name}: each entry is an exact origin such as https://app.example.com, without a path or a wildcard`,

@@ -16,7 +16,14 @@ export type SigningKeys = readonly [current: SigningKey, ...previous: SigningKey
 
 /** One set of keys for each purpose, so that no kind of token can pass for another. */
 export type Keyring = Record<
-  'accessTokens' | 'refreshTokens' | 'guesses' | 'csrfTokens' | 'addresses' | 'googleFlows',
+  | 'accessTokens'
+  | 'refreshTokens'
+  | 'guesses'
+  | 'csrfTokens'
+  | 'addresses'
+  | 'googleFlows'
+  | 'oidcFlows'
+  | 'identityCodes',
   SigningKeys
 >
 
@@ -64,5 +71,7 @@ export function createKeyring({ current, previous }: MasterSecrets): Keyring {
     csrfTokens: keys('csrf-token'),
     addresses: keys('address'),
     googleFlows: keys('google-flow'),
+    oidcFlows: keys('oidc-flow'),
+    identityCodes: keys('identity-code'),
   }
 }

@@ -15,6 +15,7 @@ const REDACTED = [
   'key',
   'idToken',
   'googleIdToken',
+  'providerCode',
   'challenge',
   'recoveryCodes',
 ]

@@ -18,7 +18,12 @@ export type MailedToken = Whereabouts & { token: string; minutes: number }
 export type EventContext = Whereabouts & { at: Date; ip?: string | null }
 
 /** What was taken from an account, as the statements say that took it. */
-export type Removed = { password?: boolean; loginSessions?: number; google?: boolean; personalKeys?: number }
+export type Removed = {
+  password?: boolean
+  loginSessions?: number
+  providers?: string[]
+  personalKeys?: number
+}
 
 /** The purposes of tokens that are mailed; each is the name of a page of the frontend. */
 const ROUTES = {
@@ -126,10 +131,13 @@ export const passwordChanged = (context: EventContext & Removed): EmailContent =
     ...newPassword(context),
   ])
 
-/** Google vouched for whoever came, and nobody had confirmed the address before. */
-export const accountClaimed = (context: EventContext & Removed): EmailContent =>
-  renderEmail('account-claimed', 'Your account was linked to Google', [
-    'Somebody whom Google knows by this e-mail address signed in to the NetPilot account with this address, and it is linked to their Google account now. Nobody had confirmed the address before, so whoever opened the account cannot come back to it.',
+/** The provider (such as Google) vouched for whoever came, and nobody had confirmed the address before. */
+export const accountClaimed = ({
+  provider,
+  ...context
+}: EventContext & Removed & { provider: string }): EmailContent =>
+  renderEmail('account-claimed', `Your account was linked to ${provider}`, [
+    `Somebody whom ${provider} knows by this e-mail address signed in to the NetPilot account with this address, and it is linked to their ${provider} account now. Nobody had confirmed the address before, so whoever opened the account cannot come back to it.`,
     ...removals(context),
     facts(context),
     'If this was not you, choose a new password at once.',
@@ -242,11 +250,12 @@ const newPassword = ({ appUrl, publicUrl = '' }: EventContext): Block[] =>
     ? [`To choose a new password, ask for one by POST ${publicUrl}/api/auth/forgot-password.`]
     : [{ link: `${appUrl}/forgot-password`, words: 'Choose a new password' }]
 
-const removals = ({ password, loginSessions = 0, google, personalKeys = 0 }: Removed): Block[] => {
+const removals = ({ password, loginSessions = 0, providers = [], personalKeys = 0 }: Removed): Block[] => {
   const what = [
     password && 'the password',
     loginSessions > 0 && counted(loginSessions, 'login session'),
-    google && 'the link to a Google account',
+    providers.includes('google') && 'the link to a Google account',
+    providers.some((provider) => provider !== 'google') && 'the link to an account at another provider',
     personalKeys > 0 && `${counted(personalKeys, 'personal key')} for scripts`,
   ].filter((part) => part !== false && part !== undefined)
   return what.length === 0 ? [] : [`Removed with that: ${LIST.format(what)}.`]

@@ -24,6 +24,10 @@ const PRIVATE_DOMAINS = ['.local', '.lan', '.internal', '.home.arpa']
 export const isPrivateHttp = ({ protocol, host, hostname }: FastifyRequest): boolean =>
   protocol === 'http' && (isPrivateAddress(hostname) || isPrivateName(host, hostname.toLowerCase()))
 
+/** The same of the host of a URL, which is spelled in one way. */
+export const isPrivateHost = (hostname: string): boolean =>
+  isPrivateAddress(hostname) || isPrivateName(hostname, hostname)
+
 function isPrivateAddress(hostname: string): boolean {
   const ip = hostname.replace(/^\[(.*)\]$/, '$1')
   // An IPv4-mapped address is found as IPv4, a zone is left out, and what is no address is not found.

@@ -81,6 +81,7 @@ describe('the status of an account', () => {
       emailVerified: false,
       hasPassword: true,
       hasGoogle: false,
+      providers: [],
       hasSecondFactor: false,
       createdAt: expect.stringMatching(/Z$/),
       loginSessions: 2,

@@ -101,6 +101,7 @@ describe('accounts', () => {
       emailVerified: false,
       hasPassword: true,
       hasGoogle: false,
+      providers: [],
       hasSecondFactor: false,
       createdAt: expect.stringMatching(/Z$/),
       lastUsedAt: expect.stringMatching(/Z$/),

@@ -26,6 +26,8 @@ const SILENT = ['previewPolicy', 'heartbeat', 'postScan', 'reportAppliedPolicy',
 const ELSEWHERE = [
   'linkGoogle',
   'unlinkGoogle',
+  'linkOidc',
+  'unlinkOidc',
   'signInWithGoogle',
   'exchangeCode',
   'answerChallenge',

@@ -35,7 +35,7 @@ const logOf = ({ id }: Person) =>
   rowsOf('select act, outcome, detail from user_audit_log where user_id = $1 order by sequence', [id])
 const storedOf = async ({ id }: Person) => {
   const [stored] = await rowsOf(
-    `select c.password_hash as hash, u.password_version as version from users u join user_credentials c on c.user_id = u.id where u.id = $1`,
+    `select c.password_hash as hash, c.password_version as version from users u join user_credentials c on c.user_id = u.id where u.id = $1`,
     [id],
   )
   return stored
@@ -239,10 +239,10 @@ describe('changing a password', () => {
     const ada = await world.person()
     await rowsOf(
       `insert into user_tokens (user_id, purpose, token_sha256, email, password_version, expires_at)
-        select id, 'reset-password', sha256('x'), email, password_version, now() + interval '1 hour' from users where id = $1`,
+        select id, 'reset-password', sha256('x'), email, password_version, now() + interval '1 hour' from users join user_credentials on user_id = id where id = $1`,
       [ada.id],
     )
-    const live = `select from user_tokens t join users u on u.id = t.user_id where u.id = $1 and t.password_version = u.password_version and t.purpose = 'reset-password'`
+    const live = `select from user_tokens t join user_credentials u on u.user_id = t.user_id where u.user_id = $1 and t.password_version = u.password_version and t.purpose = 'reset-password'`
     expect(await rowsOf(live, [ada.id])).toHaveLength(1)
     await change(ada)
     expect(await rowsOf(live, [ada.id])).toHaveLength(0)

@@ -2,7 +2,15 @@
 import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { comparable, expectProblem } from '../support/problems.ts'
-import { openServer, type Person, rowsOf, type TestServer, type World, worldOf } from '../support/world.ts'
+import {
+  linkProvider,
+  openServer,
+  type Person,
+  rowsOf,
+  type TestServer,
+  type World,
+  worldOf,
+} from '../support/world.ts'
 
 let server: TestServer
 let world: World
@@ -199,16 +207,15 @@ describe('a lost password', () => {
         body: { scopes: ['routers:read'], password: squatter.password },
       })
     ).json()
-    await rowsOf('update users set google_id = $2 where id = $1', [squatter.id, randomUUID()])
+    await linkProvider(squatter.id, 'google', randomUUID())
     expect((await reset(await resetTokenOf(squatter), 'the password of the owner')).statusCode).toBe(204)
     expectProblem(
       await world.send('GET', '/api/routers', { headers: { 'x-api-key': script.key } }),
       401,
       'unauthenticated',
     )
-    expect(await rowsOf('select google_id from users where id = $1', [squatter.id])).toEqual([
-      { google_id: null },
-    ])
+    for (const table of ['user_providers', 'user_identities'])
+      expect(await rowsOf(`select from ${table} where user_id = $1`, [squatter.id]), table).toEqual([])
     expect((await login(squatter.email, 'the password of the owner')).statusCode).toBe(200)
   })
 })

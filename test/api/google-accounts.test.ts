@@ -39,7 +39,14 @@ const login = ({ email, password }: Pick<Person, 'email' | 'password'>) =>
 const refresh = (refreshToken: string) => world.send('POST', '/api/auth/refresh', { body: { refreshToken } })
 const as = (accessToken: string) => ({ headers: { authorization: `Bearer ${accessToken}` } })
 const me = (accessToken: string) => world.send('GET', '/api/auth/me', as(accessToken))
-const userOf = async (id: string) => (await rowsOf('select * from users where id = $1', [id]))[0]
+const userOf = async (id: string) =>
+  (
+    await rowsOf(
+      `select u.*, c.password_version, (select subject from user_providers where user_id = u.id and provider = 'google') as google_id
+        from users u join user_credentials c on c.user_id = u.id where u.id = $1`,
+      [id],
+    )
+  )[0]
 const verifyAddressOf = ({ id }: Person) =>
   rowsOf('update users set email_verified_at = now() where id = $1', [id])
 const deactivate = (id: string) => rowsOf('update users set is_active = false where id = $1', [id])
@@ -302,9 +309,14 @@ describe('an account', () => {
   it('that moves to another address in the same moment is not linked: what was found is held, T10', async () => {
     const [eve, account] = [await world.person({ email: newEmail() }), googleAccount()]
     const arriving = await asAdmin(inject('database').adminUrl, async (client) => {
-      await client.query('update users set email = $2 where id = $1', [eve.id, account.email])
+      const moveTo = async (email: string) => {
+        await client.query('select from user_credentials where user_id = $1 for no key update', [eve.id])
+        await client.query('update user_emails set email = $2 where user_id = $1', [eve.id, email])
+        await client.query('update users set email = $2 where id = $1', [eve.id, email])
+      }
+      await moveTo(account.email)
       await client.query('begin')
-      await client.query('update users set email = $2 where id = $1', [eve.id, eve.email])
+      await moveTo(eve.email)
       const { rows } = await client.query('select pg_backend_pid() as pid')
       const answer = signIn(account)
       const waits = 'select 1 from pg_locks where not granted and $1 = any(pg_blocking_pids(pid))'
@@ -438,7 +450,10 @@ describe('the way to Google and back', () => {
 describe('an exchange code', () => {
   const newCode = async (account = googleAccount()) => {
     const code = (await walk(account)).searchParams.get('code')
-    const [user] = await rowsOf<{ id: string }>('select id from users where google_id = $1', [account.sub])
+    const [user] = await rowsOf<{ id: string }>(
+      'select user_id as id from user_identities where subject = $1',
+      [account.sub],
+    )
     return { code, id: user?.id ?? '' }
   }
   const expectVoid = async (code: string | null) => expectRefused(await exchange(code))
@@ -465,12 +480,12 @@ describe('an exchange code', () => {
 
   it('is void for an account that was deactivated, or got another password or address, meanwhile', async () => {
     for (const change of [
-      'is_active = false',
-      'password_version = password_version + 1',
-      `email = 'x' || email`,
+      'update users set is_active = false where id = $1',
+      'update user_credentials set password_version = password_version + 1 where user_id = $1',
+      `update users set email = 'x' || email where id = $1`,
     ]) {
       const { code, id } = await newCode()
-      await rowsOf(`update users set ${change} where id = $1`, [id])
+      await rowsOf(change, [id])
       await expectVoid(code)
     }
   })

@@ -94,7 +94,7 @@ describe('who listens as', () => {
       const client = new pg.Client({ connectionString: loginUrl(inject('database'), login) })
       await client.connect()
       onTestFinished(() => client.end())
-      const asked = client.query('select ctx.wake_digest($1)', [router.id])
+      const asked = client.query('select ctx.wake_digest($1, $2)', [router.owner.id, router.id])
       await expect(asked).rejects.toMatchObject({ code: '42501' })
     },
   )

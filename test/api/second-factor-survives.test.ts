@@ -18,7 +18,15 @@ import {
   setUp,
   wrongCodeOf,
 } from '../support/second-factor.ts'
-import { type Answer, openServer, rowsOf, type TestServer, type World, worldOf } from '../support/world.ts'
+import {
+  type Answer,
+  linkProvider,
+  openServer,
+  rowsOf,
+  type TestServer,
+  type World,
+  worldOf,
+} from '../support/world.ts'
 
 let standIn: StandInGoogle
 let server: TestServer
@@ -49,7 +57,7 @@ async function tokenOf({ id }: Enrolled, purpose: string) {
   const { token, sha256 } = makeSingleUseToken(id)
   await rowsOf(
     `insert into user_tokens (user_id, purpose, token_sha256, email, password_version, expires_at)
-      select id, $2, $3, email, password_version, now() + interval '1 hour' from users where id = $1`,
+      select id, $2, $3, email, password_version, now() + interval '1 hour' from users join user_credentials on user_id = id where id = $1`,
     [id, purpose, sha256],
   )
   return token
@@ -200,7 +208,7 @@ describe('what is taken from an account', () => {
 
   it('by a reset is told to its owner by one mail', async () => {
     const eve = await squatted()
-    await rowsOf('update users set google_id = $2 where id = $1', [eve.id, newSub()])
+    await linkProvider(eve.id, 'google', newSub())
     const before = (await mailsTo(eve.email)).length
     await forgotten(eve)
     expect(await lastWords(eve.email, 'password-changed')).toContain(

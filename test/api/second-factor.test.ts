@@ -18,6 +18,7 @@ import {
 } from '../support/second-factor.ts'
 import {
   type Answer,
+  linkProvider,
   openServer,
   type Person,
   rowsOf,
@@ -434,7 +435,10 @@ describe('a challenge', () => {
   })
 
   it.each([
-    ['a changed password', 'update users set password_version = password_version + 1 where id = $1'],
+    [
+      'a changed password',
+      'update user_credentials set password_version = password_version + 1 where user_id = $1',
+    ],
     ['a changed address', `update users set email = 'new.' || email where id = $1`],
     ['deactivation', 'update users set is_active = false where id = $1'],
     ['another purpose', `update user_tokens set purpose = 'exchange' where user_id = $1`],
@@ -662,7 +666,7 @@ describe('proving to be the owner', () => {
   it('by a password fails for an account that has none, whatever is sent', async () => {
     const ada = await world.confirmedPerson()
     await rowsOf('update user_credentials set password_hash = null where user_id = $1', [ada.id])
-    await rowsOf('update users set google_id = $2 where id = $1', [ada.id, randomUUID()])
+    await linkProvider(ada.id, 'google', randomUUID())
     expectProblem(await setUp(ada), 403, 'wrong-password')
     expectProblem(await setUp(ada, { googleIdToken: 'not a token' }), 403, 'wrong-password')
   })

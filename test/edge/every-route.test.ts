@@ -87,6 +87,8 @@ describe('the OpenAPI document', () => {
     expect(open.sort()).toEqual([
       'GET /api/auth/google/callback',
       'GET /api/auth/google/start',
+      'GET /api/auth/oidc/callback',
+      'GET /api/auth/oidc/start',
       'GET /api/auth/options',
       'GET /api/auth/password-requirements',
       'POST /api/auth/exchange',

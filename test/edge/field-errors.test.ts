@@ -307,7 +307,7 @@ describe('a fault', () => {
       {
         path: '/body',
         code: 'missing',
-        message: 'is missing: send an object with exactly one of password, googleIdToken',
+        message: 'is missing: send an object with exactly one of password, googleIdToken, providerCode',
       },
     ])
     expect(await faultsOf('GET', '/api/routers?sort=age&limit=many')).toEqual([

@@ -432,7 +432,9 @@ describe('a right password', () => {
   it('that was changed while it was checked counts like a wrong one', async () => {
     const ada = await world.person()
     spyOnCompare().mockImplementation(async (password, stored) => {
-      await sql('update users set password_version = password_version + 1 where id = $1', [ada.id])
+      await sql('update user_credentials set password_version = password_version + 1 where user_id = $1', [
+        ada.id,
+      ])
       return really(password, stored)
     })
     expect(statuses(await five(() => login(ada, ada.password)))).toEqual([401, 401, 401, 401, 401])

@@ -48,7 +48,7 @@ const READS_ALL = ['exportAccount']
  * Conditions other than on the owner that find rows of whoever, by functions that answer nobody but those who
  * sign people in.
  */
-const ANONYMOUS = ['(email = ', '(google_id = ']
+const ANONYMOUS = ['(email = ', '((provider = ']
 
 let server: TestServer
 let world: World

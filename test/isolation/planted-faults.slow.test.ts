@@ -366,6 +366,24 @@ describe('a planted fault is found and named', { timeout: 60_000 }, () => {
       ['create index planted on users (full_name)', 'index planted of users not led by id'],
     ]))
 
+  it('in a look-up table that is led by another column, bound to an account, or open to a login', () =>
+    expectFound('owners', [
+      ['create index planted on user_emails (user_id)', 'index planted of user_emails not led by email'],
+      [
+        'create index planted on user_identities (subject)',
+        'index planted of user_identities not led by provider',
+      ],
+      [
+        'delete from user_emails; alter table user_emails add constraint planted foreign key (user_id) references users (id)',
+        'key planted of the look-up table user_emails',
+      ],
+      [`grant select on user_emails to ${roles.auth}`, 'grant on the look-up table user_emails to auth'],
+      [
+        `grant select (subject) on user_identities to ${roles.admin}`,
+        'grant on the look-up table user_identities to admin',
+      ],
+    ]))
+
   it('in what acts by itself, or no longer does', async () => {
     await expectFound('reactions', [
       ...keys

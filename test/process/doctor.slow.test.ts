@@ -137,7 +137,9 @@ describe('a database that is in order', () => {
       code: IN_ORDER.code,
       output: expect.stringMatching(/^check +looked at {2}found\nconfiguration +5 {2}-\nlogins +4 {2}-\n/),
     })
-    expect(whole.output).toMatch(new RegExp(`\\naudit +\\d+ {2}-\\n\\n${IN_ORDER.said}\\n$`))
+    expect(whole.output).toMatch(
+      new RegExp(`\\naudit +\\d+ {2}-\\nlookups +\\d+ {2}-\\n\\n${IN_ORDER.said}\\n$`),
+    )
     const part = await command(['src/cli/netpilot.ts', 'doctor'], withoutMigrator)
     expect(part).toMatchObject({ code: IN_ORDER.code, output: expect.stringMatching(/logins +3 {2}-/) })
     expect(part.output).toMatch(
@@ -233,6 +235,27 @@ describe('a database with a fault', () => {
     await plant(
       `delete from user_audit_log where user_id = '${somebody}'; delete from user_audit_heads where user_id = '${somebody}'`,
     )
+  })
+
+  it('is named where the look-up tables and the accounts say different things', async () => {
+    const [lost, stray] = ['7a1e9c30-5b2d-4f68-8c1a-2e3d4f5a6b7c', 'c0ffee00-1d2e-4f3a-9b8c-7d6e5f4a3b2c']
+    const reset = `delete from users where id = '${lost}'; delete from user_emails where user_id in ('${lost}', '${stray}');
+      delete from user_identities where user_id in ('${lost}', '${stray}')`
+    await plant(`insert into users (id, email) values ('${lost}', 'lost@example.com');
+      insert into user_providers (user_id, provider, subject) values ('${lost}', 'oidc', 'lost');
+      insert into user_emails (email, user_id) values ('stray@example.com', '${stray}');
+      insert into user_identities (provider, subject, user_id) values ('google', 'stray', '${stray}')`)
+    const { code, output } = await doctor(environment(database))
+    await plant(reset)
+    expect(code).toBe(1)
+    expect(output).toMatch(/lookups +\d+ {2}4 errors/)
+    for (const said of [
+      `${lost} is not found by its address`,
+      `${lost} is not found by its account at oidc`,
+      `${stray} is found by an address that it does not have`,
+      `${stray} is found by an account at google that it is not linked to`,
+    ])
+      expect(output).toContain(`the user ${said}`)
   })
 
   it('is not one where a log begins anew after a migration was undone: the doctor tells whose and since when, and exits with 2', async () => {

@@ -10,12 +10,14 @@ import { type TOTP, URI } from 'otpauth'
 import pg from 'pg'
 import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { checkAuditLog } from '../../src/database/catalogue/audit-chain.ts'
+import { checkLookups } from '../../src/database/catalogue/lookup-gaps.ts'
 import { selfCheck } from '../../src/database/catalogue/self-check.ts'
 import { migrate, migrateBack, readMigrations } from '../../src/database/migrations/runner.ts'
 import { roleNames } from '../../src/database/role-names.ts'
 import { setUpDatabase } from '../../src/database/setup.ts'
 import { asAdmin, loginUrl, separateDatabase, type TestDatabase } from '../support/database.ts'
 import { googleAccount, type StandInGoogle, startGoogle } from '../support/google.ts'
+import { type Issuer, issuerAccount, outcomeOf, startIssuer, walkTo } from '../support/oidc-issuer.ts'
 import { expectProblem } from '../support/problems.ts'
 import {
   type Answer,
@@ -36,13 +38,15 @@ const secrets = newSecrets()
 /** A migrated database in which people live, to be copied. */
 let home: { database: TestDatabase; people: People }
 let google: StandInGoogle
+let issuer: Issuer
 beforeAll(async () => {
   google = await startGoogle()
+  issuer = await startIssuer()
   const database = await separateDatabase(main, 'way_back')
   await setUp(database)
   await migrate(optionsOf(database))
   home = { database, people: await whileServing(database, moveIn) }
-  return google.close
+  return () => Promise.all([google.close(), issuer.close()])
 })
 
 const setUp = ({ adminUrl, rolePrefix }: TestDatabase) =>
@@ -71,7 +75,7 @@ async function whileServing<T>(
   database: TestDatabase,
   work: (world: World, server: TestServer, database: TestDatabase) => Promise<T>,
 ) {
-  const server = await openServer(google.env, database, { secrets })
+  const server = await openServer({ ...google.env, ...issuer.env }, database, { secrets })
   try {
     return await work(worldOf(server), server, database)
   } finally {
@@ -86,7 +90,8 @@ async function examine(database: TestDatabase, { pools }: TestServer) {
   await migrator.connect()
   try {
     const audit = await checkAuditLog(migrator, roles)
-    const toMend = [...(await selfCheck(pools, migrations, roles)), audit].flatMap(({ findings }) =>
+    const lookups = await checkLookups(migrator, roles)
+    const toMend = [...(await selfCheck(pools, migrations, roles)), audit, lookups].flatMap(({ findings }) =>
       findings.filter((f) => !f.isWarning),
     )
     return { toMend, told: audit.findings.filter(({ isWarning }) => isWarning).map(({ what }) => what) }
@@ -106,15 +111,23 @@ const expectStatus = (answer: Answer, status = 200) => {
 
 type People = {
   /** With a password, a second factor, a router and a script. */
-  ada: Person & { app: TOTP; agent: Router; script: string }
+  ada: Person & { app: TOTP; agent: Router; script: string; revokedScript: string }
   /** With Google alone. */
   bob: { id: string; account: ReturnType<typeof googleAccount> }
+  /** With an account at the operator's own issuer alone. */
+  finn: { id: string; account: ReturnType<typeof issuerAccount> }
   /** Left for a while. */
   cora: Person
   /** Deactivated by an administrator. */
   dan: Person
   /** Everybody who has a log: those above, the administrator, and one who left for good. */
   ids: string[]
+}
+
+/** Signs somebody in through the issuer, all the way. */
+async function byIssuer({ send }: World, account: ReturnType<typeof issuerAccount>) {
+  const { code } = outcomeOf(await walkTo(issuer, send, { account }))
+  return expectStatus(await send('POST', '/api/auth/exchange', { body: { code } }))
 }
 
 /** @param known whose addresses are to be registered anew */
@@ -143,12 +156,13 @@ async function moveIn(
   )
   const app = URI.parse(uri) as TOTP
   expectStatus(await ada.call('POST', '/api/auth/second-factor/confirm', { body: { code: app.generate() } }))
+  const scripts = { body: { scopes: ['devices:read'], password: ada.password } }
+  const { key: revokedScript } = expectStatus(await ada.call('POST', '/api/users/keys', scripts), 201)
+  const again = { currentPassword: ada.password, newPassword: ada.password, revokeKeys: true }
+  expectStatus(await ada.call('POST', '/api/users/change-password', { body: again }), 204)
   const agent = await ada.router()
   expectStatus(await agent.scan([newMac()]))
-  const { key: script } = expectStatus(
-    await ada.call('POST', '/api/users/keys', { body: { scopes: ['devices:read'], password: ada.password } }),
-    201,
-  )
+  const { key: script } = expectStatus(await ada.call('POST', '/api/users/keys', scripts), 201)
 
   const account = known?.bob.account ?? googleAccount()
   const { user: bob } = expectStatus(
@@ -156,13 +170,23 @@ async function moveIn(
     201,
   )
 
+  const atIssuer = known?.finn.account ?? issuerAccount()
+  const { user: finn } = await byIssuer(world, atIssuer)
+
   await rowsOf(database, `update users set role = 'admin' where id = $1`, [root.id])
   expectStatus(await root.call('PATCH', `/api/admin/users/${dan.id}`, { body: { isActive: false } }))
   expectStatus(await cora.call('POST', '/api/users/deactivate', { body: { password: cora.password } }), 204)
   expectStatus(await eve.call('DELETE', '/api/users/account', { body: { password: eve.password } }), 204)
 
-  const ids = [ada, bob, cora, dan, root, eve].map(({ id }) => id).sort()
-  return { ada: { ...ada, app, agent, script }, bob: { id: bob.id, account }, cora, dan, ids }
+  const ids = [ada, bob, finn, cora, dan, root, eve].map(({ id }) => id).sort()
+  return {
+    ada: { ...ada, app, agent, script, revokedScript },
+    bob: { id: bob.id, account },
+    finn: { id: finn.id, account: atIssuer },
+    cora,
+    dan,
+    ids,
+  }
 }
 
 /**
@@ -171,7 +195,7 @@ async function moveIn(
 async function expectAllAsBefore(
   world: World,
   database: TestDatabase,
-  { ada, bob, cora, dan }: People,
+  { ada, bob, finn, cora, dan }: People,
 ): Promise<void> {
   const { send } = world
   expectStatus(await send('GET', '/api/auth/me', bearer(ada)))
@@ -200,10 +224,21 @@ async function expectAllAsBefore(
     expectStatus(await send('GET', '/api/devices', { headers: { 'x-api-key': ada.script } })).total,
   ).toBeGreaterThan(1)
 
+  const dead = await send('GET', '/api/devices', { headers: { 'x-api-key': ada.revokedScript } })
+  expectProblem(dead, 401, 'unauthenticated')
+
   const byGoogle = expectStatus(
     await send('POST', '/api/auth/google', { body: { idToken: google.idToken(bob.account) } }),
   )
   expect(byGoogle.user).toMatchObject({ id: bob.id, hasPassword: false })
+  expect((await byIssuer(world, finn.account)).user).toMatchObject({ id: finn.id, hasPassword: false })
+  // Nobody else can have the address of any of them.
+  for (const { email } of [ada, bob.account, finn.account, cora, dan])
+    expectProblem(
+      await send('POST', '/api/auth/register', { body: { email, password: ada.password } }),
+      409,
+      'email-taken',
+    )
 
   const reactivate = ({ email, password }: Person) =>
     send('POST', '/api/users/reactivate', { body: { email, password } })

@@ -28,6 +28,9 @@ export async function createUserWithAllRows(admin: pg.ClientBase): Promise<Someb
   const ids = { userId, sessionId, routerId, keyId, personalKeyId, sha256, deviceId, groupId } as Somebody
   const rows: [table: string, row: Record<string, unknown>][] = [
     ['users', { id: userId, email: `${userId}@example.com` }],
+    ['user_emails', { user_id: userId, email: `${userId}@example.com` }],
+    ['user_providers', { user_id: userId, provider: 'google', subject: `google-${userId}` }],
+    ['user_identities', { user_id: userId, provider: 'google', subject: `google-${userId}` }],
     ['user_credentials', { user_id: userId, password_hash: `$2b$04$${'a'.repeat(53)}` }],
     [
       'user_login_sessions',

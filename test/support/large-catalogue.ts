@@ -45,6 +45,9 @@ const PERSON_HAS = (acts: number, scans: number) => `
 export async function fillLargeCatalogue(superuser: pg.ClientBase, owner: string): Promise<void> {
   await superuser.query(`
     insert into users (email) select n || '@large.example' from generate_series(1, ${OTHERS}) n;
+    insert into user_emails (email, user_id) select email, id from users where email like '%@large.example';
+    insert into user_providers (user_id, provider, subject) select id, 'google', email from users where email like '%@large.example';
+    insert into user_identities (user_id, provider, subject) select user_id, provider, subject from user_providers where subject like '%@large.example';
     insert into user_credentials (user_id, password_hash) select id, '$2b$04$' || repeat('a', 53) from users where email like '%@large.example';
     insert into user_routers (user_id, router_name) select id, 'Home' from users where email like '%@large.example';
     create temporary table mine as select user_id, id from user_routers where router_name = 'Home';

@@ -5,8 +5,12 @@ import { asAdmin } from './database.ts'
 
 /** What wake-ups of a router carry, as a superuser can tell. */
 export const wakeDigestOf = async (superuser: pg.Client, routerId: string): Promise<string> =>
-  (await superuser.query<{ digest: string }>('select ctx.wake_digest($1) as digest', [routerId])).rows[0]
-    ?.digest ?? ''
+  (
+    await superuser.query<{ digest: string }>(
+      'select ctx.wake_digest(user_id, id) as digest from user_routers where id = $1',
+      [routerId],
+    )
+  ).rows[0]?.digest ?? ''
 
 /** @returns how often the work woke the router */
 export const wakeUpsOf = (routerId: string, work: () => Promise<unknown>): Promise<number> =>

@@ -252,6 +252,14 @@ export async function rowsOf<Row extends pg.QueryResultRow>(
   return (await superuser.query<Row>(text, values)).rows
 }
 
+/** As if the person had linked an account at the provider. */
+export const linkProvider = (userId: string, provider: string, subject: string) =>
+  rowsOf(
+    `with linked as (insert into user_providers (user_id, provider, subject) values ($1, $2, $3))
+      insert into user_identities (provider, subject, user_id) values ($2, $3, $1)`,
+    [userId, provider, subject],
+  )
+
 /** A MAC that no other test has; globally administered unless asked otherwise. */
 export const newMac = (firstOctet = '00'): string =>
   [firstOctet, ...randomBytes(5).toString('hex').matchAll(/../g)].map(String).join(':')

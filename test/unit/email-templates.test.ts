@@ -26,7 +26,13 @@ const everyLetter = (appUrl: string | undefined): EmailContent[] => {
     texts.accountLocked({ ...occasion, failures: 5, seconds: 300 }),
     texts.passwordGuessed({ ...occasion, failures: 5, seconds: 300 }),
     texts.passwordChanged(occasion),
-    texts.accountClaimed({ ...occasion, password: true, loginSessions: 2, personalKeys: 2 }),
+    texts.accountClaimed({
+      ...occasion,
+      provider: 'Google',
+      password: true,
+      loginSessions: 2,
+      personalKeys: 2,
+    }),
     texts.registrationAttempted(occasion),
     texts.secondFactorOn(occasion),
     texts.secondFactorOff(occasion),
@@ -102,10 +108,10 @@ describe('every mail', () => {
 
   it.each([
     [{}, undefined],
-    [{ password: false, loginSessions: 0, google: false, personalKeys: 0 }, undefined],
+    [{ password: false, loginSessions: 0, providers: [], personalKeys: 0 }, undefined],
     [{ loginSessions: 1 }, 'Removed with that: 1 login session.'],
     [
-      { loginSessions: 3, google: true },
+      { loginSessions: 3, providers: ['google'] },
       'Removed with that: 3 login sessions and the link to a Google account.',
     ],
     [
@@ -116,7 +122,7 @@ describe('every mail', () => {
     'about something that was taken away says what was, and nothing where nothing was: %j',
     (removed, words) => {
       const said = texts
-        .accountClaimed({ at, ...removed })
+        .accountClaimed({ at, provider: 'Google', ...removed })
         .text.replaceAll('\n', ' ')
         .match(/Removed with that: [^.]*\./)
       expect(said?.[0]).toBe(words)

@@ -2,6 +2,7 @@
 import type { Static } from 'typebox'
 import { IS_LIVE } from '../../modules/users/live-session.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { lockCredentials } from '../credentials/identities.ts'
 import { endLoginSessions } from '../sessions/repository.ts'
 import type { AccountStatus } from './schema.ts'
 
@@ -9,21 +10,23 @@ export async function findAccountStatus(
   tx: Tx,
   userId: string,
 ): Promise<Static<typeof AccountStatus> | undefined> {
-  const [status] = await tx.query<Static<typeof AccountStatus>>({
+  const [status] = await tx.query<Omit<Static<typeof AccountStatus>, 'hasGoogle'>>({
     name: 'find account status',
     text: `select u.is_active as "isActive", u.role, u.email_verified_at is not null as "emailVerified",
-        coalesce(c.has_password, false) as "hasPassword", u.google_id is not null as "hasGoogle",
-        c.totp_confirmed_at is not null as "hasSecondFactor", u.created_at as "createdAt",
-        (select count(*)::int from user_login_sessions s where s.user_id = u.id and ${IS_LIVE})
+        c.has_password as "hasPassword", c.totp_confirmed_at is not null as "hasSecondFactor", u.created_at as "createdAt",
+        array(select p.provider from user_providers p where p.user_id = $1 order by p.provider) as providers,
+        (select count(*)::int from user_login_sessions s where s.user_id = $1 and ${IS_LIVE})
           as "loginSessions"
-      from users u left join user_credentials c on c.user_id = u.id where u.id = $1`,
+      from users u join user_credentials c on c.user_id = u.id where u.id = $1`,
     values: [userId],
   })
-  return status
+  return status && { ...status, hasGoogle: status.providers.includes('google') }
 }
 
 /** Every session and key ends with it; nothing is deleted. */
 export async function deactivateAccount(tx: Tx, userId: string): Promise<void> {
+  // Who signs in at the same time has a session by now, or waits.
+  await lockCredentials(tx, userId)
   await tx.query({
     name: 'deactivate account',
     text: 'update users set is_active = false, updated_at = now() where id = $1',
@@ -42,17 +45,17 @@ export async function reactivateAccount(tx: Tx, userId: string): Promise<boolean
   return active.length > 0
 }
 
-/** With everything it owns, in this transaction; its log stays, without personal data. */
+/** With everything it owns and is found by, in this transaction; its log stays, without personal data. */
 export async function deleteAccount(tx: Tx, userId: string): Promise<void> {
-  await tx.query({ name: 'erase acts', text: 'select ctx.erase_acts($1)', values: [userId] })
-  await tx.query({ name: 'delete account', text: 'delete from users where id = $1', values: [userId] })
+  await tx.query({ name: 'delete account', text: 'select ctx.delete_account($1)', values: [userId] })
 }
 
-/** Login sessions and keys of an account, without what opens anything. */
+/** Login sessions, keys and linked providers of an account, without what opens anything. */
 export async function exportCredentials(tx: Tx, userId: string): Promise<Record<string, unknown[]>> {
   const [found] = await tx.query<{ rows: Record<string, unknown[]> }>({
     name: 'export credentials',
     text: `select json_build_object(
+        'user_providers', (select coalesce(json_agg(to_jsonb(p) - 'user_id'), '[]') from user_providers p where p.user_id = $1),
         'user_login_sessions', (select coalesce(json_agg(to_jsonb(s) - 'id' - 'counter' - 'user_id'), '[]') from user_login_sessions s where s.user_id = $1),
         'user_api_keys', (select coalesce(json_agg(to_jsonb(k) - 'secret_sha256' - 'key_id' - 'user_id'), '[]') from user_api_keys k where k.user_id = $1)
       ) as rows`,

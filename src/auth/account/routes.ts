@@ -13,12 +13,12 @@ import { changeProfile, exportUserData, findProfile, lockProfile } from '../../m
 import { ANONYMOUS, asCredentialManager } from '../../rls/identity.ts'
 import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { recordAuditEvent } from '../audit/record-event.ts'
-import { type Account, findAccountByGoogleId, findAccountEmail } from '../credentials/repository.ts'
+import { findUserIdByIdentity } from '../credentials/identities.ts'
+import { type Account, findAccount, findAccountEmail } from '../credentials/repository.ts'
 import { OwnerProof } from '../credentials/schema.ts'
-import type { Reauthenticate } from '../sessions/owner-proof.ts'
+import type { Reauthenticate, VerifyIdentity } from '../sessions/owner-proof.ts'
 import type { RefreshCookie } from '../sessions/refresh-cookie.ts'
 import { Tokens, TokenTransport } from '../sessions/schema.ts'
-import type { VerifyGoogle } from '../sign-in/reauthenticate.ts'
 import type { SignIn } from '../sign-in/sign-in.ts'
 import type { VerifyPassword } from '../sign-in/verify-password.ts'
 import {
@@ -211,13 +211,13 @@ export type ReactivateRoutesOptions = {
   withTransaction: WithTransaction
   signIn: SignIn
   verifyPassword: VerifyPassword
-  verifyGoogle?: VerifyGoogle | undefined
+  verifyIdentity: VerifyIdentity
 }
 
 /** For who comes back, and so has no token. */
 export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions> = async (
   app,
-  { withTransaction, signIn, verifyPassword, verifyGoogle },
+  { withTransaction, signIn, verifyPassword, verifyIdentity },
 ) => {
   app.post(
     '/reactivate',
@@ -241,21 +241,22 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
       },
     },
     async (request, reply) => {
-      const { email = '', password = '', googleIdToken } = request.body
+      const { email, password = '', ...byProvider } = request.body
       const comeBack = async (tx: Tx, account: Account | undefined) => {
         if (!account || !(await reactivateAccount(tx, account.id))) throw problem('invalid-credentials')
         return signIn.completeSignIn(tx, account, request)
       }
-      const withGoogle = async (idToken: string) => {
-        const claims = await verifyGoogle?.(idToken)
-        return withTransaction(ANONYMOUS, async (tx) =>
-          comeBack(tx, claims && (await findAccountByGoogleId(tx, claims.sub))),
-        )
+      const withProvider = async () => {
+        const proven = await verifyIdentity(byProvider)
+        return withTransaction(ANONYMOUS, async (tx) => {
+          const userId = proven && (await findUserIdByIdentity(tx, proven))
+          return comeBack(tx, userId === undefined ? undefined : await findAccount(tx, userId))
+        })
       }
       const result =
-        googleIdToken === undefined
-          ? await verifyPassword(request, { email, password }, comeBack, { inactiveToo: true })
-          : await withGoogle(googleIdToken)
+        email === undefined
+          ? await withProvider()
+          : await verifyPassword(request, { email, password }, comeBack, { inactiveToo: true })
       return signIn.toResponse(result, request, reply)
     },
   )

@@ -26,6 +26,10 @@ export const AccountStatus = Type.Object(
     emailVerified: Type.Boolean({ examples: [true] }),
     hasPassword: Type.Boolean({ examples: [true] }),
     hasGoogle: Type.Boolean(),
+    providers: Type.Array(Type.String(), {
+      description: 'That sign in to the account: `google`, `oidc`',
+      examples: [['google']],
+    }),
     hasSecondFactor: Type.Boolean(),
     createdAt: Instant(),
     loginSessions: Type.Integer({ description: 'How many login sessions are live', examples: [2] }),
@@ -36,7 +40,7 @@ export const AccountStatus = Type.Object(
 export const Reactivate = Forms(
   { $id: 'Reactivation', description: 'What a deactivated account comes back with' },
   { email: Type.Optional(Email), ...ownerProof },
-  [['email', 'password'], ['googleIdToken']],
+  [['email', 'password'], ['googleIdToken'], ['providerCode']],
 )
 
 /** Each table by its name, its rows as they are stored. */

@@ -36,10 +36,17 @@ const columns = {
 const ofHolder = (tx: Tx, routerId: string | null, more?: SQL) =>
   and(
     ownRows(tx, apiKeys),
-    routerId === null ? isNull(apiKeys.routerId) : eq(apiKeys.routerId, routerId),
+    routerId === null
+      ? and(isNull(apiKeys.routerId), madeSinceRevocation(tx))
+      : eq(apiKeys.routerId, routerId),
     isNull(apiKeys.revokedAt),
     more,
   )
+/**
+ * `revokePersonalKeys` ends all keys that there are, without a write to them.
+ */
+const madeSinceRevocation = (tx: Tx) =>
+  sql`not exists (select 1 from user_credentials c where c.user_id = ${ownerOf(tx)} and c.keys_revoked_at >= ${apiKeys.createdAt})`
 const unexpired = sql`(${ENDS_AT} is null or ${ENDS_AT} > now())`
 
 export const listKeys = (tx: Tx, routerId: string | null, page: { limit: number; offset: number }) =>
@@ -96,8 +103,13 @@ export async function addKey(tx: Tx, values: KeyValues) {
 /** Ends every personal key of somebody, also before they are signed in. @returns how many were live */
 export async function revokePersonalKeys(tx: Tx, userId: string): Promise<number> {
   const [answer] = await tx.query<{ revoked: number }>({
+    name: 'count personal keys',
+    text: 'select ctx.count_personal_keys($1) as revoked',
+    values: [userId],
+  })
+  await tx.query({
     name: 'revoke personal keys',
-    text: 'select ctx.revoke_personal_keys($1) as revoked',
+    text: 'update user_credentials set keys_revoked_at = now(), updated_at = now() where user_id = $1',
     values: [userId],
   })
   return answer?.revoked ?? 0

@@ -1,6 +1,8 @@
 /** Signing in: static statements of the auth login, which nobody else's role can run. */
+import { randomUUID } from 'node:crypto'
 import type { User } from '../../modules/users/schema.ts'
 import type { Tx } from '../../rls/transaction.ts'
+import { findUserIdByEmail, takeEmail } from './identities.ts'
 
 /**
  * `passwordVersion`: how often the password was changed.
@@ -16,9 +18,9 @@ export type Account = User & {
 export const USER = `u.id, u.email, u.full_name as "fullName", u.role, u.email_verified_at is not null as "emailVerified", u.created_at as "createdAt"`
 
 /** The columns of an `Account`, and where they come from. */
-export const ACCOUNT = `${USER}, u.is_active as "isActive", u.password_version as "passwordVersion", c.password_hash as "passwordHash",
-  coalesce(c.has_password, false) as "hasPassword", c.totp_confirmed_at is not null as "hasSecondFactor"
-  from users u left join user_credentials c on c.user_id = u.id`
+export const ACCOUNT = `${USER}, u.is_active as "isActive", c.password_version as "passwordVersion", c.password_hash as "passwordHash",
+  c.has_password as "hasPassword", c.totp_confirmed_at is not null as "hasSecondFactor"
+  from users u join user_credentials c on c.user_id = u.id`
 
 /** @returns undefined when the address is taken */
 export async function addUser(
@@ -27,42 +29,50 @@ export async function addUser(
   fullName: string | null,
   passwordHash: string,
 ): Promise<User | undefined> {
+  const id = randomUUID()
+  if (!(await takeEmail(tx, id, email))) return undefined
   const [user] = await tx.query<Omit<User, 'hasPassword'>>({
     name: 'add user',
-    text: `insert into users as u (email, full_name) values ($1, $2) on conflict (email) do nothing returning ${USER}`,
-    values: [email, fullName],
+    text: `insert into users as u (id, email, full_name) values ($1, $2, $3) returning ${USER}`,
+    values: [id, email, fullName],
   })
-  if (!user) return undefined
+  await addCredentials(tx, id, passwordHash)
+  return user && { ...user, hasPassword: true }
+}
+
+/** Every account has them, if only to be held. */
+export async function addCredentials(
+  tx: Tx,
+  userId: string,
+  passwordHash: string | null = null,
+): Promise<void> {
   await tx.query({
     name: 'add credentials',
     text: 'insert into user_credentials (user_id, password_hash) values ($1, $2)',
-    values: [user.id, passwordHash],
+    values: [userId, passwordHash],
   })
-  return { ...user, hasPassword: true }
 }
 
 export async function findAccountByEmail(tx: Tx, email: string): Promise<Account | undefined> {
-  const [account] = await tx.query<Account>({
-    name: 'find account by e-mail',
-    text: `select ${ACCOUNT} where u.id in (select ctx.accounts_of($1, null))`,
-    values: [email],
-  })
-  return account
+  // Both look-ups in any case: the time of an answer is not to tell whether the address is known.
+  return findAccount(tx, (await findUserIdByEmail(tx, email)) ?? NOBODY)
 }
 
-/** Whoever Google calls by that `sub`, active or not. */
-export async function findAccountByGoogleId(tx: Tx, googleId: string): Promise<Account | undefined> {
+const NOBODY = '00000000-0000-0000-0000-000000000000'
+
+/** Active or not. */
+export async function findAccount(tx: Tx, userId: string): Promise<Account | undefined> {
   const [account] = await tx.query<Account>({
-    name: 'find account by Google id',
-    text: `select ${ACCOUNT} where u.id in (select ctx.accounts_of(null, $1))`,
-    values: [googleId],
+    name: 'find account by id',
+    text: `select ${ACCOUNT} where u.id = $1`,
+    values: [userId],
   })
   return account
 }
 
 /**
- * Whether the password is still the one that was found with the account; until the transaction ends, it and
- * the account stay so.
+ * Whether the password is still the one that was found with the account; it stays so until the transaction
+ * ends.
  */
 export async function lockPassword(
   tx: Tx,
@@ -70,7 +80,7 @@ export async function lockPassword(
 ): Promise<boolean> {
   const held = await tx.query({
     name: 'hold password',
-    text: 'select from users where id = $1 and password_version = $2 for no key update',
+    text: 'select 1 from user_credentials where user_id = $1 and password_version = $2 for no key update',
     values: [id, passwordVersion],
   })
   return held.length > 0
@@ -97,14 +107,8 @@ export async function upgradePasswordHash(
  */
 export async function setPassword(tx: Tx, userId: string, passwordHash: string): Promise<void> {
   await tx.query({
-    name: 'change password version',
-    text: 'update users set password_version = password_version + 1, updated_at = now() where id = $1',
-    values: [userId],
-  })
-  await tx.query({
-    name: 'set password hash',
-    text: `insert into user_credentials (user_id, password_hash) values ($1, $2)
-      on conflict (user_id) do update set password_hash = excluded.password_hash, updated_at = now()`,
+    name: 'set password',
+    text: `update user_credentials set password_hash = $2, password_version = password_version + 1, updated_at = now() where user_id = $1`,
     values: [userId, passwordHash],
   })
 }
@@ -122,14 +126,13 @@ export async function findActiveUser(tx: Tx, userId: string): Promise<Account | 
 /**
  * `email`: where the owner is told of guesses.
  */
-export type Credentials = { passwordHash: string | null; googleId: string | null; email: string }
+export type Credentials = { passwordHash: string | null; email: string }
 
 /** What the owner of an account can prove themselves with. */
 export async function findCredentials(tx: Tx, userId: string): Promise<Credentials | undefined> {
   const [proofs] = await tx.query<Credentials>({
     name: 'find proofs',
-    text: `select c.password_hash as "passwordHash", u.google_id as "googleId", u.email
-      from users u left join user_credentials c on c.user_id = u.id where u.id = $1`,
+    text: `select c.password_hash as "passwordHash", u.email from users u join user_credentials c on c.user_id = u.id where u.id = $1`,
     values: [userId],
   })
   return proofs
@@ -140,16 +143,26 @@ export async function findCredentials(tx: Tx, userId: string): Promise<Credentia
  * the log as the system's act.
  */
 export async function makeAdministrator(tx: Tx, email: string): Promise<{ id: string; isNew: boolean }> {
-  const [account] = await tx.query<{ id: string; isNew: boolean }>({
-    name: 'make administrator',
-    // A row that was inserted just now was never updated: it has no xmax.
-    text: `insert into users as u (email, role) values ($1, 'admin')
-      on conflict (email) do update set role = 'admin', updated_at = now() returning id, xmax = 0 as "isNew"`,
-    values: [email],
-  })
-  if (!account) throw new Error('the account was neither found nor made')
-  await recordSystemAct(tx, account.id, 'createAdmin')
-  return account
+  const newId = randomUUID()
+  const isNew = await takeEmail(tx, newId, email)
+  const id = isNew ? newId : await findUserIdByEmail(tx, email)
+  if (id === undefined) throw new Error('the account went away in the same moment')
+  await tx.query(
+    isNew
+      ? {
+          name: 'add administrator',
+          text: `insert into users (id, email, role) values ($1, $2, 'admin')`,
+          values: [id, email],
+        }
+      : {
+          name: 'make administrator',
+          text: `update users set role = 'admin', updated_at = now() where id = $1`,
+          values: [id],
+        },
+  )
+  if (isNew) await addCredentials(tx, id)
+  await recordSystemAct(tx, id, 'createAdmin')
+  return { id, isNew }
 }
 
 /** The account stays, as anybody's. */
@@ -176,14 +189,4 @@ export async function findAccountEmail(tx: Tx, userId: string): Promise<AccountE
     values: [userId],
   })
   return mailbox
-}
-
-/** @returns whether there was a link */
-export async function unlinkGoogle(tx: Tx, userId: string): Promise<boolean> {
-  const unlinked = await tx.query({
-    name: 'unlink google',
-    text: 'update users set google_id = null, updated_at = now() where id = $1 and google_id is not null returning id',
-    values: [userId],
-  })
-  return unlinked.length > 0
 }

@@ -38,15 +38,24 @@ export const Login = StrictObject(
   { $id: 'Credentials', description: 'What a person signs in with' },
 )
 
-/** What a signed-in person proves again that they are the owner with; of the two, one. */
+/** Of a redirect flow that signs nobody in. */
+export const ProviderCode = Text({
+  max: 8_192,
+  description:
+    'What a flow with `purpose=prove` came back with, at most five minutes ago, of an account that is linked',
+  examples: ['mTz2c1Qx…'],
+})
+
+/** What a signed-in person proves again that they are the owner with; one of them. */
 export const ownerProof = {
   password: Type.Optional(Password),
   googleIdToken: Type.Optional(
     Text({ max: 8_192, description: 'A fresh ID token of the Google account that is linked' }),
   ),
+  providerCode: Type.Optional(ProviderCode),
 }
 
-export const ONE_PROOF = [['password'], ['googleIdToken']] as const
+export const ONE_PROOF = [['password'], ['googleIdToken'], ['providerCode']] as const
 export const OwnerProof = Forms(
   { $id: 'OwnerProof', description: 'A proof that the owner of the account asks' },
   ownerProof,

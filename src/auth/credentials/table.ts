@@ -1,9 +1,22 @@
 import { bytea, instant } from '../../database/columns.ts'
-import { bigint, boolean, check, integer, pgTable, sql, text, uuid } from '../../database/drizzle.ts'
+import {
+  bigint,
+  boolean,
+  check,
+  integer,
+  pgTable,
+  primaryKey,
+  sql,
+  text,
+  uuid,
+} from '../../database/drizzle.ts'
 import { users } from '../../modules/users/table.ts'
 import { adminPolicy, contextPolicy, counterPolicy, signInPolicy } from '../../rls/policies.ts'
 
-/** What a person proves themselves with. No request role can read it. */
+/**
+ * What a person proves themselves with: one row for each account. No request role can read it. A sign-in locks
+ * this row, so that the password does not change meanwhile.
+ */
 export const userCredentials = pgTable(
   'user_credentials',
   {
@@ -16,6 +29,10 @@ export const userCredentials = pgTable(
      */
     passwordHash: text('password_hash'),
     hasPassword: boolean('has_password').generatedAlwaysAs(sql`password_hash is not null`),
+    /** How often the password was chosen; tokens that were sent under another one are void. */
+    passwordVersion: integer('password_version').notNull().default(1),
+    /** Personal keys that were made until then are revoked, without a write to them. */
+    keysRevokedAt: instant('keys_revoked_at'),
     totpSecret: bytea('totp_secret'),
     totpConfirmedAt: instant('totp_confirmed_at'),
     totpLastStep: bigint('totp_last_step', { mode: 'number' }),
@@ -45,4 +62,54 @@ export const signInAttempts = pgTable(
     lockedUntil: instant('locked_until'),
   },
   () => [counterPolicy('sign_in_attempts'), contextPolicy('sign_in_attempts')],
+)
+
+// Look-up tables (docs/decisions/0019-identities.md): led by what is looked up, not by the owner. Each is an
+// index kept by functions of the context role, which alone can read or write it. The facts themselves stand
+// with their owner: `users.email` and `user_providers`.
+
+/** Whose an address is. */
+export const userEmails = pgTable(
+  'user_emails',
+  {
+    email: text().primaryKey(),
+    userId: uuid('user_id').notNull(),
+  },
+  (t) => [
+    check('user_emails_normalised', sql`${t.email} = lower(btrim(${t.email}))`),
+    contextPolicy('user_emails'),
+  ],
+)
+
+/** Whose an account at a provider (Google, or another issuer of ID tokens) is. */
+export const userIdentities = pgTable(
+  'user_identities',
+  {
+    provider: text().notNull(),
+    subject: text().notNull(),
+    userId: uuid('user_id').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'user_identities_pkey', columns: [t.provider, t.subject] }),
+    contextPolicy('user_identities'),
+  ],
+)
+
+/** The providers that sign a person in: at most one account of each. */
+export const userProviders = pgTable(
+  'user_providers',
+  {
+    userId: uuid('user_id')
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    provider: text().notNull(),
+    /** What the provider calls the person, for good. */
+    subject: text().notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'user_providers_pkey', columns: [t.userId, t.provider] }),
+    signInPolicy('user_providers', t.userId),
+    adminPolicy('user_providers'),
+    contextPolicy('user_providers'),
+  ],
 )

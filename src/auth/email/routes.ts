@@ -22,16 +22,16 @@ import type { WithTransaction } from '../../rls/transaction.ts'
 import { revokePersonalKeys } from '../api-keys/repository.ts'
 import { recordAuditEvent } from '../audit/record-event.ts'
 import type { Lockout } from '../credentials/lockout.ts'
-import { findAccountByEmail, findAccountEmail, setPassword, unlinkGoogle } from '../credentials/repository.ts'
+import { findAccountByEmail, findAccountEmail, setPassword } from '../credentials/repository.ts'
 import { EmailSent } from '../credentials/schema.ts'
 import { addToken, findToken, useToken } from '../one-time-tokens/repository.ts'
 import type { Passwords } from '../passwords/hashing.ts'
 import type { PasswordPolicy } from '../passwords/policy.ts'
+import { revokeUnprovenAccess } from './unproven-access.ts'
 import type { Reauthenticate } from '../sessions/owner-proof.ts'
 import { endLoginSessions } from '../sessions/repository.ts'
 import { changeEmail, confirmEmail, isTaken } from './repository.ts'
 import { AddressOnly, ChangeEmail, MailedTokenBody, ResetPassword } from './schema.ts'
-import { revokeUnprovenAccess } from './unproven-access.ts'
 
 export type EmailRoutesOptions = {
   withTransaction: WithTransaction
@@ -119,7 +119,7 @@ export const emailRoutes: FastifyPluginAsyncTypebox<EmailRoutesOptions> = async 
         operationId: 'resetPassword',
         summary: 'Reset the password with an e-mailed token',
         description:
-          'Sets a new password with the token of a mail: for a lost password, or an invitation. A token works once, and the other tokens become void. It ends every login session, every personal key (unless `keepKeys`) and any lockout. It signs nobody in, and a second factor stays. When nobody had confirmed the address, it also removes the link to Google and every personal key. A mail then says what was removed.',
+          'Sets a new password with the token of a mail: for a lost password, or an invitation. A token works once, and the other tokens become void. It ends every login session, every personal key (unless `keepKeys`) and any lockout. It signs nobody in, and a second factor stays. When nobody had confirmed the address, it also removes the links to Google and other providers, and every personal key. A mail then says what was removed.',
         body: ResetPassword,
         response: responses({ 204: Type.Null() }, 'invalid-token'),
       },
@@ -148,7 +148,7 @@ export const emailRoutes: FastifyPluginAsyncTypebox<EmailRoutesOptions> = async 
         const isConfirmed = (await findAccountEmail(tx, userId))?.isVerified
         const taken = isConfirmed
           ? { personalKeys: keepKeys ? 0 : await revokePersonalKeys(tx, userId) }
-          : { ...(await revokeUnprovenAccess(tx, userId)), google: await unlinkGoogle(tx, userId) }
+          : await revokeUnprovenAccess(tx, userId)
         await setPassword(tx, userId, hash)
         await lockout.clear(tx, { at: 'login', email }, { at: 'password', userId })
         await confirmEmail(tx, userId)
@@ -186,7 +186,8 @@ export const emailRoutes: FastifyPluginAsyncTypebox<EmailRoutesOptions> = async 
         const moving = await useToken(tx, token, 'change-email')
         const mailbox = moving && (await findAccountEmail(tx, moving.userId))
         if (!moving || !mailbox) throw deadToken()
-        if (!(await changeEmail(tx, moving.userId, moving.email))) throw problem('email-taken')
+        if (!(await changeEmail(tx, moving.userId, { from: mailbox.email, to: moving.email })))
+          throw problem('email-taken')
         await recordAuditEvent(tx, moving.userId, request, 'success')
         return { from: mailbox.email, to: moving.email }
       })

@@ -29,7 +29,8 @@ export async function addToken(
   await tx.query({
     name: 'add token',
     text: `insert into user_tokens (user_id, purpose, token_sha256, email, password_version, expires_at)
-      select u.id, $2, $3, coalesce($4, u.email), u.password_version, now() + make_interval(mins => $5::int) from users u where u.id = $1`,
+      select u.id, $2, $3, coalesce($4, u.email), c.password_version, now() + make_interval(mins => $5::int)
+        from users u join user_credentials c on c.user_id = u.id where u.id = $1 returning 1`,
     values: [userId, purpose, sha256, newEmail ?? null, minutes],
   })
   return token
@@ -39,7 +40,7 @@ export async function addToken(
 export type Token = { userId: string; email: string }
 
 const LIVE = `t.user_id = $1 and t.token_sha256 = $2 and t.purpose = $3 and t.used_at is null and t.expires_at > now()
-  and u.id = t.user_id and u.password_version = t.password_version and (t.purpose = 'change-email' or u.email = t.email)`
+  and u.id = t.user_id and c.user_id = t.user_id and c.password_version = t.password_version and (t.purpose = 'change-email' or u.email = t.email)`
 
 /**
  * Uses a token up: of any number of requests with it at once, one gets it. @returns undefined when it is not,
@@ -50,7 +51,7 @@ export async function useToken(tx: Tx, text: string, purpose: TokenPurpose): Pro
   if (!claim) return undefined
   const [token] = await tx.query<Token>({
     name: 'use token',
-    text: `update user_tokens t set used_at = now() from users u where ${LIVE} returning t.user_id as "userId", t.email`,
+    text: `update user_tokens t set used_at = now() from users u, user_credentials c where ${LIVE} returning t.user_id as "userId", t.email`,
     values: [claim.userId, claim.sha256, purpose],
   })
   return token
@@ -62,7 +63,7 @@ export async function findToken(tx: Tx, text: string, purpose: TokenPurpose): Pr
   if (!claim) return undefined
   const [token] = await tx.query<Token>({
     name: 'find token',
-    text: `select t.user_id as "userId", t.email from user_tokens t, users u where ${LIVE}`,
+    text: `select t.user_id as "userId", t.email from user_tokens t, users u, user_credentials c where ${LIVE}`,
     values: [claim.userId, claim.sha256, purpose],
   })
   return token

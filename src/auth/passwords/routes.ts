@@ -69,6 +69,7 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
       const {
         currentPassword,
         googleIdToken,
+        providerCode,
         newPassword,
         keepOtherSessions = false,
         revokeKeys = false,
@@ -78,7 +79,8 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
       passwordPolicy.assertAcceptable('/body/newPassword', newPassword, me)
       await reauthenticate(request, {
         ...(currentPassword && { password: currentPassword }),
-        ...(googleIdToken && { googleIdToken }),
+        googleIdToken,
+        providerCode,
       })
       const hash = await passwords.hash(newPassword)
       const removed = await withTransaction(identity, async (tx) => {

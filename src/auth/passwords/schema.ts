@@ -31,6 +31,7 @@ export const ChangePassword = Forms(
   {
     currentPassword: Type.Optional(Text({ max: 256, examples: ['<password>'] })),
     googleIdToken: ownerProof.googleIdToken,
+    providerCode: ownerProof.providerCode,
     newPassword: Password,
     keepOtherSessions: Type.Optional(
       Type.Boolean({ description: 'Whether other login sessions go on (default false)' }),
@@ -39,5 +40,5 @@ export const ChangePassword = Forms(
       Type.Boolean({ description: 'Whether every personal key ends (default false)' }),
     ),
   },
-  [['currentPassword'], ['googleIdToken']],
+  [['currentPassword'], ['googleIdToken'], ['providerCode']],
 )

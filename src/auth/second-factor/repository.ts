@@ -18,11 +18,8 @@ export async function offerSecret(
 ): Promise<{ email: string } | undefined> {
   const [account] = await tx.query<{ email: string }>({
     name: 'offer second factor',
-    text: `with offered as (
-        insert into user_credentials as c (user_id, totp_secret) values ($1, $2)
-        on conflict (user_id) do update set totp_secret = $2, updated_at = now() where c.totp_confirmed_at is null
-        returning user_id)
-      select u.email from users u join offered o on o.user_id = u.id`,
+    text: `update user_credentials c set totp_secret = $2, updated_at = now() from users u
+      where c.user_id = $1 and u.id = c.user_id and c.totp_confirmed_at is null returning u.email`,
     values: [userId, sealedSecret],
   })
   return account
@@ -93,7 +90,7 @@ export async function replaceRecoveryCodes(tx: Tx, userId: string, digests: Buff
   })
   await tx.query({
     name: 'add recovery codes',
-    text: 'insert into user_recovery_codes (user_id, code_sha256) select $1, unnest($2::bytea[])',
+    text: 'insert into user_recovery_codes (user_id, code_sha256) select $1, unnest($2::bytea[]) returning 1',
     values: [userId, digests],
   })
 }

@@ -1,8 +1,18 @@
-/** One of them: what was not given is no proof. `code`: of the second factor. */
-
 import type { FastifyRequest } from 'fastify'
 
-type OwnerProof = { password?: string; googleIdToken?: string; code?: string }
+import type { ProviderIdentity } from '../credentials/identities.ts'
+
+/** A proof by a provider: one of them. */
+export type IdentityProof = { googleIdToken?: string | undefined; providerCode?: string | undefined }
+
+/**
+ * Whom a proof by a provider speaks for, given just now; undefined for any other text.
+ * @throws Problem `unavailable` without the provider's keys
+ */
+export type VerifyIdentity = (proof: IdentityProof) => Promise<ProviderIdentity | undefined>
+
+/** One of them: what was not given is no proof. `code`: of the second factor. */
+type OwnerProof = IdentityProof & { password?: string; code?: string }
 
 /**
  * Also renews the proof of the login session (`requireRecentProof`).

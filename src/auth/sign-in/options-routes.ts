@@ -2,7 +2,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from 'typebox'
 import Type from 'typebox'
-import { OneOf, responses } from '../../http/schemas.ts'
+import { Nullable, OneOf, responses } from '../../http/schemas.ts'
 import { PasswordRequirements } from '../passwords/schema.ts'
 
 export const SignInOptionsDocument = Type.Object(
@@ -28,6 +28,20 @@ export const SignInOptionsDocument = Type.Object(
             }),
           },
           { description: 'The ways to sign in with Google' },
+        ),
+        oidc: Type.Object(
+          {
+            redirect: Type.Boolean({
+              description: 'Whether `GET /api/auth/oidc/start` sends browsers to the provider and back',
+            }),
+            name: Nullable(
+              Type.String({
+                description: 'The name for its button; null without one',
+                examples: ['Authelia'],
+              }),
+            ),
+          },
+          { description: 'The OpenID Connect provider of the operator' },
         ),
       },
       { description: 'The ways to sign in' },

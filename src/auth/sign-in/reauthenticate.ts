@@ -8,16 +8,14 @@ import { passwordGuessed, recoveryCodeUsed, secondFactorLocked } from '../../mai
 import { asCredentialManager } from '../../rls/identity.ts'
 import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { recordAuditEvent } from '../audit/record-event.ts'
+import { findUserIdByIdentity } from '../credentials/identities.ts'
 import type { Lockout } from '../credentials/lockout.ts'
 import { findCredentials } from '../credentials/repository.ts'
 import { findFactorStatus } from '../second-factor/repository.ts'
 import type { SecondFactor } from '../second-factor/second-factor.ts'
-import type { Reauthenticate } from '../sessions/owner-proof.ts'
+import type { Reauthenticate, VerifyIdentity } from '../sessions/owner-proof.ts'
 import { renewProof } from '../sessions/repository.ts'
 import type { GuessPassword } from './password-guess.ts'
-
-/** Whom a fresh ID token speaks for; undefined for any other text. */
-export type VerifyGoogle = (idToken: string) => Promise<{ sub: string } | undefined>
 
 export type ReauthenticationOptions = {
   withTransaction: WithTransaction
@@ -25,18 +23,13 @@ export type ReauthenticationOptions = {
   lockout: Lockout
   accountMail: AccountMail
   secondFactor: SecondFactor
-  /** Left out where Google is not configured. */
-  verifyGoogle?: VerifyGoogle | undefined
+  verifyIdentity: VerifyIdentity
 }
 
 export function createReauthentication(options: ReauthenticationOptions): Reauthenticate {
-  const { withTransaction, guessPassword, lockout, accountMail, secondFactor, verifyGoogle } = options
-  const isLinked = async (idToken: string, googleId: string | null | undefined) => {
-    const claims = await verifyGoogle?.(idToken)
-    return claims !== undefined && claims.sub === googleId
-  }
+  const { withTransaction, guessPassword, lockout, accountMail, secondFactor, verifyIdentity } = options
 
-  return async (request, { password, googleIdToken, code }) => {
+  return async (request, { password, code, ...byProvider }) => {
     // Proving oneself is no act, and a wrong proof is a failure of the act that it was for.
     const identity = { ...asCredentialManager(request.identity), audited: undefined }
     const { userId, sessionId } = identity
@@ -66,9 +59,13 @@ export function createReauthentication(options: ReauthenticationOptions): Reauth
     }
 
     if (password === undefined) {
-      const proofs = await withTransaction(identity, find)
-      if (await isLinked(googleIdToken ?? '', proofs?.googleId))
-        return void (await withTransaction(identity, renew))
+      const proven = await verifyIdentity(byProvider)
+      const isOwner = await withTransaction(identity, async (tx) => {
+        if (!proven || (await findUserIdByIdentity(tx, proven)) !== userId) return false
+        await renew(tx)
+        return true
+      })
+      if (isOwner) return
       await recordFailure(false)
       throw problem('wrong-password')
     }

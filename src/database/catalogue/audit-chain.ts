@@ -44,7 +44,7 @@ export async function checkAuditLog(client: Queryable, roles: Record<RoleName, s
   }
 }
 
-const named = (found: string[], isWarning: boolean): Finding[] =>
+export const named = (found: string[], isWarning: boolean): Finding[] =>
   [...found.slice(0, NAMED), ...(found.length > NAMED ? [`and ${found.length - NAMED} more`] : [])].map(
     (what) => ({ what, isWarning }),
   )

@@ -21,7 +21,10 @@ export const POLICIES: Record<string, string> = {
   user_device_interfaces: 'agent user',
   user_device_merges: 'user',
   user_devices: 'admin agent user',
+  user_emails: 'context',
+  user_identities: 'context',
   user_login_sessions: 'admin auth context',
+  user_providers: 'admin auth context',
   user_recovery_codes: 'auth',
   user_routers: 'admin agent context user',
   user_scans: 'agent context user',
@@ -42,7 +45,10 @@ export const OPEN_POLICIES = [
   'user_audit_heads_context',
   'user_audit_log_context',
   'user_credentials_context',
+  'user_emails_context',
+  'user_identities_context',
   'user_login_sessions_context',
+  'user_providers_context',
   'user_routers_context',
   'user_scans_context',
   'user_tokens_context',
@@ -57,6 +63,7 @@ export const OPEN_POLICIES = [
 export const SIGN_IN_POLICIES = [
   'user_credentials_auth',
   'user_login_sessions_auth',
+  'user_providers_auth',
   'user_recovery_codes_auth',
   'user_tokens_auth',
   'users_auth',
@@ -120,7 +127,10 @@ export const KEYS: Record<string, Record<string, string>> = {
     group_fk: GROUP,
     merged_into_fk: toDevice('merged_into'),
   },
+  user_emails: { pkey: 'PRIMARY KEY (email)' },
+  user_identities: { pkey: 'PRIMARY KEY (provider, subject)' },
   user_login_sessions: { pkey: ID, public_id_key: 'UNIQUE (user_id, public_id)', user_id_users_id_fk: USER },
+  user_providers: { pkey: 'PRIMARY KEY (user_id, provider)', user_id_users_id_fk: USER },
   user_recovery_codes: { pkey: ID, sha256_key: 'UNIQUE (user_id, code_sha256)', user_id_users_id_fk: USER },
   user_routers: { pkey: ID, user_id_users_id_fk: USER },
   user_scans: { pkey: 'PRIMARY KEY (user_id, router_id, scan_key)', router_fk: ROUTER },
@@ -134,15 +144,16 @@ export const KEYS: Record<string, Record<string, string>> = {
   },
   user_tokens: { pkey: ID, sha256_key: 'UNIQUE (user_id, token_sha256)', user_id_users_id_fk: USER },
   user_whitelists: LISTED,
-  users: { pkey: 'PRIMARY KEY (id)', email_key: 'UNIQUE (email)', google_id_key: 'UNIQUE (google_id)' },
+  users: { pkey: 'PRIMARY KEY (id)' },
 }
 
 /**
- * Indexes of tables with an owner that do not begin with the owner: what they hold could be asked about
- * without asking whose it is. These two find an account before anybody is known (ctx.accounts_of), keep an
- * address from being taken twice, and stand beside what they are about, so that both change in one statement.
+ * Look-up tables, and what each is led by. They find an account before anybody is known, so their rows say
+ * whose they are (`user_id`) and their keys do not begin with it; for the same reason nothing refers from or
+ * to them. No role that serves requests has a right to them, nor a policy: functions of the context role ask
+ * and keep them, and `ctx.delete_account` empties them.
  */
-export const LOOKUPS = ['users_email_key', 'users_google_id_key']
+export const LOOKUPS: Record<string, string> = { user_emails: 'email', user_identities: 'provider' }
 
 /**
  * Conditions that a forged credential, or a rule about nobody in particular, would break. The others only
@@ -159,6 +170,7 @@ export const SECURITY_CONDITIONS: Record<string, string> = {
   user_scans_sha256_length: '(octet_length(body_sha256) = 32)',
   user_schedules_one_target: '(num_nonnulls(device_id, group_id) = 1)',
   user_whitelists_one_subject: '(num_nonnulls(device_id, mac, ip) = 1)',
+  user_emails_normalised: '(email = lower(btrim(email)))',
   users_email_normalised: '(email = lower(btrim(email)))',
   users_role_known: `(role = ANY (ARRAY['user'::text, 'admin'::text]))`,
 }

@@ -50,6 +50,13 @@ const keyLines = Object.entries(KEYS).flatMap(([table, keys]) =>
 
 const OWNED = `c.relnamespace = 'public'::regnamespace and c.relname not in ('users', 'oui_prefixes', 'sign_in_attempts', 'rate_counters')
   and not ${OF_EXTENSION('pg_class', 'c.oid')}`
+/** What each index of a table begins with. */
+const LED_BY = `case c.relname when 'users' then 'id' ${Object.entries(LOOKUPS)
+  .map(([table, column]) => `when '${table}' then '${column}'`)
+  .join(' ')} else 'user_id' end`
+const IS_LOOKUP = `c.relname in (${Object.keys(LOOKUPS)
+  .map((table) => `'${table}'`)
+  .join(', ')})`
 const NOT_OURS = `not (${OUR_SCHEMA})`
 const CHANGED = 'Take the change back, as the owner (which the migrator may become).'
 
@@ -126,25 +133,29 @@ export const TABLES = {
 
   // The rule behind the list of keys, for whoever adds to it.
   owners: {
-    promise: 'carries the owner in every row, first in every index, and in every reference',
+    promise:
+      'carries the owner in every row, first in every index and in every reference, but for look-up tables, led by what is looked up',
     remedy: `${CHANGED} An index that does not begin with user_id can tell about rows of others: drop it.`,
     check: expectNone(
       `select concat('table ', c.relname, ' without user_id uuid not null') as line, not exists (select from pg_attribute
           where attrelid = c.oid and attname = 'user_id' and atttypid = 'uuid'::regtype and attnotnull) as fault, false as apart
         from pg_class c where ${OWNED} and c.relkind in ('r', 'p')
-      union all select concat('index ', i.indexrelid::regclass, ' of ', c.relname, ' not led by user_id'),
-          f.attname is distinct from 'user_id', false
+      union all select concat('index ', i.indexrelid::regclass, ' of ', c.relname, ' not led by ', ${LED_BY}),
+          f.attname is distinct from ${LED_BY}, false
         from pg_index i join pg_class c on c.oid = i.indrelid left join pg_attribute f on f.attrelid = i.indrelid and f.attnum = i.indkey[0]
-        where ${OWNED}
-      union all select concat('index ', i.indexrelid::regclass, ' of users not led by id'),
-          f.attname is distinct from 'id' and i.indexrelid::regclass::text not in (${LOOKUPS.map((name) => `'${name}'`)}), false
-        from pg_index i left join pg_attribute f on f.attrelid = i.indrelid and f.attnum = i.indkey[0] where i.indrelid = 'public.users'::regclass
+        where ${OWNED} or c.oid = 'public.users'::regclass
       union all select concat('key ', k.conname, ' of ', c.relname, ' not led by user_id'),
           (f.attname, t.attname) is distinct from ('user_id', 'user_id'), false
         from pg_constraint k join pg_class c on c.oid = k.conrelid
         left join pg_attribute f on f.attrelid = k.conrelid and f.attnum = k.conkey[1]
         left join pg_attribute t on t.attrelid = k.confrelid and t.attnum = k.confkey[1]
-        where ${OWNED} and k.contype = 'f' and k.confrelid <> 'public.users'::regclass`,
+        where ${OWNED} and k.contype = 'f' and k.confrelid <> 'public.users'::regclass
+      union all select concat('key ', k.conname, ' of the look-up table ', c.relname, ', to which nothing refers'), true, false
+        from pg_constraint k join pg_class c on c.oid in (k.conrelid, k.confrelid) where k.contype = 'f' and ${IS_LOOKUP}
+      union all select concat('grant on the look-up table ', c.relname, ' to ', ${ROLE('a.grantee')}),
+          a.grantee not in (c.relowner, (select oid from ours where name = 'context')), false
+        from pg_class c left join pg_attribute on attrelid = c.oid and attacl is not null,
+          aclexplode(coalesce(attacl, c.relacl)) a where ${IS_LOOKUP} and c.relnamespace = 'public'::regnamespace`,
     ),
   },
 

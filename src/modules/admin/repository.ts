@@ -2,6 +2,7 @@
  * Accounts as an administrator sees them: static statements of the admin login, whose policies ask the sealed
  * role.
  */
+import { randomUUID } from 'node:crypto'
 import type { Static } from 'typebox'
 import type { Tx } from '../../rls/transaction.ts'
 import { findPage, TOTAL } from '../paging/page.ts'
@@ -19,10 +20,12 @@ import type {
 type ListedAccount = Static<typeof AccountSchema>
 
 const ACCOUNT = `u.id, u.email, u.full_name as "fullName", u.role, u.is_active as "isActive", u.email_verified_at is not null as "emailVerified",
-  coalesce(c.has_password, false) as "hasPassword", u.google_id is not null as "hasGoogle", c.totp_confirmed_at is not null as "hasSecondFactor",
-  u.created_at as "createdAt", (select max(s.last_used_at) from user_login_sessions s where s.user_id = u.id) as "lastUsedAt",
-  (select count(*)::int from user_routers r where r.user_id = u.id) as routers`
-const FROM = 'from users u left join user_credentials c on c.user_id = u.id'
+  c.has_password as "hasPassword", coalesce('google' = any(p.providers), false) as "hasGoogle", coalesce(p.providers, '{}') as providers,
+  c.totp_confirmed_at is not null as "hasSecondFactor", u.created_at as "createdAt", s.last_used_at as "lastUsedAt", coalesce(r.routers, 0) as routers`
+const FROM = `from users u join user_credentials c on c.user_id = u.id
+  left join (select user_id, array_agg(provider order by provider) as providers from user_providers group by user_id) p on p.user_id = u.id
+  left join (select user_id, max(last_used_at) as last_used_at from user_login_sessions group by user_id) s on s.user_id = u.id
+  left join (select user_id, count(*)::int as routers from user_routers group by user_id) r on r.user_id = u.id`
 const MATCHES = `($1::text is null or strpos(u.email, lower($1)) > 0 or strpos(lower(u.full_name), lower($1)) > 0)
   and ($2::text is null or u.role = $2) and ($3::boolean is null or u.is_active = $3)`
 
@@ -70,13 +73,27 @@ export async function addAccount(
     role = 'user',
   }: { email: string; fullName?: string | null; role?: ListedAccount['role'] },
 ): Promise<{ id: string } | undefined> {
-  const [added] = await tx.query<{ id: string }>({
-    name: 'add account',
-    text: 'insert into users (email, full_name, role) values ($1, $2, $3) on conflict (email) do nothing returning id',
-    values: [email, fullName, role],
+  const id = randomUUID()
+  const [answer] = await tx.query<{ taken: boolean }>({
+    name: 'take invited e-mail',
+    text: 'select ctx.take_invited_email($1, $2) as taken',
+    values: [id, email],
   })
-  return added
+  if (!answer?.taken) return undefined
+  await tx.query({
+    name: 'add account',
+    text: 'insert into users (id, email, full_name, role) values ($1, $2, $3, $4)',
+    values: [id, email, fullName, role],
+  })
+  await tx.query({
+    name: 'add credentials of account',
+    text: 'insert into user_credentials (user_id) values ($1)',
+    values: [id],
+  })
+  return { id }
 }
+
+const SUSPENDED_AT = { unchanged: 'suspended_at', ended: 'null', begun: 'now()' } as const
 
 /** Who is deactivated is signed out as well, everywhere. */
 export async function changeAccount(
@@ -84,28 +101,25 @@ export async function changeAccount(
   id: string,
   { role, isActive }: Static<typeof ChangeAccount>,
 ): Promise<boolean> {
+  const suspended = isActive === undefined ? 'unchanged' : isActive ? 'ended' : 'begun'
   const changed = await tx.query({
-    name: 'change account',
+    name: `change account, suspension ${suspended}`,
     text: `update users set role = coalesce($2, role), is_active = coalesce($3::boolean, is_active),
-        suspended_at = case $3::boolean when true then null when false then now() else suspended_at end, updated_at = now() where id = $1 returning id`,
+        suspended_at = ${SUSPENDED_AT[suspended]}, updated_at = now() where id = $1 returning id`,
     values: [id, role ?? null, isActive ?? null],
   })
   if (isActive === false) await endSessionsOf(tx, id, 'deactivated')
   return changed.length > 0
 }
 
-/** With everything it owns; its log stays, without personal data. */
+/** With everything it owns and is found by; its log stays, without personal data. */
 export async function removeAccount(tx: Tx, id: string): Promise<boolean> {
-  await tx.query({ name: 'erase acts', text: 'select ctx.erase_acts($1)', values: [id] })
-  return (
-    (
-      await tx.query({
-        name: 'remove account',
-        text: 'delete from users where id = $1 returning id',
-        values: [id],
-      })
-    ).length > 0
-  )
+  const [answer] = await tx.query<{ removed: boolean }>({
+    name: 'remove account',
+    text: 'select ctx.delete_account($1) as removed',
+    values: [id],
+  })
+  return answer?.removed ?? false
 }
 
 /** @returns how many it ended */

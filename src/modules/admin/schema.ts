@@ -23,6 +23,10 @@ export const Account = Type.Object(
     emailVerified: Type.Boolean({ examples: [true] }),
     hasPassword: Type.Boolean({ examples: [true] }),
     hasGoogle: Type.Boolean(),
+    providers: Type.Array(Type.String(), {
+      description: 'That sign in to the account: `google`, `oidc`',
+      examples: [['google']],
+    }),
     hasSecondFactor: Type.Boolean(),
     createdAt: Instant(),
     lastUsedAt: NullableInstant('When the account last used a login session'),

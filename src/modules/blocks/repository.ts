@@ -18,7 +18,7 @@ type NewBlock = {
 }
 
 /** Only the database's clock says what is over. */
-const IS_OVER = 'coalesce(b.until <= now(), false)'
+const IS_OVER = '(b.until is not null and b.until <= now())'
 const IS_ACTIVE = `(b.unblocked_at is null and not ${IS_OVER})`
 
 const COLUMNS = `b.id, b.router_id as "routerId", survivor.id as "deviceId", b.group_id as "groupId", b.block_type as type, b.reason,
@@ -111,7 +111,7 @@ export async function addBlock(
     name: 'add block',
     text: `with b as (
         insert into user_blocked_devices (user_id, router_id, device_id, group_id, block_type, reason, until)
-        values ($1, $2, $3, $4, $5, $6, coalesce($7::timestamptz, now() + make_interval(mins => $8::int))) returning *
+        values ($1, $2, $3, $4, $5, $6, least($7::timestamptz, now() + make_interval(mins => $8::int))) returning *
       ) select ${COLUMNS} from b ${JOIN_SURVIVOR}`,
     values: [ownerOf(tx), routerId, deviceId, groupId, type, reason, ...momentOf(end)],
   })
@@ -133,7 +133,7 @@ export async function extendPause(tx: Tx, id: string, end: End): Promise<Block |
   const [pause] = await tx.query<Block>({
     name: 'extend pause',
     text: `with b as (
-        update user_blocked_devices b set until = coalesce($3::timestamptz, now() + make_interval(mins => $4::int))
+        update user_blocked_devices b set until = least($3::timestamptz, now() + make_interval(mins => $4::int))
         where b.user_id = $1 and b.id = $2 and b.block_type = 'pause' and ${IS_ACTIVE} returning b.*
       ) select ${COLUMNS} from b ${JOIN_SURVIVOR}`,
     values: [ownerOf(tx), id, ...momentOf(end)],

@@ -70,20 +70,21 @@ export async function findRouter(tx: Tx, id: string, onlineMinutes: number) {
 }
 
 export async function addRouter(tx: Tx, values: RouterValues & { name: string }, onlineMinutes: number) {
-  const [router] = await tx
+  const [added] = await tx
     .insert(routers)
     .values({ ...values, userId: ownerOf(tx) })
-    .returning(columns(onlineMinutes))
+    .returning({ id: routers.id })
+  const router = added && (await findRouter(tx, added.id, onlineMinutes))
   return router as NonNullable<typeof router>
 }
 
 export async function changeRouter(tx: Tx, id: string, values: RouterValues, onlineMinutes: number) {
-  const [router] = await tx
+  const [changed] = await tx
     .update(routers)
     .set({ ...values, updatedAt: sql`now()` })
     .where(and(ownRows(tx, routers), eq(routers.id, id)))
-    .returning(columns(onlineMinutes))
-  return router
+    .returning({ id: routers.id })
+  return changed && findRouter(tx, id, onlineMinutes)
 }
 
 /** Everything the router had goes with it, its keys too. */

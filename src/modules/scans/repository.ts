@@ -17,12 +17,12 @@ export type ReportingRouter = {
 }
 export type LedgerEntry = { bodySha256: Buffer; answer: ScanAnswer }
 
-const REPORTING = `id, router_name as name, host(ip) as ip, new_devices as "newDevices", now() as now`
+const REPORTING = `id, router_name as name, host(ip) as ip, new_devices as "newDevices"`
 
 export async function findAgentRouter(tx: Tx, routerId: string): Promise<ReportingRouter | undefined> {
   const [router] = await tx.query<ReportingRouter>({
     name: 'find agent router',
-    text: `select ${REPORTING} from user_routers where user_id = $1 and id = $2`,
+    text: `select ${REPORTING}, now() as now from user_routers where user_id = $1 and id = $2`,
     values: [ownerOf(tx), routerId],
   })
   return router
@@ -36,7 +36,7 @@ export async function touchRouter(tx: Tx, routerId: string): Promise<ReportingRo
   const [router] = await tx.query<ReportingRouter>({
     name: 'touch router',
     text: `update user_routers set last_seen = now() where user_id = $1 and id = $2
-      returning ${REPORTING}`,
+      returning ${REPORTING}, last_seen as now`,
     values: [ownerOf(tx), routerId],
   })
   return router
@@ -216,8 +216,9 @@ async function changeInterfaces(tx: Tx, { changedInterfaces }: Changes): Promise
   await tx.query({
     name: 'change interfaces',
     noPreparedPlan: true,
-    text: `update user_device_interfaces i set device_id = c.device_id, mac = c.mac, ips = c.ips::inet[]
-      from unnest($2::uuid[], $3::uuid[], $4::macaddr[], $5::text[]) as c(id, device_id, mac, ips)
+    text: `with c as materialized (select n.id, n.device_id, n.mac, n.ips::inet[] as ips
+        from unnest($2::uuid[], $3::uuid[], $4::macaddr[], $5::text[]) as n(id, device_id, mac, ips))
+      update user_device_interfaces i set device_id = c.device_id, mac = c.mac, ips = c.ips from c
       where i.user_id = $1 and i.id = c.id`,
     values: [ownerOf(tx), ...columnsOf(changedInterfaces)],
   })

@@ -4,36 +4,38 @@ import type { User } from './schema.ts'
 
 /** The signed-in person; undefined when the account went away in the same moment. */
 export async function findMe(tx: Tx): Promise<User | undefined> {
-  const [me] = await tx.query<User>({
-    name: 'find me',
-    text: `select id, ctx.email() as email, full_name as "fullName", role, email_verified_at is not null as "emailVerified", ctx.has_password() as "hasPassword",
-      created_at as "createdAt" from users where id = $1`,
-    values: [ownerOf(tx)],
-  })
+  const profile = await findProfile(tx)
+  if (!profile) return undefined
+  const { avatarUrl: _, ...me } = profile
   return me
 }
-
-const PROFILE = `id, ctx.email() as email, full_name as "fullName", avatar_url as "avatarUrl", role, email_verified_at is not null as "emailVerified",
-  ctx.has_password() as "hasPassword", created_at as "createdAt"`
 
 export type Profile = User & { avatarUrl: string | null }
 
 export async function findProfile(tx: Tx): Promise<Profile | undefined> {
-  const [profile] = await tx.query<Profile>({
-    name: 'find profile',
-    text: `select ${PROFILE} from users where id = $1`,
-    values: [ownerOf(tx)],
-  })
-  return profile
+  // Apart, because functions in the list of a query on a sharded table are asked on its shard.
+  const [[found], [apart]] = await Promise.all([
+    tx.query<Omit<Profile, 'email' | 'hasPassword'>>({
+      name: 'find profile',
+      text: `select id, full_name as "fullName", avatar_url as "avatarUrl", role, email_verified_at is not null as "emailVerified",
+          created_at as "createdAt" from users where id = $1`,
+      values: [ownerOf(tx)],
+    }),
+    tx.query<Pick<Profile, 'email' | 'hasPassword'>>({
+      name: 'find address',
+      text: 'select ctx.email() as email, ctx.has_password() as "hasPassword"',
+    }),
+  ])
+  return found && apart && { ...found, ...apart }
 }
 
 export async function lockProfile(tx: Tx): Promise<Profile | undefined> {
-  const [profile] = await tx.query<Profile>({
+  await tx.query({
     name: 'hold profile',
-    text: `select ${PROFILE} from users where id = $1 for no key update`,
+    text: 'select 1 from users where id = $1 for no key update',
     values: [ownerOf(tx)],
   })
-  return profile
+  return findProfile(tx)
 }
 
 /**
@@ -43,12 +45,12 @@ export async function changeProfile(
   tx: Tx,
   { fullName, avatarUrl }: { fullName: string | null; avatarUrl?: string | null },
 ): Promise<Profile | undefined> {
-  const [profile] = await tx.query<Profile>({
+  await tx.query({
     name: 'change profile',
-    text: `update users set full_name = $2, avatar_url = case when $3 then $4 else avatar_url end, updated_at = now() where id = $1 returning ${PROFILE}`,
+    text: `update users set full_name = $2, avatar_url = case when $3 then $4 else avatar_url end, updated_at = now() where id = $1`,
     values: [ownerOf(tx), fullName, avatarUrl !== undefined, avatarUrl ?? null],
   })
-  return profile
+  return findProfile(tx)
 }
 
 /**

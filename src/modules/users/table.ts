@@ -1,17 +1,14 @@
 import { instant } from '../../database/columns.ts'
-import { boolean, check, integer, pgTable, sql, text, unique, uuid } from '../../database/drizzle.ts'
+import { boolean, check, pgTable, sql, text, uuid } from '../../database/drizzle.ts'
 import { adminPolicy, contextPolicy, signInPolicy, userPolicy } from '../../rls/policies.ts'
 
-/**
- * One row a person. Kept cold (no counters, no last login): on a distributed PostgreSQL it is copied to every
- * node.
- */
+/** One row a person. Every key is led by the id, as in the other tables of people. */
 export const users = pgTable(
   'users',
   {
     id: uuid().primaryKey().defaultRandom(),
+    /** A copy of what `user_emails` looks up, which alone keeps an address from being taken twice. */
     email: text().notNull(),
-    googleId: text('google_id'),
     fullName: text('full_name'),
     avatarUrl: text('avatar_url'),
     role: text({ enum: ['user', 'admin'] })
@@ -21,13 +18,10 @@ export const users = pgTable(
     /** When an administrator deactivated it; its owner cannot undo that. */
     suspendedAt: instant('suspended_at'),
     emailVerifiedAt: instant('email_verified_at'),
-    passwordVersion: integer('password_version').notNull().default(1),
     createdAt: instant('created_at').notNull().defaultNow(),
     updatedAt: instant('updated_at').notNull().defaultNow(),
   },
   (t) => [
-    unique('users_email_key').on(t.email),
-    unique('users_google_id_key').on(t.googleId),
     check('users_email_normalised', sql`${t.email} = lower(btrim(${t.email}))`),
     check('users_role_known', sql`${t.role} in ('user', 'admin')`),
     userPolicy('users', t.id),

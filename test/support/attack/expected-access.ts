@@ -13,7 +13,9 @@ const EVERY = 'SELECT INSERT UPDATE DELETE'
 const RIGHTS: [role: string, table: string, rights: string, why: string][] = [
   ['user', 'oui_prefixes', 'SELECT', REGISTRY],
   ['agent', 'oui_prefixes', 'SELECT', REGISTRY],
-  ['auth', 'users', EVERY, ANONYMOUS],
+  ['auth', 'users', 'SELECT INSERT UPDATE', ANONYMOUS],
+  ['auth', 'user_providers', 'SELECT INSERT DELETE LOCK', ANONYMOUS],
+  ['auth, signed in,', 'user_providers', 'LOCK', 'who may delete rows may lock the table'],
   ['auth', 'user_credentials', EVERY, ANONYMOUS],
   ['auth', 'user_login_sessions', 'SELECT INSERT UPDATE', ANONYMOUS],
   ['auth', 'user_tokens', EVERY, ANONYMOUS],
@@ -27,12 +29,13 @@ const RIGHTS: [role: string, table: string, rights: string, why: string][] = [
       'lockout: keyed by a MAC over an e-mail address, whether or not there is such an account',
     ],
   ]),
-  ['admin', 'users', EVERY, ADMINISTRATION],
+  ['admin', 'users', 'SELECT INSERT UPDATE', ADMINISTRATION],
+  ['admin', 'user_providers', 'SELECT', `${ADMINISTRATION}; which providers sign somebody in, not as whom`],
   [
     'admin',
     'user_credentials',
-    'SELECT',
-    `${ADMINISTRATION}; whether there is a password and a second factor, not which`,
+    'SELECT INSERT',
+    `${ADMINISTRATION}; whether there is a password and a second factor, not which; and an empty row for whom it invites`,
   ],
   [
     'admin',
@@ -52,15 +55,16 @@ const RIGHTS: [role: string, table: string, rights: string, why: string][] = [
 ]
 const FUNCTIONS: Record<string, string> = {
   'auth EXECUTE ctx.record_act_of': `${ANONYMOUS}; somebody failed to sign in, and the log of that account says so. It appends, and changes nothing`,
+  'auth EXECUTE ctx.take_email': `${ANONYMOUS}; somebody registers, or confirms another address: one that nobody has`,
+  'auth EXECUTE ctx.take_identity': `${ANONYMOUS}; somebody comes from a provider for the first time: as an account that nobody has linked`,
   'auth EXECUTE ctx.record_key_use':
     'housekeeping: when keys were last used, collected for all of them; never back',
-  'auth EXECUTE ctx.revoke_personal_keys': `${ANONYMOUS}; an account that was registered for another gets its owner. It takes keys away, and gives none`,
   'auth EXECUTE ctx.purge':
     'housekeeping: what has had its time; of the audit log nothing of the last 30 days',
   'auth EXECUTE ctx.purge_scans': 'housekeeping: scans that nobody will post again; none of the last day',
   'admin EXECUTE ctx.record_admin_act': `${ADMINISTRATION}; the log of an account says what was done to it. It appends, and changes nothing`,
   'admin EXECUTE ctx.page_of_acts': `${ADMINISTRATION}; the audit log of an account`,
-  'admin EXECUTE ctx.erase_acts': `${ADMINISTRATION}; deleting an account takes what is personal in its log`,
+  'admin EXECUTE ctx.delete_account': `${ADMINISTRATION}; an account is deleted with what it owns, and with what it is found by`,
 }
 
 /**

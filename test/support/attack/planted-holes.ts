@@ -1,4 +1,5 @@
 /** Holes to plant, for a moment, in a database of their own; each with the attack that must find it. */
+import { GRANTS } from '../../../src/database/catalogue/expected-grants.ts'
 import { SIGN_IN_POLICIES } from '../../../src/database/catalogue/expected-tables.ts'
 import { conditionOf } from '../../../src/rls/policies.ts'
 import type { Trial } from '../matrix.ts'
@@ -80,9 +81,7 @@ export const HOLES: Hole[] = [
           targets: ({ name }) => name === table,
           stances: ({ role, identity }) => role === 'auth' && identity === 'user',
         }),
-      shows: ['SELECT', 'INSERT', 'UPDATE', ...(table === 'user_login_sessions' ? [] : ['DELETE'])].map(
-        (right) => `auth, signed in, ${right} ${table}`,
-      ),
+      shows: (GRANTS[table]?.auth ?? '').split(' ').map((right) => `auth, signed in, ${right} ${table}`),
     }
   }),
   {
@@ -198,7 +197,7 @@ export const HOLES: Hole[] = [
   {
     what: 'a function that wakes whatever router it is asked to',
     plant: () => `create function planted(p_router uuid) returns void language plpgsql security definer
-      as 'begin perform pg_notify(''netpilot_policy'', ctx.wake_digest(p_router)); end'`,
+      as 'begin perform pg_notify(''netpilot_policy'', ctx.wake_digest(user_id, id)) from public.user_routers where id = p_router; end'`,
     close: () => 'drop function planted(uuid)',
     attack: calls('public.planted'),
     shows: ['user EXECUTE public.planted'],

@@ -4,34 +4,11 @@
  * when it is given none, so that all of this is asked here.
  */
 import type { Certificates, OAuth2Client } from 'google-auth-library'
-import type { GoogleSettings } from '../../config/google.ts'
-import { problem } from '../../http/problem.ts'
-import { isAccountAddress } from '../credentials/schema.ts'
-import { isTime } from '../sessions/access-tokens.ts'
-
-/** Somebody whom Google vouches for. */
-export type GoogleClaims = {
-  /** Who it is, for good: the address behind it may change, and may come to belong to somebody else. */
-  sub: string
-  /** Trimmed and lower-cased. */
-  email: string
-  emailVerified: true
-  /** Whether Google itself gives out the address, so that whoever has the Google account has the mailbox. */
-  isAuthoritative: boolean
-  fullName: string | null
-  avatarUrl: string | null
-}
-
-/**
- * `nonce`: the one that the token must carry. `maxAgeSeconds`: how old it may be at most (default 600).
- */
-export type Expected = { nonce?: string | undefined; maxAgeSeconds?: number }
-
-/**
- * Whom a token of Google's for us speaks for, or undefined for any other text. @throws Problem `unavailable`
- * without Google's keys
- */
-export type VerifyIdToken = (idToken: string, expected?: Expected) => Promise<GoogleClaims | undefined>
+import type { GoogleSettings } from '../../../config/google.ts'
+import { isAccountAddress } from '../../credentials/schema.ts'
+import { isPicture, isText, isTime } from '../claims.ts'
+import { providerUnavailable } from '../oidc/ask-provider.ts'
+import type { Expected, ProviderClaims, VerifyIdToken } from '../provider.ts'
 
 const MAX_AGE = 600
 /** How far Google's clock may be from ours, seconds. The library would take 300. */
@@ -70,7 +47,7 @@ function keepCertificates(client: OAuth2Client): () => Promise<Certificates> {
       if (!isCertificates(certs)) throw { code: 'no certificates came' }
       return certs
     } catch (error) {
-      throw googleUnavailable(error)
+      throw providerUnavailable('Google', error)
     } finally {
       asked = undefined
     }
@@ -79,18 +56,6 @@ function keepCertificates(client: OAuth2Client): () => Promise<Certificates> {
     asked ??= fetchKeys()
     return asked
   }
-}
-
-/**
- * What failed between Google and us. The library's error holds the whole request: only its status or code is
- * kept.
- */
-export function googleUnavailable(error: unknown) {
-  const { status, code } = error as { status?: number; code?: string }
-  return problem('unavailable', {
-    detail: 'Google cannot be asked now',
-    cause: new Error(`Google was asked in vain: ${status ?? code}`),
-  })
 }
 
 const isCertificates = (certs: unknown): certs is Certificates =>
@@ -107,19 +72,12 @@ function algorithmOf(token: string): unknown {
   }
 }
 
-const isText = (value: unknown, max: number): value is string =>
-  typeof value === 'string' &&
-  value !== '' &&
-  value.length <= max &&
-  value.isWellFormed() &&
-  !value.includes('\0')
-
 /** The claims by name, of a token whose signature, issuer and audience are right. */
 function readClaims(
   claims: Record<string, unknown>,
   { clientIds, hostedDomains }: GoogleSettings,
   { nonce, maxAgeSeconds = MAX_AGE }: Expected,
-): GoogleClaims | undefined {
+): ProviderClaims | undefined {
   const now = Date.now() / 1_000
   const { sub, email, azp, hd, iat, nbf, exp, name, picture } = claims
   if (!isText(sub, 255) || !isText(email, 254) || claims.email_verified !== true) return undefined
@@ -145,6 +103,6 @@ function readClaims(
     emailVerified: true,
     isAuthoritative: address.endsWith('@gmail.com') || isText(hd, 255),
     fullName: isText(name, 200) ? name : null,
-    avatarUrl: isText(picture, 2_000) && picture.startsWith('https://') ? picture : null,
+    avatarUrl: isPicture(picture) ? picture : null,
   }
 }

@@ -1,0 +1,142 @@
+/**
+ * The authorization code flow (OpenID Connect Core 1.0, 3.1) with PKCE (RFC 7636), as oauth4webapi speaks it:
+ * it holds state, issuer, audience, nonce and times against the answer, and this file says what counts.
+ */
+import * as oauth from 'oauth4webapi'
+import { Problem } from '../../../http/problem.ts'
+import type { ProviderClaims } from '../provider.ts'
+import { type ProviderRequests, providerUnavailable, requestOptions } from './ask-provider.ts'
+
+/**
+ * `isProof`: the person is to prove to the provider again who they are.
+ */
+export type AuthorizationRequest = { state: string; nonce: string; challenge: string; isProof: boolean }
+
+/** What came back to the callback, and what the browser kept. `iss`: RFC 9207. */
+export type AuthorizationResponse = {
+  code: string
+  iss: string | undefined
+  state: string
+  nonce: string
+  verifier: string
+  isProof: boolean
+}
+
+export type OidcClient = {
+  /** Where to send the browser. @throws Problem `unavailable` */
+  authorizationUrl(request: AuthorizationRequest): Promise<string>
+  /**
+   * Redeems the code, once. Undefined when the provider does not take it, or vouches for nobody by it.
+   * @throws Problem `unavailable`
+   */
+  redeem(response: AuthorizationResponse): Promise<ProviderClaims | undefined>
+}
+
+/** What a provider said of somebody, by name; its signature, issuer, audience and nonce are right. */
+export type ReadClaims = (answer: Answer) => Promise<ProviderClaims | undefined>
+export type Answer = {
+  idToken: string
+  claims: Record<string, unknown>
+  nonce: string
+  isProof: boolean
+  /** What the provider tells beyond the ID token, where it has an endpoint for that. */
+  userInfo(): Promise<Record<string, unknown>>
+}
+
+export type OidcClientOptions = ProviderRequests & {
+  server: () => Promise<oauth.AuthorizationServer>
+  clientId: string
+  clientSecret: string
+  redirectUri: string
+  scopes: string
+  /** Sent along when nothing has to be proven. */
+  prompt?: string
+  /** By our own keys instead of those that the server names. */
+  verifySignature?: boolean
+  readClaims: ReadClaims
+  /** Hears why somebody who came back is nobody, for the operator: no token, claim or code is in it. */
+  onRefused?: ((reason: string) => void) | undefined
+}
+
+/** How far the provider's clock may be from ours, seconds. */
+export const CLOCK_SKEW = 60
+
+export function createOidcClient(options: OidcClientOptions): OidcClient {
+  const { server, clientId, clientSecret, redirectUri, scopes, prompt, readClaims, name } = options
+  const client: oauth.Client = { client_id: clientId, [oauth.clockTolerance]: CLOCK_SKEW }
+  const requests = { ...requestOptions(options), [oauth.allowInsecureRequests]: true }
+
+  return {
+    async authorizationUrl({ state, nonce, challenge, isProof }) {
+      const { authorization_endpoint: endpoint = '' } = await server()
+      const url = URL.parse(endpoint)
+      if (!url || !options.mayAsk(url)) throw providerUnavailable(name, { code: 'no authorization endpoint' })
+      const parameters = {
+        client_id: clientId,
+        redirect_uri: redirectUri,
+        response_type: 'code',
+        scope: scopes,
+        state,
+        nonce,
+        code_challenge: challenge,
+        code_challenge_method: 'S256',
+        prompt: isProof ? 'login' : prompt,
+      }
+      for (const [key, value] of Object.entries(parameters))
+        if (value !== undefined) url.searchParams.set(key, value)
+      return url.href
+    },
+
+    async redeem({ code, iss, state, nonce, verifier, isProof }) {
+      const as = await server()
+      try {
+        const callback = new URLSearchParams({ code, state, ...(iss !== undefined && { iss }) })
+        const response = await oauth.authorizationCodeGrantRequest(
+          as,
+          client,
+          clientAuthentication(as, clientSecret),
+          oauth.validateAuthResponse(as, client, callback, state),
+          redirectUri,
+          verifier,
+          requests,
+        )
+        const tokens = await oauth.processAuthorizationCodeResponse(as, client, response, {
+          expectedNonce: nonce,
+          requireIdToken: true,
+        })
+        if (options.verifySignature ?? true)
+          await oauth.validateApplicationLevelSignature(as, response, requests)
+        const claims = { ...oauth.getValidatedIdTokenClaims(tokens) }
+        const vouchedFor = await readClaims({
+          idToken: tokens.id_token ?? '',
+          claims,
+          nonce,
+          isProof,
+          async userInfo() {
+            if (as.userinfo_endpoint === undefined) return {}
+            const answer = await oauth.userInfoRequest(as, client, tokens.access_token, requests)
+            return oauth.processUserInfoResponse(as, client, String(claims.sub), answer)
+          },
+        })
+        if (!vouchedFor) options.onRefused?.('the claims of an account are missing, too old or not storable')
+        return vouchedFor
+      } catch (error) {
+        if (error instanceof Problem) throw error
+        // The answer began, and did not end in time.
+        if (error instanceof DOMException) throw providerUnavailable(name, error)
+        // Whatever does not hold vouches for nobody. The library's messages are constant; what is in its
+        // errors besides repeats tokens and claims, and goes no further.
+        options.onRefused?.((error as Error).message)
+        return undefined
+      }
+    },
+  }
+}
+
+const clientAuthentication = (
+  { token_endpoint_auth_methods_supported: methods = ['client_secret_basic'] }: oauth.AuthorizationServer,
+  secret: string,
+) =>
+  methods.includes('client_secret_basic') || !methods.includes('client_secret_post')
+    ? oauth.ClientSecretBasic(secret)
+    : oauth.ClientSecretPost(secret)
