@@ -214,7 +214,11 @@ const HEADERS = {
       'The `Bearer` challenge, with `error="invalid_token"` when the request had a token that is not valid',
     ),
   ),
-  'Retry-After': always({ description: 'Seconds until a retry makes sense', schema: { type: 'integer' } }),
+  // Of the problems that are 403, one alone has it.
+  'Retry-After': {
+    description: 'Seconds until a retry makes sense. 429, 503 and `router-inactive` have it.',
+    schema: { type: 'integer' },
+  },
   'RateLimit-Policy': text('The quota and its window in seconds: `"person";q=1200;w=60`'),
   RateLimit: text(
     'What is left of the quota, and the seconds until it is whole again: `"person";r=1199;t=1`',
@@ -296,7 +300,8 @@ function complete({ paths, components }: Described, routes: Map<string, RouteOpt
             status === '302' ||
             (status === '201' && (config.hasLocation || paths[`${path}/{id}`]?.get !== undefined)),
           'WWW-Authenticate': status === '401',
-          'Retry-After': status === '429' || status === '503',
+          'Retry-After':
+            status === '429' || status === '503' || response.description.includes('`router-inactive`'),
           'RateLimit-Policy': '429' in responses,
           RateLimit: '429' in responses,
           'Set-Cookie': '302' in responses || (isDone && (setsCookie || answer === 'Tokens')),
