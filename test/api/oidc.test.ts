@@ -183,7 +183,7 @@ describe('somebody at this issuer', () => {
     expect(await outcome(account)).toEqual({ error: 'invalid-credentials' })
     await issuer.control({})
     // Why, only the operator is told, and nothing of whom.
-    const said = server.logged.splice(0).filter((line) => line.includes('vouched for nobody'))
+    const said = server.logged.splice(0).filter((line) => line.includes('identity provider refused'))
     expect(said).toHaveLength(1)
     expect(JSON.parse(said[0] ?? '{}').reason).toMatch(/^[\w "().,-]{10,200}$/)
     for (const secret of [account.sub, account.email].filter((text) => typeof text === 'string' && text))

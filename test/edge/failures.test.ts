@@ -154,7 +154,7 @@ describe('a mistake of the server', () => {
     expect(error).toMatchObject({
       level: 'error',
       id: requestId,
-      err: { type: 'TypeError', stack: expect.stringContaining('session.ts') },
+      err: { type: 'TypeError', stack: expect.stringContaining('transaction.ts') },
     })
     expect(line).toMatchObject({
       level: 'warn',

@@ -42,7 +42,7 @@ export const Login = StrictObject(
 export const ProviderCode = Text({
   max: 8_192,
   description:
-    'What a flow with `purpose=prove` came back with, at most five minutes ago, of an account that is linked',
+    'The code of a flow with `purpose=prove`, at most five minutes old, of the account that is linked',
   examples: ['mTz2c1Qx…'],
 })
 

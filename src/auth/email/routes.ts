@@ -27,11 +27,11 @@ import { EmailSent } from '../credentials/schema.ts'
 import { addToken, findToken, useToken } from '../one-time-tokens/repository.ts'
 import type { Passwords } from '../passwords/hashing.ts'
 import type { PasswordPolicy } from '../passwords/policy.ts'
-import { revokeUnprovenAccess } from './unproven-access.ts'
 import type { Reauthenticate } from '../sessions/owner-proof.ts'
 import { endLoginSessions } from '../sessions/repository.ts'
 import { changeEmail, confirmEmail, isTaken } from './repository.ts'
 import { AddressOnly, ChangeEmail, MailedTokenBody, ResetPassword } from './schema.ts'
+import { revokeUnprovenAccess } from './unproven-access.ts'
 
 export type EmailRoutesOptions = {
   withTransaction: WithTransaction

@@ -11,7 +11,7 @@ import { endLoginSessions } from '../sessions/repository.ts'
  */
 export async function revokeUnprovenAccess(tx: Tx, userId: string): Promise<Removed> {
   const personalKeys = await revokePersonalKeys(tx, userId)
-  const [before] = await tx.query<{ hadPassword: boolean} >({
+  const [before] = await tx.query<{ hadPassword: boolean }>({
     name: 'find whether there is a password',
     text: `select has_password as "hadPassword" from user_credentials where user_id = $1 for no key update`,
     values: [userId],

@@ -11,10 +11,10 @@ import { recordAuditEvent } from '../audit/record-event.ts'
 import { linkIdentity } from '../credentials/identities.ts'
 import type { Account } from '../credentials/repository.ts'
 import { confirmEmail } from '../email/repository.ts'
+import { revokeUnprovenAccess } from '../email/unproven-access.ts'
 import type { Proven } from '../sign-in/sign-in.ts'
 import type { Expected, Provider, ProviderClaims } from './provider.ts'
 import { addProviderUser, lockCandidates } from './repository.ts'
-import { revokeUnprovenAccess } from '../email/unproven-access.ts'
 
 /**
  * A refusal is told, not thrown, so that what the log says about it is kept. `removed`: of an account that

@@ -68,7 +68,8 @@ export const providerLinkRoutes: FastifyPluginAsyncTypebox<ProviderLinkRoutesOpt
         ...documented,
         operationId: 'linkGoogle',
         summary: 'Link your account to a Google account',
-        description: 'Its address may be another one. From then on it signs in to your account.',
+        description:
+          'Links the Google account, whose address may be another one. From then on it signs in to your account.',
         body: GoogleLink,
         response: responses({ 204: Type.Null() }, ...refusals),
       },
@@ -89,7 +90,7 @@ export const providerLinkRoutes: FastifyPluginAsyncTypebox<ProviderLinkRoutesOpt
         operationId: 'linkOidc',
         summary: 'Link your account to the OpenID Connect provider',
         description:
-          'Begin at `GET /api/auth/oidc/start?purpose=prove`: it comes back with the `providerCode`. From then on that account signs in to yours.',
+          'Links the account at the provider, which signs in to yours from then on. `GET /api/auth/oidc/start?purpose=prove` gives the `providerCode`.',
         body: OidcLink,
         response: responses({ 204: Type.Null() }, ...refusals),
       },
@@ -115,7 +116,7 @@ export const providerLinkRoutes: FastifyPluginAsyncTypebox<ProviderLinkRoutesOpt
           ...documented,
           operationId,
           summary: `Unlink your account from ${name}`,
-          description: `Not before it has a password: 409 \`conflict\`. Where ${name} is trusted with your address, signing in with it links again. Takes a recent proof of the owner (\`reauthenticate\`).`,
+          description: `Removes the link. An account without a password answers 409 \`conflict\`. The next sign-in by a provider that vouches for your address links it again. The operation needs a recent proof of the owner (\`reauthenticate\`).`,
           response: responses({ 204: Type.Null() }, 'not-found', 'conflict', 'proof-required'),
         },
       },

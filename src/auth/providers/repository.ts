@@ -78,4 +78,3 @@ export async function addProviderUser(
   if (emailVerified) await confirmEmail(tx, id)
   return user && { ...user, emailVerified, hasPassword: false }
 }
-

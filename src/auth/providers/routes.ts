@@ -95,7 +95,7 @@ export const providerRoutes: FastifyPluginAsyncTypebox<ProviderRoutesOptions> = 
         operationId: 'signInWithGoogle',
         summary: 'Sign in or register with a Google ID token',
         description:
-          'Where there is an account with the same address that is not linked, and Google does not itself give out that address: 409 `conflict`. Sign in with the password then, and link.',
+          'Signs in the account that is linked to the Google account, or makes one. When an account has the same address, is not linked, and Google does not give out that address, the answer is 409 `conflict`. Then sign in with the password and link.',
         body: GoogleSignIn,
         headers: TokenTransport,
         response: responses(
@@ -130,6 +130,7 @@ export const providerRoutes: FastifyPluginAsyncTypebox<ProviderRoutesOptions> = 
           ...documented,
           operationId: start,
           summary: `Start the ${name} sign-in flow`,
+          description: `Sends the browser to ${name}, with a cookie that only this browser has.`,
           querystring: StartFlow,
           response: responses({ 302: Type.Null() }, 'not-found'),
         },
@@ -160,7 +161,7 @@ export const providerRoutes: FastifyPluginAsyncTypebox<ProviderRoutesOptions> = 
           ...documented,
           operationId: finish,
           summary: `Finish the ${name} sign-in flow`,
-          description: 'Ends the flow that this browser began, and sends it on to `returnTo`.',
+          description: 'Ends the flow that this browser started, and sends the browser to `returnTo`.',
           querystring: FlowCallback,
           response: responses({ 302: Type.Null() }, 'not-found'),
         },
@@ -196,7 +197,7 @@ export const providerRoutes: FastifyPluginAsyncTypebox<ProviderRoutesOptions> = 
         ...documented,
         operationId: 'exchangeCode',
         summary: 'Exchange a one-time code for tokens',
-        description: 'Once, and within a minute.',
+        description: 'Returns the tokens for the code of a flow. A code works once, for a minute.',
         body: Exchange,
         headers: TokenTransport,
         response: responses(
