@@ -5,13 +5,13 @@ type StartFacts = {
   config: Config
   version: string
   address: AddressInfo | string | null
-  /** Where the embedded database lies, when there is one, and whether this start made it. */
+  /** The directory of the embedded database, if there is one, and whether this start created it. */
   embedded: { dataDir: string; isNew: boolean } | undefined
-  /** The checks of the database that found something which does not keep it from serving. */
+  /** Failed database checks that do not keep the server from serving. */
   warnings: string[]
 }
 
-/** Where it listens, where the data lies, and what to try next: for the person who just started it. */
+/** Prints for the person who started the server where it listens, where the data is, and what to try next. */
 export function printStart({ config, version, address, embedded, warnings }: StartFacts): void {
   const port = typeof address === 'object' && address ? address.port : config.port
   const isOpen = ['0.0.0.0', '::'].includes(config.host)

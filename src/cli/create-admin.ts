@@ -1,8 +1,8 @@
 /**
- * `npm run create-admin -- ada@example.com`: makes the account with this address an administrator; the first
- * one has to come from somewhere. Where there is no such account it asks, or takes `--new`, and makes one,
- * and prints the token that its owner chooses a password with.
- * `--remove` is the way back: the account stays, and is no administrator any more.
+ * `npm run create-admin -- ada@example.com` makes the account with this address an administrator, because the
+ * first administrator has to come from somewhere. If there is no such account, the command asks whether to
+ * create one (`--new` answers yes). It then prints a token with which the owner chooses a password.
+ * `--remove` takes the administrator role away again. The account stays.
  */
 import { parseArgs } from 'node:util'
 import { findAccountByEmail, makeAdministrator, removeAdministrator } from '../auth/credentials/repository.ts'
@@ -35,7 +35,7 @@ run(async (print) => {
     throw new ConfigError([
       'DATABASE_AUTH_URL is missing: set the connection string that "npm run setup" prints',
     ])
-  // Accounts are the auth login's; the other two are not needed.
+  // Only the auth login may access accounts, so the other two are not needed.
   const pool = createPool({
     url,
     size: 1,

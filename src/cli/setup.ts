@@ -1,13 +1,14 @@
 /**
- * `npm run setup`: once per database, repeatable. DATABASE_SETUP_URL is an administrator's. Makes the roles
- * match the connection strings that the environment has, and prints the ones it made up.
+ * `npm run setup` is needed once per database and may be repeated. DATABASE_SETUP_URL must be an
+ * administrator's. The command makes the roles match the connection strings in the environment, and prints
+ * those that it generated.
  */
 import { loadEnvFile, readConfig } from '../config/config.ts'
 import { roleNames } from '../database/role-names.ts'
 import { type LoginRole, newPassword, setUpDatabase } from '../database/setup.ts'
 import { run } from './run.ts'
 
-/** Which variable holds the connection string of which role. */
+/** The variable with the connection string of each role. */
 const VARIABLES = {
   server: 'DATABASE_URL',
   auth: 'DATABASE_AUTH_URL',

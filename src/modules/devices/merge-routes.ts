@@ -159,8 +159,8 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
 const counted = <T>(items: T[]) => ({ items, total: items.length })
 
 /**
- * Two devices on opposite lists cannot become one that is on both. @throws Problem, which takes the merge
- * back
+ * Two devices on opposite lists cannot be merged, because the result would be on both. @throws Problem, which
+ * rolls the merge back
  */
 async function refuseBothLists(tx: Tx, routerId: string, id: string): Promise<void> {
   const rows = (await findPolicyRows(tx, [routerId])).get(routerId)
