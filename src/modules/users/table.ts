@@ -3,8 +3,8 @@ import { boolean, check, integer, pgTable, sql, text, unique, uuid } from '../..
 import { adminPolicy, contextPolicy, signInPolicy, userPolicy } from '../../rls/policies.ts'
 
 /**
- * One row a person. Kept cold (no counters, no last login): on a distributed PostgreSQL it is copied to every
- * node.
+ * One row for each person. It changes rarely (no counters, no last login), because a distributed PostgreSQL
+ * copies it to every node.
  */
 export const users = pgTable(
   'users',
@@ -18,7 +18,7 @@ export const users = pgTable(
       .notNull()
       .default('user'),
     isActive: boolean('is_active').notNull().default(true),
-    /** When an administrator deactivated it; its owner cannot undo that. */
+    /** When an administrator deactivated the account. Its owner cannot undo that. */
     suspendedAt: instant('suspended_at'),
     emailVerifiedAt: instant('email_verified_at'),
     passwordVersion: integer('password_version').notNull().default(1),
