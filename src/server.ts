@@ -104,7 +104,7 @@ async function start(): Promise<void> {
   })
   stopOnSignal(async () => {
     closing.abort()
-    log.info('closing: not ready any more, finishing what is under way')
+    log.info('closing: no longer ready, finishing open requests')
     await new Promise((resolve) => setTimeout(resolve, config.shutdown.noticeMs))
     // Requests slower than this are cut off. The process still exits in order.
     const cut = setTimeout(() => app?.server.closeAllConnections(), config.shutdown.drainMs)
@@ -164,7 +164,7 @@ const refusal = (checked: Section[]) =>
   [
     "NetPilot does not start: one person's rows might show to another, or the database is not what this version was written for.",
     ...explain(checked, ({ isWarning }) => !isWarning),
-    '"npm run doctor" looks again at any time.',
+    '"npm run doctor" repeats these checks at any time.',
   ].join('\n')
 
 /**
@@ -178,7 +178,7 @@ function stopOnSignal(stop: () => Promise<void>): void {
       askedAt = Date.now()
       stop().then(
         () => process.exit(0),
-        (error: Error) => fail(`NetPilot did not close in order: ${error.message}`),
+        (error: Error) => fail(`NetPilot did not shut down cleanly: ${error.message}`),
       )
     } else if (Date.now() - askedAt > 1_000) fail('NetPilot was told twice and stops at once.')
   }

@@ -63,10 +63,10 @@ run(async (print) => {
       await withTransaction(ANONYMOUS, (tx) => removeAdministrator(tx, isThere.id))
       return print(`${email} is no administrator any more.`)
     }
-    const question = `There is no account with the address ${email}. Make one, and an administrator's?`
+    const question = `There is no account with the address ${email}. Create one as an administrator?`
     if (!isThere && !values.new && !(await confirm(question, process)))
       throw new Error(
-        `There is no account with the address ${email}, and none was made. To make one: npm run create-admin -- --new ${email}`,
+        `There is no account with the address ${email}, and none was created. To create one: npm run create-admin -- --new ${email}`,
       )
     const token = await withTransaction(ANONYMOUS, async (tx) => {
       const { id, isNew } = await makeAdministrator(tx, email)

@@ -51,13 +51,13 @@ run(async (print) => {
   print(
     created.length > 0
       ? `Created the roles ${created.map((role) => names[role]).join(', ')}.`
-      : 'The roles were there already; they are as they should be.',
+      : 'The roles already exist and are correct.',
   )
   for (const refusal of refused)
     print(`The server refused (NetPilot runs without it; a superuser could do it): ${refusal}`)
   if (made.length === 0) return
   print(
-    '\nNew passwords were set. Keep these lines in .env (readable by nobody else); they are not shown again:\n',
+    '\nNew passwords were set. Keep these lines in .env (readable only by you); they are not shown again:\n',
   )
   for (const line of made) print(line)
 })

@@ -92,7 +92,7 @@ export function createSecretSeal(keys: SigningKeys): SecretSeal {
     Buffer.concat([Buffer.of(version), uuidToBytes(userId)])
   const attempt = (userId: string, version: number | undefined, rest: Buffer) => {
     if (version === VERSION) return decrypt(keys, rest, contextOf(VERSION, userId))
-    if (version !== VERSION_WITHOUT_KEY) throw new Error('The sealed secret is of an unknown version')
+    if (version !== VERSION_WITHOUT_KEY) throw new Error('The sealed secret has an unknown version')
     const context = contextOf(VERSION_WITHOUT_KEY, userId)
     const withKey = (kid: string) => Buffer.concat([Buffer.from(kid, 'base64url'), rest])
     return keys.map(({ kid }) => decrypt(keys, withKey(kid), context)).find((opened) => opened !== undefined)
@@ -102,8 +102,7 @@ export function createSecretSeal(keys: SigningKeys): SecretSeal {
       Buffer.concat([Buffer.of(VERSION), encrypt(keys, secret, contextOf(VERSION, userId))]),
     unseal(userId, sealed) {
       const secret = attempt(userId, sealed[0], sealed.subarray(1))
-      if (!secret)
-        throw new Error('The sealed secret was not sealed for this account with a key that is known')
+      if (!secret) throw new Error('The secret was not sealed for this account with a known key')
       return secret
     },
     isOutdated: (sealed) =>

@@ -12,7 +12,7 @@ const UTF_8 = new TextDecoder('utf-8', { fatal: true })
 export function textOf({ headers }: FastifyRequest, body: Buffer): string {
   const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(headers['content-type'] ?? '') ?? []
   if (!/^(utf-?8|us-ascii)$/i.test(charset))
-    throw problem('unsupported-media-type', { detail: 'Text is UTF-8 here' })
+    throw problem('unsupported-media-type', { detail: 'The charset must be UTF-8' })
   try {
     return UTF_8.decode(body)
   } catch {
@@ -54,7 +54,7 @@ export function parseJsonBodies(app: FastifyInstance): void {
 const INEXACT = {
   path: '/body',
   code: 'inexact-integer',
-  message: 'holds a whole number beyond 2^53 - 1, which would lose digits: send text',
+  message: 'contains an integer beyond 2^53 - 1, which would lose digits: send it as text',
 } as const
 
 /** Expects valid JSON. Sixteen digits in a row are rare, so few bodies are parsed twice. */

@@ -139,7 +139,7 @@ function fieldErrorOf(
       return {
         path,
         code: 'malformed',
-        message: 'holds a character that cannot be stored: U+0000 or a lone surrogate',
+        message: 'contains a character that cannot be stored: U+0000 or a lone surrogate',
       }
     if (text.trim() === '') return { path, code: 'blank', message: 'must not be blank' }
   }

@@ -186,7 +186,7 @@ const BY_SQLSTATE: Record<string, ProblemCode> = {
   '22021': 'invalid-request', // a NUL or an invalid character
   '22P02': 'invalid-request',
   '22P05': 'invalid-request', // U+0000 within JSON
-  '22007': 'invalid-request', // a time that is none
+  '22007': 'invalid-request', // an invalid time
   '22008': 'invalid-request',
   '22001': 'invalid-request',
   '22003': 'invalid-request',
@@ -228,7 +228,7 @@ export function toProblem(error: unknown): Problem {
   if (typeof code === 'string' && /^08/.test(code)) return problem('unavailable', { cause: error })
   // A connection reset by the database would already be a Problem, so here the client disconnected during its
   // request.
-  if (code === 'ECONNRESET') return problem('invalid-request', { detail: 'The request was not sent whole' })
+  if (code === 'ECONNRESET') return problem('invalid-request', { detail: 'The request was incomplete' })
   // Fastify's own errors have a status and a message that repeats nothing of the request.
   if (typeof code === 'string' && code.startsWith('FST_') && statusCode !== undefined && statusCode < 500) {
     if (statusCode === 413) return problem('too-large')
@@ -314,7 +314,10 @@ function logUnavailable({ server: app, log }: FastifyRequest, failure: Problem):
     const more = counts.get(kind)
     counts.delete(kind)
     if (more)
-      app.log.warn({ code: failure.code, kind, count: more }, 'the same failure, so often in the last minute')
+      app.log.warn(
+        { code: failure.code, kind, count: more },
+        'the same failure occurred again in the last minute',
+      )
   }
   setTimeout(tell, LOG_UNAVAILABLE_EVERY_MS).unref()
 }

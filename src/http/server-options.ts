@@ -54,7 +54,7 @@ export function handleNodeLevelErrors(app: FastifyInstance): void {
   app.addHook('onRequest', async ({ raw }) => {
     const { httpVersion, rawHeaders } = raw
     if (httpVersion !== '1.1' && httpVersion !== '1.0')
-      throw problem('invalid-request', { detail: 'HTTP/1.1 is spoken here' })
+      throw problem('invalid-request', { detail: 'The server supports HTTP/1.0 and HTTP/1.1 only' })
     // RFC 9112, 3.2: exactly one Host, because a proxy could otherwise have routed by another than is read
     // here. Only HTTP/1.0 may omit it.
     const hosts = rawHeaders.filter(
@@ -62,7 +62,7 @@ export function handleNodeLevelErrors(app: FastifyInstance): void {
     )
     const isNamed = hosts.length === 1 || (httpVersion === '1.0' && hosts.length === 0)
     if (!isNamed || !hosts.every((host) => HOST.test(host)))
-      throw problem('invalid-request', { detail: 'A request names its host, once' })
+      throw problem('invalid-request', { detail: 'A request must have exactly one valid Host header' })
   })
   // RFC 9110, 10.1.1 allows a server to refuse an unknown expectation. NetPilot ignores it.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))

@@ -120,7 +120,7 @@ async function fillRouter(
   const idByMac = new Map(items.flatMap((device) => device.macs.map((mac) => [mac, device.id])))
   const idOf = ({ mac }: SeedDevice) => {
     const found = idByMac.get(mac)
-    if (!found) throw new Error(`The scans did not bring ${mac}.`)
+    if (!found) throw new Error(`The scans did not add ${mac}.`)
     return found
   }
   const changes = router.devices.flatMap((device) =>

@@ -193,5 +193,7 @@ async function accountOr404(tx: Tx, id: string) {
 /** Refuses changes to the caller's own account, so that at least one administrator always remains. */
 function refuseOneself(tx: Tx, id: string): void {
   if (id === ownerOf(tx))
-    throw problem('conflict', { detail: 'Your own account is not changed here: ask another administrator' })
+    throw problem('conflict', {
+      detail: 'You cannot change your own account here: ask another administrator',
+    })
 }

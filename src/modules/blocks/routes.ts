@@ -178,7 +178,7 @@ function orRefusePast<T extends { isActive: boolean }>(block: T): T {
 function readEnd({ minutes, until }: ExtendPause): End {
   if (until === undefined) return { minutes }
   if (minutes !== undefined)
-    throw refusal({ path: '/body/until', code: 'contradiction', message: 'stands beside minutes' })
+    throw refusal({ path: '/body/until', code: 'contradiction', message: 'cannot be combined with minutes' })
   const moment = new Date(until)
   if (Number.isNaN(moment.getTime()))
     throw refusal({ path: '/body/until', code: 'wrong-format', message: 'is not a time' })

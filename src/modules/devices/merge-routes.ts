@@ -149,7 +149,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         const routerId = orNotFound(await findMergeRouter(tx, request.params.id))
         orNotFound(await lockRouter(tx, routerId))
         const part = await undoMerge(tx, request.params.id)
-        if (!part) throw problem('conflict', { detail: 'It was undone before' })
+        if (!part) throw problem('conflict', { detail: 'The merge was already undone' })
         await notifyPolicyChanged(tx, routerId)
         return findOr404(tx, part)
       }),

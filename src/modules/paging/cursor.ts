@@ -32,7 +32,9 @@ export function readCursor<Position>(cursor: string | undefined, form: RegExp): 
   const position = form.exec(Buffer.from(cursor, 'base64url').toString('latin1'))?.groups
   if (!position)
     throw problem('invalid-request', {
-      errors: [{ path: '/querystring/cursor', code: 'wrong-format', message: 'is no cursor of this list' }],
+      errors: [
+        { path: '/querystring/cursor', code: 'wrong-format', message: 'is not a cursor of this list' },
+      ],
     })
   return position as Position
 }

@@ -103,7 +103,11 @@ function momentOf(at: string | undefined): Date | undefined {
   if (ahead > MAX_AHEAD_MS || ahead < -MAX_BEHIND_MS) {
     throw problem('invalid-request', {
       errors: [
-        { path: '/querystring/at', code: 'not-permitted', message: 'must lie between now and a year ahead' },
+        {
+          path: '/querystring/at',
+          code: 'not-permitted',
+          message: 'must be between now and a year from now',
+        },
       ],
     })
   }

@@ -56,7 +56,7 @@ type RequestedScan = Pick<ReadScan, 'scanId' | 'takenAt'> & { sources: Source[] 
 function scanOf(body: unknown, { format, scanId, takenAt }: Static<typeof RawScanQuery>): RequestedScan {
   const path = '/querystring/format'
   if (typeof body === 'string') {
-    if (!format) throw refusal({ path, code: 'missing', message: 'is needed with a text/plain body' })
+    if (!format) throw refusal({ path, code: 'missing', message: 'is required with a text/plain body' })
     return {
       scanId,
       takenAt: takenAt === undefined ? undefined : new Date(takenAt),
@@ -66,7 +66,8 @@ function scanOf(body: unknown, { format, scanId, takenAt }: Static<typeof RawSca
   // Without a content type there is no schema to validate the body, so the request counts as having none.
   if (typeof body !== 'object' || body === null)
     throw problem('invalid-request', { detail: 'A scan needs a body' })
-  if (format) throw refusal({ path, code: 'contradiction', message: 'goes with a text/plain body' })
+  if (format)
+    throw refusal({ path, code: 'contradiction', message: 'is only allowed with a text/plain body' })
   const { devices, sources = [], ...scan } = body as Scan
   const faults = sources.flatMap(({ format: name, content }, index) =>
     typeof content === 'string' || (FORMATS[name].json && typeof content === 'object' && content !== null)
