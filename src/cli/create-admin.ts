@@ -35,7 +35,7 @@ run(async (print) => {
     throw new ConfigError([
       'DATABASE_AUTH_URL is missing: set the connection string that "npm run setup" prints',
     ])
-  // Only the auth login may access accounts, so the other two are not needed.
+  // The rights of the auth login suffice here, so the other two logins are not needed.
   const pool = createPool({
     url,
     size: 1,

@@ -261,7 +261,7 @@ const answered = new WeakMap<FastifyRequest, ProblemCode>()
 /** The problem code of a request, for its log line. */
 export const problemCodeOf = (request: FastifyRequest): ProblemCode | undefined => answered.get(request)
 
-/** The one place where an error becomes an answer. */
+/** Only this function turns an error into a response. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const failure = toProblem(error)
   answered.set(request, failure.code)

@@ -20,7 +20,8 @@ export const TAGS = {
 } as const
 
 /**
- * Any text but U+0000, which PostgreSQL cannot hold, and lone surrogates, which would silently become U+FFFD.
+ * Any text except U+0000, which PostgreSQL cannot store, and lone surrogates, which would silently become
+ * U+FFFD.
  */
 const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$'
 

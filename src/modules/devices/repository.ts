@@ -127,7 +127,7 @@ export function listDevicesByMac(
   })
 }
 
-/** @returns the router it is on @throws SQLSTATE 23503 when the group is not one of that router */
+/** @returns its router @throws SQLSTATE 23503 when the group is not on that router */
 export async function changeDevice(tx: Tx, id: string, values: DeviceValues): Promise<string | undefined> {
   const [changed] = await tx
     .update(devices)

@@ -2,10 +2,15 @@
  * Decides who may use the network. Only this file defines the precedence of rules. Pure; the order of facts
  * does not matter.
  *
- * Infrastructure and the router itself are allowed. The next rules, in order, are: a manual block, a pause
- * (of the device, its group or the router), schedules unless overridden, the hold on a new device, and the
- * router's lists and mode. The first rule that applies wins. The rate is the device's, else its group's, else
- * the router's (`limitRate` for limited devices, `fullRate` for allowed ones).
+ * Infrastructure and the router itself are allowed. The next rules are, in order:
+ * - a manual block,
+ * - a pause (of the device, its group or the router),
+ * - schedules unless overridden,
+ * - the hold on a new device,
+ * - the router's lists and mode.
+ *
+ * The first rule that applies wins. The rate is the device's, else its group's, else the router's
+ * (`limitRate` for limited devices, `fullRate` for allowed ones).
  */
 import { type Decision, type Outcome, type Reason, type ReasonCode, SCOPES, type Scope } from './document.ts'
 import type { DeviceFacts, OverrideFact, RouterFacts } from './facts.ts'

@@ -5,7 +5,7 @@ import type { Sighting, SkipReason } from './sighting.ts'
 /** JSON values, which may have any type when a router printed them. Null and absent are equivalent. */
 export type RawEntry = { mac?: unknown; ip?: unknown; ips?: unknown; hostname?: unknown }
 
-/** The longest name that DNS can hold, RFC 1035. */
+/** The maximum length of a DNS name, RFC 1035. */
 const MAX_HOSTNAME = 253
 /**
  * Characters that cannot be stored (U+0000, lone surrogates) or that disturb the text beside them (line ends,

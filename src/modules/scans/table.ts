@@ -21,10 +21,7 @@ export const scans = pgTable(
     userId: uuid('user_id').notNull().default(currentUserId),
     routerId: uuid('router_id').notNull(),
     scanId: text('scan_id').notNull(),
-    /**
-     * A uuid derived from the id: under row security a text comparison cannot use an index, and a uuid
-     * comparison can.
-     */
+    /** A uuid derived from the id, because under row security no other comparison can use the index. */
     scanKey: uuid('scan_key').notNull().defaultRandom(),
     bodySha256: bytea('body_sha256').notNull(),
     takenAt: instant('taken_at').notNull(),
