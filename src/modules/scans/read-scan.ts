@@ -24,7 +24,8 @@ export type ReadScan = {
 }
 
 /**
- * @throws Problem `invalid-request` for a body that is no scan, `too-large` for more entries than `maxDevices`
+ * @throws Problem `invalid-request` for a body that is no scan, `too-large` for more than `maxDevices`
+ * entries
  */
 export function readScan(body: unknown, query: Static<typeof RawScanQuery>, maxDevices: number): ReadScan {
   const { sources, ...scan } = scanOf(body, query)
