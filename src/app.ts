@@ -1,4 +1,4 @@
-/** The services, and the whole route tree: who may enter where, and what each part is handed. */
+/** Builds the services and the whole route tree: who may call which routes, and what each part receives. */
 import { join } from 'node:path'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
@@ -38,22 +38,26 @@ export type AppOptions = {
   config: Config
   version: string
   secrets: Secrets
-  /** Three logins, three pools; the app ends none of them. */
+  /** One pool for each of the three logins. The app closes none of them. */
   pools: Pools
   migrations: Migration[]
   /**
-   * Aborted when the process means to stop: it still serves, is not ready any more, and answers who waits.
+   * Aborted when the process begins to stop. The server then still serves, is no longer ready, and answers
+   * waiting requests.
    */
   closing?: AbortSignal
-  /** Hears of changed policies, from this server and others on the same database; closed with the app. */
+  /**
+   * Reports changed policies, from this server and from others on the same database. It is closed with the
+   * app.
+   */
   listen?: (wake: (digest?: string) => void) => { close(): Promise<void> }
-  /** Where log lines go; standard output when left out. */
+  /** Receives the log lines. Default: standard output. */
   logStream?: { write(line: string): void }
-  /** Where mails go; over SMTP or into files, as configured, when left out. */
+  /** Sends the mails. Default: over SMTP or into files, as configured. */
   mailer?: Mailer
-  /** Work that answers do not wait for. */
+  /** Work that responses do not wait for. */
   background?: BackgroundTasks
-  /** When the first purge runs, milliseconds; some random moment of the first minutes when left out. */
+  /** Milliseconds until the first purge. Default: a random moment in the first minutes. */
   firstPurgeAfterMs?: number
 }
 
@@ -84,21 +88,21 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { routerOnlineMinutes: onlineMinutes } = config
   const shared = { withTransaction, onlineMinutes }
 
-  // Everybody.
+  // Routes that need no credentials.
   const checkDatabase = databaseCheck([pools.server, pools.auth, pools.admin], options.migrations)
   const isClosing = () => closing.aborted
   const details = config.healthDetails
   await app.register(healthRoutes, { prefix: '/health', version, details, checkDatabase, isClosing })
   await app.register(auth.publicRoutes)
 
-  // A signed-in person, with their account.
+  // Routes for a signed-in person and their account.
   await app.register(async (scope) => {
     auth.guards.person(scope)
     await scope.register(auth.personRoutes)
     await scope.register(ownAuditRoutes, { prefix: '/api/users', withTransaction })
   })
 
-  // A person, or a script of theirs with a personal key for the area, with what the person owns.
+  // Routes for a person's own resources. A script may call them with a personal key for the area.
   type Resource = [routes: FastifyPluginAsyncTypebox<typeof shared>, prefix: string]
   const resources = (area: Area, within: Resource[], readOnly = false) =>
     app.register(async (scope) => {
@@ -127,7 +131,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     [overrideRoutes, '/api/devices'],
   ])
 
-  // An administrator.
+  // Routes for administrators.
   await app.register(async (scope) => {
     auth.guards.administrator(scope)
     await scope.register(auth.administratorRoutes)
@@ -135,7 +139,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     await scope.register(auditRoutes, { prefix: '/api/admin', ...shared })
   })
 
-  // The agent of a router.
+  // Routes for the agent of a router.
   await app.register(async (scope) => {
     auth.guards.agent(scope)
     const agent = { prefix: '/api/agent', withAgentTransaction: auth.withAgentTransaction }

@@ -1,4 +1,4 @@
-/** The process: read the configuration, open the database, listen, and leave in good order. */
+/** The process: reads the configuration, prepares the database, listens, and shuts down in order. */
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
@@ -29,8 +29,8 @@ async function start(): Promise<void> {
   loadEnvFile()
   const config = readConfig(process.env)
   for (const fault of envFileFaults(config.names)) process.stderr.write(`.env: ${fault}\n`)
-  // Before the database is opened, and until the server listens: of several starts at once, those that cannot
-  // have the port leave the database alone, which the one that serves may have attached to.
+  // The port is reserved before the database starts and until the server listens. Of several simultaneous
+  // starts, those without the port leave the database alone, because the serving one may be attached to it.
   const releasePort = await holdPort(config)
   const database = config.database.url === undefined ? await local(config) : remote(config)
   const migrations = await readMigrations()
@@ -95,8 +95,8 @@ async function start(): Promise<void> {
   }
 
   const { log } = app
-  // A promise that nobody awaited has failed: its request was answered correctly (nothing was stored), but
-  // the code is wrong.
+  // A promise without a handler has failed. Its request was answered correctly (nothing was stored), but the
+  // code is wrong.
   process.on('unhandledRejection', (err) => log.error({ err }, 'unhandled rejection'))
   void database.lost.then(() => {
     if (!closing.signal.aborted)
@@ -104,9 +104,9 @@ async function start(): Promise<void> {
   })
   stopOnSignal(async () => {
     closing.abort()
-    log.info('closing: not ready any more, finishing what is under way')
+    log.info('closing: no longer ready, finishing open requests')
     await new Promise((resolve) => setTimeout(resolve, config.shutdown.noticeMs))
-    // Whoever is slower than this is cut off; the process leaves in order all the same.
+    // Requests slower than this are cut off. The process still exits in order.
     const cut = setTimeout(() => app?.server.closeAllConnections(), config.shutdown.drainMs)
     await close()
     clearTimeout(cut)
@@ -151,7 +151,7 @@ function remote(config: Config) {
     urls: { server: url, auth: authUrl, admin: adminUrl },
     embedded: undefined,
     stop: async () => {},
-    // Somebody else's, and it may come back: waited for, not given up.
+    // An external database may come back, so the server waits for it and does not give up.
     lost: new Promise<void>(() => {}),
     secrets: {
       jwt: { current: jwtSecret, previous: config.secrets.jwtPrevious },
@@ -164,12 +164,12 @@ const refusal = (checked: Section[]) =>
   [
     "NetPilot does not start: one person's rows might show to another, or the database is not what this version was written for.",
     ...explain(checked, ({ isWarning }) => !isWarning),
-    '"npm run doctor" looks again at any time.',
+    '"npm run doctor" repeats these checks at any time.',
   ].join('\n')
 
 /**
- * npm passes Ctrl-C on, so that one key press arrives twice: what comes within a second of the first counts
- * as the same. Later ones force.
+ * npm passes Ctrl-C on, so that one key press arrives twice. Signals within a second of the first count as
+ * the same. Later ones force the exit.
  */
 function stopOnSignal(stop: () => Promise<void>): void {
   let askedAt: number | undefined
@@ -178,7 +178,7 @@ function stopOnSignal(stop: () => Promise<void>): void {
       askedAt = Date.now()
       stop().then(
         () => process.exit(0),
-        (error: Error) => fail(`NetPilot did not close in order: ${error.message}`),
+        (error: Error) => fail(`NetPilot did not shut down cleanly: ${error.message}`),
       )
     } else if (Date.now() - askedAt > 1_000) fail('NetPilot was told twice and stops at once.')
   }
@@ -187,8 +187,8 @@ function stopOnSignal(stop: () => Promise<void>): void {
 }
 
 /**
- * Answers 503 meanwhile. @returns what gives the port up @throws EADDRINUSE when another program listens
- * there
+ * Reserves the port and answers 503 meanwhile. @returns a function that releases the port
+ * @throws EADDRINUSE when another program listens there
  */
 async function holdPort({ host, port }: Config): Promise<() => Promise<void>> {
   const holder = createServer((socket) =>

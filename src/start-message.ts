@@ -5,13 +5,13 @@ type StartFacts = {
   config: Config
   version: string
   address: AddressInfo | string | null
-  /** Where the embedded database lies, when there is one, and whether this start made it. */
+  /** The directory of the embedded database, if there is one, and whether this start created it. */
   embedded: { dataDir: string; isNew: boolean } | undefined
-  /** The checks of the database that found something which does not keep it from serving. */
+  /** Failed database checks that do not keep the server from serving. */
   warnings: string[]
 }
 
-/** Where it listens, where the data lies, and what to try next: for the person who just started it. */
+/** Prints for the person who started the server where it listens, where the data is, and what to try next. */
 export function printStart({ config, version, address, embedded, warnings }: StartFacts): void {
   const port = typeof address === 'object' && address ? address.port : config.port
   const isOpen = ['0.0.0.0', '::'].includes(config.host)
@@ -19,9 +19,9 @@ export function printStart({ config, version, address, embedded, warnings }: Sta
   const lines = [
     `NetPilot ${version} is running.`,
     '',
-    `  listens on   ${config.host}:${port}${isOpen ? ' (every address of this machine, so that routers reach it; HOST=127.0.0.1 keeps it to itself)' : ''}`,
+    `  listens on   ${config.host}:${port}${isOpen ? ' (every address of this machine, so that routers reach it; HOST=127.0.0.1 allows this machine only)' : ''}`,
     ...(config.publicUrl ? [`  reached at   ${config.publicUrl}`] : []),
-    `  data         ${embedded ? `${embedded.dataDir} (embedded PostgreSQL; set DATABASE_URL to use one of your own)` : 'in the database that DATABASE_URL names'}`,
+    `  data         ${embedded ? `${embedded.dataDir} (embedded PostgreSQL; set DATABASE_URL to use your own)` : 'in the database that DATABASE_URL names'}`,
     ...(embedded
       ? [
           `               ${embedded.isNew ? 'nothing was there: a new, empty database was made' : 'the database that was there is used'}`,
@@ -33,7 +33,7 @@ export function printStart({ config, version, address, embedded, warnings }: Sta
       ? [`  warnings     of the database's ${warnings.join(', ')}: see above, or "npm run doctor"`]
       : []),
     '',
-    '  The README walks on from here. Ctrl-C stops it.',
+    '  The README describes the next steps. Ctrl-C stops it.',
     '',
   ]
   process.stdout.write(`${lines.join('\n')}\n`)

@@ -1,8 +1,8 @@
 /**
- * `npm run create-admin -- ada@example.com`: makes the account with this address an administrator; the first
- * one has to come from somewhere. Where there is no such account it asks, or takes `--new`, and makes one,
- * and prints the token that its owner chooses a password with.
- * `--remove` is the way back: the account stays, and is no administrator any more.
+ * `npm run create-admin -- ada@example.com` makes the account with this address an administrator, because the
+ * first administrator has to come from somewhere. If there is no such account, the command asks whether to
+ * create one (`--new` answers yes). It then prints a token with which the owner chooses a password.
+ * `--remove` takes the administrator role away again. The account stays.
  */
 import { parseArgs } from 'node:util'
 import { findAccountByEmail, makeAdministrator, removeAdministrator } from '../auth/credentials/repository.ts'
@@ -35,7 +35,7 @@ run(async (print) => {
     throw new ConfigError([
       'DATABASE_AUTH_URL is missing: set the connection string that "npm run setup" prints',
     ])
-  // Accounts are the auth login's; the other two are not needed.
+  // The rights of the auth login suffice here, so the other two logins are not needed.
   const pool = createPool({
     url,
     size: 1,
@@ -63,10 +63,10 @@ run(async (print) => {
       await withTransaction(ANONYMOUS, (tx) => removeAdministrator(tx, isThere.id))
       return print(`${email} is no administrator any more.`)
     }
-    const question = `There is no account with the address ${email}. Make one, and an administrator's?`
+    const question = `There is no account with the address ${email}. Create one as an administrator?`
     if (!isThere && !values.new && !(await confirm(question, process)))
       throw new Error(
-        `There is no account with the address ${email}, and none was made. To make one: npm run create-admin -- --new ${email}`,
+        `There is no account with the address ${email}, and none was created. To create one: npm run create-admin -- --new ${email}`,
       )
     const token = await withTransaction(ANONYMOUS, async (tx) => {
       const { id, isNew } = await makeAdministrator(tx, email)

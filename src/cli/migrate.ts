@@ -1,6 +1,6 @@
 /**
- * `npm run migrate`: brings the database up to this version. `npm run migrate -- --back-to NAME` (or `none`)
- * undoes what came after NAME.
+ * `npm run migrate` brings the database up to this version. `npm run migrate -- --back-to NAME` (or `none`)
+ * undoes all migrations after NAME.
  */
 import { parseArgs } from 'node:util'
 import { loadEnvFile, readConfig } from '../config/config.ts'
@@ -13,7 +13,7 @@ run(async (print) => {
   loadEnvFile()
   const { database, dataDir } = readConfig(process.env)
   const backTo = values['back-to']
-  // To be opened otherwise, the embedded database is migrated on the way, which it may be unfit for.
+  // Starting the embedded database in the usual way would migrate it, and it may be unfit for that.
   const local =
     database.url === undefined
       ? await openLocalDatabase(dataDir, database.rolePrefix, { readOnly: backTo !== undefined })

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * `netpilot COMMAND`: the commands of package.json by one name, for where the package is linked or installed.
+ * `netpilot COMMAND` runs the commands of package.json under one name, where the package is linked or
+ * installed.
  */
 const COMMANDS: Record<string, () => Promise<unknown>> = {
   start: () => import('../server.ts'),
@@ -11,7 +12,7 @@ const COMMANDS: Record<string, () => Promise<unknown>> = {
   'create-admin': () => import('./create-admin.ts'),
 }
 
-// Each command reads its own arguments where it would find them without this.
+// Each command then finds its own arguments where it would find them when run by itself.
 const [name = ''] = process.argv.splice(2, 1)
 const command = COMMANDS[name]
 if (command) await command()

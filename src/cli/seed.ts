@@ -1,7 +1,7 @@
 /**
- * `npm run seed`: an account with three routers, a house full of devices and a fortnight of scans, to develop
- * with. It prints how to sign in, and again when it is run again; `-- --email ADDRESS` makes another account.
- * Its passwords and keys are kept in `seed.json` beside the database, for nobody else to read.
+ * `npm run seed` creates an account for development: three routers, a house full of devices and two weeks of
+ * scans. It prints how to sign in, also when it runs again. `-- --email ADDRESS` creates another account. Its
+ * passwords and keys are in `seed.json` beside the database, readable only by the owner of the file.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
@@ -16,7 +16,7 @@ import { withTemporaryServer } from './seed/temporary-server.ts'
 
 type Account = {
   password: string
-  /** Missing while the account is being filled, or was not filled to the end. */
+  /** Missing until the account has been filled completely. */
   keys?: { agentKey: string; scriptKey: string }
 }
 
@@ -43,7 +43,7 @@ run(async (print) => {
       print(`${email} is there already; nothing was changed.`)
       return print(await summary(api, token))
     }
-    // An account that was not filled to its end is made anew.
+    // An account that was not filled completely is deleted and created again.
     if (token) await api({ token }, 'DELETE', '/api/users/account', { password: known.password })
     const account: Account = { password: randomBytes(18).toString('base64url') }
     const now = new Date()
@@ -79,7 +79,7 @@ run(async (print) => {
   )
 })
 
-/** @returns an access token, or undefined where address and password are not those of an account */
+/** @returns an access token, or undefined when the address and password match no account */
 async function signIn(api: Api, email: string, password: string): Promise<string | undefined> {
   try {
     const answer = await api<{ accessToken: string }>(undefined, 'POST', '/api/auth/login', {
@@ -107,7 +107,7 @@ async function register(api: Api, email: string, password: string): Promise<stri
   }
 }
 
-/** What the account has, in a line. */
+/** Summarises the account in one line. */
 async function summary(api: Api, token: string): Promise<string> {
   const counts = ['routers', 'devices', 'groups', 'schedules', 'blocks'].map(async (name) => {
     const { total } = await api<{ total: number }>({ token }, 'GET', `/api/${name}?limit=1`)
@@ -125,7 +125,7 @@ async function readAccounts(file: string): Promise<Record<string, Account>> {
 }
 
 async function writeAccounts(file: string, accounts: Record<string, Account>): Promise<void> {
-  // As the data directory of an embedded database: passable for the user that it runs as, and nothing more.
+  // Same mode as the data directory of an embedded database: the user it runs as may only traverse it.
   await mkdir(dirname(file), { recursive: true, mode: 0o711 })
   await writeFile(`${file}.new`, `${JSON.stringify(accounts, null, 2)}\n`, { mode: 0o600 })
   await rename(`${file}.new`, file)

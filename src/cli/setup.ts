@@ -1,13 +1,14 @@
 /**
- * `npm run setup`: once per database, repeatable. DATABASE_SETUP_URL is an administrator's. Makes the roles
- * match the connection strings that the environment has, and prints the ones it made up.
+ * `npm run setup` is needed once per database and may be repeated. DATABASE_SETUP_URL must be an
+ * administrator's. The command makes the roles match the connection strings in the environment, and prints
+ * those that it generated.
  */
 import { loadEnvFile, readConfig } from '../config/config.ts'
 import { roleNames } from '../database/role-names.ts'
 import { type LoginRole, newPassword, setUpDatabase } from '../database/setup.ts'
 import { run } from './run.ts'
 
-/** Which variable holds the connection string of which role. */
+/** The variable with the connection string of each role. */
 const VARIABLES = {
   server: 'DATABASE_URL',
   auth: 'DATABASE_AUTH_URL',
@@ -50,13 +51,13 @@ run(async (print) => {
   print(
     created.length > 0
       ? `Created the roles ${created.map((role) => names[role]).join(', ')}.`
-      : 'The roles were there already; they are as they should be.',
+      : 'The roles already exist and are correct.',
   )
   for (const refusal of refused)
     print(`The server refused (NetPilot runs without it; a superuser could do it): ${refusal}`)
   if (made.length === 0) return
   print(
-    '\nNew passwords were set. Keep these lines in .env (readable by nobody else); they are not shown again:\n',
+    '\nNew passwords were set. Keep these lines in .env (readable only by you); they are not shown again:\n',
   )
   for (const line of made) print(line)
 })

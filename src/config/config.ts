@@ -1,6 +1,6 @@
 /**
- * The environment as a typed configuration; the only reader of the environment. Every variable is described
- * in `.env.example`.
+ * Reads the environment into a typed configuration. Only this file reads the environment. `.env.example`
+ * describes every variable.
  */
 import { existsSync } from 'node:fs'
 import { isIP } from 'node:net'
@@ -14,7 +14,7 @@ import { oidcSettings } from './oidc.ts'
 
 export type Config = ReturnType<typeof readConfig>
 
-/** Thrown with one line for each variable that is missing or wrong; never repeats a value. */
+/** Thrown with one line for each missing or wrong variable. The message never contains a value. */
 export class ConfigError extends Error {
   override name = 'ConfigError'
   readonly faults: string[]
@@ -30,7 +30,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** Reads `.env`, when it is there, into the environment; what is set already wins. */
+/** Loads `.env`, if it exists, into the environment. Variables that are already set win. */
 export function loadEnvFile(path = '.env'): void {
   if (existsSync(path)) process.loadEnvFile(path)
 }
@@ -38,7 +38,7 @@ export function loadEnvFile(path = '.env'): void {
 /** @throws ConfigError */
 export function readConfig(env: NodeJS.ProcessEnv) {
   const faults: string[] = []
-  /** Every name that is asked for, and so every name there is. */
+  /** Every name that is read, and therefore every known name. */
   const names = new Set<string>()
   const value = (name: string) => {
     names.add(name)
@@ -249,8 +249,8 @@ export function readConfig(env: NodeJS.ProcessEnv) {
 const isOrigin = (origin: string) => URL.canParse(origin) && new URL(origin).origin === origin
 
 /**
- * What serving from a database of one's own takes beyond the defaults. @throws ConfigError naming everything
- * that is missing
+ * Checks the settings that an external database requires beyond the defaults. @throws ConfigError with every
+ * missing setting
  */
 export function requireProductionSettings({ database, secrets }: Config): {
   url: string

@@ -1,14 +1,14 @@
 /**
- * What in an `.env` file has no effect: names that nobody reads, and lines that are no setting. Values are
- * never told.
+ * Finds what has no effect in an `.env` file: unknown names, and lines that are not settings. Values are
+ * never printed.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 
-/** Read by Node, by the driver, or by docker-compose.yml. */
+/** Names that Node, the database driver or docker-compose.yml reads. */
 const OTHERS =
   /^(NODE_(OPTIONS|EXTRA_CA_CERTS|DEBUG|COMPILE_CACHE)|PG\w+|TZ|(HTTPS?|NO)_PROXY|(POSTGRES|MIGRATOR|SERVER|AUTH|ADMIN)_PASSWORD)$/
-/** A name that differs by more is no slip of the fingers. */
+/** A larger distance is not a typing error. */
 const MAX_DISTANCE = 2
 
 export function envFileFaults(known: ReadonlySet<string>, path = '.env'): string[] {
@@ -27,7 +27,7 @@ export function envFileFaults(known: ReadonlySet<string>, path = '.env'): string
 }
 
 function linesWithoutName(text: string): number[] {
-  // A quoted value may go over several lines, which count as comments here.
+  // A quoted value may span several lines. Its further lines count as comments here.
   const lines = text
     .replaceAll(/=[ \t]*(["'`])[\s\S]*?\1/g, (value) => value.replaceAll('\n', '\n#'))
     .split('\n')
@@ -41,7 +41,7 @@ function nearest(name: string, known: ReadonlySet<string>): string | undefined {
   return best && best.distance <= MAX_DISTANCE ? best.other : undefined
 }
 
-/** Levenshtein's: letters to add, leave out, or change. */
+/** The Levenshtein distance: how many letters to insert, delete or replace. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column)
   for (const [index, letter] of [...a].entries()) {

@@ -1,35 +1,29 @@
-/**
- * How Google sign-in is configured: not at all, for ID tokens from frontends, or with the redirect flow too.
- */
+/** The configuration of Google sign-in: off, for ID tokens from frontends, or with the redirect flow too. */
 
 export type GoogleSettings = {
   /**
-   * Whose ID tokens are accepted. There is always one: without it the library would accept anybody's. The
-   * redirect flow is the first's.
+   * The client ids whose ID tokens are accepted. At least one is required: without any, the library would
+   * accept tokens for every client. The redirect flow uses the first.
    */
   clientIds: readonly [string, ...string[]]
-  /**
-   * Google Workspace domains (`hd`) whose members alone may sign in; empty: everybody with a Google account.
-   */
+  /** Google Workspace domains (`hd`) whose members may sign in. Empty: every Google account may. */
   hostedDomains: readonly string[]
   endpoints: GoogleEndpoints
-  /** How long to wait for an answer of Google's. */
+  /** Timeout for a response from Google. */
   timeoutMs: number
   redirect?: GoogleRedirect
 }
-/** Google's, or in tests and trials those of a stand-in. */
+/** The endpoints of Google, or of a stand-in in tests and trials. */
 type GoogleEndpoints = {
   issuer: string
   authorizationUrl: string
   tokenUrl: string
   certificatesUrl: string
 }
-/**
- * `returnOrigins`: where people may be sent back to with an exchange code, at least one exact origin.
- */
+/** `returnOrigins`: the origins that may receive an exchange code, at least one exact origin. */
 export type GoogleRedirect = { clientSecret: string; redirectUri: string; returnOrigins: readonly string[] }
 
-/** As read from the environment. */
+/** The settings as read from the environment. */
 export type GivenGoogleSettings = {
   clientIds: string[]
   clientSecret: string | undefined
@@ -43,7 +37,7 @@ export type GivenGoogleSettings = {
 const CALLBACK = '/api/auth/google/callback'
 const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])$/
 
-/** Google takes no other: TLS, except on one's own machine. */
+/** Google accepts only https, except on localhost. */
 function isRedirectUri(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, hostname, pathname, search, hash } = new URL(text)
@@ -52,9 +46,9 @@ function isRedirectUri(text: string): boolean {
 }
 
 /**
- * Off when nothing is set; what is set by half is a fault, and the fault names what is missing. `corsOrigins`
- * are where people may return to unless GOOGLE_RETURN_TO says otherwise: a browser app elsewhere could not
- * exchange the code that it gets.
+ * Google sign-in is off when no setting is given. Incomplete settings are an error that names what is
+ * missing. Unless GOOGLE_RETURN_TO is set, people may return to `corsOrigins`: a browser app on another
+ * origin could not exchange its code.
  */
 export function googleSettings(
   given: GivenGoogleSettings,

@@ -1,8 +1,8 @@
-/** How mail is configured: over SMTP, or into files. Half of it is refused. */
+/** The configuration of mail: over SMTP, or into files. An incomplete configuration is an error. */
 import { type Mailbox, readMailbox } from '../network/email-address.ts'
 
 /**
- * In nodemailer's words. `secure`: TLS from the first byte; `requireTLS`: no mail and no password before
+ * Options of nodemailer. `secure`: TLS from the first byte. `requireTLS`: no mail and no password before
  * STARTTLS.
  */
 export type SmtpServer = {
@@ -18,11 +18,13 @@ export type MailSettings = {
   /** Absent: mails are written as files. */
   smtp?: SmtpServer
   from: Mailbox
-  /** The frontend that links lead to, without a slash at the end; absent: mails hold the token alone. */
+  /**
+   * The base URL of the frontend for links, without a trailing slash. Absent: mails contain only the token.
+   */
   appUrl?: string
 }
 
-/** As read from the environment. */
+/** The settings as read from the environment. */
 export type GivenMailSettings = {
   smtpUrl: string | undefined
   from: string | undefined
@@ -30,7 +32,7 @@ export type GivenMailSettings = {
 }
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/i
-/** Nobody gets a mail from here: it is written to a file. */
+/** The sender when no mail is sent and mails are written to files. */
 const NOBODY: Mailbox = { name: 'NetPilot', address: 'netpilot@localhost' }
 
 export function mailSettings(
@@ -59,9 +61,9 @@ export function mailSettings(
 }
 
 /**
- * TLS is required, except on this machine, where it would only fail on a certificate that nobody signed, or
- * by `?requireTLS=false`: then STARTTLS is used where it is offered. Other parameters of nodemailer's are
- * refused: some of them log what is sent.
+ * TLS is required, except on localhost, where no certificate would be valid, or with `?requireTLS=false`.
+ * STARTTLS is then used if the server offers it. Other parameters of nodemailer are refused, because some of
+ * them log what is sent.
  */
 function readSmtpUrl(text: string): SmtpServer | undefined {
   const url = URL.parse(text)

@@ -1,7 +1,7 @@
 /**
- * Bytes as digits and letters only, so that a double click selects a whole key: a big-endian number in base
- * 62, padded with zeros to the width that its byte length needs (4 bytes 6, 16 bytes 22, 32 bytes 43
- * characters). One text per value, and one value per text.
+ * Encodes bytes as digits and letters only, so that a double click selects a whole key. The text is a
+ * big-endian number in base 62, padded with zeros to a fixed width (4 bytes: 6, 16 bytes: 22, 32 bytes: 43
+ * characters). Each value has exactly one text, and each text one value.
  */
 import { randomInt } from 'node:crypto'
 
@@ -21,8 +21,8 @@ export function encodeBase62(bytes: Buffer): string {
 }
 
 /**
- * The `byteLength` bytes behind a text, or undefined when it has another width, a foreign character, or a
- * value that does not fit.
+ * Decodes a text to `byteLength` bytes. @returns undefined for another width, a foreign character, or a value
+ * that does not fit
  */
 export function decodeBase62(text: string, byteLength: number): Buffer | undefined {
   if (text.length !== widthOf(byteLength)) return undefined
@@ -36,8 +36,6 @@ export function decodeBase62(text: string, byteLength: number): Buffer | undefin
   return Buffer.from(value.toString(16).padStart(byteLength * 2, '0'), 'hex')
 }
 
-/**
- * `width` characters, each drawn without bias from a cryptographic source (5.95 bits each).
- */
+/** `width` characters, each drawn without bias from a cryptographically secure source (5.95 bits each). */
 export const randomBase62 = (width: number): string =>
   Array.from({ length: width }, () => DIGITS.charAt(randomInt(DIGITS.length))).join('')

@@ -1,20 +1,20 @@
 /**
- * The keys that sign tokens and seal cookies, derived from one master secret, or from two while one replaces
- * the other.
+ * The keys that sign tokens and seal cookies. They are derived from one master secret, or from two during a
+ * rotation.
  */
 import { deriveKey } from './hkdf.ts'
 import { requireStrongSecret } from './strong-secret.ts'
 
 /**
- * `kid` names the key inside a token: 8 base64url characters (6 bytes), which say nothing about the secret's
- * 32 bytes.
+ * `kid` is the key id inside a token: 8 base64url characters (6 bytes), which reveal nothing about the
+ * 32-byte secret.
  */
 export type SigningKey = { kid: string; secret: Buffer }
 
-/** The current key, which signs, and after it those that still verify. */
+/** The current key signs. The others only verify. */
 export type SigningKeys = readonly [current: SigningKey, ...previous: SigningKey[]]
 
-/** One set of keys for each purpose, so that no kind of token can pass for another. */
+/** One set of keys for each purpose, so that one kind of token is never accepted as another. */
 export type Keyring = Record<
   | 'accessTokens'
   | 'refreshTokens'
@@ -27,9 +27,7 @@ export type Keyring = Record<
   SigningKeys
 >
 
-/**
- * `previous` is the secret that `current` replaced, while what was made with it is still to be accepted.
- */
+/** `previous` is the secret before `current`, while tokens and seals made with it are still accepted. */
 export type MasterSecrets = { current: string; previous?: string | undefined }
 
 const signingKey = (master: string, purpose: string): SigningKey => ({
@@ -38,8 +36,8 @@ const signingKey = (master: string, purpose: string): SigningKey => ({
 })
 
 /**
- * The keys of one purpose that are derived from the password pepper, which is kept outside the database.
- * @throws Error when a pepper is too short to be one (`requireStrongSecret`)
+ * Derives the keys of one purpose from the password pepper, which is stored outside the database.
+ * @throws Error when a pepper is too short (`requireStrongSecret`)
  */
 export function pepperKeys({ current, previous }: MasterSecrets, purpose: string): SigningKeys {
   requirePeppers({ current, previous })
@@ -50,13 +48,13 @@ export function pepperKeys({ current, previous }: MasterSecrets, purpose: string
   return previous === undefined ? [key(current)] : [key(current), key(previous)]
 }
 
-/** @throws Error when a pepper is too short to be one */
+/** @throws Error when a pepper is too short (`requireStrongSecret`) */
 export function requirePeppers({ current, previous }: MasterSecrets): void {
   requireStrongSecret('PASSWORD_PEPPER', current)
   if (previous !== undefined) requireStrongSecret('PASSWORD_PEPPER_PREVIOUS', previous)
 }
 
-/** @throws Error when a secret is too short to be one (`requireStrongSecret`) */
+/** @throws Error when a secret is too short (`requireStrongSecret`) */
 export function createKeyring({ current, previous }: MasterSecrets): Keyring {
   requireStrongSecret('JWT_SECRET', current)
   if (previous !== undefined) requireStrongSecret('JWT_SECRET_PREVIOUS', previous)

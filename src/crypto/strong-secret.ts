@@ -1,8 +1,8 @@
 const MIN_BYTES = 32
 
 /**
- * How many bytes a text can stand for when it is read in the way that leaves the fewest: hexadecimal, then
- * base64, then plain text.
+ * The number of bytes in a text under the reading that gives the fewest: hexadecimal, then base64, then plain
+ * text.
  */
 function fewestBytes(secret: string): number {
   if (/^[0-9a-f]*$/i.test(secret)) return secret.length / 2
@@ -11,9 +11,9 @@ function fewestBytes(secret: string): number {
 }
 
 /**
- * Refuses a secret too short to hold 32 random bytes: under 64 hexadecimal digits, 43 characters of base64 or
- * 32 bytes of any other text. Length is all that can be checked: it keeps out words and half-length keys, not
- * a long guessable text.
+ * Refuses a secret that is too short for 32 random bytes: under 64 hexadecimal digits, 43 characters of
+ * base64 or 32 bytes of other text. Only the length can be checked: this excludes words and half-length keys,
+ * not a long guessable text.
  * @throws Error naming the setting and the remedy, never the value
  */
 export function requireStrongSecret(name: string, secret: string): void {

@@ -1,4 +1,4 @@
-/** How bodies are read: what two readers could read in two ways (RFC 7493) is refused, never repaired. */
+/** Parses bodies. Input that two parsers could read differently (RFC 7493) is refused, never repaired. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { problem } from './problem.ts'
 
@@ -6,24 +6,24 @@ const MAX_JSON_DEPTH = 32
 const UTF_8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
- * The body as text; a byte order mark before it is dropped. @throws Problem `unsupported-media-type` or
+ * Decodes the body as text without a leading byte order mark. @throws Problem `unsupported-media-type` or
  * `invalid-request` when it is not UTF-8
  */
 export function textOf({ headers }: FastifyRequest, body: Buffer): string {
   const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(headers['content-type'] ?? '') ?? []
   if (!/^(utf-?8|us-ascii)$/i.test(charset))
-    throw problem('unsupported-media-type', { detail: 'Text is UTF-8 here' })
+    throw problem('unsupported-media-type', { detail: 'The charset must be UTF-8' })
   try {
     return UTF_8.decode(body)
   } catch {
-    // Otherwise each wrong byte would be stored as U+FFFD.
+    // Without this check each invalid byte would be stored as U+FFFD.
     throw problem('invalid-request', { detail: 'The body is not UTF-8' })
   }
 }
 
 /**
- * JSON without prototype keys or names given twice, no deeper than 32 levels; a body announced as JSON and
- * empty counts as absent.
+ * Accepts JSON without prototype keys and duplicate names, at most 32 levels deep. An empty body with a JSON
+ * content type counts as absent.
  */
 export function parseJsonBodies(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error')
@@ -46,22 +46,22 @@ export function parseJsonBodies(app: FastifyInstance): void {
       return value
     },
   )
-  // What no route has a use for is 415, also `text/plain`, which a browser sends across origins without
-  // asking first.
+  // Media types that no route uses give 415. This includes `text/plain`, which a browser sends across origins
+  // without a preflight.
   app.removeContentTypeParser('text/plain')
 }
 
 const INEXACT = {
   path: '/body',
   code: 'inexact-integer',
-  message: 'holds a whole number beyond 2^53 - 1, which would lose digits: send text',
+  message: 'contains an integer beyond 2^53 - 1, which would lose digits: send it as text',
 } as const
 
-/** Of valid JSON. Sixteen digits in a row are rare, so that few bodies are read twice. */
+/** Expects valid JSON. Sixteen digits in a row are rare, so few bodies are parsed twice. */
 function hasInexactInteger(json: string): boolean {
   if (!/\d{16}/.test(json)) return false
   let isFound = false
-  // The source of a number is given to the reviver alone (ECMA-262, JSON.parse).
+  // Only the reviver receives the source text of a number (ECMA-262, JSON.parse).
   const look = (_name: string, value: unknown, { source = '' }: { source?: string }) => {
     isFound ||= typeof value === 'number' && /^-?\d+$/.test(source) && !Number.isSafeInteger(value)
     return value
@@ -70,7 +70,7 @@ function hasInexactInteger(json: string): boolean {
   return isFound
 }
 
-/** Of all objects in a value together. @throws Problem where it is nested too deep */
+/** Counts the members of all objects in a value. @throws Problem when it is nested too deep */
 function countMembers(value: unknown, levels = MAX_JSON_DEPTH): number {
   if (typeof value !== 'object' || value === null) return 0
   if (levels === 0)
@@ -83,8 +83,8 @@ function countMembers(value: unknown, levels = MAX_JSON_DEPTH): number {
 const [QUOTE, BACKSLASH, COLON] = [0x22, 0x5c, 0x3a]
 
 /**
- * Of valid JSON, outside its strings: each member has one, and of members with one name JSON.parse keeps only
- * the last.
+ * Counts the colons outside strings in valid JSON. Each member has one colon, and JSON.parse keeps only the
+ * last of several members with the same name.
  */
 function countColons(json: string): number {
   let count = 0

@@ -1,18 +1,18 @@
 /**
- * Versions of what people edit, so that nobody overwrites what they have not seen. The ETag of a resource is
- * a digest of what can be edited of it and of nothing else: a scan or a heartbeat does not move it. Whoever
- * sends it back as `If-Match` changes that version or none.
+ * ETags prevent lost updates. The ETag of a resource is a digest of its editable fields only, so a scan or a
+ * heartbeat does not change it. A client that sends it back as `If-Match` changes exactly that version, or
+ * nothing.
  */
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { problem } from './problem.ts'
 
-/** What can be edited, of a resource as it is read from the database. */
+/** Selects the editable fields of a resource as read from the database. */
 export type VersionOf = (resource: never) => unknown
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** On each route whose answer is, or whose request changes, a resource that has versions. */
+    /** Set on each route that returns or changes a versioned resource. */
     versionOf?: VersionOf
   }
 }
@@ -24,11 +24,11 @@ const etagOf = (versionOf: VersionOf, resource: unknown) =>
     .slice(0, 22)}"`
 
 /**
- * Before a change: when the request names versions (`If-Match`), one of them must be the current one; `*` is
- * any. A weak tag never matches (RFC 9110, 13.1.1). What is not there at all, the change itself will not
- * find.
- * @param hold locks the resource until the transaction ends and reads it; null: it may be made, but is not
- * there yet
+ * Checks `If-Match` before a change: if the request has it, one of its tags must be the current version; `*`
+ * matches any. A weak tag never matches (RFC 9110, 13.1.1). A missing resource passes, because the change
+ * itself then answers 404.
+ * @param hold locks the resource until the transaction ends and reads it; null: the resource can be created,
+ * but does not exist yet
  * @throws Problem `precondition-failed`
  */
 export async function requireVersion(
@@ -45,7 +45,7 @@ export async function requireVersion(
     throw problem('precondition-failed')
 }
 
-/** Sends the ETag with each answer that is such a resource. */
+/** Adds the ETag to each response that is a versioned resource. */
 export function tagVersions(app: FastifyInstance): void {
   app.addHook('preSerialization', async ({ routeOptions }, reply, payload) => {
     const { versionOf } = routeOptions.config
@@ -54,7 +54,7 @@ export function tagVersions(app: FastifyInstance): void {
   })
 }
 
-/** The fields of a resource by their names. */
+/** Selects the named fields of a resource. */
 export const fieldsOf =
   (...names: string[]): VersionOf =>
   (resource: Record<string, unknown>) =>

@@ -1,8 +1,8 @@
-/** What is wrong with a field of a request, in words for people and codes for programs. */
+/** Describes the faults of request fields: messages for people and codes for programs. */
 import type { ErrorObject } from 'ajv'
 
 /**
- * Stable: clients are written against them. Those from `predictable` on are rules for passwords (`GET
+ * Clients depend on these codes, so they are stable. Those from `predictable` on are password rules (`GET
  * /api/auth/password-requirements`).
  */
 export const FIELD_CODES = [
@@ -32,13 +32,11 @@ export const FIELD_CODES = [
 type FieldCode = (typeof FIELD_CODES)[number]
 
 /**
- * One fault of one field: `path` is a JSON pointer that begins with the part of the request (`/body/email`).
+ * One fault of one field. `path` is a JSON pointer that begins with the part of the request (`/body/email`).
  */
 export type FieldError = { path: string; message: string; code: FieldCode }
 
-/**
- * The part of JSON Schema that requests are described in. `x-expects` says in words what a pattern asks for.
- */
+/** The subset of JSON Schema that describes requests. `x-expects` says in words what a pattern requires. */
 type Schema = {
   type?: string | string[]
   enum?: unknown[]
@@ -79,16 +77,15 @@ const FORMATS: Record<string, string> = {
 }
 
 /**
- * Of what is far from its schema a beginning is looked at: there is a fault for each field of a body, and
- * more are told to nobody.
+ * At most this many faults are examined. The response lists one fault for each field of a body and never
+ * more.
  */
 const MAX_FAULTS = 200
 
 /**
- * @param all faults of Ajv with `verbose`, so that they hold the value and the schema that it was held
- * against
+ * @param all faults of Ajv with `verbose`, so that each contains the value and its schema
  * @param part of the request: body, params, querystring
- * @returns one for each field: the type comes first, since the rest follows from it
+ * @returns one fault for each field: the type first, because the other faults follow from it
  */
 export function fieldErrorsOf(all: ErrorObject[], part: string): FieldError[] {
   const faults = all.slice(0, MAX_FAULTS)
@@ -131,7 +128,7 @@ function fieldErrorOf(
     return { path, code: 'too-few', message: `give at least one of ${fields}` }
   }
   if (keyword === 'uniqueItems') return { path, code: 'duplicate', message: 'must not name anything twice' }
-  // Where there is no body at all, it is checked as null.
+  // A missing body is validated as null.
   if (path === '/body' && data === null)
     return { path, code: 'missing', message: `is missing: send ${describe(schema)}` }
   if (part === 'querystring' && Array.isArray(data))
@@ -142,17 +139,19 @@ function fieldErrorOf(
       return {
         path,
         code: 'malformed',
-        message: 'holds a character that cannot be stored: U+0000 or a lone surrogate',
+        message: 'contains a character that cannot be stored: U+0000 or a lone surrogate',
       }
     if (text.trim() === '') return { path, code: 'blank', message: 'must not be blank' }
   }
-  // Of several forms, the one that has the type of the value is what was meant.
+  // Of several forms, the client probably meant the one whose type matches the value.
   const meant =
     keyword === 'anyOf' ? (branches.find((branch) => branch.keyword !== 'type')?.keyword ?? 'type') : keyword
   return { path, code: CODES[meant] ?? 'not-permitted', message: `must be ${describe(schema, meant)}` }
 }
 
-/** What a value should be, as the end of a sentence. `fault`: the keyword that it fails. */
+/**
+ * Describes what a value should be, as the end of a sentence. `fault` is the keyword that the value fails.
+ */
 function describe(schema: Schema, fault?: string): string {
   const forms = schema.anyOf ?? [schema.type ?? 'any'].flat().map((type) => ({ ...schema, type }))
   return orList(forms.map((form) => describeOne(form, fault)))

@@ -17,9 +17,7 @@ const PAGE = `<!doctype html>
 </html>
 `
 
-/**
- * Who opens the server's address in a browser is shown the way; to everybody else there is nothing at `/`.
- */
+/** A browser that opens `/` is shown where the documentation is. Every other client gets 404. */
 export function frontPage(app: FastifyInstance): void {
   app.get('/', { schema: { hide: true } }, async ({ headers }, reply) => {
     reply.header('vary', [reply.getHeader('vary'), 'Accept'].flat().filter(Boolean).join(', '))

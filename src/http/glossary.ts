@@ -1,6 +1,6 @@
 /**
- * What a field or parameter of a name means wherever its own schema says nothing else. One name means one
- * thing in the whole API, so it is described once.
+ * The default description of a field or parameter, by its name, used where its own schema has none. One name
+ * has one meaning in the whole API, so it is described once.
  */
 export const GLOSSARY: Record<string, string> = {
   // Ids

@@ -1,4 +1,4 @@
-/** One line a request, and no secret in any line. */
+/** Logs one line for each request, and no secret in any line. */
 import { type FastifyInstance, LogController } from 'fastify'
 import type { LoggerOptions } from 'pino'
 import { problemCodeOf } from './problem.ts'
@@ -21,8 +21,8 @@ const REDACTED = [
 ]
 
 /**
- * A driver's error carries the row it failed on (`detail`, `where`) and a Problem its cause; the log keeps
- * what helps and holds no data.
+ * A driver's error contains the failed row (`detail`, `where`) and a Problem contains its cause. The log
+ * keeps the useful fields and no data.
  */
 function errorForLog(
   error: Error & { code?: string; severity?: string; constraint?: string },
@@ -45,7 +45,7 @@ export function loggerOptions(level: string): LoggerOptions {
       paths: REDACTED.flatMap((path) => [path, path.startsWith('[') ? `*${path}` : `*.${path}`]),
       censor: '[redacted]',
     },
-    // Fastify's own lines about a request: its path without the query, which may hold what was typed by
+    // Fastify's own log lines contain the path without the query, because users may type secrets there by
     // mistake.
     serializers: {
       req: (request: { method: string; url: string }) => ({
@@ -59,7 +59,7 @@ export function loggerOptions(level: string): LoggerOptions {
   }
 }
 
-/** Fastify's own two lines a request are off (`logController`); this is the one. */
+/** Replaces the two lines that Fastify writes for each request (off in `logController`). */
 export function logRequests(app: FastifyInstance): void {
   app.addHook('onResponse', async (request, reply) => {
     const { method, routeOptions, ip, identity } = request
@@ -68,7 +68,7 @@ export function logRequests(app: FastifyInstance): void {
       reply.statusCode,
       Math.round(reply.elapsedTime),
     ]
-    // As the token or key claims: where the answer is 401, nothing proved it.
+    // The identity is what the token or key claims. When the response is 401, it is not proven.
     const line = { method, route, status, code: problemCodeOf(request), ms, ip, account: identity?.userId }
     request.log[
       reply.statusCode >= 500 ? 'warn' : routeOptions.url?.startsWith('/health') ? 'debug' : 'info'
@@ -76,5 +76,5 @@ export function logRequests(app: FastifyInstance): void {
   })
 }
 
-/** The request id is the `id` of the one line and of each error. */
+/** The request id is the `id` in the request line and in each error. */
 export const logController = new LogController({ disableRequestLogging: true, requestIdLogLabel: 'id' })

@@ -1,6 +1,6 @@
 /**
- * What follows from the routes that there are: other methods on a path that exists are 405, and what was made
- * says where it lies.
+ * Derives two answers from the routes: 405 for other methods on an existing path, and `Location` for a
+ * created resource.
  */
 import type { FastifyInstance, HTTPMethods } from 'fastify'
 import { problem } from './problem.ts'
@@ -8,10 +8,10 @@ import { problem } from './problem.ts'
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 /**
- * Before the routes. What was made is found under its id below the path that it was posted to, where that is
- * a path; other routes say themselves where it is. Each path of an operation gets a route for the methods
- * that it lacks, in the scope where its operations are: so whoever may not enter there is told so first.
- * @returns adds those routes, when all others are there
+ * Call it before the routes. A created resource has the path of its POST plus its id, if a route for that
+ * path exists; other routes set `Location` themselves. The missing methods of each path are added in the
+ * scope of its operations, so that a client without access is refused for that first.
+ * @returns a function that adds those routes, to be called after all others
  */
 export function followRoutes(app: FastifyInstance): () => void {
   const paths = new Map<string, { scope: FastifyInstance; path: string; allowed: Set<string> }>()
@@ -31,7 +31,7 @@ export function followRoutes(app: FastifyInstance): () => void {
       scope.route({
         method: METHODS.filter((method) => !allowed.has(method)),
         url: path,
-        // A body is not even read.
+        // Answers in `onRequest`, so that the body is not read.
         onRequest: async () => {
           throw problem('method-not-allowed', { allow })
         },

@@ -1,5 +1,5 @@
 /**
- * Every way a request can fail (RFC 9457), defined once and rendered once. The driver's text never reaches a
+ * Defines every failure of a request (RFC 9457) and renders it. The driver's error text never reaches a
  * client.
  */
 import { type Server, STATUS_CODES } from 'node:http'
@@ -11,7 +11,7 @@ import { FIELD_CODES, type FieldError, fieldErrorsOf } from './field-errors.ts'
 
 export type { FieldError } from './field-errors.ts'
 
-/** The key is the contract; status and title serve the reader. */
+/** The key is the contract for clients; status and title help readers. */
 export const PROBLEMS = {
   'invalid-request': { status: 400, title: 'The request is not valid' },
   unauthenticated: { status: 401, title: 'No valid credentials were presented' },
@@ -55,20 +55,20 @@ export const PROBLEMS = {
 export type ProblemCode = keyof typeof PROBLEMS
 
 type ProblemOptions = {
-  /** In place of that of the code: who is not signed in yet gets 401 where others get 403. */
+  /** Replaces the status of the code: 401 for a client that is not signed in, where others get 403. */
   status?: 401
-  /** For the reader of this answer; never holds anything secret or anybody else's. */
+  /** For the reader of this response. It never contains secrets or another user's data. */
   detail?: string
   errors?: FieldError[]
-  /** Of the entry that stands in the way (`on-other-list`). */
+  /** The id of the conflicting entry (`on-other-list`). */
   entryId?: string
-  /** What the second factor answers (`second-factor-required`). */
+  /** The challenge for the second factor (`second-factor-required`). */
   challenge?: string
-  /** The methods that there are (`method-not-allowed`). */
+  /** The allowed methods (`method-not-allowed`). */
   allow?: string
-  /** Seconds; sent as Retry-After. 429 and 503 carry one always, others when it is given. */
+  /** Seconds, sent as Retry-After. Always present for 429 and 503, optional for others. */
   retryAfter?: number
-  /** Not worth a line in the log beside that of the request: there will be very many. */
+  /** The failure gets no log line besides that of the request, because there will be very many. */
   isExpected?: boolean
   cause?: unknown
 }
@@ -88,22 +88,22 @@ export class Problem extends Error {
 export const problem = (code: ProblemCode, options?: ProblemOptions): Problem => new Problem(code, options)
 
 /**
- * Whether somebody was turned away on purpose; every other error means that the server, or what it depends
- * on, failed.
+ * Whether the server refused the request on purpose. Every other error is a failure of the server or its
+ * dependencies.
  */
 export const isRefusal = (error: unknown): boolean =>
   error instanceof Problem && PROBLEMS[error.code].status < 500
 
 /**
- * 404 for what a field named, where a request names more than one thing. Whether it is a stranger's or
- * nobody's makes no difference.
+ * 404 for a resource that a field named, used when a request names more than one resource. The answer is the
+ * same for another user's resource and a missing one.
  */
 export const notFound = (path: string, message = 'names nothing that exists for you'): Problem =>
   problem('not-found', { errors: [{ path, code: 'not-found', message }] })
 
 /**
- * @throws Problem `not-found` where there is nothing: thrown in a transaction, the refusal leaves nothing
- * behind, not even in the audit log
+ * @throws Problem `not-found` when nothing was found. Thrown inside a transaction, it rolls everything back,
+ * also the audit event
  */
 export function orNotFound<T>(found: T | undefined | false): T {
   if (found === undefined || found === false) throw problem('not-found')
@@ -111,9 +111,9 @@ export function orNotFound<T>(found: T | undefined | false): T {
 }
 
 /**
- * The one field of a request that can have named what does not exist, as a pointer: an id in the query or the
- * body, or else the end of the path. Undefined when it may have been several.
- * @param relation of a foreign key that was broken: router, device or group
+ * The one field of a request that can have named a missing resource, as a JSON pointer: an id in the query or
+ * the body, else the end of the path. Undefined when several fields are possible.
+ * @param relation of a violated foreign key: router, device or group
  */
 function namingField({ params, query, body }: FastifyRequest, relation?: string): string | undefined {
   const idsOf = (part: string, fields: unknown) =>
@@ -128,7 +128,7 @@ function namingField({ params, query, body }: FastifyRequest, relation?: string)
   return relation === undefined && paths.length > 1 ? undefined : paths.at(-1)
 }
 
-/** The body of every error, as the documentation shows it. */
+/** The schema of every error body, as in the documentation. */
 export const ProblemDocument = Type.Object(
   {
     type: Type.String({ description: 'A URN made of the code' }),
@@ -179,14 +179,14 @@ const DEFAULT_RETRY_AFTER = 1
 const MAX_FIELD_ERRORS = 20
 
 /**
- * SQLSTATE → code, for statements of a request (errors while a session opens are 401 or 503 and never come
- * here).
+ * Maps SQLSTATE to a code, for the statements of a request. Errors while a transaction begins are 401 or 503
+ * and do not come here.
  */
 const BY_SQLSTATE: Record<string, ProblemCode> = {
   '22021': 'invalid-request', // a NUL or an invalid character
   '22P02': 'invalid-request',
   '22P05': 'invalid-request', // U+0000 within JSON
-  '22007': 'invalid-request', // a time that is none
+  '22007': 'invalid-request', // an invalid time
   '22008': 'invalid-request',
   '22001': 'invalid-request',
   '22003': 'invalid-request',
@@ -209,7 +209,7 @@ const BY_SQLSTATE: Record<string, ProblemCode> = {
   NP401: 'unauthenticated',
 }
 
-/** Any thrown value as a problem; what is not foreseen is our fault, 500. */
+/** Converts any thrown value to a Problem. An unexpected error gives 500. */
 export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const { code, validation, validationContext, statusCode, message } = error as FastifyError
@@ -222,13 +222,14 @@ export function toProblem(error: unknown): Problem {
   }
   if (typeof code === 'string' && Object.hasOwn(BY_SQLSTATE, code))
     return problem(BY_SQLSTATE[code] as ProblemCode, { cause: error })
-  // A parent that does not exist for this identity: whether it is a stranger's or nobody's is not for the
-  // asker to learn.
+  // The parent row does not exist for this identity. The client must not learn whether it belongs to another
+  // user or does not exist.
   if (code === '23503') return problem('not-found', { cause: error })
   if (typeof code === 'string' && /^08/.test(code)) return problem('unavailable', { cause: error })
-  // Of the database it would be a Problem already: the client went away in the middle of its request.
-  if (code === 'ECONNRESET') return problem('invalid-request', { detail: 'The request was not sent whole' })
-  // Fastify's own refusals carry their status and a message that repeats nothing of the request.
+  // A connection reset by the database would already be a Problem, so here the client disconnected during its
+  // request.
+  if (code === 'ECONNRESET') return problem('invalid-request', { detail: 'The request was incomplete' })
+  // Fastify's own errors have a status and a message that repeats nothing of the request.
   if (typeof code === 'string' && code.startsWith('FST_') && statusCode !== undefined && statusCode < 500) {
     if (statusCode === 413) return problem('too-large')
     if (statusCode === 415) return problem('unsupported-media-type')
@@ -238,7 +239,7 @@ export function toProblem(error: unknown): Problem {
   return problem('internal', { cause: error })
 }
 
-/** Which field named what is not there; none where there is no route, or nothing more is to be said. */
+/** Names the field whose resource is missing. Empty without a route, or when no detail may be revealed. */
 function missingFields({ options }: Problem, request: FastifyRequest): FieldError[] | undefined {
   if (options.errors) return options.errors.length > 0 ? options.errors : undefined
   if (request.is404 || request.routeOptions.schema?.operationId === undefined) return undefined
@@ -250,17 +251,17 @@ function missingFields({ options }: Problem, request: FastifyRequest): FieldErro
   return path === undefined ? undefined : notFound(path).options.errors
 }
 
-/** RFC 6750, 3.1: why a token was refused is told to who showed one. */
+/** RFC 6750, 3.1: only a client that sent a token is told why it was refused. */
 function challengeOf(code: ProblemCode, { headers }: FastifyRequest): string {
   const isShown = headers['x-api-key'] !== undefined || /^Bearer /i.test(headers.authorization ?? '')
   return `Bearer realm="netpilot"${code === 'unauthenticated' && isShown ? ', error="invalid_token"' : ''}`
 }
 
 const answered = new WeakMap<FastifyRequest, ProblemCode>()
-/** What a request was refused with, for its line in the log. */
+/** The problem code of a request, for its log line. */
 export const problemCodeOf = (request: FastifyRequest): ProblemCode | undefined => answered.get(request)
 
-/** The one place where an error becomes an answer. */
+/** Only this function turns an error into a response. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const failure = toProblem(error)
   answered.set(request, failure.code)
@@ -293,12 +294,12 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 }
 
 const LOG_UNAVAILABLE_EVERY_MS = 60_000
-/** How many failures of each kind were not logged one by one, for each server. */
+/** Per server: how many failures of each kind were not logged one by one. */
 const unlogged = new WeakMap<Server, Map<string, number>>()
 
 /**
- * An outage fails hundreds of requests alike: the first is logged, those of the next minute are counted. Its
- * stack would name only the driver.
+ * An outage fails hundreds of requests alike. The first is logged, and those of the next minute are only
+ * counted. The stack would show only the driver.
  */
 function logUnavailable({ server: app, log }: FastifyRequest, failure: Problem): void {
   const { name, message, code, severity, constraint } = (failure.cause ?? failure) as DatabaseError
@@ -313,7 +314,10 @@ function logUnavailable({ server: app, log }: FastifyRequest, failure: Problem):
     const more = counts.get(kind)
     counts.delete(kind)
     if (more)
-      app.log.warn({ code: failure.code, kind, count: more }, 'the same failure, so often in the last minute')
+      app.log.warn(
+        { code: failure.code, kind, count: more },
+        'the same failure occurred again in the last minute',
+      )
   }
   setTimeout(tell, LOG_UNAVAILABLE_EVERY_MS).unref()
 }
@@ -323,10 +327,10 @@ export function handleErrors(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => sendProblem(problem('not-found'), request, reply))
 }
 
-/** What is refused below HTTP's routes: the code of each status. */
+/** Failures below the level of routes: the code of each status. */
 const BARE = { 400: 'invalid-request', 408: 'invalid-request', 431: 'too-large', 503: 'unavailable' } as const
 
-/** What every other answer has from `secure-headers.ts`. */
+/** The headers that `secure-headers.ts` adds to every other response. */
 export const BARE_HEADERS = {
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none';frame-ancestors 'none'",
@@ -336,8 +340,8 @@ export const BARE_HEADERS = {
 } as const
 
 /**
- * The answer to what never became a request (unparsable, too slow, too large a header, before the server
- * serves), written on the bare socket.
+ * Answers what never became a request (unparsable, too slow, too large a header, before the server serves) on
+ * the bare socket.
  */
 export function rawSocketProblem(status: keyof typeof BARE, requestId: string): string {
   const title = STATUS_CODES[status]

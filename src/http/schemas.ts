@@ -2,7 +2,7 @@
 import Type from 'typebox'
 import { PROBLEMS, type ProblemCode } from './problem.ts'
 
-/** The parts of the API, as its document groups the operations. */
+/** The parts of the API, by which its document groups the operations. */
 export const TAGS = {
   auth: 'Signing in',
   account: 'Your account, and keys for your own scripts',
@@ -20,15 +20,14 @@ export const TAGS = {
 } as const
 
 /**
- * Any text but U+0000, which PostgreSQL cannot hold, and lone surrogates, which would silently become U+FFFD.
+ * Any text except U+0000, which PostgreSQL cannot store, and lone surrogates, which would silently become
+ * U+FFFD.
  */
 const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$'
 
 const VISIBLE = '^\\s*[^\\s\\u0000\\ud800-\\udfff][^\\u0000\\ud800-\\udfff]*$'
 
-/**
- * `x-expects`: what the pattern asks for, in words that can follow "must be".
- */
+/** `x-expects`: what the pattern requires, in words that can follow "must be". */
 type TextOptions = {
   min?: number
   max: number
@@ -41,7 +40,7 @@ type TextOptions = {
 export const Text = ({ min = 1, max, ...rest }: TextOptions) =>
   Type.String({ minLength: min, maxLength: max, pattern: STORABLE, ...rest })
 
-/** Text that people are to see: kept as it is, but never white space alone. */
+/** Text for people: stored unchanged, but never only white space. */
 export const Name = (options: TextOptions) => Text({ pattern: VISIBLE, ...options })
 
 /**
@@ -55,10 +54,10 @@ export const Nullable = <T extends Type.TSchema & { type?: string; enum?: readon
     ...(schema.enum && { enum: [...schema.enum, null] }),
   })
 
-/** May be left out by the client and then has its default by the time a handler reads it. */
+/** Optional for the client. Handlers always receive the value or its default. */
 const WithDefault = <T extends Type.TSchema>(schema: T) => Type.Optional(schema) as unknown as T
 
-/** Where an example is left out, the document has one for the format. */
+/** Without an example, the document uses the one of the format. */
 const told = (description?: string, example?: string | null) => ({
   ...(description && { description }),
   ...(example !== undefined && { examples: [example] }),
@@ -78,13 +77,14 @@ export const NullableInstant = (description?: string, example?: string | null) =
 export const OneOf = <const T extends string>(values: readonly T[], description?: string, example?: T) =>
   Type.Unsafe<T>({ type: 'string' as const, enum: values, ...told(description, example) })
 
-/** A body or a query: what it does not name is refused. */
+/** A body or a query in which unknown fields are refused. */
 export const StrictObject = <T extends Type.TProperties>(properties: T, options: Type.TObjectOptions = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options })
 
 /**
- * A body that comes in several forms, of which it has exactly one. A form is the fields that it takes; the
- * last of them is its mark, which no other form may have. The document has each form as an object of its own.
+ * A body with several forms, of which a request uses exactly one. A form is the list of fields that it
+ * accepts. Its last field identifies it, so no other form may have that field. The document describes each
+ * form as an object of its own.
  */
 export const Forms = <T extends Type.TProperties>(
   named: { $id: string; description: string },
@@ -92,7 +92,9 @@ export const Forms = <T extends Type.TProperties>(
   forms: readonly (readonly (keyof T & string)[])[],
 ) => StrictObject(properties, { ...named, 'x-forms': forms })
 
-/** Page and order of a list. `limit` is 1 to 200; `sort` is a field, with `-` before it descending. */
+/**
+ * Page and order of a list. `limit` is 1 to 200; `sort` is a field, with `-` in front for descending order.
+ */
 export const pageQuery = <const T extends string>(sortable: readonly T[]) => ({
   limit: WithDefault(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
   offset: WithDefault(Type.Integer({ minimum: 0, maximum: 1_000_000, default: 0 })),
@@ -110,7 +112,7 @@ export const pageOf = <T extends Type.TSchema & { $id?: string }>(item: T) =>
     { $id: `${item.$id}Page`, description: `One page of \`${item.$id}\` entries` },
   )
 
-/** What many changes in one call came to, one by one. */
+/** The result of each change of a bulk call. */
 export const bulkAnswer = ($id: string, index: string, id: string) =>
   Type.Object(
     {
@@ -133,10 +135,10 @@ export const bulkAnswer = ($id: string, index: string, id: string) =>
 
 export const IdParams = StrictObject({ id: Uuid() })
 
-/** A code that an operation may answer with, and its status where that is not the code's own. */
+/** A code that an operation may answer with, and its status if it differs from the code's own. */
 export type KnownProblem = ProblemCode | readonly [code: ProblemCode, status: number]
 
-/** The media type of every failure, with the examples of these codes (`openapi.ts` makes them). */
+/** The media type of every failure, with the examples of these codes (`openapi.ts` builds them). */
 const failure = (status: number, codes: ProblemCode[]) => ({
   content: {
     'application/problem+json': {
@@ -148,7 +150,7 @@ const failure = (status: number, codes: ProblemCode[]) => ({
   },
 })
 
-/** The failures with these codes, by status, in words. */
+/** The failures with these codes, by status, with descriptions. */
 export function failures(
   known: KnownProblem[],
 ): Record<string, ReturnType<typeof failure> & { description: string }> {
@@ -170,10 +172,9 @@ export function failures(
 }
 
 /**
- * The answers of a route: its own, and a problem document for each failure. A response always has a schema,
- * so no column can leak.
- * @param known codes that this route in particular may answer with; the document adds those that follow from
- * its form
+ * The responses of a route: its own, and a problem document for each failure. Every response has a schema, so
+ * that no column can leak.
+ * @param known codes that are specific to this route; the document adds those that follow from its form
  */
 export const responses = <T extends Record<number, Type.TSchema | { content: object }>>(
   success: T,

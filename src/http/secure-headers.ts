@@ -1,10 +1,10 @@
-/** Headers that tell browsers what they may do with an answer. */
+/** Sets headers that tell browsers what they may do with a response. */
 import helmet from '@fastify/helmet'
 import type { FastifyInstance } from 'fastify'
 
 /**
- * On plain HTTP the first must not be sent (RFC 6797, 7.2); browsers ignore the others there, with warnings
- * on the console.
+ * The first must not be sent over plain HTTP (RFC 6797, 7.2). Browsers ignore the others there and warn on
+ * the console.
  */
 const ONLY_OVER_TLS = {
   strictTransportSecurity: false,
@@ -14,14 +14,14 @@ const ONLY_OVER_TLS = {
 
 export async function secureHeaders(app: FastifyInstance): Promise<void> {
   await app.register(helmet, {
-    // `reply.helmet` sets them, for each request by its scheme.
+    // `reply.helmet` sets them for each request, depending on its scheme.
     global: false,
     contentSecurityPolicy: {
       directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
       useDefaults: false,
     },
     xFrameOptions: { action: 'deny' },
-    // Of other hosts below this name, NetPilot does not know whether they have TLS.
+    // NetPilot does not know whether other hosts below this name support TLS.
     strictTransportSecurity: { includeSubDomains: false },
   })
   app.addHook('onRequest', async ({ protocol }, reply) => {

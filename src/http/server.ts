@@ -1,4 +1,4 @@
-/** The HTTP server without its routes: what holds for every request and every answer. */
+/** Builds the HTTP server without its routes: everything that applies to every request and every response. */
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
@@ -20,22 +20,20 @@ import { createValidatorCompiler, refuseUnknownQueries } from './validation.ts'
 export type ServerOptions = {
   config: Config
   version: string
-  /** Aborted when the process means to stop: connections are closed with their next answer. */
+  /** Aborted when the process begins to stop. Each connection is then closed with its next response. */
   closing: AbortSignal
-  /** Where log lines go; standard output when left out. */
+  /** Receives the log lines. Default: standard output. */
   logStream?: { write(line: string): void } | undefined
 }
 
-/**
- * @returns the server, and what adds a refusal of the other methods to each path, once all routes are there
- */
+/** @returns the server, and a function that adds the 405 routes once all other routes exist */
 export async function createServer({ config, version, closing, logStream }: ServerOptions) {
   const logger = { ...loggerOptions(config.logLevel), ...(logStream && { stream: logStream }) }
   const app = Fastify({ ...serverOptions(config), logger }).withTypeProvider<TypeBoxTypeProvider>()
   app.addSchema(ProblemDocument)
   app.setValidatorCompiler(createValidatorCompiler())
   handleErrors(app)
-  // First, so that every refusal has them.
+  // First, so that every refusal has these headers.
   await secureHeaders(app)
   handleNodeLevelErrors(app)
   logRequests(app)
@@ -46,16 +44,17 @@ export async function createServer({ config, version, closing, logStream }: Serv
   liftIdleTimeout(app)
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
-    // An answer may hold tokens or personal data. A route that may be cached says so itself.
+    // A response may contain tokens or personal data. A route whose response may be cached sets its own
+    // header.
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
-    // A connection kept alive would keep the process from leaving.
+    // A keep-alive connection would keep the process from exiting.
     if (closing.aborted) reply.header('connection', 'close')
   })
   await app.register(cookie)
   await app.register(cors, {
     origin: config.corsOrigins,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    // The refresh cookie of apps that want one; to exact origins only.
+    // Allows the optional refresh cookie, for exact origins only.
     credentials: config.corsOrigins.length > 0,
     exposedHeaders: [
       'x-request-id',
@@ -67,7 +66,7 @@ export async function createServer({ config, version, closing, logStream }: Serv
       'allow',
     ],
     maxAge: 600,
-    // OPTIONS that is no preflight would be refused in a form of the plugin's own.
+    // The plugin would refuse an OPTIONS request that is no preflight in its own format.
     strictPreflight: false,
   })
   shedOverload(app, config.maxEventLoopDelayMs)

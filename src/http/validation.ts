@@ -1,6 +1,6 @@
 /**
- * How requests are checked against their schemas: nothing is coerced in bodies, unknown fields are refused,
- * every fault is reported.
+ * Validates requests against their schemas: bodies are not coerced, unknown fields are refused, every fault
+ * is reported.
  */
 import { Ajv, type Options } from 'ajv'
 import addFormats from 'ajv-formats'
@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
 import type { TSchema } from 'typebox'
 import { StrictObject } from './schemas.ts'
 
-// `allErrors` is for people who fill in forms; a scan of a megabyte stops at its first fault
+// `allErrors` helps people who fill in forms. Validation of a scan of a megabyte stops at its first fault
 // (`stopAtFirstFault`).
 const options: Options = {
   allErrors: true,
@@ -17,7 +17,7 @@ const options: Options = {
   allowUnionTypes: true,
   strict: true,
   strictRequired: false,
-  // What is told of a fault is made from the schema that it breaks.
+  // The message of a fault is built from the schema that it violates.
   verbose: true,
 }
 const compilerOf = (extra: Options) =>
@@ -33,27 +33,33 @@ const compilerOf = (extra: Options) =>
       errors: false,
     })
 
-/** Whether a body has the mark of exactly one form (`Forms`), and the other fields of that form. */
+/**
+ * Whether a body has the identifying field of exactly one form (`Forms`), and otherwise only fields of that
+ * form.
+ */
 function hasOneForm(forms: string[][], body: object): boolean {
   const [form, ...others] = forms.filter((fields) => Object.hasOwn(body, fields.at(-1) ?? ''))
   return form !== undefined && others.length === 0 && form.every((field) => Object.hasOwn(body, field))
 }
 
 const RFC_3339 = addFormats.default.get('date-time')
-/** RFC 3339 allows the 60th second of a leap, which no `Date` can hold. */
+/** RFC 3339 allows the leap second 60, which no `Date` can represent. */
 function isInstant(text: string): boolean {
   const { validate } = RFC_3339 as { validate: (text: string) => boolean }
   return validate(text) && !Number.isNaN(Date.parse(text))
 }
 
-/** How a value is spelled in a URL, one way each; anything else stays text, and so is of the wrong type. */
+/** The one spelling of each value in a URL. Other spellings remain text and fail the type check. */
 const INTEGER = /^(0|-?[1-9][0-9]{0,14})$/
 const READ: Record<string, (text: string) => unknown> = {
   integer: (text) => (INTEGER.test(text) ? Number(text) : text),
   boolean: (text) => (text === 'true' ? true : text === 'false' ? false : text),
 }
 
-/** Bodies as they are; query strings and parameters are text on the wire and are read as their type. */
+/**
+ * Bodies are validated unchanged. Query strings and parameters are text on the wire and are first converted
+ * to their types.
+ */
 export function createValidatorCompiler(extra: Options = {}): FastifySchemaCompiler<TSchema> {
   const ajv = compilerOf(extra)
   return ({ schema, httpPart }) => {
@@ -75,8 +81,8 @@ export function createValidatorCompiler(extra: Options = {}): FastifySchemaCompi
 }
 
 /**
- * An operation that names no parameters has none: what it does not know is refused, as everywhere. Health
- * answers whoever asks however.
+ * An operation without query parameters refuses any, because unknown input is refused everywhere. Health is
+ * exempt, so that every monitoring tool gets an answer.
  */
 export function refuseUnknownQueries(app: FastifyInstance): void {
   app.addHook('onRoute', ({ schema }) => {

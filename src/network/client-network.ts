@@ -1,8 +1,9 @@
 import { isIPv6 } from 'node:net'
 
 /**
- * What counts as one client: an IPv4 address as it is, of an IPv6 address its /64, because whoever has one
- * address there has all of them (RFC 6177); of an IPv4 address written as IPv6, the IPv4 address.
+ * The network that counts as one client: an IPv4 address itself, for an IPv6 address its /64, because a
+ * client with one address there controls all of them (RFC 6177). An IPv4-mapped IPv6 address counts as the
+ * IPv4 address.
  */
 export function clientNetwork(address: string): string {
   if (!isIPv6(address)) return address

@@ -1,13 +1,13 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net'
 
-/** What names an interface behind a link-local address: `%br-lan`. */
+/** The zone (interface name) after a link-local address: `%br-lan`. */
 const ZONE = /%[^%/\s]+$/
 const MAPPED = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/
 /** ::/96, deprecated by RFC 4291. PostgreSQL prints these with a dotted tail, RFC 5952 without. */
 const COMPATIBLE = /^::[0-9a-f]{1,4}(?::[0-9a-f]{1,4})?$/
 
 /**
- * The one spelling of an address, the one that `host(inet)` of PostgreSQL prints: IPv6 as in RFC 5952, an
+ * The canonical spelling of an address, as `host(inet)` of PostgreSQL prints it: IPv6 as in RFC 5952, an
  * IPv4-mapped address as IPv4, without a zone. Undefined for anything else: leading zeros, a prefix length,
  * IPv4-compatible IPv6.
  */
@@ -38,6 +38,6 @@ UNUSABLE.addSubnet('ff00::', 8, 'ipv6')
 
 /**
  * Whether a device on a network can have the address.
- * @param ip as `canonicalIp` gives it
+ * @param ip in the form of `canonicalIp`
  */
 export const isDeviceIp = (ip: string): boolean => !UNUSABLE.check(ip, isIPv4(ip) ? 'ipv4' : 'ipv6')

@@ -1,4 +1,4 @@
-/** Why a text is not the MAC of a device. */
+/** The reason why a text is not the MAC of a device. */
 export type MacRefusal = 'malformed' | 'not-ethernet' | 'zero-address' | 'broadcast-address' | 'group-address'
 
 const COLONS = /^(?:[0-9a-f]{1,2}:){5}[0-9a-f]{1,2}$/
@@ -10,9 +10,9 @@ const OTHERS = /^(?:(?:[0-9a-f]{2}-){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{
 const LONGER = /^(?:[0-9a-f]{2}[-:]){6,}[0-9a-f]{2}$/
 
 /**
- * The MAC of a device, lower-case with colons. Read in either case with colons (macOS leaves leading zeros
- * out), dashes, dots (`aabb.ccdd.eeff`, Cisco) or nothing between the digits. Addresses that no single device
- * has are refused.
+ * Parses the MAC of a device to lower case with colons. It accepts either case with colons (macOS omits
+ * leading zeros), dashes, dots (`aabb.ccdd.eeff`, Cisco) or no separators. Addresses that cannot belong to a
+ * single device are refused.
  */
 export function parseMac(text: string): { ok: true; mac: string } | { ok: false; reason: MacRefusal } {
   const spelled = text.trim().toLowerCase()
@@ -25,9 +25,9 @@ export function parseMac(text: string): { ok: true; mac: string } | { ok: false;
 }
 
 /**
- * Whether the address is locally administered, as random ones are. A hint only: virtual machines and bridges
- * set the bit too.
- * @param mac as `parseMac` gives it
+ * Whether the address is locally administered, as random ones are. This is only a hint: virtual machines and
+ * bridges set the bit too.
+ * @param mac in the form of `parseMac`
  */
 export const isRandomMac = (mac: string): boolean => hasBit(mac, 0b10)
 

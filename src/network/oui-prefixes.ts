@@ -1,8 +1,8 @@
-/** The three prefixes that an assignment can have (IEEE MA-S, MA-M, MA-L), longest first. */
+/** The possible lengths of an assigned prefix (IEEE MA-S, MA-M, MA-L), longest first. */
 const PREFIX_BITS = [36, 28, 24] as const
 
 /**
- * The prefixes of a MAC as `oui_prefixes` stores them: 48-bit numbers, zero-filled behind the prefix, in the
+ * The prefixes of a MAC in the form of `oui_prefixes`: 48-bit numbers, zero-filled after the prefix, in the
  * order of PREFIX_BITS.
  * @param mac lower-case with colons
  */

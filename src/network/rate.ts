@@ -1,14 +1,14 @@
 const PATTERN = /^([0-9]{1,9})(?:\.([0-9]{1,3}))?\s?(kbit|mbit|gbit)$/i
 const KBIT = { kbit: 1, mbit: 1_000, gbit: 1_000_000 }
 
-/** As `tc` on Linux spells rates, and as the OpenAPI document shows it. */
+/** Rates as `tc` on Linux writes them, and as the OpenAPI document shows them. */
 export const RATE_TEXT = '^[0-9]{1,9}(\\.[0-9]{1,3})? ?([kK]|[mM]|[gG])[bB][iI][tT]$'
-/** 2 Tbit/s: what fits the column. */
+/** 2 Tbit/s: the largest value for the column. */
 export const MAX_RATE = 2_000_000_000
 
 /**
- * kbit/s of a number (which is kbit/s already) or of a text such as `50mbit` or `1.5 mbit`; undefined when it
- * is no rate of 1 to MAX_RATE.
+ * Converts to kbit/s a number (already kbit/s) or a text such as `50mbit` or `1.5 mbit`. @returns undefined
+ * for anything but a rate of 1 to MAX_RATE
  */
 export function parseRate(rate: number | string): number | undefined {
   const match = typeof rate === 'string' ? PATTERN.exec(rate) : undefined

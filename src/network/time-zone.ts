@@ -1,6 +1,6 @@
 /**
- * Whether the name is one that this runtime's IANA time zone database knows (`Europe/Berlin`, `UTC`). Offsets
- * such as `+02:00` are refused.
+ * Whether this runtime's IANA time zone database knows the name (`Europe/Berlin`, `UTC`). Offsets such as
+ * `+02:00` are refused.
  */
 export function isTimeZone(name: string): boolean {
   if (/^[+-]/.test(name)) return false

@@ -1,15 +1,15 @@
 /**
- * Recurring windows of local time as spans of real time, right also on the two days a year on which the
- * clocks change.
+ * Converts recurring windows of local time to spans of real time, correctly also on the two days a year when
+ * the clocks change.
  */
 import { Temporal } from 'temporal-polyfill'
 
-/** A half-open span of time: `from` is in it, `to` is not. */
+/** A half-open span of time: it includes `from` and excludes `to`. */
 export type Window = { from: Date; to: Date }
 
 /**
- * A recurring window in local time: `days` are those on which it starts, an `end` that is not after `start`
- * is on the next day.
+ * A recurring window in local time. `days` are the days on which it starts. An `end` that is not after
+ * `start` is on the next day.
  */
 export type Recurrence = { days: Day[]; start: string; end: string; timeZone: string }
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
@@ -17,17 +17,18 @@ export type Day = (typeof DAYS)[number]
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
-/** How far the windows that overlap a span can reach beyond it, with room to spare. */
+/** How far the windows that overlap a span can extend beyond it, with a safety margin. */
 const REACH = 4 * DAY
 
 /**
- * The windows of a recurrence that overlap a span, sorted and disjoint (touching ones joined). They are
- * whole: the first may begin before the span and the last end after it.
+ * The windows of a recurrence that overlap a span, sorted and disjoint (adjacent ones joined). They are
+ * complete: the first may begin before the span and the last end after it.
  *
- * A window is the shortest span that holds every moment at which the clock shows one of its times. So when
- * the clock jumps forward, a start or an end that it skips is the moment of the jump, and a window that is
- * skipped whole does not happen. When it goes back, a window starts at the first of two equal times and ends
- * at the second, longer than usual; one that ends just where the repetition begins is over then.
+ * A window is the shortest span that contains every moment at which the clock shows one of its times. When
+ * the clock jumps forward, a start or an end inside the jump becomes the moment of the jump, and a window
+ * entirely inside it does not happen. When the clock goes back, a window starts at the first of two equal
+ * times and ends at the second, longer than usual. A window that ends exactly where the repetition begins is
+ * over then.
  */
 export function windowsWithin({ days, start, end, timeZone }: Recurrence, span: Window): Window[] {
   const [from, to] = [span.from.getTime(), span.to.getTime()]
@@ -36,7 +37,7 @@ export function windowsWithin({ days, start, end, timeZone }: Recurrence, span: 
   const endsAt = minutesOf(end) * MINUTE
   const length = endsAt > startsAt ? endsAt - startsAt : endsAt - startsAt + DAY
   const windows: { from: number; to: number }[] = []
-  // A day more on each side than it takes on usual days: the clock may go back across midnight.
+  // One day more on each side than usual days need, because the clock may go back across midnight.
   const lastDay = Math.floor(shownAt(periods, to) / DAY) + 1
   for (let day = Math.floor(shownAt(periods, from) / DAY) - 2; day <= lastDay; day += 1) {
     if (!days.includes(dayOfWeek(day))) continue
@@ -51,9 +52,10 @@ export function windowsWithin({ days, start, end, timeZone }: Recurrence, span: 
 }
 
 /**
- * When the next window of any of the recurrences starts or ends, after a moment and within so many days.
- * @returns undefined when none does, also when one has no end because its windows follow each other without a
- * gap
+ * The moment when the next window of any recurrence starts or ends, after a moment and within the given
+ * number of days.
+ * @returns undefined when there is none, also when a window has no end because its windows follow each other
+ * without a gap
  */
 export function nextChange(recurrences: Recurrence[], after: Date, withinDays: number): Date | undefined {
   const span = { from: after, to: new Date(after.getTime() + withinDays * DAY) }
@@ -67,14 +69,14 @@ export function nextChange(recurrences: Recurrence[], after: Date, withinDays: n
 }
 
 /**
- * A time during which the zone's clock runs evenly: it shows `offset` more than UTC. All numbers are
- * milliseconds since 1970.
+ * A period with a constant offset: local time is `offset` ahead of UTC. All numbers are milliseconds since
+ * 1970.
  */
 type Period = { from: number; to: number; offset: number }
 
 /**
- * Temporal answers when the clock changes; the rest is arithmetic, a hundred times cheaper than asking for
- * each window.
+ * Temporal tells when the clock changes. The rest is arithmetic, a hundred times cheaper than a Temporal call
+ * for each window.
  */
 function periodsWithin(timeZone: string, from: number, to: number): Period[] {
   const periods: Period[] = []
@@ -89,11 +91,11 @@ function periodsWithin(timeZone: string, from: number, to: number): Period[] {
   return periods
 }
 
-/** What the clock shows at a moment, as if it were UTC. */
+/** The local time at a moment, as if it were UTC. */
 const shownAt = (periods: Period[], moment: number) =>
   moment + (periods.find(({ to }) => moment < to)?.offset ?? 0)
 
-/** The first moment at which the clock shows a time or a later one. */
+/** The first moment at which the clock shows this time or a later one. */
 const firstFrom = (periods: Period[], shown: number) => {
   const period = periods.find(({ to, offset }) => shown - offset < to)
   return period ? Math.max(period.from, shown - period.offset) : Number.POSITIVE_INFINITY

@@ -1,7 +1,7 @@
 export type Credentials = { token: string } | { key: string }
 export type Api = ReturnType<typeof createApi>
 
-/** Thrown for an answer of 400 or more. */
+/** Thrown for a response with status 400 or more. */
 export class Refused extends Error {
   readonly code: string
   constructor(request: string, { code, detail, title, errors }: Record<string, unknown>) {
@@ -10,7 +10,7 @@ export class Refused extends Error {
   }
 }
 
-/** Requests in JSON, to a server that runs. @throws Refused */
+/** Sends JSON requests to a running server. @throws Refused */
 export function createApi(url: string) {
   return async <T>(
     credentials: Credentials | undefined,

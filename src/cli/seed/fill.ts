@@ -1,14 +1,12 @@
 /**
- * Fills an account that has nothing yet, by the routes that everybody else uses. The past is told by scans
- * that say when they were taken, as an agent's are that was offline; blocks and changes happen now.
+ * Fills an empty account through the public routes. Scans with a `takenAt` in the past create the history, as
+ * from an agent that was offline. Blocks and changes happen now.
  */
 import type { Api, Credentials } from './api.ts'
 import { DAYS, HELD_SINCE_DAYS, isPresent, ROUTERS, type SeedDevice, type SeedRouter } from './house.ts'
 
 type Made = { id: string }
-/**
- * `key` is its agent's; `idOf` and `deviceOf` find the id of a device, the second by host name.
- */
+/** `key` is the key of its agent. `idOf` finds the id of a device, `deviceOf` finds it by host name. */
 type FilledRouter = {
   id: string
   key: string
@@ -19,7 +17,7 @@ type FilledRouter = {
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
-/** @returns the key of the first router's agent, and one for scripts */
+/** @returns the key of the first router's agent, and a personal key for scripts */
 export async function fillAccount(
   api: Api,
   account: { token: string; password: string },
@@ -72,7 +70,7 @@ export async function fillAccount(
   for (const hostname of ['netatmo-weather', 'sma-inverter'])
     await post('/api/whitelist', { deviceId: cabin.deviceOf(hostname), description: 'Reports by itself' })
 
-  // Two of the three agents enforce what there is; the third does not, which shows as drift.
+  // Two of the three agents enforce the current policy. The third does not, which shows as drift.
   for (const { key } of [home, cabin]) {
     const { revision } = await api<{ revision: string }>({ key }, 'GET', '/api/agent/policy')
     await api({ key }, 'POST', '/api/agent/policy/applied', { revision })
@@ -122,7 +120,7 @@ async function fillRouter(
   const idByMac = new Map(items.flatMap((device) => device.macs.map((mac) => [mac, device.id])))
   const idOf = ({ mac }: SeedDevice) => {
     const found = idByMac.get(mac)
-    if (!found) throw new Error(`The scans did not bring ${mac}.`)
+    if (!found) throw new Error(`The scans did not add ${mac}.`)
     return found
   }
   const changes = router.devices.flatMap((device) =>
@@ -137,7 +135,7 @@ async function fillRouter(
   return { id, key, idOf, deviceOf }
 }
 
-/** From a fortnight ago until now, the oldest first. */
+/** The times of the scans, from two weeks ago until now, oldest first. */
 function scanTimes({ everyHours }: SeedRouter, now: Date): Date[] {
   const scans = (DAYS * 24) / everyHours
   return Array.from(
@@ -146,7 +144,7 @@ function scanTimes({ everyHours }: SeedRouter, now: Date): Date[] {
   )
 }
 
-/** Makes a group of the first router, with its members. @returns its id */
+/** Creates a group with its members on the first router. @returns its id */
 async function addGroup(
   api: Api,
   person: Credentials,

@@ -1,6 +1,6 @@
 /**
- * What `npm run seed` fills an account with: three routers and what is on their networks. The prefixes of the
- * MACs are those of real manufacturers, the rest of each is made up.
+ * The content of the account that `npm run seed` creates: three routers and their devices. The MAC prefixes
+ * belong to real manufacturers, the rest of each MAC is made up.
  */
 
 /** When a device is on the network. */
@@ -10,26 +10,26 @@ export type SeedDevice = {
   mac: string
   hostname?: string
   presence: Presence
-  /** What its owner typed about it; a device without this was never looked at. */
+  /** What the owner entered about the device. Absent for a device that the owner never edited. */
   described?: { name: string; type: string; mine?: boolean; isInfrastructure?: boolean; rate?: string }
   group?: 'Kids' | 'Guests' | 'Smart home'
-  /** The days on which it was on the network at all, counted back from today. */
+  /** The days on which it was on the network, counted back from today. */
   firstDay?: number
   lastDay?: number
 }
 
 export type SeedRouter = {
   name: string
-  /** The first three numbers of each address. */
+  /** The first three octets of each address. */
   network: string
   everyHours: number
   devices: SeedDevice[]
 }
 
-/** How far back the scans of the routers go. */
+/** How many days the scans reach back. */
 export const DAYS = 14
 
-/** Since so many days ago, the first router holds devices that it has not seen before. */
+/** For how many days the first router has held new devices. */
 export const HELD_SINCE_DAYS = 3
 
 const HOME: SeedDevice[] = [
@@ -175,10 +175,10 @@ const HOME: SeedDevice[] = [
     described: { name: 'Granny’s phone', type: 'phone' },
     group: 'Guests',
   },
-  // A phone that changed its random address: a suggestion to merge the two.
+  // A phone that changed its random MAC: the server suggests to merge the two devices.
   { mac: 'da:31:7c:10:20:1b', hostname: 'lena-pixel', presence: 'always', group: 'Guests', lastDay: 8 },
   { mac: '6e:52:0d:10:20:1c', hostname: 'lena-pixel', presence: 'always', group: 'Guests', firstDay: 7 },
-  // Nobody knows them: they wait in the inbox.
+  // Unknown devices, which wait in the inbox.
   { mac: '70:89:76:10:20:1d', hostname: 'wlan0', presence: 'always', firstDay: 2 },
   { mac: '9a:0b:44:10:20:1e', presence: 'always', firstDay: 1 },
   { mac: '60:6b:bd:10:20:1f', hostname: 'samsung-fridge', presence: 'always', firstDay: 1 },
@@ -234,7 +234,7 @@ export const ROUTERS = {
   cabin: { name: 'Cabin', network: '10.44.0', everyHours: 12, devices: CABIN },
 } satisfies Record<string, SeedRouter>
 
-/** Whether a scan that was taken at this time, so many days ago, sees the device. */
+/** Whether a scan taken at this time, `daysAgo` days ago, sees the device. */
 export function isPresent({ presence, firstDay = DAYS, lastDay = 0 }: SeedDevice, at: Date, daysAgo: number) {
   if (daysAgo > firstDay || daysAgo < lastDay) return false
   const isWeekend = at.getDay() % 6 === 0
@@ -246,6 +246,6 @@ export function isPresent({ presence, firstDay = DAYS, lastDay = 0 }: SeedDevice
     evenings: at.getHours() >= 16 && at.getHours() < 23,
     weekends: isWeekend,
   }
-  // On the first day everything is on, so that each device is known from then on.
+  // On the first day every device is present, so that each is known from then on.
   return holds[presence] || daysAgo === firstDay
 }

@@ -4,9 +4,9 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 /**
- * The server itself, on a free port of loopback, for as long as this command runs: it checks the database as
- * every start does, and it uses the embedded database of a server that runs already. It sends no mail to
- * anybody, and limits and requirements that would only be in the way are lifted for it.
+ * Runs the server on a free loopback port while this command runs. It checks the database like every start,
+ * and it shares the embedded database of a running server. It sends no mail. Limits and requirements that
+ * would only get in the way are lifted for it.
  */
 const SETTINGS = {
   HOST: '127.0.0.1',
@@ -23,7 +23,7 @@ const SETTINGS = {
   APP_URL: '',
 }
 
-/** @throws Error with what the server said when it does not start */
+/** @throws Error with the server's output when it does not start */
 export async function withTemporaryServer<T>(work: (url: string) => Promise<T>): Promise<T> {
   const child = spawn(process.execPath, [fileURLToPath(new URL('../../server.ts', import.meta.url))], {
     env: { ...process.env, ...SETTINGS },

@@ -1,20 +1,18 @@
-/** A bound on costly work: so many jobs at once, so many waiting, each for so long. */
+/** Limits costly work: the number of running jobs, the number of waiting jobs, and how long each waits. */
 import { problem } from '../problem.ts'
 
-/**
- * `concurrency` jobs run at once, `queue` more wait, each at most `waitMs` milliseconds.
- */
+/** `concurrency` jobs run at once. `queue` more wait, each at most `waitMs` milliseconds. */
 export type JobLimits = { concurrency: number; queue: number; waitMs: number }
 
 export type RunLimited = {
   /**
-   * Runs a job when its turn comes, first come, first served. @throws Problem `unavailable` in its place;
-   * such a job never runs later
+   * Runs a job when its turn comes, in order of arrival. @throws Problem `unavailable` when the job is
+   * refused; a refused job never runs later
    */
   <T>(job: () => Promise<T>): Promise<T>
   /**
-   * For who would have work to do before the job. @throws Problem `unavailable` when a job would be turned
-   * away at once
+   * For callers that have work to do before the job. @throws Problem `unavailable` when a job would be
+   * refused at once
    */
   demandRoom(): void
 }
@@ -22,7 +20,7 @@ export type RunLimited = {
 export function createConcurrencyLimiter({ concurrency, queue, waitMs }: JobLimits): RunLimited {
   let running = 0
   const waiting = new Set<() => void>()
-  // After `waitMs`, everyone who waits now has been served or sent away.
+  // After `waitMs`, every job that waits now has been run or refused.
   const busy = () =>
     problem('unavailable', {
       detail: 'The server is busy',
@@ -56,7 +54,7 @@ export function createConcurrencyLimiter({ concurrency, queue, waitMs }: JobLimi
     try {
       return await job()
     } finally {
-      // The place goes to the next in line without ever being free, so that nobody can slip in between.
+      // The slot passes directly to the next waiting job, so that no new job can take it in between.
       const [next] = waiting
       if (next) next()
       else running -= 1

@@ -1,7 +1,7 @@
 /**
- * Bounds on what connections may hold. A connection has one request under way at a time; what a client sends
- * ahead waits, unrouted, and its answers come in order anyway (RFC 9112, 9.3.2). Answers that nobody reads
- * are bounded in time and, over all connections, in bytes. One address has a bounded share of the
+ * Limits the resources of connections. A connection has one request in progress at a time. Requests that a
+ * client sends ahead wait before routing; responses come in order anyway (RFC 9112, 9.3.2). Unread responses
+ * are limited in time and, over all connections, in bytes. Each address may use a limited share of the
  * connections.
  */
 import {
@@ -16,40 +16,39 @@ import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../config/config.ts'
 import { clientNetwork } from '../../network/client-network.ts'
 
-/** More requests than this sent ahead on one connection end it: no browser, agent or proxy sends any. */
+/** A connection with more requests sent ahead than this is closed. No browser, agent or proxy sends any. */
 const MAX_AHEAD = 8
 /**
- * How often unread answers are looked at, and how long one stays when all of them are too large,
+ * How often unread responses are checked, and how long one may remain when all together are too large,
  * milliseconds.
  */
 const LOOK_MS = 1_000
 const PATIENCE_MS = 3_000
 /**
- * Requests that were sent ahead get so much of each turn of the event loop, milliseconds: others come first.
+ * Requests that were sent ahead get this much of each turn of the event loop, milliseconds, so that other
+ * clients come first.
  */
 const SLICE_MS = 5
 const TURNED_AWAY = new Set([429, 503])
-/** Refused connections are logged once in so long, milliseconds. */
+/** Refused connections are logged at most once in this time, milliseconds. */
 const LOG_EVERY_MS = 60_000
 
 type Exchange = { request: IncomingMessage; response: ServerResponse }
 /**
- * `waiting`: requests that nobody serves yet. `unread`: its answer, as it was found at the first look since
- * any of it was taken.
+ * `waiting`: requests that are not served yet. `unread`: the response at the first check since the client
+ * last took some of it.
  */
 type Connection = { current: Exchange | undefined; waiting: Exchange[]; unread: Unread | undefined }
-/**
- * `bytes` are in our memory; `queued` are those of them that the system has not taken yet.
- */
+/** `bytes` are in our memory. `queued` is the part of them that the operating system has not taken yet. */
 type Unread = { response: ServerResponse; bytes: number; queued: number; since: number }
 type Log = { warn(fields: object, message: string): void }
 
-/** A server with these bounds, for Fastify to listen with. */
+/** A Node HTTP server with these limits, for Fastify to listen with. */
 export function createBoundedServer(handle: RequestListener, { http, trustProxy }: Config, log: Log): Server {
   const connections = new Map<Socket, Connection>()
   const server = createServer(
-    // A request that names no host is answered like any other that cannot be served
-    // (`handleNodeLevelErrors`), not by Node.
+    // Fastify answers a request without a host like any other that cannot be served
+    // (`handleNodeLevelErrors`). Node would answer it in its own form.
     { headersTimeout: http.headersTimeoutMs, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     oneAtATime(handle, connections),
   )
@@ -65,16 +64,16 @@ export function createBoundedServer(handle: RequestListener, { http, trustProxy 
 }
 
 /**
- * Once a request is read, silence is the server's, and work takes its time. (An injected request has no such
- * socket.)
+ * After a request has been read, the connection is idle only because the server works, so the idle timeout no
+ * longer applies. (An injected request has no such socket.)
  */
 export function liftIdleTimeout(app: FastifyInstance): void {
   app.addHook('preValidation', async ({ raw }) => void raw.socket.setTimeout?.(0))
 }
 
 /**
- * A request is served once all is read that came with it: by then it shows who sent ahead, and those wait for
- * everybody else.
+ * A request is served only after everything that arrived with it has been read. By then it is known which
+ * clients sent requests ahead, and theirs wait for those of other clients.
  */
 function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection>): RequestListener {
   const behind: Connection[] = []
@@ -97,7 +96,7 @@ function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection
     exchange.response.once('close', () => {
       connection.current = undefined
       if (connection.waiting.length === 0) return
-      // Told to come back later, and not waiting to hear it.
+      // A client that gets 429 or 503 is to come back later, so its connection is closed.
       if (TURNED_AWAY.has(exchange.response.statusCode)) exchange.request.socket.destroySoon()
       else wait(connection)
     })
@@ -125,8 +124,8 @@ function oneAtATime(handle: RequestListener, connections: Map<Socket, Connection
 }
 
 /**
- * Who takes nothing of an answer for `idleTimeoutMs` is dropped, whatever else they send meanwhile; and when
- * the answers that stay unread hold more than `maxUnreadBytes` together, the largest are.
+ * Drops a connection that takes nothing of its response for `idleTimeoutMs`, whatever else it sends. When all
+ * unread responses together exceed `maxUnreadBytes`, the largest are dropped.
  */
 function dropUnread(
   connections: Map<Socket, Connection>,
@@ -151,13 +150,13 @@ function dropUnread(
   if (dropped > 0) log.warn({ dropped }, 'closed connections whose clients do not read their answers')
 }
 
-/** What was found at an earlier look, when nothing moved since. */
+/** The finding of an earlier check, if nothing has moved since. */
 function unreadOf(socket: Socket, { current, unread }: Connection, now: number): Unread | undefined {
   if (!current || current.response.writableLength === 0) return undefined
   const { response } = current
   const bytes = response.writableLength
-  // Node counts a write until all of it is taken; how much is left of it, only the handle tells (as Node's
-  // own timeouts ask it).
+  // Node counts a write until all of it is taken. Only the handle knows how much is left (Node's own timeouts
+  // read it too).
   const queued =
     (socket as unknown as { _handle: { writeQueueSize: number } | null })._handle?.writeQueueSize ?? 0
   if (unread && unread.response === response && unread.bytes === bytes && unread.queued === queued)
@@ -165,7 +164,10 @@ function unreadOf(socket: Socket, { current, unread }: Connection, now: number):
   return { response, bytes, queued, since: now }
 }
 
-/** Proxies that are named speak for many; everybody else has a share. Of IPv6 a /64 is one address. */
+/**
+ * Limits the share of each address, except of trusted proxies, which serve many clients. An IPv6 /64 counts
+ * as one address.
+ */
 function shareConnections(server: Server, max: number, proxies: BlockList, log: Log): void {
   const open = new Map<string, number>()
   let loggedAt = Number.NEGATIVE_INFINITY
@@ -196,7 +198,7 @@ function shareConnections(server: Server, max: number, proxies: BlockList, log: 
   })
 }
 
-/** Addresses and networks, as TRUST_PROXY has them. */
+/** Addresses and networks in the form of TRUST_PROXY. */
 function addressesOf(entries: string[]): BlockList {
   const list = new BlockList()
   for (const entry of entries) {

@@ -1,27 +1,27 @@
 /**
- * Beyond its capacity the server turns requests away at once instead of letting all of them wait. The bounded
- * queues for connections do it first (`rls/transaction.ts`); this is for when even that is too much, and the
- * event loop is late. Health goes on answering.
+ * Beyond its capacity the server refuses requests at once instead of letting all of them wait. The bounded
+ * queues for database connections refuse first (`rls/transaction.ts`). This limit applies when the event loop
+ * is late nevertheless. Health is still answered.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { FastifyInstance } from 'fastify'
 import { problem } from '../problem.ts'
 
-/** How often the delay is looked at, milliseconds: shedding begins and ends within about that time. */
+/** How often the delay is sampled, milliseconds. Shedding begins and ends within about that time. */
 const SAMPLE_MS = 500
 const RESOLUTION_MS = 20
 
-/** @param maxDelayMs mean delay of the event loop beyond which requests are shed; 0: never */
+/** @param maxDelayMs mean delay of the event loop above which requests are refused; 0: never */
 export function shedOverload(app: FastifyInstance, maxDelayMs: number): void {
   if (maxDelayMs === 0) return
   const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   let isLate = false
   let timer: NodeJS.Timeout | undefined
-  // From when it listens: a start keeps the event loop busy too, and nobody waits for an answer then.
+  // Measures only after the server listens: a start keeps the event loop busy too, and no request waits then.
   app.addHook('onListen', async () => {
     delays.enable()
     timer = setInterval(() => {
-      // Not one sample in all that time: later than can be measured.
+      // No sample in all that time means a delay too long to be measured.
       isLate = delays.count === 0 || delays.mean / 1e6 - RESOLUTION_MS > maxDelayMs
       delays.reset()
     }, SAMPLE_MS).unref()

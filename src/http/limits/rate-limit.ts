@@ -1,19 +1,17 @@
 /**
- * Rate limits as clients read them (draft-ietf-httpapi-ratelimit-headers-10): `RateLimit-Policy` names the
- * quota and its window in seconds,
- * `RateLimit` what is left of it and in how many seconds it is whole again, and a refusal says `Retry-After`.
+ * Rate limit headers (draft-ietf-httpapi-ratelimit-headers-10). `RateLimit-Policy` names the quota and its
+ * window in seconds. `RateLimit` tells what is left and in how many seconds the full quota is available. A
+ * refusal has `Retry-After`.
  */
 import type { FastifyReply } from 'fastify'
 import { problem } from '../problem.ts'
 
-/** So many (`quota`) within so many seconds (`window`), under a name. */
+/** A named limit: `quota` requests within `window` seconds. */
 export type RatePolicy = { name: string; quota: number; window: number }
-/**
- * `left`: how many more may come now. `reset`, `retryAfter`: seconds, at least 1.
- */
+/** `left`: how many more requests are allowed now. `reset`, `retryAfter`: seconds, at least 1. */
 export type RateState = { left: number; reset: number; retryAfter: number; isAllowed: boolean }
 
-/** Tells the client where it stands. @throws Problem `rate-limited` */
+/** Adds the rate limit headers to the response. @throws Problem `rate-limited` */
 export function answerRate(
   reply: FastifyReply,
   { name, quota, window }: RatePolicy,
@@ -25,17 +23,16 @@ export function answerRate(
 }
 
 /**
- * A bucket that is full is as good as none, and the oldest go when there are more: a bound on memory that no
- * client can pass.
+ * A full bucket need not be stored, and the oldest buckets are deleted above this number. No client can
+ * exceed this memory limit.
  */
 const MAX_BUCKETS = 20_000
 
 /**
- * A bucket of tokens for each key, in this process: it holds `quota`, and fills up again evenly within
- * `window`. For routes whose work is
- * spread over servers anyway; what must be exact across servers counts in the database
- * (`auth/guards/ip-rate-limit.ts`).
- * @param now milliseconds, of any clock that only goes forward
+ * A token bucket for each key, in this process. It contains `quota` tokens and refills evenly within
+ * `window`. It suits routes whose work is spread over servers. Limits that must be exact across servers count
+ * in the database (`auth/guards/ip-rate-limit.ts`).
+ * @param now milliseconds, of any monotonic clock
  */
 export function createTokenBuckets(
   { quota, window }: RatePolicy,
@@ -51,7 +48,7 @@ export function createTokenBuckets(
     const filled = bucket ? Math.min(quota, bucket.tokens + (at - bucket.at) * perMs) : quota
     const isAllowed = filled >= 1
     const tokens = isAllowed ? filled - 1 : filled
-    // Put last again: the map's order is that of last use.
+    // Moves the key to the end: the map is ordered by last use.
     buckets.delete(key)
     buckets.set(key, { tokens, at })
     if (buckets.size > MAX_BUCKETS) buckets.delete(buckets.keys().next().value as string)

@@ -1,6 +1,6 @@
 /**
- * OpenAPI 3.1 from the schemas that validate, at `/openapi.json`, and a page to try it that needs no network,
- * at `/docs`.
+ * Serves OpenAPI 3.1 at `/openapi.json`, generated from the validation schemas, and at `/docs` a page to try
+ * it, which needs no internet access.
  */
 import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
@@ -21,7 +21,10 @@ import { PROBLEMS, type ProblemCode } from '../problem.ts'
 import { failures, type KnownProblem, TAGS } from '../schemas.ts'
 import { exampleOf, type JsonSchema, problemExample } from './examples.ts'
 
-/** Nothing from elsewhere, and no wish for https: on a home network the page is served over plain HTTP. */
+/**
+ * Allows no foreign sources and does not require https, because on a home network the page is served over
+ * plain HTTP.
+ */
 const DOCS_CSP =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -40,20 +43,20 @@ people see, such as a name, is not white space alone. Lengths count code points.
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** On each route that may set or clear a cookie, but for those that answer with tokens. */
+    /** Set on each route that may set or clear a cookie, except those that answer with tokens. */
     setsCookie?: boolean
-    /** On each route that answers with a `Location` which is not its own path and `/{id}`. */
+    /** Set on each route with a `Location` other than its own path plus `/{id}`. */
     hasLocation?: boolean
-    /** On each route for strangers that has a limit (`auth/guards/ip-rate-limit.ts`). */
+    /** Set on each route without authentication that has a rate limit (`auth/guards/ip-rate-limit.ts`). */
     isLimited?: boolean
   }
 }
 
 export type DescriptionOptions = {
   version: string
-  /** Where the API is reached. */
+  /** The base URL of the API. */
   url: string
-  /** How many documents one address may fetch. */
+  /** How many documents per minute one address may fetch. */
   perMinute: number
 }
 
@@ -125,7 +128,7 @@ export async function describeApi(
     },
   })
   const document = openApiDocument(app)
-  // The page would make its own copies of the document anew for each request.
+  // Without this hook the page would build its own copies of the document for each request.
   const sendDocument: onRequestHookHandler = (request, reply, done) => {
     const { url } = request.routeOptions
     if (url === '/docs/json') return void document.json(request, reply)
@@ -135,7 +138,7 @@ export async function describeApi(
   const policy: RatePolicy = { name: 'documents', quota: perMinute, window: 60 }
   const take = createTokenBuckets(policy)
   await app.register(async function documents(scope) {
-    // The largest answers that anybody may ask for.
+    // Limited because these are the largest responses without authentication.
     scope.addHook('onRequest', async (request, reply) =>
       answerRate(reply, policy, take(clientNetwork(request.ip))),
     )
@@ -149,7 +152,7 @@ export async function describeApi(
   })
 }
 
-/** The document in both forms, each serialised once and sent with its ETag. */
+/** Both forms of the document, each serialised once and sent with its ETag. */
 function openApiDocument(
   app: FastifyInstance,
 ): Record<'json' | 'yaml', (request: FastifyRequest, reply: FastifyReply) => FastifyReply> {
@@ -237,8 +240,9 @@ const IF_MATCH = {
 }
 
 /**
- * The plugin refers to a schema with a name only where it is part of another, and copies it elsewhere. So it
- * is made part of one here, which `complete` takes off again. Of several media types only JSON is left to it.
+ * The plugin refers to a named schema only inside another schema, and copies it elsewhere. This wraps each
+ * named schema in another one, which `complete` removes again. Of several media types only JSON is passed to
+ * the plugin.
  */
 function wrapNamed({ body, response, ...schema }: FastifySchema): FastifySchema {
   const wrap = (each: unknown): unknown => {
@@ -258,8 +262,8 @@ function wrapNamed({ body, response, ...schema }: FastifySchema): FastifySchema 
 }
 
 /**
- * What follows from the form of an operation, and so stands at no route: common failures, headers, examples,
- * and that anybody may enter.
+ * Adds what follows from the form of an operation and is therefore not written in its route: common failures,
+ * headers, examples, and the absence of authentication.
  */
 function complete({ paths, components }: Described, routes: Map<string, RouteOptions>): void {
   components.headers = HEADERS
@@ -318,7 +322,7 @@ function complete({ paths, components }: Described, routes: Map<string, RouteOpt
     }
 }
 
-/** Each field that its schema does not describe gets the words of the glossary. */
+/** Adds the glossary description to each field that has none. */
 function describeFields({ properties = {}, items, allOf }: JsonSchema): void {
   for (const [name, field] of Object.entries(properties)) {
     const words = GLOSSARY[name]
@@ -328,14 +332,17 @@ function describeFields({ properties = {}, items, allOf }: JsonSchema): void {
   for (const part of [items, ...(allOf ?? [])]) if (part) describeFields(part)
 }
 
-/** The same for what an operation takes. Answers all have a name, and so stand among the components. */
+/**
+ * Does the same for parameters and request bodies. Response schemas all have names, so they are among the
+ * components.
+ */
 function describeParts({ parameters = [], requestBody }: Operation): void {
   for (const { schema } of Object.values(requestBody?.content ?? {})) describeFields(schema)
   for (const parameter of parameters)
     if ('name' in parameter) parameter.description ??= GLOSSARY[parameter.name] as string
 }
 
-/** A body that has several forms (`Forms`) becomes a choice of objects, one for each form. */
+/** Turns a body with several forms (`Forms`) into a choice of objects, one for each form. */
 function splitForms(name: string, schema: JsonSchema, schemas: Components['schemas']): void {
   const { 'x-forms': forms, properties = {}, required = [], description, ...rest } = schema
   if (!forms) return
@@ -355,7 +362,7 @@ function splitForms(name: string, schema: JsonSchema, schemas: Components['schem
   schemas[name] = { ...(description !== undefined && { description }), oneOf: choices }
 }
 
-/** The media types beside JSON, as the route has them. */
+/** Adds the media types other than JSON from the route. */
 function completeMedia({ requestBody, responses }: Operation, { body, response = {} }: FastifySchema): void {
   const add = (to: { content?: Content } | undefined, from: unknown) => {
     const { content = {} } = (from ?? {}) as { content?: Content }
@@ -366,7 +373,7 @@ function completeMedia({ requestBody, responses }: Operation, { body, response =
   for (const [status, each] of Object.entries(response as object)) add(responses[status], each)
 }
 
-/** Bodies are unwrapped, and each gets its example; that of a failure has one for each code. */
+/** Unwraps the bodies and gives each its example. The body of a failure has an example for each code. */
 function completeBodies({ requestBody, responses }: Operation, { schemas }: Components): void {
   for (const { content = {} } of [{ content: requestBody?.content }, ...Object.values(responses)])
     for (const media of Object.values(content)) {
@@ -376,7 +383,7 @@ function completeBodies({ requestBody, responses }: Operation, { schemas }: Comp
 }
 
 /**
- * The failures of the route and those that are common, by status; the example of each code stands among the
+ * Adds the failures of the route and the common ones, by status. The example of each code is among the
  * components once.
  */
 function completeFailures(

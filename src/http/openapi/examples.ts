@@ -1,11 +1,11 @@
 /**
- * Examples of bodies, made of those of their fields. None is invented for a field that has none: a test asks
- * for the missing one.
+ * Builds examples of bodies from the examples of their fields. No example is invented: a test reports a field
+ * without one.
  */
 import { createHash } from 'node:crypto'
 import { PROBLEMS, type ProblemCode, ProblemDocument } from '../problem.ts'
 
-/** The part of JSON Schema that bodies are described in. */
+/** The subset of JSON Schema that describes bodies. */
 export type JsonSchema = {
   $ref?: string
   allOf?: [JsonSchema]
@@ -24,7 +24,10 @@ export type JsonSchema = {
 
 const TIME = '2026-01-31T20:00:00.000Z'
 
-/** One for each kind of thing: the `id` of a device is the `deviceId` of what refers to it. */
+/**
+ * One example id for each kind of resource: the `id` of a device equals the `deviceId` in resources that
+ * refer to it.
+ */
 const idOf = (kind: string) =>
   createHash('sha256')
     .update(kind)
@@ -33,8 +36,8 @@ const idOf = (kind: string) =>
 
 /**
  * @param named schemas that others refer to
- * @param name of the field or the schema that an example is asked for
- * @returns undefined where nothing can be told; a field that may be left out is, unless it has an example
+ * @param name of the field or the schema that needs an example
+ * @returns undefined when no example is known; an optional field is then left out
  */
 export function exampleOf(schema: JsonSchema, named: Record<string, JsonSchema>, name = ''): unknown {
   const { $ref, oneOf, type, format, enum: values, examples, properties, items, minItems = 1 } = schema
@@ -61,7 +64,7 @@ export function exampleOf(schema: JsonSchema, named: Record<string, JsonSchema>,
   return type === 'boolean' ? false : undefined
 }
 
-/** What a failure says beside what they all say. */
+/** The fields of a failure beyond the common ones. */
 const TOLD_WITH: Partial<Record<ProblemCode, keyof typeof ProblemDocument.properties>> = {
   'invalid-request': 'errors',
   'second-factor-required': 'challenge',

@@ -1,5 +1,5 @@
 /**
- * Adding and removing entries: one or many, on one or several routers, each decided for itself and all stored
+ * Adds and removes entries on one or several routers. Each entry is decided separately, and all are stored
  * together.
  */
 import { randomUUID } from 'node:crypto'
@@ -23,9 +23,9 @@ import { type ListName, NOTES } from './schema.ts'
 const OTHER = { whitelist: 'blacklist', blacklist: 'whitelist' } as const
 
 /**
- * Adds, then removes. Whoever changes either list of a router holds the router first, so what is decided here
- * is still so when it is stored.
- * @returns what became of each entry to add, and the ids that were removed
+ * Adds entries, then removes entries. Every change of a router's lists locks the router first, so the facts
+ * behind a decision are still true when it is stored.
+ * @returns the result for each entry to add, and the ids that were removed
  */
 export async function changeEntries(
   tx: Tx,
@@ -38,7 +38,7 @@ export async function changeEntries(
     return routerId === null || routerId === own ? own : undefined
   }
   const additions = Map.groupBy(add, routerOf)
-  // In one order everywhere, so that two calls never wait for each other.
+  // Locks in the same order everywhere, so that two calls never deadlock.
   const touched = [...new Set([...additions.keys(), ...remove.map((id) => routers.get(id))])]
     .filter((id) => typeof id === 'string')
     .sort()
@@ -58,7 +58,7 @@ export async function changeEntries(
   return { added, removed: new Set(removed.map(({ id }) => id)) }
 }
 
-/** @returns the routers of the devices and of the entries that are named, by their ids */
+/** @returns the routers of the named devices and entries, by their ids */
 async function findRouters(
   tx: Tx,
   list: ListName,
@@ -99,7 +99,7 @@ async function addToRouter(
       on conflict do nothing returning id`,
     values: [...values, ...columns],
   })
-  // Whoever writes without holding the router, as an operator may, can have been quicker.
+  // A writer that does not lock the router, such as an operator, may have stored the entry first.
   const ids = new Set(stored.map(({ id }) => id))
   for (const [entry, outcome] of outcomes)
     if ('id' in outcome && !ids.has(outcome.id)) outcomes.set(entry, { code: 'conflict' })
@@ -113,14 +113,14 @@ async function addToRouter(
   return outcomes
 }
 
-/** The devices that entries name, by id (`named`), MAC or address, and what was merged into them. */
+/** The devices that entries name, by id (`named`), MAC or address, and the devices merged into them. */
 const LISTED_LINE = lineOf(`select n.id, n.router_id from named n
     union select i.device_id, i.router_id from user_device_interfaces i
     where i.user_id = $1 and i.router_id = $2 and (i.mac = any($4::macaddr[]) or i.ips && $5::inet[])`)
 
 /**
- * What the decision about these entries rests on: the devices they name, and the entries of both lists that
- * name one of these.
+ * Finds the facts for the decision about these entries: the devices they name, and the entries of both lists
+ * for these devices.
  */
 async function findFacts(
   tx: Tx,
@@ -134,7 +134,7 @@ async function findFacts(
   const values = [ownerOf(tx), routerId]
   const devices = await tx.query<KnownDevice>({
     name: 'find devices to list',
-    // Held, so that none goes between here and the entry that names it.
+    // Locks the devices, so that none is deleted before the entry that names it is stored.
     text: `with recursive named as (
         select d.id, d.router_id from user_devices d
         where d.user_id = $1 and d.router_id = $2 and d.id = any($3::uuid[]) and d.merged_into is null for key share

@@ -13,10 +13,10 @@ import {
   NOTES,
 } from './schema.ts'
 
-/** Where each list is stored. */
+/** The table of each list. */
 export const TABLES = { whitelist: 'user_whitelists', blacklist: 'user_blacklists' } as const
 
-/** An entry as the API shows it; the device is found by whatever the entry names. */
+/** An entry as the API shows it. The device is found by its id, its MAC or its address. */
 const shown = (
   list: ListName,
 ) => `e.id, e.router_id as "routerId", coalesce(survivor.id, m.device_id, a.device_id) as "deviceId",
@@ -27,7 +27,7 @@ const JOIN_DEVICE = `left join ${survivorOf('e.device_id')} on true
   left join (select i.router_id, i.device_id, unnest(i.ips) as ip from user_device_interfaces i where i.user_id = $1) a
     on a.router_id = e.router_id and a.ip = e.ip`
 
-/** The devices that a search finds, and those merged into them, since an entry may still name these. */
+/** The devices that match a search, and those merged into them, because an entry may still name these. */
 const MATCHING_DEVICES = `${lineOf(`
     select d.id, d.router_id from user_devices d where $3::text is not null and d.user_id = $1 and d.merged_into is null
       and (strpos(lower(concat_ws(' ', d.device_name, d.hostname)), lower($3)) > 0
@@ -38,7 +38,7 @@ const MATCHING_DEVICES = `${lineOf(`
     join user_device_interfaces i on i.user_id = $1 and i.device_id = l.id
   )`
 
-/** One constant text for each list and order. */
+/** One constant SQL text for each list and order. */
 const listText = (list: ListName, order: string) => `with recursive ${MATCHING_DEVICES}
   select ${shown(list)}, e.total from (
     select e.*, ${TOTAL} from ${TABLES[list]} e
@@ -83,7 +83,7 @@ export async function findEntry(tx: Tx, list: ListName, id: string): Promise<Ent
   return entry
 }
 
-/** Holds an entry's router first, as whoever removes one does, and then the entry itself. */
+/** Locks the router of an entry first, as a removal does, and then the entry. */
 export async function lockEntry(tx: Tx, list: ListName, id: string): Promise<Entry | undefined> {
   const entry = await findEntry(tx, list, id)
   if (!entry || !(await lockRouter(tx, entry.routerId))) return undefined
@@ -95,7 +95,7 @@ export async function lockEntry(tx: Tx, list: ListName, id: string): Promise<Ent
   return findEntry(tx, list, id)
 }
 
-/** What an entry is called decides nothing, so no agent is told. */
+/** A name or note affects no decision, so no agent is notified. */
 export async function changeEntry(tx: Tx, list: ListName, id: string, values: ChangeEntry): Promise<boolean> {
   const note = values[NOTES[list]]
   const changed = await tx.query({

@@ -31,10 +31,10 @@ import {
 
 export type AccessListRoutesOptions = { withTransaction: WithTransaction; list: ListName }
 
-/** Bytes: room for as many entries as a call may have, with what people write about them. */
+/** In bytes: enough for the maximum number of entries in a call, with their notes. */
 const BULK_BODY_LIMIT = 1_048_576
 
-/** The routes of one list; registered once for each. */
+/** The routes of one list. They are registered once for each list. */
 export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions> = async (
   app,
   { withTransaction, list },
@@ -182,7 +182,7 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
   )
 
   await app.register(async (bulk: typeof app) => {
-    // A megabyte of faults is told by its first.
+    // One fault is enough for a body of up to a megabyte.
     bulk.setValidatorCompiler(createValidatorCompiler({ allErrors: false }))
     bulk.post(
       '/bulk',
@@ -213,7 +213,7 @@ export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions
         })
         const outcomes = [
           ...add.map((entry) => ('path' in entry ? failure('invalid-request') : outcomeOf(added.get(entry)))),
-          // The second time it is not there any more.
+          // When an id is repeated, the entry no longer exists.
           ...remove.map((id) => (removed.delete(id) ? { status: 204, id } : failure('not-found'))),
         ]
         return { results: outcomes.map((outcome, index) => ({ index, ...outcome })) }
@@ -229,8 +229,8 @@ const outcomeOf = (added: { id: string } | { code: ProblemCode } = { code: 'not-
   'id' in added ? { status: 201, id: added.id } : failure(added.code)
 
 /**
- * What JSON Schema cannot say: a MAC or an address that a device can have, in its one spelling; or else what
- * is wrong.
+ * Checks what JSON Schema cannot: the MAC or address must be possible for a device. Returns it in canonical
+ * spelling, or the fault.
  */
 function readEntry(
   list: ListName,

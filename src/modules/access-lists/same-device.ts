@@ -1,9 +1,12 @@
-/** Whether two entries are about the same device, and what becomes of those that are to be added. Pure. */
+/**
+ * Decides whether two entries are about the same device, and what happens to entries that are to be added.
+ * Pure.
+ */
 
-/** Names a device in one of three ways: the other two are null. */
+/** Names a device in one of three ways. The other two fields are null. */
 type Subject = { deviceId: string | null; mac: string | null; ip: string | null }
 export type StoredEntry = Subject & { id: string }
-/** In canonical spellings. */
+/** MAC and address are in canonical spelling. */
 export type NewEntry = Subject & {
   routerId: string | null
   name: string | null
@@ -12,12 +15,12 @@ export type NewEntry = Subject & {
 }
 
 /**
- * A device as entries may name it: its id, those of devices merged into it, its MACs, the addresses it has
- * now.
+ * A device by everything that an entry may name: its id, the ids of devices merged into it, its MACs, and its
+ * current addresses.
  */
 export type KnownDevice = { id: string; ids: string[]; macs: string[]; ips: string[] }
 
-/** What became of an entry: the id it got, or why there is none. */
+/** The result for an entry: its new id, or the reason why it was not added. */
 export type Added =
   | { id: string }
   | { code: 'not-found' | 'conflict' }
@@ -25,19 +28,20 @@ export type Added =
 
 export type KnownDevices = {
   devices: KnownDevice[]
-  /** Entries of the list that is added to, and of the other; oldest first. */
+  /** The entries of the list to add to and of the other list, oldest first. */
   here: StoredEntry[]
   there: StoredEntry[]
 }
 export type Additions = {
   outcomes: Map<NewEntry, Added>
-  /**
-   * `replaces`: ids of the other list's entries that give way.
-   */
+  /** `replaces`: the ids of entries on the other list that the new entry replaces. */
   added: (NewEntry & { id: string; replaces: string[] })[]
 }
 
-/** @returns what a subject is about: a device's id, or else the MAC or address that no known device has */
+/**
+ * @returns a function that identifies a subject: by the device's id, or by the MAC or address when no known
+ * device has it
+ */
 function identify(devices: KnownDevice[]): (subject: Subject) => string {
   const owners = new Map(
     devices.flatMap(({ id, ids, macs, ips }) => [...ids, ...macs, ...ips].map((name) => [name, id])),
@@ -49,8 +53,8 @@ function identify(devices: KnownDevice[]): (subject: Subject) => string {
 }
 
 /**
- * Decides about entries for one router one after the other, each as if those before it were stored.
- * @param newId makes the ids of new entries
+ * Decides about the entries for one router in order, each as if the entries before it were stored.
+ * @param newId generates the ids of new entries
  */
 export function decideAdditions(
   entries: NewEntry[],

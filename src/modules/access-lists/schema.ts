@@ -14,10 +14,10 @@ import {
 
 export type ListName = 'whitelist' | 'blacklist'
 
-/** What a whitelist says in `description`, a blacklist says in `reason`. */
+/** The name of the note field: `description` on the whitelist, `reason` on the blacklist. */
 export const NOTES = { whitelist: 'description', blacklist: 'reason' } as const
 
-/** At most so many in one call, of each. */
+/** The maximum number of additions, and of removals, in one call. */
 export const MAX_BULK = 500
 
 export const ENTRY_SORTS = ['createdAt', 'name', 'mac', 'ip'] as const
@@ -37,8 +37,8 @@ const EntryName = Type.Optional(Nullable(Name({ max: 100, examples: ['Tablet'] }
 const Note = Type.Optional(Nullable(Text({ max: 500 })))
 
 /**
- * The note under the name that the list has for it. TypeScript sees both names, so that one implementation
- * serves both lists.
+ * The note field under its name on the list. TypeScript sees both names, so that one implementation serves
+ * both lists.
  */
 const noteOf = <T extends Type.TSchema>(list: ListName, schema: T) =>
   ({ [NOTES[list]]: schema }) as Record<(typeof NOTES)[ListName], Type.TOptional<T>>

@@ -16,8 +16,8 @@ import { devices } from '../devices/table.ts'
 import { routers } from '../routers/table.ts'
 
 /**
- * A list of a router: an entry names a device, or a MAC or an address that may never have been seen. The two
- * differ in what a note is called.
+ * A list of a router. An entry names a device, or a MAC or an address that may never have been seen. The two
+ * lists differ only in the name of the note column.
  */
 const listTable = (table: string, note: 'description' | 'reason') =>
   pgTable(

@@ -1,6 +1,6 @@
 /**
- * Accounts as an administrator sees them: static statements of the admin login, whose policies ask the sealed
- * role.
+ * Accounts as an administrator sees them. The statements are static and run under the admin login, whose
+ * policies check the sealed role.
  */
 import { randomUUID } from 'node:crypto'
 import type { Static } from 'typebox'
@@ -29,7 +29,7 @@ const FROM = `from users u join user_credentials c on c.user_id = u.id
 const MATCHES = `($1::text is null or strpos(u.email, lower($1)) > 0 or strpos(lower(u.full_name), lower($1)) > 0)
   and ($2::text is null or u.role = $2) and ($3::boolean is null or u.is_active = $3)`
 
-/** One text an order, since a column cannot be a parameter. */
+/** One SQL text for each order, because a column cannot be a parameter. */
 const ACCOUNT_ORDER = {
   email: 'u.email',
   '-email': 'u.email desc',
@@ -95,7 +95,7 @@ export async function addAccount(
 
 const SUSPENDED_AT = { unchanged: 'suspended_at', ended: 'null', begun: 'now()' } as const
 
-/** Who is deactivated is signed out as well, everywhere. */
+/** Deactivation also ends all login sessions of the account. */
 export async function changeAccount(
   tx: Tx,
   id: string,
@@ -112,7 +112,7 @@ export async function changeAccount(
   return changed.length > 0
 }
 
-/** With everything it owns and is found by; its log stays, without personal data. */
+/** Deletes the account with everything it owns and its look-up rows. Its audit log stays, without personal data. */
 export async function removeAccount(tx: Tx, id: string): Promise<boolean> {
   const [answer] = await tx.query<{ removed: boolean }>({
     name: 'remove account',
@@ -122,7 +122,7 @@ export async function removeAccount(tx: Tx, id: string): Promise<boolean> {
   return answer?.removed ?? false
 }
 
-/** @returns how many it ended */
+/** @returns how many login sessions were ended */
 export async function endSessionsOf(
   tx: Tx,
   userId: string,
@@ -160,7 +160,7 @@ export async function endSessionOf(tx: Tx, userId: string, publicId: string): Pr
   return ended.length > 0
 }
 
-/** Every act that gives tokens, by its operationId. */
+/** Every operation that issues tokens, by its operationId. */
 const SIGN_INS = ['register', 'login', 'signInWithGoogle', 'exchangeCode', 'answerChallenge', 'reactivate']
 
 export async function readStats(tx: Tx, onlineMinutes: number): Promise<Static<typeof Stats>> {

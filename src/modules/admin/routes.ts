@@ -1,6 +1,6 @@
 /**
- * Administration of accounts: the only routes through which somebody reads what is not theirs. To everybody
- * else they are 404.
+ * Administration of accounts. Only these routes give access to other people's data. Everybody but
+ * administrators gets 404.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
@@ -190,8 +190,10 @@ async function accountOr404(tx: Tx, id: string) {
   return orNotFound(await findAccount(tx, id))
 }
 
-/** So that one administrator is always left: the one who asks. */
+/** Refuses changes to the caller's own account, so that at least one administrator always remains. */
 function refuseOneself(tx: Tx, id: string): void {
   if (id === ownerOf(tx))
-    throw problem('conflict', { detail: 'Your own account is not changed here: ask another administrator' })
+    throw problem('conflict', {
+      detail: 'You cannot change your own account here: ask another administrator',
+    })
 }

@@ -21,12 +21,12 @@ const columns = {
 type Filters = Omit<ActFilters, 'cursor' | 'limit'>
 type Found = AdminAuditEvent & { micros: string }
 
-/** Where a page ended: microseconds since 1970, account, number. */
+/** The end of a page: microseconds since 1970, account, number. */
 export type EventPosition = { micros: string; userId: string; sequence: string }
 export const POSITION =
   /^(?<micros>\d{1,17})\.(?<userId>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})\.(?<sequence>\d{1,15})$/
 
-/** Acts of one account, or (an administrator's session) of all, the newest first. */
+/** Audit events of one account or, for an administrator, of all accounts, newest first. */
 export async function listActs(
   tx: Tx,
   filters: Omit<ActFilters, 'cursor'>,
@@ -45,7 +45,8 @@ export async function listActs(
 }
 
 /**
- * A function asks: an account's log grows without bound, and a range goes into no index under row security.
+ * A database function runs the query: the log of an account grows without bound, and under row security a
+ * range condition cannot use an index.
  */
 function listOnes(
   tx: Tx,

@@ -6,7 +6,7 @@ import { readCursor } from '../paging/cursor.ts'
 import { type EventPosition, listActs, POSITION } from './repository.ts'
 import { Acts, EverybodysActs, ListActs, ListEverybodysActs } from './schema.ts'
 
-/** What happened to one's own account. */
+/** The audit log of the caller's own account. */
 export const ownAuditRoutes: FastifyPluginAsyncTypebox<{ withTransaction: WithTransaction }> = async (
   app,
   { withTransaction },
@@ -38,7 +38,7 @@ export const ownAuditRoutes: FastifyPluginAsyncTypebox<{ withTransaction: WithTr
   )
 }
 
-/** What happened to any account. */
+/** The audit log of all accounts. */
 export const auditRoutes: FastifyPluginAsyncTypebox<{ withTransaction: WithTransaction }> = async (
   app,
   { withTransaction },

@@ -4,7 +4,7 @@ import { cursorFields, NextCursor } from '../paging/cursor.ts'
 
 const Moment = () => Type.String({ format: 'date-time', maxLength: 40 })
 
-/** Filters and page of a log; the newest acts first. */
+/** Filters and page of an audit log, newest events first. */
 const filters = {
   act: Type.Optional(
     Text({ max: 100, description: 'The `operationId` of what was done', examples: ['login'] }),

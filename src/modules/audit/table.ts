@@ -14,11 +14,12 @@ import {
 import { adminPolicy, contextPolicy, userPolicy } from '../../rls/policies.ts'
 
 /**
- * Who did what to what, when, from where, with which outcome. Append-only by its grants (`ctx.append_act`
- * writes it), chained per account by
- * `previous_hash` so that a gap shows. It has no foreign key: the rows of a deleted account stay, without
- * personal data. So that they can, the hash covers address and detail by their salted digest, which remains
- * when they are erased.
+ * Audit events: who did what to which resource, when, from where, with which outcome. Its grants make the
+ * table append-only (`ctx.append_act` writes it). The rows of each account are chained by `previous_hash`, so
+ * that a missing row is detected.
+ *
+ * The table has no foreign key: the rows of a deleted account stay, without personal data. Therefore the hash
+ * covers address and detail by their salted digests, which remain when the values are erased.
  */
 export const auditLog = pgTable(
   'user_audit_log',
@@ -28,7 +29,7 @@ export const auditLog = pgTable(
     at: instant('at').notNull().defaultNow(),
     actorKind: text('actor_kind', { enum: ['user', 'agent', 'admin', 'system'] }).notNull(),
     actorId: uuid('actor_id'),
-    /** The operation, by its `operationId` in the OpenAPI document. */
+    /** The `operationId` of the operation in the OpenAPI document. */
     act: text().notNull(),
     targetKind: text('target_kind'),
     targetId: uuid('target_id'),
@@ -52,8 +53,8 @@ export const auditLog = pgTable(
 )
 
 /**
- * The newest link of each account's chain: it shows when links are missing at the end, and lets one act at a
- * time append.
+ * The newest event in each account's chain. It reveals missing events at the end, and its lock serialises
+ * appends.
  */
 export const auditHeads = pgTable(
   'user_audit_heads',

@@ -6,7 +6,7 @@ import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
 import { lockRouter } from '../routers/repository.ts'
 import type { BLOCK_SORTS, Block, ListBlocks } from './schema.ts'
 
-/** When a pause ends: so many minutes from now, or at a moment; neither for a manual block. */
+/** The end of a pause: in `minutes` from now, or at the moment `until`. A manual block has neither. */
 export type End = { minutes?: number | undefined; until?: Date | undefined }
 type NewBlock = {
   routerId: string
@@ -17,7 +17,7 @@ type NewBlock = {
   end: End
 }
 
-/** Only the database's clock says what is over. */
+/** Only the database's clock decides whether a block is over. */
 const IS_OVER = '(b.until is not null and b.until <= now())'
 const IS_ACTIVE = `(b.unblocked_at is null and not ${IS_OVER})`
 
@@ -60,8 +60,8 @@ export async function findBlock(tx: Tx, id: string): Promise<Block | undefined> 
 }
 
 /**
- * What speaks against blocking a device: it is infrastructure or has the router's own address, or is the
- * user's own.
+ * Why a device should not be blocked: it is infrastructure, has the router's own address, or belongs to the
+ * user.
  */
 export async function findProtection(
   tx: Tx,
@@ -81,11 +81,12 @@ export async function findProtection(
 }
 
 /**
- * The router is held. What time has ended is written down first, so that it makes room and stays in the
- * history.
- * @returns the block, not active when its end is past; undefined when one of its type came with a device that
- * was merged into the target
- * @throws SQLSTATE 23505 when one of its type is active for the target, 23503 when the target went away
+ * Requires a lock on the router. It first records pauses that have ended by time, so that they do not
+ * conflict and stay in the history.
+ * @returns the block, not active when its end is past; undefined when a device merged into the target brought
+ * a block of this type
+ * @throws SQLSTATE 23505 when a block of this type is active for the target, 23503 when the target no longer
+ * exists
  */
 export async function addBlock(
   tx: Tx,
@@ -119,15 +120,15 @@ export async function addBlock(
   return block
 }
 
-/** Holds the router of a block. @returns false when there is no such block */
+/** Locks the router of a block. @returns false when there is no such block */
 export async function lockBlock(tx: Tx, id: string): Promise<boolean> {
   const block = await findBlock(tx, id)
   return block !== undefined && (await lockRouter(tx, block.routerId))
 }
 
 /**
- * Moves the end of a pause whose router is held. @returns the pause, not active when the end is past;
- * undefined when none was active
+ * Changes the end of a pause. Requires a lock on the router. @returns the pause, not active when the end is
+ * past; undefined when none was active
  */
 export async function extendPause(tx: Tx, id: string, end: End): Promise<Block | undefined> {
   const [pause] = await tx.query<Block>({
@@ -142,7 +143,10 @@ export async function extendPause(tx: Tx, id: string, end: End): Promise<Block |
   return pause
 }
 
-/** Ends a block whose router is held; one that has ended stays as it ended. @returns whether it ended now */
+/**
+ * Ends a block. Requires a lock on the router. A block that has already ended does not change. @returns
+ * whether it ended now
+ */
 export async function endBlock(tx: Tx, id: string): Promise<boolean> {
   const [ended] = await tx.query<{ routerId: string }>({
     name: 'end block',

@@ -168,17 +168,17 @@ async function refuseProtected(tx: Tx, deviceId: string, force: boolean): Promis
   if (protection.isOwn && !force) throw problem('own-device')
 }
 
-/** Thrown while the session is open, so that what ended before it began is not stored. */
+/** Thrown inside the transaction, so that a block whose end is already past is not stored. */
 function orRefusePast<T extends { isActive: boolean }>(block: T): T {
   if (!block.isActive) throw refusal({ path: '/body/until', code: 'in-the-past', message: 'is in the past' })
   return block
 }
 
-/** The schema's date-time has leap seconds, which are no `Date`. */
+/** The schema's date-time accepts leap seconds, which `Date` cannot represent. */
 function readEnd({ minutes, until }: ExtendPause): End {
   if (until === undefined) return { minutes }
   if (minutes !== undefined)
-    throw refusal({ path: '/body/until', code: 'contradiction', message: 'stands beside minutes' })
+    throw refusal({ path: '/body/until', code: 'contradiction', message: 'cannot be combined with minutes' })
   const moment = new Date(until)
   if (Number.isNaN(moment.getTime()))
     throw refusal({ path: '/body/until', code: 'wrong-format', message: 'is not a time' })

@@ -11,7 +11,7 @@ import {
   Uuid,
 } from '../../http/schemas.ts'
 
-/** Both targets null: the whole router. */
+/** When both targets are null, the block applies to the whole router. */
 export const Block = Type.Object(
   {
     id: Uuid(),

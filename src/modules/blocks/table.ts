@@ -16,9 +16,9 @@ import { deviceGroups } from '../groups/table.ts'
 import { routers } from '../routers/table.ts'
 
 /**
- * A denial of a device, of a group, or (both null) of the whole router. It is active while `unblocked_at` is
- * null and `until` is not past: time alone ends a pause. Ended blocks stay as history, so only the active one
- * is unique; adding one first closes what time has ended.
+ * Blocks a device, a group, or (both null) the whole router. A block is active while `unblocked_at` is null
+ * and `until` is not past: a pause ends by time alone. Ended blocks stay as history, so only active ones are
+ * unique. Adding a block first closes those that have ended by time.
  */
 export const blocks = pgTable(
   'user_blocked_devices',

@@ -1,4 +1,4 @@
-/** Changing many devices in one transaction, each decided for itself. */
+/** Changes many devices in one transaction. Each change is decided separately. */
 import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { notifyPolicyChanged } from '../routers/notify-policy-changed.ts'
@@ -8,9 +8,10 @@ import { changeDevice, type DeviceValues } from './repository.ts'
 export type DeviceChange = { id: string; values: DeviceValues }
 
 /**
- * Changes devices in their order. Their routers are held, in one order everywhere, and the groups that they
- * are to be in: so no change fails in the database and takes the others with it.
- * @returns for each whether it was changed; if not, there is no such device, or no such group on its router
+ * Changes devices in the given order. It locks their routers, always in the same order, and their target
+ * groups. So no change fails in the database and aborts the others.
+ * @returns for each device whether it was changed; false when there is no such device, or no such group on
+ * its router
  */
 export async function changeDevices(tx: Tx, changes: DeviceChange[]): Promise<boolean[]> {
   const found = await tx.query<{ id: string; routerId: string }>({

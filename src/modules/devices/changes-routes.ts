@@ -9,7 +9,7 @@ import { listHistory, POSITION, type SightingPosition } from './history-reposito
 import { ChangeDevices, DeviceHistory, DeviceOutcomes, HistoryQuery, MAX_CHANGES } from './schema.ts'
 import { toDeviceValues } from './values.ts'
 
-/** Bytes: room for as many changes as a call may have. */
+/** In bytes: enough for the maximum number of changes in a call. */
 const BODY_LIMIT = 524_288
 
 export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withTransaction: WithTransaction }> = async (
@@ -19,7 +19,7 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withTransaction: Wi
   const documented = { tags: ['devices'], security: [{ person: [] }] }
 
   await app.register(async (bulk: typeof app) => {
-    // Half a megabyte of faults is told by its first.
+    // One fault is enough for a body of up to half a megabyte.
     bulk.setValidatorCompiler(createValidatorCompiler({ allErrors: false }))
     bulk.patch(
       '',
@@ -84,7 +84,7 @@ export const deviceChangeRoutes: FastifyPluginAsyncTypebox<{ withTransaction: Wi
   )
 }
 
-/** Undefined for a change that cannot be stored, whoever's the device is. */
+/** @returns undefined for a change that could not be stored for any device */
 function readChange({ id, ...fields }: ChangeDevices['changes'][number]): DeviceChange | undefined {
   try {
     return { id: id.toLowerCase(), values: toDeviceValues(fields) }

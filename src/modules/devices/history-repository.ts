@@ -5,13 +5,13 @@ import { findRouterOf } from './repository.ts'
 import type { DeviceEvent } from './schema.ts'
 import { deviceAt, lineOf } from './survivor.ts'
 
-/** Where a page ended: microseconds since 1970, kind of event, id. */
+/** The end of a page: microseconds since 1970, kind of event, id. */
 export type SightingPosition = { micros: string; kind: string; id: string }
 export const POSITION =
   /^(?<micros>-?\d{1,17})\.(?<kind>[a-z-]{1,20})\.(?<id>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})$/
 
 /**
- * What the tables still know of a device and of those that were merged into it, the newest first.
+ * The stored history of a device and of the devices merged into it, newest first.
  * @returns undefined when there is no such device
  */
 export async function listHistory(tx: Tx, id: string, limit: number, after: SightingPosition | undefined) {

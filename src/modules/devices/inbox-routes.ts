@@ -1,4 +1,4 @@
-/** New devices that wait for a decision, on routers that hold them (`newDevices: "hold"`). */
+/** New devices that wait for a decision, on routers with `newDevices: "hold"`. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
 import { IdParams, pageOf, responses } from '../../http/schemas.ts'

@@ -1,7 +1,7 @@
 /**
- * Devices that turn out to be one (a phone that changed its MAC), and one that turns out to be several. A
- * merged device keeps its row and points at the survivor: entries, blocks and schedules that name it follow,
- * and can be given back.
+ * Merges devices that are the same (a phone that changed its MAC), and splits one that is several. A merged
+ * device keeps its row and points at the survivor. Entries, blocks and schedules that name it then apply to
+ * the survivor, and an undo gives them back.
  */
 
 import { isRandomMac } from '../../network/mac.ts'
@@ -28,7 +28,7 @@ export async function listDeviceIds(tx: Tx, routerId: string, ids: string[]): Pr
   return new Set(found.map(({ id }) => id))
 }
 
-/** What the survivor `s` has nothing of goes over to it from the part `p`. */
+/** The survivor `s` takes over each value that it lacks from the merged device `p`. */
 const IS_FILLED = ({ column, unsaid }: (typeof USER_COLUMNS)[number]) =>
   `s.${column} is not distinct from ${unsaid} and p.${column} is distinct from ${unsaid}`
 const FILLED = USER_COLUMNS.map((field) => `case when ${IS_FILLED(field)} then '${field.column}' end`).join(
@@ -38,13 +38,13 @@ const FILL = USER_COLUMNS.map(
   (field) =>
     `${field.column} = case when ${IS_FILLED(field)} then p.${field.column} else s.${field.column} end`,
 ).join(', ')
-/** Back to nothing, unless the user has said something else since. */
+/** Clears the values that the merge filled, unless the user has changed them since. */
 const EMPTY = USER_COLUMNS.map(
   ({ column, unsaid }) =>
     `${column} = case when '${column}' = any($4) and s.${column} = p.${column} then ${unsaid} else s.${column} end`,
 ).join(', ')
 
-/** @returns the id of the record that undoes it */
+/** @returns the id of the merge record, with which the merge can be undone */
 export async function mergeDevice(tx: Tx, routerId: string, survivor: string, part: string): Promise<string> {
   const owner = ownerOf(tx)
   const moved = await tx.query<{ id: string }>({
@@ -96,8 +96,8 @@ export async function findMergeRouter(tx: Tx, id: string): Promise<string | unde
 }
 
 /**
- * Gives a merged device back what it came with. @returns its id, or undefined when the merge was undone
- * already
+ * Undoes a merge: the device gets back what it brought. @returns its id, or undefined when the merge was
+ * undone already
  */
 export async function undoMerge(tx: Tx, id: string): Promise<string | undefined> {
   const owner = ownerOf(tx)
@@ -132,8 +132,8 @@ export async function undoMerge(tx: Tx, id: string): Promise<string | undefined>
 }
 
 /**
- * Makes a device of its own out of some MACs of another. @returns its id, or undefined when the device has
- * not got all of them, or no other
+ * Creates a separate device from some MACs of another. @returns its id, or undefined when the device does not
+ * have all of them, or has no others
  */
 export async function splitDevice(
   tx: Tx,
@@ -172,8 +172,8 @@ export async function splitDevice(
 export type Suggestion = { into: string; from: string; hostname: string; vanishedAt: Date; appearedAt: Date }
 
 /**
- * Pairs with one host name of which one was last seen about when the other was first seen, within a week; the
- * likeliest first.
+ * Pairs of devices with the same host name, where one was last seen within a week of when the other was first
+ * seen. The likeliest pair comes first.
  */
 export function listSuggestions(tx: Tx, routerId: string): Promise<Suggestion[]> {
   return tx.query<Suggestion>({

@@ -149,7 +149,7 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
         const routerId = orNotFound(await findMergeRouter(tx, request.params.id))
         orNotFound(await lockRouter(tx, routerId))
         const part = await undoMerge(tx, request.params.id)
-        if (!part) throw problem('conflict', { detail: 'It was undone before' })
+        if (!part) throw problem('conflict', { detail: 'The merge was already undone' })
         await notifyPolicyChanged(tx, routerId)
         return findOr404(tx, part)
       }),
@@ -159,8 +159,8 @@ export const mergeRoutes: FastifyPluginAsyncTypebox<MergeRoutesOptions> = async 
 const counted = <T>(items: T[]) => ({ items, total: items.length })
 
 /**
- * Two devices on opposite lists cannot become one that is on both. @throws Problem, which takes the merge
- * back
+ * Two devices on opposite lists cannot be merged, because the result would be on both. @throws Problem, which
+ * rolls the merge back
  */
 async function refuseBothLists(tx: Tx, routerId: string, id: string): Promise<void> {
   const rows = (await findPolicyRows(tx, [routerId])).get(routerId)

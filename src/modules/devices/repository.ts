@@ -7,24 +7,26 @@ import type { ChangeDevice, DEVICE_SORTS, Device, ListDevices } from './schema.t
 import { devices } from './table.ts'
 import { USER_COLUMNS } from './user-fields.ts'
 
-/** What may be stored: a schema's fields with the rate as kbit/s. */
+/** The values that may be stored: the fields of the schema with the rate in kbit/s. */
 export type DeviceValues = Omit<ChangeDevice, 'rate'> & {
   rate?: number | null
   approval?: Device['approval']
 }
 
 /**
- * A device's own columns as the API shows them; `$2` is how many minutes a device counts as online after it
- * was seen.
+ * The columns of a device as the API shows them. `$2` is the number of minutes for which a device counts as
+ * online after it was last seen.
  */
 const DEVICE_COLUMNS = `d.id, d.router_id as "routerId", coalesce(d.device_name, d.hostname) as name, d.hostname,
   coalesce(d.manufacturer, d.detected_manufacturer) as manufacturer, d.last_seen > now() - make_interval(mins => $2::int) as online,
   ${USER_COLUMNS.map(({ column, shown }) => `d.${column} as "${shown}"`).join(', ')}, d.approval, d.first_seen as "firstSeen", d.last_seen as "lastSeen"`
 
-/** What a person edits of a device: not the host name and manufacturer that scans fill in. */
+/** The fields that a person edits, without the host name and manufacturer, which scans fill in. */
 export const EDITED_FIELDS = USER_COLUMNS.map(({ shown }) => shown)
 
-/** Its MACs, oldest first, and addresses in their order; looked up for the page that is shown only. */
+/**
+ * The MACs, oldest first, and the addresses in their order. They are looked up only for the rows of the page.
+ */
 const INTERFACES = `left join lateral (
     select coalesce(array_agg(i.mac::text order by i.first_seen, i.mac) filter (where i.mac is not null), '{}') as macs,
       coalesce((array_agg(i.mac order by i.first_seen desc, i.mac desc) filter (where i.mac is not null))[1] & '02:00:00:00:00:00'
@@ -76,7 +78,7 @@ export function listDevices(
   )
 }
 
-/** @returns undefined when there is none, and none that another was merged into it */
+/** @returns undefined when there is no such device, or when it was merged into another */
 export async function findDevice(tx: Tx, id: string, onlineMinutes: number): Promise<Device | undefined> {
   const [device] = await tx.query<Device>({
     name: 'find device',
@@ -87,7 +89,7 @@ export async function findDevice(tx: Tx, id: string, onlineMinutes: number): Pro
   return device
 }
 
-/** Holds a device's router first, as a scan does, and then the device itself. */
+/** Locks the router of a device first, as a scan does, and then the device. */
 export async function lockDevice(tx: Tx, id: string, onlineMinutes: number): Promise<Device | undefined> {
   if (!(await lockRouterOf(tx, { deviceId: id }))) return undefined
   await tx
@@ -107,7 +109,7 @@ export async function findRouterOf(tx: Tx, id: string): Promise<string | undefin
   return device?.routerId
 }
 
-/** The devices with a MAC: one on each of the owner's routers at most. */
+/** The devices with a MAC, at most one on each router of the owner. */
 export function listDevicesByMac(
   tx: Tx,
   mac: string,
@@ -125,7 +127,7 @@ export function listDevicesByMac(
   })
 }
 
-/** @returns the router it is on @throws SQLSTATE 23503 when the group is not one of that router */
+/** @returns its router @throws SQLSTATE 23503 when the group is not on that router */
 export async function changeDevice(tx: Tx, id: string, values: DeviceValues): Promise<string | undefined> {
   const [changed] = await tx
     .update(devices)
@@ -137,7 +139,7 @@ export async function changeDevice(tx: Tx, id: string, values: DeviceValues): Pr
 
 /** @returns the router it was on */
 export async function removeDevice(tx: Tx, id: string): Promise<string | undefined> {
-  // As a scan does, the router first: else the two wait for each other's rows.
+  // Locks the router first, as a scan does. Otherwise the two could deadlock.
   if (!(await lockRouterOf(tx, { deviceId: id }))) return undefined
   const [removed] = await tx
     .delete(devices)
@@ -146,7 +148,7 @@ export async function removeDevice(tx: Tx, id: string): Promise<string | undefin
   return removed?.routerId
 }
 
-/** Forgets every device of a router. @returns how many, or undefined when there is no such router */
+/** Deletes every device of a router. @returns how many, or undefined when there is no such router */
 export async function clearDevices(tx: Tx, routerId: string): Promise<number | undefined> {
   if (!(await lockRouter(tx, routerId))) return undefined
   const [row] = await tx.query<{ removed: number }>({

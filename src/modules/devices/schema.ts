@@ -92,7 +92,7 @@ export const ChangeDevice = Type.Partial(
 )
 export type ChangeDevice = Type.Static<typeof ChangeDevice>
 
-/** At most so many in one call. */
+/** The maximum number of changes in one call. */
 export const MAX_CHANGES = 200
 export const ChangeDevices = StrictObject({
   changes: Type.Array(StrictObject({ id: Uuid(), ...ChangeDevice.properties }, { minProperties: 2 }), {
@@ -137,7 +137,7 @@ export const Removed = Type.Object(
   { $id: 'Removed', description: 'How many were removed' },
 )
 
-/** The devices that nobody has decided on yet. */
+/** The query for the devices without a decision. */
 const { search, limit, offset, sort } = ListDevices.properties
 export const ListInbox = StrictObject({ search, limit, offset, sort })
 

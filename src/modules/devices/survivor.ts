@@ -1,10 +1,13 @@
 /**
- * A device that was merged into another, maybe more than once, keeps its row and points at the one that goes
- * on: the survivor. What refers to it is about the survivor. Pieces of named statements, in which `$1` is the
- * owner; `policy/build-facts.ts` does the same with rows.
+ * A device that was merged into another, possibly several times in a chain, keeps its row and points at the
+ * survivor. Rows that refer to a merged device apply to the survivor. This file has parts of named
+ * statements, in which `$1` is the owner. `policy/build-facts.ts` does the same with rows.
  */
 
-/** Upwards: a table `survivor` whose `id` is that of the device that goes on. @param deviceId a column */
+/**
+ * From a merged device to its survivor: a table `survivor` with the `id` of the survivor. @param deviceId a
+ * column
+ */
 export const survivorOf = (deviceId: string) => `lateral (
     with recursive up (id, merged_into) as (
       select d.id, d.merged_into from user_devices d where d.user_id = $1 and d.id = ${deviceId}
@@ -13,7 +16,8 @@ export const survivorOf = (deviceId: string) => `lateral (
   ) survivor`
 
 /**
- * Downwards, to follow `with recursive`: a table `line` of survivors and all that was merged into them.
+ * From survivors to merged devices, for use after `with recursive`: a table `line` of survivors and all
+ * devices merged into them.
  * @param survivors a query for their `id` and `router_id`
  */
 export const lineOf = (survivors: string) => `line (id, router_id, survivor) as (
@@ -22,6 +26,6 @@ export const lineOf = (survivors: string) => `line (id, router_id, survivor) as 
       join user_devices d on d.user_id = $1 and d.router_id = l.router_id and d.merged_into = l.id
   )`
 
-/** The device that a parameter names, unless it was merged into another. */
+/** The device with the id in a parameter, unless it was merged into another. */
 export const deviceAt = (parameter: '$2' | '$3') =>
   `select d.id, d.router_id from user_devices d where d.user_id = $1 and d.id = ${parameter} and d.merged_into is null`

@@ -19,11 +19,12 @@ import { deviceGroups } from '../groups/table.ts'
 import { routers } from '../routers/table.ts'
 
 /**
- * One thing on a network. What the user typed and what scans found stand in columns of their own, so that
- * neither overwrites the other. A device that was merged into another keeps its row and points at the
- * survivor: whatever referred to it follows, and it can be undone.
- * `last_seen` is in no index, so that a scan that moves nothing else is a HOT update (0 % with such an index,
- * 82 to 97 % without).
+ * A device on a network. Values from the user and values from scans have separate columns, so that neither
+ * overwrites the other. A merged device keeps its row and points at the survivor: rows that refer to it then
+ * apply to the survivor, and the merge can be undone.
+ *
+ * `last_seen` is in no index, so that a scan that changes nothing else is a HOT update (0 % with such an
+ * index, 82 to 97 % without).
  */
 export const devices = pgTable(
   'user_devices',
@@ -49,10 +50,10 @@ export const devices = pgTable(
   },
   (t) => [
     primaryKey({ name: 'user_devices_pkey', columns: [t.userId, t.id] }),
-    // For foreign keys. `id` stands before `router_id`: else the planner, before statistics, probes by router
-    // and filters by id (n²).
+    // For foreign keys. `id` comes before `router_id`. Otherwise the planner, before it has statistics,
+    // searches by router and filters by id (n²).
     unique('user_devices_router_key').on(t.userId, t.id, t.routerId),
-    // Foreign keys do not consult row security, so each key carries the owner.
+    // Foreign keys bypass row security, so each key includes the owner.
     foreignKey({
       name: 'user_devices_router_fk',
       columns: [t.userId, t.routerId],
@@ -81,9 +82,9 @@ export const devices = pgTable(
 )
 
 /**
- * A network interface of a device: one MAC with the addresses it has now. `mac` is null for a device that is
- * known by address only. An address is held by one interface of a router at a time: `recordScan` takes it
- * from the interface that had it.
+ * A network interface of a device: one MAC with its current addresses. `mac` is null for a device that is
+ * known by address only. An address belongs to one interface of a router at a time: `recordScan` takes it
+ * from the previous interface.
  */
 export const deviceInterfaces = pgTable(
   'user_device_interfaces',
@@ -99,9 +100,9 @@ export const deviceInterfaces = pgTable(
   (t) => [
     primaryKey({ name: 'user_device_interfaces_pkey', columns: [t.userId, t.id] }),
     unique('user_device_interfaces_mac_key').on(t.userId, t.routerId, t.mac),
-    // Without `router_id`, so that the planner never takes the key of MACs for it and filters by device (n²
-    // before statistics). The foreign key finds a device's rows by it just as well: deleting one of an
-    // owner's 50,000 devices scans nothing.
+    // Without `router_id`, so that the planner never uses the MAC index instead and filters by device (n²
+    // before statistics). The foreign key finds the rows of a device by this index just as well: deleting one
+    // of an owner's 50,000 devices scans nothing.
     index('user_device_interfaces_device_idx').on(t.userId, t.deviceId),
     foreignKey({
       name: 'user_device_interfaces_device_fk',
@@ -113,7 +114,7 @@ export const deviceInterfaces = pgTable(
   ],
 )
 
-/** What a merge moved, so that it can be undone. */
+/** What a merge changed, so that it can be undone. */
 export const deviceMerges = pgTable(
   'user_device_merges',
   {
@@ -122,7 +123,7 @@ export const deviceMerges = pgTable(
     routerId: uuid('router_id').notNull(),
     deviceId: uuid('device_id').notNull(),
     mergedDeviceId: uuid('merged_device_id').notNull(),
-    /** The interfaces that it moved, and which of the survivor's empty fields it filled. */
+    /** The interfaces that the merge moved, and the empty fields of the survivor that it filled. */
     interfaces: uuid().array().notNull(),
     filled: text().array().notNull(),
     mergedAt: instant('merged_at').notNull().defaultNow(),

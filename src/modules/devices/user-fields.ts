@@ -2,15 +2,15 @@ import type { ChangeDevice } from './schema.ts'
 
 type UserField = {
   column: string
-  /** Its name in what is read of a device, beside what scans found. */
+  /** The field name in query results, which also contain values from scans. */
   shown: string
-  /** What the column holds while the user has said nothing. */
+  /** The value of the column while the user has entered nothing. */
   unsaid: 'null' | 'false'
 }
 
 /**
- * What the user says of a device. Scans never write these columns and do not merge away a device that has one;
- * a merge hands them on.
+ * The fields that the user enters for a device. Scans never write these columns and never merge away a device
+ * with one of them. A merge passes them on to the survivor.
  */
 const USER_FIELDS = {
   name: { column: 'device_name', shown: 'ownName', unsaid: 'null' },
@@ -24,7 +24,7 @@ const USER_FIELDS = {
 
 export const USER_COLUMNS: readonly UserField[] = Object.values(USER_FIELDS)
 
-/** A condition: the user has said something of the device `d`. */
+/** A SQL condition: the user has entered something for the device `d`. */
 export const IS_DESCRIBED = USER_COLUMNS.map(
   ({ column, unsaid }) => `d.${column} is distinct from ${unsaid}`,
 ).join(' or ')

@@ -4,7 +4,7 @@ import { parseRate } from '../../network/rate.ts'
 import type { DeviceValues } from './repository.ts'
 import type { ChangeDevice } from './schema.ts'
 
-/** A rate within its bounds, whatever its unit. */
+/** Converts the rate to kbit/s and checks its bounds, which apply in every unit. */
 export function toDeviceValues({ rate, ...fields }: ChangeDevice): DeviceValues {
   if (rate === undefined) return fields
   const kbit = rate === null ? null : parseRate(rate)
@@ -15,14 +15,14 @@ export function toDeviceValues({ rate, ...fields }: ChangeDevice): DeviceValues 
   return { ...fields, rate: kbit }
 }
 
-/** What is wrong with a text that is no MAC. @param path of the field, as a pointer */
+/** The fault of a text that is no MAC. @param path of the field, as a JSON pointer */
 export const notAMac = (path: string): FieldError => ({
   path,
   code: 'wrong-format',
   message: 'is not the MAC address of a device',
 })
 
-/** A MAC in its one spelling. @throws Problem `invalid-request` */
+/** Parses a MAC to its canonical spelling. @throws Problem `invalid-request` */
 export function readMac(text: string, path: string): string {
   const parsed = parseMac(text)
   if (!parsed.ok) throw problem('invalid-request', { errors: [notAMac(path)] })

@@ -7,7 +7,7 @@ import { lockRouter } from '../routers/repository.ts'
 import type { GROUP_SORTS, Group, ListGroups, Moved } from './schema.ts'
 import { deviceGroups } from './table.ts'
 
-/** What may be stored: `rate` is kbit/s. */
+/** The values that may be stored. `rate` is kbit/s. */
 export type GroupValues = { name?: string; rate?: number | null }
 
 const COLUMNS = `g.id, g.router_id as "routerId", g.group_name as name, g.rate, (
@@ -44,8 +44,8 @@ export async function findGroup(tx: Tx, id: string): Promise<Group | undefined> 
 }
 
 /**
- * Nobody is in it yet, so no outcome changes. @throws SQLSTATE 23503 when there is no such router, 23505 when
- * it has a group of the name
+ * A new group has no devices, so no decision changes. @throws SQLSTATE 23503 when there is no such router,
+ * 23505 when the router has a group with this name
  */
 export async function addGroup(
   tx: Tx,
@@ -59,7 +59,7 @@ export async function addGroup(
 }
 
 /**
- * Holds a group's router, then the group, so that no device enters it meanwhile.
+ * Locks the router of a group, then the group, so that no device joins it meanwhile.
  * @returns the router; undefined when there is no such group
  */
 export async function lockGroup(tx: Tx, id: string): Promise<string | undefined> {
@@ -85,7 +85,7 @@ export async function changeGroup(tx: Tx, id: string, values: GroupValues): Prom
   return findGroup(tx, id)
 }
 
-/** Its devices fall back to no group; its schedules and blocks go with it. */
+/** Its devices then have no group. Its schedules and blocks are deleted with it. */
 export async function removeGroup(tx: Tx, id: string): Promise<boolean> {
   const routerId = await lockGroup(tx, id)
   if (!routerId) return false
@@ -100,9 +100,9 @@ export async function removeGroup(tx: Tx, id: string): Promise<boolean> {
 }
 
 /**
- * Moves devices into a group, out of whichever they were in, and others out of it.
- * @returns with nothing changed: undefined when there is no such group, or the `stranger` of the devices that
- * is not on its router
+ * Moves devices into a group, from any group they were in, and removes others from it.
+ * @returns without any change: undefined when there is no such group, or the `stranger`, a device that is not
+ * on its router
  */
 export async function moveDevices(
   tx: Tx,

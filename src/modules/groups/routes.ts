@@ -172,7 +172,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox<GroupRoutesOptions> = async 
   )
 }
 
-/** What JSON Schema cannot say: rates within bounds whatever their unit. */
+/** Checks what JSON Schema cannot: rates have the same bounds in every unit. */
 function toGroupValues({ name, rate }: GroupFields): GroupValues {
   const kbit = rate === undefined || rate === null ? rate : parseRate(rate)
   if (rate && kbit === undefined)

@@ -13,7 +13,10 @@ import {
 import { agentPolicy, currentUserId, userPolicy } from '../../rls/policies.ts'
 import { routers } from '../routers/table.ts'
 
-/** A named set of devices of one router (`kids`, `guests`); a device is in one at most. `rate` is kbit/s. */
+/**
+ * A named set of devices of one router (`kids`, `guests`). A device is in at most one group. `rate` is
+ * kbit/s.
+ */
 export const deviceGroups = pgTable(
   'user_device_groups',
   {

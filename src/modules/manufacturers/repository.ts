@@ -1,7 +1,7 @@
 import { prefixesOf } from '../../network/oui-prefixes.ts'
 import type { Tx } from '../../rls/transaction.ts'
 
-/** The organisation that the longest assigned prefix of a MAC belongs to; null when it is nobody's. */
+/** The organisation with the longest assigned prefix of a MAC; null when no prefix is assigned. */
 export async function findManufacturer(tx: Tx, mac: string): Promise<string | null> {
   const [found] = await tx.query<{ organization: string }>({
     name: 'find manufacturer',

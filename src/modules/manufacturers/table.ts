@@ -2,8 +2,8 @@ import { bigint, check, pgTable, primaryKey, smallint, sql, text } from '../../d
 import { referencePolicies } from '../../rls/policies.ts'
 
 /**
- * Which organisation an IEEE prefix (MA-L 24, MA-M 28, MA-S 36 bits) is assigned to. `prefix` is the prefix
- * as a 48-bit number, zero-filled.
+ * The organisation that each IEEE prefix (MA-L 24, MA-M 28, MA-S 36 bits) is assigned to. `prefix` is a
+ * 48-bit number, zero-filled.
  */
 export const ouiPrefixes = pgTable(
   'oui_prefixes',

@@ -1,13 +1,12 @@
 /**
- * Cursors of lists that grow at their beginning: where a page ended, as text. A page begins after it, so that
- * what comes meanwhile shifts nothing. A cursor that somebody made up names another place in the same list,
- * and nothing else.
+ * Cursors for lists that grow at their beginning. A cursor is the end of a page as text. The next page begins
+ * after it, so that new rows shift nothing. A forged cursor can only name another position in the same list.
  */
 import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
 import { Nullable } from '../../http/schemas.ts'
 
-/** Of a query: how many, and after which page. */
+/** Query parameters: the page size, and the cursor of the previous page. */
 export const cursorFields = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
   cursor: Type.Optional(
@@ -33,14 +32,16 @@ export function readCursor<Position>(cursor: string | undefined, form: RegExp): 
   const position = form.exec(Buffer.from(cursor, 'base64url').toString('latin1'))?.groups
   if (!position)
     throw problem('invalid-request', {
-      errors: [{ path: '/querystring/cursor', code: 'wrong-format', message: 'is no cursor of this list' }],
+      errors: [
+        { path: '/querystring/cursor', code: 'wrong-format', message: 'is not a cursor of this list' },
+      ],
     })
   return position as Position
 }
 
 /**
- * @param found one more than `limit`, where there are more @param positionOf the parts of a position, as
- * `form` has them
+ * @param found `limit` + 1 rows when there are more
+ * @param positionOf the parts of a position, as `form` has them
  */
 export function pageAfter<Row>(found: Row[], limit: number, positionOf: (last: Row) => (string | number)[]) {
   const items = found.slice(0, limit)

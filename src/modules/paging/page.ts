@@ -1,10 +1,10 @@
 /**
- * Pages of lists by `limit` and `offset`. One statement shows and counts, so that both are of one moment and a
- * search is made once.
+ * Pages of lists by `limit` and `offset`. One statement returns rows and count, so that both are from the
+ * same moment and the search runs once.
  */
 type Page = { limit: number; offset: number }
 
-/** Among the columns of a list: how many rows there are on all its pages. */
+/** A column of the list: the number of rows on all pages. */
 export const TOTAL = 'count(*) over ()::int as total'
 
 /** @param find the rows of a page, each with the total */
@@ -13,14 +13,15 @@ export async function findPage<Row>(
   find: (page: Page) => PromiseLike<(Row & { total: number })[]>,
 ): Promise<{ items: Row[]; total: number } & Page> {
   const items = await find({ limit, offset })
-  // A page past the end has no row to carry the total.
+  // A page past the end has no row that contains the total.
   const [first] = items.length === 0 && offset > 0 ? await find({ limit: 1, offset: 0 }) : items
   return { items, total: first?.total ?? 0, limit, offset }
 }
 
 /**
- * The statements of a list, one constant text for each value of `sort`, since a column cannot be a parameter.
- * @param name of the list @param columns what each field sorts by
+ * The statements of a list, one constant SQL text for each value of `sort`, because a column cannot be a
+ * parameter.
+ * @param name of the list @param columns the column for each sort field
  */
 export function statementsBySort<Field extends string>(
   name: string,

@@ -1,4 +1,4 @@
-/** Delivery: the policy as JSON, as an nft script or as plain lines, at once or when it changes. */
+/** Delivers the policy to agents as JSON, as an nft script or as plain lines, at once or when it changes. */
 import { setTimeout } from 'node:timers/promises'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -26,15 +26,15 @@ export type PolicyAgentRoutesOptions = {
   closing: AbortSignal
   onlineMinutes: number
   /**
-   * How many of those who wait may look at once: when all are woken, the rest of the connections are for
-   * everybody else.
+   * How many waiting requests may read the policy at once. When all wake together, the remaining connections
+   * stay free for other requests.
    */
   looksAtOnce: number
 }
 
 /**
- * How long a waiter rests that found no connection, milliseconds: between the two, at random, so that they do
- * not come back together.
+ * How long a waiting request sleeps when no connection was available, milliseconds. The value is random
+ * between the two, so that retries do not coincide.
  */
 const REST_MS = { least: 50, most: 500 }
 
@@ -44,7 +44,7 @@ const FORMS = {
   'text/plain': toTextLines,
 } as const
 type Form = keyof typeof FORMS
-/** Without a policy: the router is inactive. */
+/** `policy` is undefined when the router is inactive. */
 type Seen = { policy: PolicyDocument | undefined; wakeDigest: string }
 
 export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptions> = async (
@@ -52,7 +52,7 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
   { withAgentTransaction, policyChanges, closing, onlineMinutes, looksAtOnce },
 ) => {
   const documented = { tags: ['agent'], security: [{ agent: ['policy:read'] }] }
-  // Each waiter has at most one look in the queue, and no longer than it waits.
+  // Each waiting request has at most one read in the queue, and only for as long as the request waits.
   const inTurn = createConcurrencyLimiter({
     concurrency: looksAtOnce,
     queue: Number.POSITIVE_INFINITY,
@@ -64,7 +64,7 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
       request.identity,
       'policy:read',
       async (tx, { routerId, isActive }) => {
-        // In one flight.
+        // Both statements are sent in one round trip.
         const [policy, wakeDigest] = await Promise.all([
           isActive ? computePolicy(tx, routerId) : undefined,
           findWakeDigest(tx),
@@ -102,8 +102,9 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
   )
 
   /**
-   * The first policy that the agent does not have, or the one it has when `deadline` passes or the server
-   * leaves, or when the router becomes active again. @throws Problem `router-inactive`
+   * Returns the first policy that the agent does not have. It returns the one the agent has when `deadline`
+   * passes, when the server shuts down, or when the router becomes active again. @throws Problem
+   * `router-inactive`
    */
   async function changedPolicy(request: FastifyRequest, deadline: number): Promise<PolicyDocument> {
     if (deadline <= Date.now()) return orRouterInactive((await look(request)).policy)
@@ -118,7 +119,7 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
     const watching = policyChanges.subscribe(seen.wakeDigest, gone.signal)
     try {
       while (Date.now() < deadline && !over.aborted) {
-        // The first time too: what changed before the watch began is not slept through.
+        // Reads again also the first time, because the policy may have changed before the subscription began.
         seen = await lookPatiently(request, deadline, over, seen)
         if (isNews(seen)) break
         await watching.next(Math.min(deadline, seen.policy ? nextChangeAt(seen.policy) : deadline))
@@ -130,8 +131,8 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
   }
 
   /**
-   * A look when its turn comes; while there is no connection to be had, again and again until `deadline`.
-   * Then it is what was seen before, or the failure.
+   * Reads the policy when its turn comes. Without a free connection it retries until `deadline`, and then
+   * returns the previous policy or throws the failure.
    */
   async function lookPatiently(
     request: FastifyRequest,
@@ -153,7 +154,7 @@ export const policyAgentRoutes: FastifyPluginAsyncTypebox<PolicyAgentRoutesOptio
     }
   }
 
-  // The parts, for agents that make their own of them.
+  // The parts of the policy, for agents that build their own rules from them.
   app.get(
     '/devices',
     {
@@ -223,13 +224,16 @@ function orRouterInactive(policy: PolicyDocument | undefined): PolicyDocument {
   return policy
 }
 
-/** When time next changes an outcome, by this process's clock: the policy's times are the database's. */
+/**
+ * When time alone next changes an outcome, by this process's clock. The times in the policy are by the
+ * database's clock.
+ */
 function nextChangeAt({ devices, generatedAt }: PolicyDocument): number {
   const turns = devices.flatMap(({ until }) => (until ? until.getTime() - generatedAt.getTime() : []))
   return Date.now() + turns.reduce((soonest, turn) => Math.min(soonest, turn), Number.POSITIVE_INFINITY)
 }
 
-/** Whether `If-None-Match` names the revision: quoted or not, weak or strong, one of several, or `*`. */
+/** Whether `If-None-Match` contains the revision: quoted or not, weak or strong, one of several, or `*`. */
 function isKnown(request: FastifyRequest, { revision }: PolicyDocument): boolean {
   const known = (request.headers['if-none-match'] ?? '')
     .split(',')
@@ -237,7 +241,7 @@ function isKnown(request: FastifyRequest, { revision }: PolicyDocument): boolean
   return known.includes(revision) || known.includes('*')
 }
 
-/** The first form that `Accept` names; JSON when it names none. */
+/** The first form in `Accept`; JSON when it has none. */
 function formOf(request: FastifyRequest): Form {
   const accepted = (request.headers.accept ?? '')
     .split(',')
@@ -251,6 +255,6 @@ function formOf(request: FastifyRequest): Form {
 function answerAs(form: Form, policy: PolicyDocument, reply: FastifyReply) {
   const write = FORMS[form]
   if (!write) return reply.send(policy)
-  // Text is not held against the JSON schema of the answer.
+  // Text is not serialised by the JSON schema of the response.
   return reply.type(`${form}; charset=utf-8`).serializer(String).send(write(policy))
 }

@@ -1,36 +1,35 @@
 /**
- * Agents that wait for their policy to change. A waiter holds a timer and a place in a map, and no connection
- * to the database: it is woken by a change to its router (on any server), by the moment at which time changes
- * the outcome, or because the server is leaving, and looks anew.
+ * Wakes agents that wait for their policy to change. A waiting request uses a timer and a map entry, but no
+ * database connection. It wakes and reads the policy again when its router changes (on any server), when time
+ * changes an outcome, or when the server shuts down.
  */
 export type PolicyChanges = {
   /**
-   * Begins to watch before the first look, so that no change falls in between.
-   * @param digest what wake-ups of the router carry
-   * @param signal ends the wait when the agent has gone away
+   * Subscribes before the first read, so that no change is missed in between.
+   * @param digest the digest in the router's notifications
+   * @param signal ends the wait when the agent disconnects
    */
   subscribe(digest: string, signal: AbortSignal): Subscription
-  /** Wakes those who wait for one router, or for any. */
+  /** Wakes the requests that wait for one router, or all of them. */
   publish(digest?: string): void
 }
 type Subscription = {
   /**
-   * Resolves when a look is due: at once if something changed since the last wait; else when it does, or at
-   * `deadline` (milliseconds since 1970).
+   * Resolves when the policy should be read: at once if something changed since the last wait; else when it
+   * changes, or at `deadline` (milliseconds since 1970).
    */
   next(deadline: number): Promise<void>
   stop(): void
 }
 
 /**
- * A pause that ends at 12:00:00.000 is looked at a moment later, when it has ended by the database's clock
- * too.
+ * A pause that ends at 12:00:00.000 is read a little later, when it has ended by the database's clock too.
  */
 const PAST_THE_MOMENT_MS = 20
-/** What setTimeout can hold. */
+/** The longest delay that setTimeout supports. */
 const MAX_DELAY_MS = 2 ** 31 - 1
 
-/** @param closing aborted when the server begins to leave: everybody is answered at once */
+/** @param closing aborted when the server begins to shut down: every waiting request is answered at once */
 export function createPolicyChanges(closing: AbortSignal): PolicyChanges {
   const watched = new Map<string, Set<() => void>>()
   const wakeAll = (waiters: Iterable<() => void>) => {

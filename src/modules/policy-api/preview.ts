@@ -1,7 +1,7 @@
 /**
- * What a change would do, without doing it: the change itself is made, by the same repositories that would
- * make it, in a session that is then rolled back. So a preview cannot differ from the change, and nobody is
- * woken, since a rolled back session notifies nobody.
+ * Shows what a change would do, without storing it. The same repositories make the change in a transaction
+ * that is then rolled back. So a preview cannot differ from the change, and no agent wakes, because a
+ * rolled-back transaction sends no notification.
  */
 import type { Static } from 'typebox'
 import { notFound, problem } from '../../http/problem.ts'
@@ -24,10 +24,10 @@ export type Preview = {
     after: Static<typeof PreviewedOutcome>
   }[]
 }
-/** The change with its router's fields as they are stored. */
+/** The change, with its router's fields in their stored form. */
 export type ReadChange = Omit<Static<typeof Change>, 'router'> & { router?: RouterValues }
 
-/** Carries the answer out of the session that must not commit. */
+/** Carries the result out of the transaction that must not commit. */
 class RolledBack extends Error {
   readonly preview: Preview
   constructor(preview: Preview) {
@@ -80,7 +80,7 @@ async function makeChange(
       ip: ip === null ? null : (canonicalIp(ip) ?? ip),
     }))
     const { added } = await changeEntries(tx, list, { add: entries, remove })
-    // On the list already is no failure of a question that asks what would be if.
+    // For a preview, an entry that is already on the list is not an error.
     for (const outcome of added.values())
       if ('code' in outcome && outcome.code === 'not-found') throw notFound(`/body/change/${list}/add`)
   }
@@ -98,8 +98,8 @@ async function makeChange(
 }
 
 /**
- * Devices that are decided otherwise, at another rate, or until another time; one that comes into the policy
- * was what unlisted ones are.
+ * The devices whose decision, rate or end differs. A device that is new in the policy had the default for
+ * unlisted devices before.
  */
 function differences(before: PolicyDocument, after: PolicyDocument): Preview['affected'] {
   const keyOf = ({ deviceId, macs }: PolicyEntry) => deviceId ?? macs.join()

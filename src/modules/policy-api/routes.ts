@@ -10,12 +10,12 @@ import { Entry, Policy, PolicyQuery, PreviewAnswer, PreviewRequest } from './sch
 
 export type PolicyRoutesOptions = { withTransaction: WithTransaction }
 
-/** How far ahead a question about another moment may lie. */
+/** The policy can be computed for a moment at most this far ahead. */
 const MAX_AHEAD_MS = 366 * 86_400_000
-/** A clock that is a little behind asks about the past without meaning to. */
+/** Tolerance for a client whose clock is slow and who therefore asks about the past. */
 const MAX_BEHIND_MS = 5 * 60_000
 
-/** For the owner: what is enforced, and why. */
+/** Tells the owner what is enforced, and why. */
 export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = async (
   app,
   { withTransaction },
@@ -103,7 +103,11 @@ function momentOf(at: string | undefined): Date | undefined {
   if (ahead > MAX_AHEAD_MS || ahead < -MAX_BEHIND_MS) {
     throw problem('invalid-request', {
       errors: [
-        { path: '/querystring/at', code: 'not-permitted', message: 'must lie between now and a year ahead' },
+        {
+          path: '/querystring/at',
+          code: 'not-permitted',
+          message: 'must be between now and a year from now',
+        },
       ],
     })
   }

@@ -78,7 +78,7 @@ export const Policy = Type.Object(
   { $id: 'Policy', description: 'The decision for every device of a router' },
 )
 
-/** What an agent may ask for in place of JSON. */
+/** The formats that an agent may request instead of JSON. */
 const NftScript = Type.String({
   description: 'An nft script that replaces one table in one step',
   examples: ['#!/usr/sbin/nft -f\n'],
@@ -136,7 +136,7 @@ export const Applied = StrictObject({
   ),
 })
 
-/** Of each list, since a name in a body can stand there only once. */
+/** The change of each list by itself, because a field name can occur only once in a body. */
 const listChange = (list: 'Whitelist' | 'Blacklist') =>
   StrictObject(
     {

@@ -1,6 +1,6 @@
 /**
- * From rows to the facts of each device at a moment: who is meant by an entry, a block or a schedule, and
- * when its windows are. Pure.
+ * Converts rows to the facts of each device at a moment: the devices that an entry, a block or a schedule
+ * applies to, and the windows of the schedules. Pure.
  */
 import { type Window, windowsWithin } from '../../network/windows.ts'
 import type { Scope } from './document.ts'
@@ -9,7 +9,7 @@ import type { PolicyRows } from './repository.ts'
 
 export function gatherDevices(rows: PolicyRows, at: Date): DeviceFacts[] {
   const survivors = new Map(rows.merged.map(({ id, into }) => [id, into]))
-  /** Whatever referred to a device that was merged is about the one it was merged into. */
+  /** Rows that refer to a merged device apply to its survivor. */
   const survivorOf = (id: string | null): string | null => {
     const into = id === null ? undefined : survivors.get(id)
     return into === undefined ? id : survivorOf(into)
@@ -68,8 +68,8 @@ export function gatherDevices(rows: PolicyRows, at: Date): DeviceFacts[] {
 }
 
 /**
- * A MAC that is on a list and was never seen has a place in the policy, so that it is met with its outcome
- * when it comes.
+ * A listed MAC that was never seen has its own policy entry, so that its decision applies as soon as it
+ * appears.
  */
 function unseenListEntries(
   { entries, router }: PolicyRows,
@@ -100,10 +100,7 @@ const scoped =
   (scope: Scope) =>
   <T extends object>(row: T): T & { scope: Scope } => ({ ...row, scope })
 
-/**
- * Windows around now, and around each end of a pause that is further off, since a schedule may take over
- * there.
- */
+/** The windows around now, and around each later end of a pause, because a schedule may take effect there. */
 function windowsFor(
   { days, start, end }: PolicyRows['schedules'][number],
   timeZone: string,

@@ -5,8 +5,8 @@ import { evaluate } from './evaluate.ts'
 import { findPolicyRows } from './repository.ts'
 
 /**
- * The policy of a router, now by the database's clock or at another moment. @returns undefined when there is
- * no such router
+ * Computes the policy of a router, for now by the database's clock or for another moment. @returns undefined
+ * when there is no such router
  */
 export async function computePolicy(
   tx: Tx,
@@ -16,7 +16,7 @@ export async function computePolicy(
   return (await computePolicies(tx, [routerId], moment)).get(routerId)
 }
 
-/** The policies of some routers, by their ids, in as many statements as that of one. */
+/** Computes the policies of several routers, by their ids, with as many statements as for one. */
 export async function computePolicies(
   tx: Tx,
   routerIds: string[],

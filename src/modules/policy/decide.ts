@@ -1,24 +1,29 @@
 /**
- * Who may use the network: the only place where precedence is written. Pure; the order of facts does not
- * matter.
+ * Decides who may use the network. Only this file defines the precedence of rules. Pure; the order of facts
+ * does not matter.
  *
- * Infrastructure and the router itself are allowed. Then a manual block, a pause (of the device, its group or
- * the router), schedules unless overridden, a new device that is held, and last the router's lists and mode
- * decide; the first that has a say wins. Rates: the device's, else its group's, else the router's
- * (`limitRate` for the limited, `fullRate` for the allowed).
+ * Infrastructure and the router itself are allowed. The next rules are, in order:
+ * - a manual block,
+ * - a pause (of the device, its group or the router),
+ * - schedules unless overridden,
+ * - the hold on a new device,
+ * - the router's lists and mode.
+ *
+ * The first rule that applies wins. The rate is the device's, else its group's, else the router's
+ * (`limitRate` for limited devices, `fullRate` for allowed ones).
  */
 import { type Decision, type Outcome, type Reason, type ReasonCode, SCOPES, type Scope } from './document.ts'
 import type { DeviceFacts, OverrideFact, RouterFacts } from './facts.ts'
 
 export type Verdict = Outcome & { reasons: Reason[] }
 
-/** What one rule says: a decision and why; nothing when it has no say. */
+/** The result of one rule: a decision and its reasons, or undefined when the rule does not apply. */
 type Ruling = { decision: Decision; reasons: Reason[] } | undefined
 type Rule = (device: DeviceFacts, router: RouterFacts, at: Date) => Ruling
 
 /**
- * The first rule that has a say decides; its reasons come first, then those of later rules that would have
- * decided the same.
+ * The first rule that applies decides. Its reasons come first, then those of later rules with the same
+ * decision.
  */
 export function decide(device: DeviceFacts, router: RouterFacts, at: Date): Verdict {
   const guarded = allowInfrastructure(device, router, at)
@@ -29,7 +34,7 @@ export function decide(device: DeviceFacts, router: RouterFacts, at: Date): Verd
   return { decision, rate: rateOf(decision, device, router), reasons: [...liftedBy(device, at), ...reasons] }
 }
 
-/** The outcome for a device that nothing is known of yet. */
+/** The outcome for an unknown device. */
 export function decideUnknown(router: RouterFacts, at: Date): Outcome {
   const { decision, rate } = decide(
     { ...UNKNOWN, approval: router.newDevices === 'hold' ? 'held' : 'approved' },
@@ -109,7 +114,7 @@ const schedule: Rule = (device, _router, at) => {
     windows.some(({ from, to }) => from <= at && at < to)
   const blocking = device.schedules.filter((one) => one.kind === 'blocked-during' && runs(one))
   const allowing = device.schedules.filter(({ kind }) => kind === 'allowed-only-during')
-  // Several times of "only then" are alternatives: one that runs is enough.
+  // Several "allowed only during" schedules are alternatives: one that runs is enough.
   const outside = allowing.some(runs) ? [] : allowing
   return block([
     ...blocking.map(
@@ -165,7 +170,10 @@ const block = (reasons: Reason[]): Ruling =>
 export const compare = (a: string, b: string) => Number(a > b) - Number(a < b)
 const isAhead = (until: Date | null, at: Date) => until !== null && until > at
 
-/** Of several the one that lasts longest; of equals, the one that allows; of these, always the same one. */
+/**
+ * Of several overrides the one that lasts longest is active; of equal ones, the one that allows; then a fixed
+ * order decides.
+ */
 function activeOverride({ overrides }: DeviceFacts, at: Date) {
   const active = overrides.filter(({ until }) => until > at)
   return active.sort(
@@ -175,7 +183,7 @@ function activeOverride({ overrides }: DeviceFacts, at: Date) {
 
 const factsOf = ({ id, until }: OverrideFact) => ({ id, scope: 'device' as const, until })
 
-/** An override that lifts schedules is worth telling, whatever else decides. */
+/** An override that lifts schedules is always listed as a reason, whatever else decides. */
 function liftedBy(device: DeviceFacts, at: Date): Reason[] {
   const override = activeOverride(device, at)
   if (override?.decision !== 'allow' || device.schedules.length === 0) return []

@@ -1,4 +1,4 @@
-/** What an agent must enforce: one decision for each device, at a revision. Shapes as in the API. */
+/** What an agent must enforce: one decision for each device, with a revision. The types match the API. */
 export type Decision = 'allow' | 'limit' | 'block'
 
 export const REASON_CODES = [
@@ -16,27 +16,27 @@ export const REASON_CODES = [
 ] as const
 export type ReasonCode = (typeof REASON_CODES)[number]
 
-/** What a rule is about: the device itself, its group, or the whole router. */
+/** What a rule applies to: the device itself, its group, or the whole router. */
 export const SCOPES = ['device', 'group', 'router'] as const
 export type Scope = (typeof SCOPES)[number]
 
 /**
- * Why: a stable `code` with its facts, from which a client can make a sentence in any language, and that
- * sentence in English. A fact that a rule does not have is left out.
+ * The reason for a decision: a stable `code` with its facts, from which a client can build a sentence in any
+ * language, and the sentence in English. Facts that a rule does not have are absent.
  */
 export type Reason = {
   code: ReasonCode
   text: string
-  /** Of the row that says so. */
+  /** The id of the row behind the reason. */
   id?: string
   scope?: Scope
   /** When the rule ends by itself. */
   until?: Date
-  /** What its author wrote about it. */
+  /** The note that its author wrote. */
   note?: string
 }
 
-/** What becomes of a device at a moment: `rate` is kbit/s, null for none. */
+/** The outcome for a device at a moment. `rate` is kbit/s; null means unlimited. */
 export type Outcome = { decision: Decision; rate: number | null }
 
 export type PolicyEntry = Outcome & {
@@ -46,7 +46,7 @@ export type PolicyEntry = Outcome & {
   /** When time alone changes this outcome; null when it does not. */
   until: Date | null
   reasons: Reason[]
-  /** What it changes to within the next two days, so that an agent on its own goes on in time. */
+  /** The changes within the next two days, so that an agent without a connection applies them in time. */
   upcoming: (Outcome & { at: Date })[]
 }
 
@@ -55,9 +55,9 @@ export type PolicyDocument = {
   routerId: string
   mode: 'none' | 'whitelist' | 'blacklist'
   generatedAt: Date
-  /** For what is not among the devices. */
+  /** The outcome for every device that is not listed. */
   default: Outcome
   devices: PolicyEntry[]
-  /** The distinct moments of all that is upcoming, sorted. */
+  /** The distinct moments of all upcoming changes, sorted. */
   changesAt: Date[]
 }

@@ -1,13 +1,13 @@
 /**
- * From facts to the document that an agent enforces: decisions, until when they hold, and a revision of the
- * whole. Pure.
+ * Converts facts to the document that an agent enforces: decisions, their ends, and a revision of the whole.
+ * Pure.
  */
 import { createHash } from 'node:crypto'
 import { compare, decide, decideUnknown } from './decide.ts'
 import type { Outcome, PolicyDocument, PolicyEntry } from './document.ts'
 import { type DeviceFacts, HORIZON_MS, type RouterFacts } from './facts.ts'
 
-/** Changes within so long are told ahead. */
+/** Changes within this time are listed as upcoming. */
 const TOLD_AHEAD_MS = 48 * 3_600_000
 
 export function evaluate(router: RouterFacts, devices: DeviceFacts[], at: Date): PolicyDocument {
@@ -51,7 +51,7 @@ function entryOf(device: DeviceFacts, router: RouterFacts, at: Date): PolicyEntr
 /** The moments after `at` at which time alone could change the outcome, in order. */
 function changeTimes({ blocks, overrides, schedules }: DeviceFacts, at: Date): Date[] {
   const horizon = at.getTime() + HORIZON_MS
-  // At the horizon every window seems to end: what comes after it is not known.
+  // At the horizon every window seems to end, because what follows is not known.
   const edges = schedules
     .flatMap(({ windows }) => windows.flatMap(({ from, to }) => [from, to]))
     .filter((edge) => edge.getTime() < horizon)
@@ -67,8 +67,8 @@ function changeTimes({ blocks, overrides, schedules }: DeviceFacts, at: Date): D
 }
 
 /**
- * A digest of the outcome: what is decided for whom, and until when, since an agent ends a pause by itself.
- * What is further ahead is left out: it comes into view as time passes, without the outcome changing.
+ * A digest of all decisions and their ends, because an agent ends a pause by itself. Later changes are
+ * excluded: they enter the list of upcoming changes as time passes, without a new outcome.
  */
 function revisionOf(entries: PolicyEntry[], unknown: Outcome): string {
   const outcome = entries.map(({ macs, decision, rate, until }) => [macs, decision, rate, until])

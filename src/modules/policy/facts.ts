@@ -1,9 +1,9 @@
-/** Everything that a decision rests on, for one router at one moment. Times are instants, rates kbit/s. */
+/** All facts behind a decision, for one router at one moment. Times are instants, rates kbit/s. */
 import type { Window } from '../../network/windows.ts'
 import type { Scope } from './document.ts'
 
 /**
- * Windows are known so far ahead. A schedule repeats within a week; what is further off comes into view as
+ * Windows are computed this far ahead. A schedule repeats within a week, so later windows become known as
  * time passes.
  */
 export const HORIZON_MS = 8 * 86_400_000
@@ -27,10 +27,7 @@ export type BlockFact = {
   reason: string | null
 }
 
-/**
- * An enabled schedule with the windows (sorted, disjoint) that it has around the moments that are asked
- * about.
- */
+/** An enabled schedule with its windows (sorted, disjoint) around the requested moments. */
 export type ScheduleFact = {
   id: string
   kind: 'blocked-during' | 'allowed-only-during'
@@ -38,7 +35,7 @@ export type ScheduleFact = {
   windows: Window[]
 }
 
-/** Lifts (`allow`) or imposes (`block`) what schedules say, until a moment. */
+/** Overrides schedules until a moment: `allow` lifts them, `block` blocks regardless of them. */
 export type OverrideFact = { id: string; decision: 'allow' | 'block'; until: Date }
 
 export type DeviceFacts = {

@@ -1,43 +1,40 @@
 /**
- * The policy as an nft script for a router with nftables 0.9.8 or later (OpenWrt's fw4 has 1.0.2), kernel 5.4
- * or later; nothing but what OpenWrt's `kmod-nft-core` holds. `nft -f` applies it in one transaction: the own
- * table is made anew, the router's stay untouched.
+ * Writes the policy as an nft script for a router with nftables 0.9.8 or later (OpenWrt's fw4 has 1.0.2) and
+ * kernel 5.4 or later. The script needs nothing beyond OpenWrt's `kmod-nft-core`. `nft -f` applies it in one
+ * transaction: it replaces NetPilot's own table and leaves the router's tables unchanged.
  *
- * - Where: the forward hook, just before fw4's own (`filter`), which accepts what is established and hands it
- * to the flow table. What
- *   the router itself sends, receives and serves (DHCP, DNS) does not pass there, nor does what stays within
- * one bridge.
- * - Who: a packet from the home is judged by its sender (`sent_n`, by MAC). What comes back has the MAC of
- * the uplink, so it is judged by
- *   the connection mark that the device's own packets set (`returned_n`): both directions end, established or
- * not, from the device's next
- *   packet on. "From the home" is the direction of the connection, or a private source address, so that what
- * answers a forwarded port
- *   counts too, and an uplink that somebody's list happens to block cuts off nobody else.
- * - When: the outcomes of a device lie in maps in the order of time, each with a native timeout, the last
- * without. The first map that
- *   still holds the device decides, so a pause ends and a window starts with no call and whatever the
- * router's clock says. What holds
- *   after the last known change stays until the next script, except that a block never outlives its `until`.
- * - How fast: packets over the rate are dropped (policing), one budget a device and direction for all its
- * MACs and addresses. Policing
- *   needs neither tc nor an ifb device and no interface's name; TCP settles at the rate. The bucket is one
- * second and one packet of
- *   64 kB, since receive offload hands the hook packets of that size.
- * - MACs without an entry get the default; they are told apart by a hash of the MAC. Links without MACs (PPP,
- * WireGuard) pass.
+ * - Hook: forward, just before fw4's own (`filter`), which accepts established connections and passes them to
+ *   the flow table. Traffic that the router itself sends, receives and serves (DHCP, DNS) does not pass this
+ *   hook. Neither does traffic inside one bridge.
+ * - Matching: a packet from the home is matched by its sender's MAC (`sent_n`). A returning packet has the
+ *   MAC of the uplink, so it is matched by the connection mark that the device's own packets set
+ *   (`returned_n`). A block thus ends both directions, also of established connections, from the device's
+ *   next packet on. A packet is "from the home" by the direction of its connection or by a private source
+ *   address. So replies from a forwarded port count too, and an uplink that is accidentally on a block list
+ *   cuts off no other device.
+ * - Time: the outcomes of a device are in maps in the order of time. Each map entry except the last has a
+ *   native timeout. The first map that still contains the device decides. So a pause ends and a window starts
+ *   without a request and independently of the router's clock. The last known outcome remains until the next
+ *   script, except that a block never outlasts its `until`.
+ * - Rates: packets above the rate are dropped (policing), with one budget per device and direction for all
+ *   its MACs and addresses. Policing needs no tc, no ifb device and no interface name; TCP settles at the
+ *   rate. The bucket is one second plus one packet of 64 kB, because receive offload passes packets of that
+ *   size to the hook.
+ * - MACs without an entry get the default. A hash of the MAC distinguishes them. Links without MACs (PPP,
+ *   WireGuard) pass.
  *
- * Flow offloading must be off on the router: it carries established connections past every hook.
+ * Flow offloading must be off on the router, because it carries established connections past every hook.
  */
 import type { Outcome, PolicyDocument, PolicyEntry } from './document.ts'
 
-/** One device on the wire. Its last phase has no end. */
+/** One device in the script. Its last phase has no end. */
 type NftDevice = { macs: string[]; mark: number; phases: Phase[] }
 type Phase = { verdict: string; seconds: number | null }
 
-// A mark is 0x4e and the last three octets of the first MAC, so that `conntrack -L` can be read; 0x4f and a
-// hash for the unlisted. As a device keeps its mark, the marks on its connections outlive a new script. Only
-// connections of restricted devices are marked: other users of marks (mwan3, pbr) keep the rest.
+// A mark is 0x4e and the last three octets of the first MAC, so that the output of `conntrack -L` is
+// readable. Unlisted devices have 0x4f and a hash. A device keeps its mark, so the marks on its connections
+// remain valid under a new script. Only connections of restricted devices are marked: other users of marks
+// (mwan3, pbr) keep the rest.
 const LISTED = 0x4e000000
 const UNLISTED = 0x4f000000
 const NUMBERS = 0x1000000
@@ -46,18 +43,18 @@ const UNLISTED_RANGE = `${hex(UNLISTED)}-${hex(UNLISTED + NUMBERS - 1)}`
 const HOME_V4 = '10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16'
 const HOME_V6 = 'fc00::/7, fe80::/10'
 
-/** kbit/s; the kernel refuses a rate of zero, and those whose product with a second in ns exceeds 64 bits. */
+/** kbit/s. The kernel refuses a rate of zero, and rates whose product with a second in ns exceeds 64 bits. */
 const RATES = { least: 1, most: 100_000_000 }
 
-/** Seconds: a year. nft refuses a script with a timeout of more than eight digits. */
+/** One year in seconds. nft refuses a script with a timeout of more than eight digits. */
 const LONGEST_TIMEOUT = 31_536_000
 
 const PASS = 'accept'
 
 /**
  * The script that enforces a document from a moment on. The same document and moment give the same bytes,
- * whatever the order of devices. MACs, numbers and the revision are all that enters it.
- * @param at what the timeouts count from, in whole seconds rounded up: when the agent gets the script
+ * whatever the order of devices. The script contains only MACs, numbers and the revision.
+ * @param at start of the timeouts, in whole seconds rounded up: the moment when the agent gets the script
  */
 export function toNftScript(document: PolicyDocument, at: Date): string {
   const unlisted = verdictOf(document.default)
@@ -95,7 +92,7 @@ export function toNftScript(document: PolicyDocument, at: Date): string {
     ...(isOpen ? [] : [`    ct mark ${UNLISTED_RANGE} ${unlisted}`]),
     '  }',
     '  chain sent {',
-    // A device that was unlisted and is allowed now: its connections lose the mark.
+    // The device was unlisted before and is allowed now, so its connections lose the mark.
     ...(isOpen ? [] : [`    ct direction original ct mark ${UNLISTED_RANGE} ct mark set 0`]),
     '    ct mark set ether saddr map @marks',
     ...layers.map((layer) => `    ether saddr vmap @sent_${layer}`),
@@ -108,7 +105,8 @@ export function toNftScript(document: PolicyDocument, at: Date): string {
     '  }',
     '  chain forward {',
     '    type filter hook forward priority filter - 10; policy accept;',
-    // What the world sends to a forwarded port is the answering device's affair.
+    // Traffic from the internet to a forwarded port is not matched by its sender. The replies of the device
+    // are.
     '    ct direction original ct status and dnat == 0 goto sent',
     `    ip saddr { ${HOME_V4} } goto sent`,
     `    ip6 saddr { ${HOME_V6} } goto sent`,
@@ -120,8 +118,8 @@ export function toNftScript(document: PolicyDocument, at: Date): string {
 }
 
 /**
- * The devices that the script has to name, sorted; a MAC named twice counts once, as nft would refuse the
- * whole script.
+ * The devices that the script must name, sorted. A MAC that occurs twice is listed once, because nft would
+ * refuse the whole script.
  */
 function devicesOf(document: PolicyDocument, at: Date, isOpen: boolean): NftDevice[] {
   const seen = new Set<string>()
@@ -132,7 +130,7 @@ function devicesOf(document: PolicyDocument, at: Date, isOpen: boolean): NftDevi
     .flatMap(({ entry, all }) => {
       const macs = all.filter((mac) => !seen.has(mac) && seen.add(mac))
       const [first] = macs
-      // An entry by address alone names no device until a scan finds its MAC.
+      // An entry with only an address names no device until a scan finds its MAC.
       if (!first) return []
       return [{ macs, mark: markOf(first, taken), phases: phasesOf(entry, document.generatedAt, at, isOpen) }]
     })
@@ -147,8 +145,8 @@ function markOf(mac: string, taken: Set<number>): number {
 }
 
 /**
- * What a device gets from `at` on, in order. Where unlisted MACs pass, it needs no name for the time when it
- * passes for good.
+ * The outcomes of a device from `at` on, in order. When unlisted MACs pass, a final phase that passes is
+ * omitted.
  */
 function phasesOf(entry: PolicyEntry, since: Date, at: Date, isOpen: boolean): Phase[] {
   const end =
@@ -179,7 +177,7 @@ const ratesOf = (verdicts: string[]) =>
     .map(Number)
     .sort((a, b) => a - b)
 
-/** A budget for each connection mark and direction; 125 bytes/s are one kbit/s. */
+/** A rate limit for each connection mark and direction. 125 bytes/s are one kbit/s. */
 const policed = (rate: number) => [
   `  set rate_${rate} {`,
   '    type mark . ct_dir',

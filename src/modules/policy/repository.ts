@@ -3,7 +3,7 @@ import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import type { RouterFacts } from './facts.ts'
 
-/** The rows that decisions rest on, as they are stored; `gather` makes facts of them. */
+/** The stored rows behind decisions; `gather` converts them to facts. */
 export type PolicyRows = {
   router: RouterFacts & { timeZone: string; now: Date }
   devices: DeviceRow[]
@@ -46,8 +46,8 @@ type ScheduleRow = {
 }
 
 /**
- * Everything about some routers, in one flight of as many statements as about one. @returns by the router's
- * id; nothing for what is no router
+ * Reads all rows for several routers in one round trip, with as many statements as for one router.
+ * @returns the rows by router id; ids without a router are absent
  */
 export async function findPolicyRows(tx: Tx, routerIds: string[]): Promise<Map<string, PolicyRows>> {
   const list = async <Row>(name: string, text: string) => {
@@ -77,7 +77,7 @@ export async function findPolicyRows(tx: Tx, routerIds: string[]): Promise<Map<s
   return new Map([...routers].flatMap(([id, [router]]) => (router ? [[id, rowsOf(id, router)]] : [])))
 }
 
-/** What the agent says it enforces, or why it cannot. */
+/** Stores the revision that the agent reports as enforced, or why it cannot enforce the policy. */
 export async function noteApplied(
   tx: Tx,
   routerId: string,
@@ -98,8 +98,8 @@ const DEVICES = `select d.router_id as "routerId", d.id, d.group_id as "groupId"
   from user_devices d left join user_device_groups g on g.user_id = $1 and g.id = d.group_id
   where d.user_id = $1 and d.router_id = any($2::uuid[]) and d.merged_into is null`
 
-// On their own and not joined to their devices: thousands of rows that statistics do not know yet are no case
-// for the planner.
+// A separate statement instead of a join to the devices: the planner chooses badly for thousands of rows
+// without statistics.
 const INTERFACES = `select router_id as "routerId", device_id as "deviceId", mac::text as mac, array(select host(ip) from unnest(ips) as ip) as ips
   from user_device_interfaces where user_id = $1 and router_id = any($2::uuid[])`
 

@@ -1,11 +1,11 @@
 import type { Outcome, PolicyDocument } from './document.ts'
 
 /**
- * The policy for the simplest agent, which needs no JSON: one `<mac> <decision> [rate]` a line, sorted by
- * MAC, for every MAC of every entry; `rate` is kbit/s, absent for none. A last line with `*` for a MAC holds
- * for every MAC that has no line; without it, those are allowed, so a shell reads the whole form as "the
- * first line that starts with the MAC, else with `*`, else allow". It says what holds now: such an agent
- * waits for the next form (`?wait=`) to learn of an end.
+ * Writes the policy for the simplest agent, which needs no JSON: one `<mac> <decision> [rate]` per line,
+ * sorted by MAC, for every MAC of every entry. `rate` is kbit/s; absent means unlimited. A last line with `*`
+ * as MAC applies to every MAC without a line; without that line, those MACs are allowed. A shell script
+ * therefore uses the first line that starts with the MAC, else the `*` line, else allow. The text contains
+ * only current decisions: such an agent requests the next text (`?wait=`) to learn of an end.
  */
 export function toTextLines(document: PolicyDocument): string {
   const lines = document.devices.flatMap((entry) => entry.macs.map((mac) => lineOf(mac, entry))).sort()

@@ -3,9 +3,7 @@ import type { SigningKeys } from '../../crypto/keyring.ts'
 import type { RatePolicy } from '../../http/limits/rate-limit.ts'
 import type { Tx } from '../../rls/transaction.ts'
 
-/**
- * One more, in the window that is now. @returns how many it makes, and in how many seconds the window ends
- */
+/** Adds one in the current window. @returns the new count, and the seconds until the window ends */
 export async function incrementCounter(
   tx: Tx,
   { name, window }: RatePolicy,
@@ -23,6 +21,6 @@ export async function incrementCounter(
   return counted as { count: number; reset: number }
 }
 
-/** Addresses of people are not kept, only what tells them apart. */
+/** Stores an HMAC, because addresses of people are not kept. */
 export const rateLimitKey = ([{ secret }]: SigningKeys, what: string): Buffer =>
   createHmac('sha256', secret).update(what).digest()

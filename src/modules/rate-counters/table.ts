@@ -3,8 +3,8 @@ import { integer, pgTable, primaryKey, text } from '../../database/drizzle.ts'
 import { contextPolicy, counterPolicy } from '../../rls/policies.ts'
 
 /**
- * How often somebody (`key`: the HMAC of an address, say) did what `bucket` limits, in the window that began
- * at `windowStart`. Unlogged.
+ * How often a client (`key`: for example the HMAC of an address) did what `bucket` limits, in the window that
+ * began at `windowStart`. Unlogged.
  */
 export const rateCounters = pgTable(
   'rate_counters',

@@ -7,13 +7,13 @@ import { findPage } from '../paging/page.ts'
 import type { ListRouters, RouterFields } from './schema.ts'
 import { routers } from './table.ts'
 
-/** What may be stored: a schema's fields with rates as kbit/s. */
+/** The values that may be stored: the fields of the schema with rates in kbit/s. */
 export type RouterValues = Omit<RouterFields, 'limitRate' | 'fullRate'> & {
   limitRate?: number | null
   fullRate?: number | null
 }
 
-/** @param onlineMinutes a router is online while its agent reported within so many minutes */
+/** @param onlineMinutes a router is online when its agent reported within this many minutes */
 const columns = (onlineMinutes: number) => ({
   id: routers.id,
   name: routers.name,
@@ -87,7 +87,7 @@ export async function changeRouter(tx: Tx, id: string, values: RouterValues, onl
   return changed && findRouter(tx, id, onlineMinutes)
 }
 
-/** Everything the router had goes with it, its keys too. */
+/** Deletes the router and everything that belongs to it, its keys too. */
 export async function removeRouter(tx: Tx, id: string): Promise<boolean> {
   const removed = await tx
     .delete(routers)
@@ -97,8 +97,8 @@ export async function removeRouter(tx: Tx, id: string): Promise<boolean> {
 }
 
 /**
- * Holds the router's row until the transaction ends: whatever changes many of its devices, its lists or its
- * blocks does this first, so that such changes queue up instead of deadlocking.
+ * Locks the router's row until the transaction ends. Every change to many of its devices, its lists or its
+ * blocks does this first, so that such changes queue instead of deadlocking.
  */
 export async function lockRouter(tx: Tx, id: string): Promise<boolean> {
   const held = await tx
@@ -115,8 +115,8 @@ type Target = {
   routerId?: string | undefined
 }
 /**
- * Holds the router of a device or a group, or the one named.
- * @returns its id; undefined when there is no such thing, or no more: a device that was merged is none
+ * Locks the router of a device or a group, or the given router.
+ * @returns its id; undefined when there is no such row, or no longer. A merged device counts as missing
  */
 export async function lockRouterOf(
   tx: Tx,
@@ -133,6 +133,6 @@ export async function lockRouterOf(
     return found?.routerId
   }
   const found = await find()
-  // Looked at again when it is held: a merge or a removal may have been under way.
+  // Searches again under the lock, because a merge or a deletion may have been in progress.
   return found && (await lockRouter(tx, found)) ? find() : undefined
 }

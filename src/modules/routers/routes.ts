@@ -142,7 +142,7 @@ export const routerRoutes: FastifyPluginAsyncTypebox<RouterRoutesOptions> = asyn
 
 type Applied = { id: string; appliedRevision: string | null }
 
-/** What routers should enforce, beside what their agents say they do. */
+/** Adds the revisions that routers should enforce to those that their agents report. */
 async function withRevisions<T extends Applied>(tx: Tx, routers: T[]) {
   const policies = await computePolicies(
     tx,

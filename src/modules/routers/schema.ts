@@ -31,7 +31,7 @@ const Address = Type.Unsafe<string | null>({
   ],
 })
 
-/** What a revision of a policy looks like. */
+/** An example of a policy revision. */
 export const REVISION = 'foNBEZtqxJeNsIfzVrZP7O'
 
 const writable = {

@@ -14,8 +14,8 @@ import { adminPolicy, agentPolicy, contextPolicy, currentUserId, userPolicy } fr
 import { users } from '../users/table.ts'
 
 /**
- * Rates are kbit/s. `lastSeen` is the database's clock at the agent's last report, and in no index:
- * heartbeats stay HOT updates.
+ * Rates are kbit/s. `lastSeen` is the database's clock at the agent's last report. It is in no index, so that
+ * heartbeats remain HOT updates.
  */
 export const routers = pgTable(
   'user_routers',

@@ -1,4 +1,4 @@
-/** What JSON Schema cannot say of a router. */
+/** Checks of router fields that JSON Schema cannot express. */
 import { type FieldError, problem } from '../../http/problem.ts'
 import { canonicalIp } from '../../network/ip.ts'
 import { parseRate } from '../../network/rate.ts'
@@ -6,7 +6,7 @@ import { isTimeZone } from '../../network/time-zone.ts'
 import type { RouterValues } from './repository.ts'
 import type { RouterFields } from './schema.ts'
 
-/** Limiting takes a rate. @throws Problem, which takes the change back */
+/** The action `limit` requires a rate. @throws Problem, which rolls the change back */
 export function requireLimitRate<T extends { action: string; limitRate: number | null }>(router: T): T {
   if (router.action === 'limit' && router.limitRate === null) {
     throw problem('invalid-request', {
@@ -16,11 +16,14 @@ export function requireLimitRate<T extends { action: string; limitRate: number |
   return router
 }
 
-/** Time zones that exist, addresses in their one spelling, and rates within bounds whatever their unit. */
+/**
+ * Checks that time zones exist and rates are within bounds in every unit, and converts addresses to canonical
+ * spelling.
+ */
 export function toRouterValues({ limitRate, fullRate, ip, ...fields }: RouterFields): RouterValues {
   const errors: FieldError[] = []
   const values: RouterValues = { ...fields }
-  /** Null clears a field; what `read` cannot make sense of is a fault. */
+  /** Null clears a field. A value that `read` cannot parse is a fault. */
   const convert = <T, V>(
     name: string,
     given: T | null,

@@ -1,22 +1,20 @@
 import type { Sighting } from './sighting.ts'
 
 /**
- * A repeater that answers for a whole /24 has so many; what claims more is no device, and would be costly to
- * compare.
+ * A repeater that answers for a whole /24 has this many. A device with more addresses is not real, and would
+ * be costly to compare.
  */
 export const MAX_ADDRESSES = 256
 
 /**
- * Makes one sighting of all that are about the same device, so that no MAC and no address is left twice:
+ * Merges all sightings of the same device, so that no MAC and no address occurs twice:
+ * - Sightings with the same MAC become one, with all their addresses and the first known host name.
+ * - An address that several MACs claim belongs to the last of them, in the given order.
+ * - A sighting without a MAC joins the one that shares its address, with everything it contains. Sightings
+ *   without a MAC become one when they share an address.
  *
- * - by MAC, with the addresses united and the first host name that is known;
- * - an address that several MACs claim belongs to the last of them, in the order given;
- * - sightings without a MAC join the one whose address they share, with all that they have; among themselves
- * they are one when they share
- *   an address.
- *
- * A device keeps 256 addresses at most, the first ones. The order is that of first appearance. Nearly linear:
- * addresses form a union-find forest whose roots are MACs or addresses.
+ * A device keeps at most its first 256 addresses. The result is in the order of first occurrence. The runtime
+ * is nearly linear: the addresses form a union-find forest whose roots are MACs or addresses.
  */
 export function mergeSightings(sightings: Sighting[]): Sighting[] {
   const macs = new Set<string>()

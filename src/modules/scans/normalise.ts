@@ -2,21 +2,21 @@ import { canonicalIp, isDeviceIp } from '../../network/ip.ts'
 import { parseMac } from '../../network/mac.ts'
 import type { Sighting, SkipReason } from './sighting.ts'
 
-/** Values as JSON has them: of any type when a router printed them. Null and absent are the same. */
+/** JSON values, which may have any type when a router printed them. Null and absent are equivalent. */
 export type RawEntry = { mac?: unknown; ip?: unknown; ips?: unknown; hostname?: unknown }
 
-/** The longest name that DNS can hold, RFC 1035. */
+/** The maximum length of a DNS name, RFC 1035. */
 const MAX_HOSTNAME = 253
 /**
- * What cannot be stored (U+0000, lone surrogates) or would disturb what is shown beside it (line ends,
+ * Characters that cannot be stored (U+0000, lone surrogates) or that disturb the text beside them (line ends,
  * bidirectional overrides).
  */
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/u
 
 /**
- * A MAC that is no device's skips the entry, because whoever sent it meant that device and no other. An
- * address beside a good MAC is dropped when it cannot be read or can be no device's; without a MAC one good
- * address is needed.
+ * Skips an entry whose MAC cannot belong to a device, because the entry is about that MAC. An address beside
+ * a valid MAC is dropped when it is unreadable or impossible for a device. Without a MAC, one valid address
+ * is required.
  */
 export function normaliseEntry({ mac, ip, ips, hostname }: RawEntry): Sighting | SkipReason {
   const given = [ip, ...(Array.isArray(ips) ? ips : [ips])].filter(
@@ -34,8 +34,8 @@ export function normaliseEntry({ mac, ip, ips, hostname }: RawEntry): Sighting |
 }
 
 /**
- * For a row that is about one address: when that cannot be read the row is not what it seems to be, whatever
- * else it says.
+ * For a row about one address: when the address is unreadable, the row is malformed, whatever else it
+ * contains.
  */
 export const normaliseRow = (row: {
   mac: unknown
@@ -44,9 +44,9 @@ export const normaliseRow = (row: {
 }): Sighting | SkipReason => (readIp(row.ip) === undefined ? 'malformed' : normaliseEntry(row))
 
 /**
- * A host name in its own case and with its domain, without surrounding space and the dot of the root. Null
- * when there is none (`*` is dnsmasq's word for that) and when it is too long or unprintable: devices choose
- * their names, and half a name could pass for another.
+ * Cleans a host name: it keeps case and domain, and removes surrounding space and the dot of the root. Null
+ * when there is none (dnsmasq writes `*`), or when it is too long or unprintable. It is never shortened:
+ * devices choose their names, and a shortened name could look like another device's.
  */
 export function cleanHostname(value: unknown): string | null {
   if (typeof value !== 'string') return null

@@ -1,6 +1,5 @@
 /**
- * From the three forms of a scan to what it saw: one list of sightings, and what was skipped, by source and
- * line.
+ * Converts the three forms of a scan to one list of sightings, and the skipped entries by source and line.
  */
 import { createHash } from 'node:crypto'
 import type { Static } from 'typebox'
@@ -15,21 +14,22 @@ import type { Parsed, Sighting } from './sighting.ts'
 export type ReadScan = {
   scanId: string | undefined
   takenAt: Date | undefined
-  /** To tell the same scan posted again from another one under the same id. */
+  /** Distinguishes the same scan posted again from a different scan with the same id. */
   bodySha256: Buffer
   /**
-   * What the scan saw of others than its router: what answers at the router's own address is the router, not
-   * a device, under all its addresses.
+   * The sightings of other devices than the router. Whatever answers at the router's own address is the
+   * router, with all its addresses, and not a device.
    */
   seenBy(router: { ip: string | null }): { sightings: Sighting[]; errors: ScanAnswer['errors'] }
 }
 
 /**
- * @throws Problem `invalid-request` for a body that is no scan, `too-large` for more entries than `maxDevices`
+ * @throws Problem `invalid-request` for a body that is no scan, `too-large` for more than `maxDevices`
+ * entries
  */
 export function readScan(body: unknown, query: Static<typeof RawScanQuery>, maxDevices: number): ReadScan {
   const { sources, ...scan } = scanOf(body, query)
-  // As they were read, before any two are taken for the same device.
+  // Before sightings of the same device are merged.
   const parsed = sources.map((source) =>
     'entries' in source
       ? readEntries(source.entries, normaliseEntry)
@@ -45,29 +45,30 @@ export function readScan(body: unknown, query: Static<typeof RawScanQuery>, maxD
 }
 
 /**
- * How a source is read, in one shape for all three forms: the normalised form is a format like the others.
+ * A source and its format, in one shape for all three forms. The normalised form is a format like the others.
  */
 type Source = { format: FormatName; content: unknown } | { entries: ScanEntry[] }
 type RequestedScan = Pick<ReadScan, 'scanId' | 'takenAt'> & { sources: Source[] }
 
 /**
- * The three forms as one. What a router printed need not bring an id or a time: it was then taken when it
- * arrives, and posting it again is another scan.
+ * Converts the three forms to one. A router's output may lack an id and a time: the time is then that of
+ * arrival, and posting it again is a new scan.
  */
 function scanOf(body: unknown, { format, scanId, takenAt }: Static<typeof RawScanQuery>): RequestedScan {
   const path = '/querystring/format'
   if (typeof body === 'string') {
-    if (!format) throw refusal({ path, code: 'missing', message: 'is needed with a text/plain body' })
+    if (!format) throw refusal({ path, code: 'missing', message: 'is required with a text/plain body' })
     return {
       scanId,
       takenAt: takenAt === undefined ? undefined : new Date(takenAt),
       sources: [{ format, content: body }],
     }
   }
-  // Without a content type there is no schema to hold the body against, and so no body.
+  // Without a content type there is no schema to validate the body, so the request counts as having none.
   if (typeof body !== 'object' || body === null)
     throw problem('invalid-request', { detail: 'A scan needs a body' })
-  if (format) throw refusal({ path, code: 'contradiction', message: 'goes with a text/plain body' })
+  if (format)
+    throw refusal({ path, code: 'contradiction', message: 'is only allowed with a text/plain body' })
   const { devices, sources = [], ...scan } = body as Scan
   const faults = sources.flatMap(({ format: name, content }, index) =>
     typeof content === 'string' || (FORMATS[name].json && typeof content === 'object' && content !== null)

@@ -1,23 +1,22 @@
 /**
- * What a scan changes, decided in one pure place: from what is known of a router's devices and what the scan
- * saw, to the rows to write.
+ * Computes what a scan changes: from the known devices of a router and the sightings to the rows to write.
+ * Pure.
  *
- * - A device is its MAC; an address is held by one interface of a router at a time, and the newest scan that
- * names it says by which.
- * - A scan that is older than what is known of a device moves nothing of it.
- * - The newest scan that names addresses of a family (IPv4, IPv6) says which ones the interface has in that
- * family.
- * - A device known by address only takes on the MAC that a scan tells for the address; if that MAC belongs to
- * a device already, the two
- *   become one: the one that its user described goes on, else the one with the MAC; described both, they stay
- * two.
+ * - A MAC identifies a device. An address belongs to one interface of a router at a time, and the newest scan
+ *   with the address decides which.
+ * - A scan changes nothing of a device about which newer data is known.
+ * - The newest scan with addresses of a family (IPv4, IPv6) replaces all addresses of the interface in that
+ *   family.
+ * - A device known by address only gets the MAC that a scan reports for the address. If that MAC already
+ *   belongs to a device, the two are merged. The survivor is the one that the user described, else the one
+ *   with the MAC. If the user described both, they remain two.
  */
 import { isIPv4 } from 'node:net'
 import { MAX_ADDRESSES } from './merge.ts'
 import type { Sighting } from './sighting.ts'
 
 /**
- * An interface as it is stored, with what matters of its device. `described`: the user has typed something
+ * A stored interface with the relevant fields of its device. `described`: the user has entered something
  * about the device.
  */
 export type KnownInterface = {
@@ -37,12 +36,12 @@ export type Changes = {
   newDevices: NewDevice[]
   newInterfaces: InterfaceRow[]
   changedInterfaces: InterfaceRow[]
-  /** Known devices that the scan saw and that nothing newer is known of, with the host name they have now. */
+  /** Known devices in the scan about which nothing newer is known, with their current host names. */
   seen: SeenDevice[]
   merged: { from: string; into: string }[]
-  /** Known devices whose first MAC the scan told. */
+  /** Known devices whose first MAC the scan reported. */
   identified: { id: string; mac: string }[]
-  /** Distinct devices of the scan. */
+  /** The numbers of distinct devices in the scan. */
   counts: { created: number; updated: number; unchanged: number; total: number }
 }
 
@@ -62,11 +61,11 @@ type Interface = {
 }
 
 /**
- * Sightings are taken in an order of their own, so that the one in which a router prints them does not
- * matter: first each MAC finds its device, then it gets its addresses, and what is seen without a MAC belongs
- * to whoever has the address by then.
+ * Sightings are processed in a fixed order, so that the order of a router's output does not matter. First
+ * each MAC is matched to its device, then the interfaces get their addresses. Last, each sighting without a
+ * MAC is matched to the current holder of its address.
  * @param sightings merged: no MAC and no address twice
- * @param newId makes the ids of new rows
+ * @param newId generates the ids of new rows
  */
 export function reconcile(
   known: KnownInterface[],
@@ -117,8 +116,8 @@ export function reconcile(
   }
 
   /**
-   * Of devices that turn out to be one, the described one goes on, else the first; a second that is described
-   * stays another.
+   * Merges devices that are the same. The described one survives, else the first. A second described one
+   * remains separate.
    */
   function mergeDevices(candidates: KnownDevice[], into: Interface): void {
     const survivor = candidates.find(({ described }) => described) ?? into.device
@@ -133,7 +132,7 @@ export function reconcile(
           entry.device = survivor
           interfacesOf.get(survivor)?.add(entry)
         }
-        // What was known by address is known by the interface that goes on.
+        // The surviving interface takes over the addresses of interfaces without a MAC.
         if (entry !== into && entry.mac === null) for (const ip of entry.ips) assignAddress(into, ip, entry)
       }
     }
@@ -150,8 +149,8 @@ export function reconcile(
   }
 
   /**
-   * The interface of a MAC; a device known by one of its addresses only turns out to be its device, or one
-   * with it.
+   * Finds the interface of a MAC. A device known only by one of the addresses becomes the device of the MAC,
+   * or is merged with it.
    */
   function identify(mac: string, sighting: Sighting): Interface {
     const entry = byMac.get(mac)
@@ -165,7 +164,10 @@ export function reconcile(
     return into
   }
 
-  /** Who was seen without a MAC: whoever holds the addresses. Several known by address only are one. */
+  /**
+   * Matches a sighting without a MAC to the holder of its addresses. Several devices known by address only
+   * are merged.
+   */
   function matchByAddress(sighting: Sighting): Interface {
     const found = holdersOf(sighting.ips)
     const current = found.filter(({ device }) => isCurrent(device))
@@ -179,8 +181,8 @@ export function reconcile(
   }
 
   /**
-   * Gives the interface the addresses that the scan saw on it, and takes them from whoever had them, unless a
-   * newer scan said so.
+   * Assigns the sighted addresses to the interface and removes them from their previous holders, unless a
+   * newer scan assigned them.
    */
   function applySighting(entry: Interface, { mac, ips, hostname }: Sighting): void {
     inScan.add(entry.device)
@@ -190,7 +192,7 @@ export function reconcile(
       const holder = holders.get(ip)
       return holder === undefined || holder === entry || isCurrent(holder.device)
     })
-    // A sighting without a MAC knows one address of a device, not all of them.
+    // A sighting without a MAC contains one address of a device, not all of them.
     const told = mac === null ? new Set() : new Set(ips.map(isIPv4))
     const kept = [...entry.ips].filter((ip) => !told.has(isIPv4(ip)))
     const now = new Set([...won, ...kept].slice(0, MAX_ADDRESSES))

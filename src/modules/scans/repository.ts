@@ -29,8 +29,8 @@ export async function findAgentRouter(tx: Tx, routerId: string): Promise<Reporti
 }
 
 /**
- * Notes that the agent reported, by the database's clock. It also holds the router's row, so that the scans
- * of one router queue up.
+ * Stores when the agent reported, by the database's clock. This also locks the router's row, so that the
+ * scans of one router are processed one after the other.
  */
 export async function touchRouter(tx: Tx, routerId: string): Promise<ReportingRouter | undefined> {
   const [router] = await tx.query<ReportingRouter>({
@@ -42,12 +42,10 @@ export async function touchRouter(tx: Tx, routerId: string): Promise<ReportingRo
   return router
 }
 
-/** What the ledger finds a scan by: half of the SHA-256 of its id (`$3`). */
+/** The lookup key of a scan in the ledger: half of the SHA-256 of its id (`$3`). */
 const SCAN_KEY = `encode(substring(sha256(convert_to($3, 'UTF8')) from 1 for 16), 'hex')::uuid`
 
-/**
- * Enters a scan in the ledger. @returns the entry that is there already, or undefined when this one is new
- */
+/** Adds a scan to the ledger. @returns the existing entry, or undefined when the scan is new */
 export async function addScan(
   tx: Tx,
   {
@@ -73,7 +71,7 @@ export async function addScan(
   return entry
 }
 
-/** Keeps the answer for those who ask again. */
+/** Stores the answer, for a client that sends the scan again. */
 export async function answerScan(
   tx: Tx,
   routerId: string,
@@ -87,7 +85,7 @@ export async function answerScan(
   })
 }
 
-/** Brings the router's devices up to what a scan saw; a handful of statements, whatever its size. */
+/** Updates the router's devices from a scan, with a constant number of statements for any size. */
 export async function recordSightings(
   tx: Tx,
   router: ReportingRouter,
@@ -96,7 +94,7 @@ export async function recordSightings(
 ): Promise<Changes['counts']> {
   const known = await listKnownInterfaces(tx, router.id, sightings)
   const changes = reconcile(known, sightings, takenAt, randomUUID)
-  // In this order because keys refer backwards; sent without waiting in between.
+  // The order follows the foreign keys. The statements are sent without waiting in between.
   await Promise.all([
     addDevices(tx, router, changes, takenAt),
     addInterfaces(tx, router, changes, takenAt),
@@ -107,9 +105,9 @@ export async function recordSightings(
 }
 
 /**
- * What the scan can be about: interfaces with one of its MACs, or holding one of its addresses, with what
- * matters of their devices. In two statements and not in a join: thousands of rows that statistics do not
- * know yet are no case for the planner.
+ * Reads the interfaces that a scan may concern, by MAC or by address, with the relevant fields of their
+ * devices. It uses two statements instead of a join, because the planner chooses badly for thousands of rows
+ * without statistics.
  */
 async function listKnownInterfaces(
   tx: Tx,
@@ -126,8 +124,8 @@ async function listKnownInterfaces(
         where holder.user_id = $1 and holder.router_id = $2 and held.ip = any($4::inet[])))`,
     values: [owner, routerId, sightings.flatMap(({ mac }) => mac ?? []), sightings.flatMap(({ ips }) => ips)],
   })
-  // Where a device may be known by address only, all interfaces are needed: to tell whether it is, and to
-  // bring along those of the device that it becomes one with.
+  // When a device may be known by address only, all its interfaces are needed: to check that, and to move the
+  // interfaces of a merged device.
   if (interfaces.some(({ mac }) => mac === null)) {
     const found = new Set(interfaces.map(({ id }) => id))
     const others = await tx.query<(typeof interfaces)[number]>({
@@ -155,12 +153,15 @@ async function listKnownInterfaces(
   })
 }
 
-/** The longest assigned prefix of a MAC, joined to rows `n` with three prefixes. */
+/** A lateral join of rows `n`, which have three prefixes, to the longest assigned prefix. */
 const MANUFACTURER = `left join lateral (
     select organization from oui_prefixes where (prefix, bits) in ((n.p36, 36), (n.p28, 28), (n.p24, 24)) order by bits desc limit 1
   ) o on true`
 
-/** Three columns of prefixes; null for locally administered addresses, since nobody is assigned theirs. */
+/**
+ * Three columns of prefixes. They are null for locally administered addresses, because those are not assigned
+ * to anyone.
+ */
 function prefixColumns(devices: { mac: string | null }[]): (number | null)[][] {
   const prefixes = devices.map(({ mac }) => (mac === null || isRandomMac(mac) ? [] : prefixesOf(mac)))
   return [0, 1, 2].map((length) => prefixes.map((all) => all[length] ?? null))
@@ -254,7 +255,9 @@ async function changeDevices(tx: Tx, { seen, merged, identified }: Changes, take
   }
 }
 
-/** Arrays for `unnest`. Addresses go as array literals: PostgreSQL has no ragged two-dimensional arrays. */
+/**
+ * Arrays for `unnest`. Addresses are array literals, because PostgreSQL has no ragged two-dimensional arrays.
+ */
 const columnsOf = (rows: { id: string; deviceId: string; mac: string | null; ips: string[] }[]) => [
   rows.map(({ id }) => id),
   rows.map(({ deviceId }) => deviceId),

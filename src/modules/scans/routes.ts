@@ -28,7 +28,7 @@ export type ScanRoutesOptions = {
   maxDevices: number
 }
 
-/** A clock that is further ahead than this is wrong: the scan counts as taken when it arrived. */
+/** A clock further ahead than this is wrong. The time of the scan is then that of its arrival. */
 const MAX_AHEAD_MS = 5 * 60_000
 
 export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
@@ -42,7 +42,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
     {
       schema: {
         ...documented,
-        // Whatever the key may do.
+        // Any agent key may call this, regardless of its scopes.
         security: [{ agent: [] }],
         operationId: 'verifyKey',
         summary: 'Verify an API key',
@@ -86,7 +86,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
   )
 
   await app.register(async (scans) => {
-    // A megabyte of faults is told by its first.
+    // One fault is enough for a body of up to a megabyte.
     scans.setValidatorCompiler(createValidatorCompiler({ allErrors: false }))
     scans.addContentTypeParser(
       'text/plain',
@@ -114,7 +114,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
         },
       },
       (request) => {
-        // Fastify types the query of a route only where its body has one schema.
+        // Fastify types the query of a route only if its body has a single schema.
         const scan = readScan(request.body, request.query as Static<typeof RawScanQuery>, maxDevices)
         return withAgentTransaction(request.identity, 'scans:write', async (tx, { routerId }) => {
           const router = await touchRouter(tx, routerId)
@@ -124,7 +124,7 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
               ? scan.takenAt
               : router.now
           const { scanId, bodySha256 } = scan
-          // Without an id nobody can post it again: there is nothing to remember it for.
+          // A scan without an id cannot be sent again, so it is not stored in the ledger.
           const recorded =
             scanId === undefined ? undefined : await addScan(tx, { routerId, scanId, bodySha256, takenAt })
           if (recorded) {
@@ -148,5 +148,5 @@ export const scanRoutes: FastifyPluginAsyncTypebox<ScanRoutesOptions> = async (
   })
 }
 
-/** Told with each answer, so that an agent knows without asking whether it must fetch. */
+/** Part of each answer, so that an agent knows without a further request whether to fetch the policy. */
 const revisionOf = async (tx: Tx, routerId: string) => (await computePolicy(tx, routerId))?.revision ?? ''

@@ -16,7 +16,7 @@ const TakenAt = Type.String({
 })
 
 /**
- * An entry is taken as far as it makes sense: a malformed MAC skips it, wrong JSON types refuse the whole
+ * The valid parts of an entry are used: a malformed MAC skips the entry, wrong JSON types refuse the whole
  * body.
  */
 const ScanEntry = StrictObject({
@@ -51,7 +51,7 @@ export const Scan = Forms(
 )
 export type Scan = Type.Static<typeof Scan>
 
-/** A body that is what the router printed. */
+/** A body with the unchanged output of a router. */
 export const RawScan = Type.String({
   description: 'What the router printed, unchanged',
   examples: ['1785500000 00:00:5e:00:53:01 192.168.1.20 thinkpad *\n'],

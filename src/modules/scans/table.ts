@@ -14,14 +14,14 @@ import { agentPolicy, contextPolicy, currentUserId, userPolicy } from '../../rls
 import { routers } from '../routers/table.ts'
 import type { ScanAnswer } from './schema.ts'
 
-/** The ledger that makes a scan idempotent: its id, a digest of its body, and the answer it was given. */
+/** The ledger that makes scans idempotent: the id of a scan, a digest of its body, and its answer. */
 export const scans = pgTable(
   'user_scans',
   {
     userId: uuid('user_id').notNull().default(currentUserId),
     routerId: uuid('router_id').notNull(),
     scanId: text('scan_id').notNull(),
-    /** A uuid made of the id: no other comparison goes into an index under row security. */
+    /** A uuid derived from the id, because under row security no other comparison can use the index. */
     scanKey: uuid('scan_key').notNull().defaultRandom(),
     bodySha256: bytea('body_sha256').notNull(),
     takenAt: instant('taken_at').notNull(),

@@ -8,11 +8,14 @@ import { overrides } from './table.ts'
 
 type NewOverride = { routerId: string; deviceId: string; decision: 'allow' | 'block'; until: Date }
 
-/** Those of a device and of what was merged into it, found from the device: its router may have many. */
+/**
+ * The overrides of a device and of the devices merged into it. The search starts at the device, because its
+ * router may have many.
+ */
 const OVERRIDES = `with recursive ${lineOf(deviceAt('$2'))} select o.id, l.survivor as "deviceId", o.decision, o.until, o.created_at as "createdAt"
   from line l join user_schedule_overrides o on o.user_id = $1 and o.router_id = l.router_id and o.device_id = l.id`
 
-/** The one in force: of several (their devices were merged) that which lasts longest. */
+/** The active override. When merged devices have several, the one that lasts longest. */
 export async function findOverride(tx: Tx, deviceId: string): Promise<Override | undefined> {
   const [override] = await tx.query<Override>({
     name: 'find override',
@@ -22,14 +25,14 @@ export async function findOverride(tx: Tx, deviceId: string): Promise<Override |
   return override
 }
 
-/** In place of all earlier ones of the device. The caller holds the router. */
+/** Replaces all earlier overrides of the device. The caller must lock the router. */
 export async function replaceOverride(tx: Tx, override: NewOverride): Promise<Override | undefined> {
   await clearOverrides(tx, override)
   await tx.insert(overrides).values({ userId: ownerOf(tx), ...override })
   return findOverride(tx, override.deviceId)
 }
 
-/** The caller holds the router. */
+/** The caller must lock the router. */
 export async function clearOverrides(
   tx: Tx,
   { routerId, deviceId }: Pick<NewOverride, 'routerId' | 'deviceId'>,
@@ -43,7 +46,7 @@ export async function clearOverrides(
 }
 
 /**
- * The enabled schedules of a device and its group, and the moment that it is; undefined when there is no such
+ * The enabled schedules of a device and its group, and the current time; undefined when there is no such
  * device.
  */
 export async function findRecurrences(

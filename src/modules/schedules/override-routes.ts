@@ -47,7 +47,7 @@ export const overrideRoutes: FastifyPluginAsyncTypebox<OverrideRoutesOptions> = 
           throw refused(
             `no schedule of the device or its group starts or ends within ${NEXT_CHANGE_DAYS} days: say a time`,
           )
-        // Also false for what JavaScript has no time for, such as a leap second.
+        // Also false for times that JavaScript cannot represent, such as a leap second.
         if (!(end > now)) throw refused('is not a time in the future')
         return orNotFound(await replaceOverride(tx, { routerId, deviceId, decision, until: end }))
       })

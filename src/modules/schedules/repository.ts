@@ -8,7 +8,7 @@ import { lockRouter, lockRouterOf } from '../routers/repository.ts'
 import type { AddSchedule, ChangeSchedule, ListSchedules, SCHEDULE_SORTS, Schedule } from './schema.ts'
 import { schedules } from './table.ts'
 
-/** Of a device, and of a group. */
+/** The maximum number of schedules for each device and for each group. */
 export const MAX_SCHEDULES = 50
 
 const SCHEDULES = `select s.id, s.router_id as "routerId", survivor.id as "deviceId", s.group_id as "groupId", s.schedule_kind as kind, s.days,
@@ -95,7 +95,7 @@ export async function removeSchedule(tx: Tx, id: string): Promise<boolean> {
   return true
 }
 
-/** Holds a schedule's router, as whoever changes one does. */
+/** Locks the router of a schedule, as every change of a schedule does. */
 export async function lockSchedule(tx: Tx, id: string): Promise<Schedule | undefined> {
   const schedule = await findSchedule(tx, id)
   return schedule && (await lockRouter(tx, schedule.routerId)) ? findSchedule(tx, id) : undefined

@@ -57,7 +57,7 @@ export const scheduleRoutes: FastifyPluginAsyncTypebox<ScheduleRoutesOptions> = 
       const schedule = await withTransaction(request.identity, async (tx) => {
         const added = orNotFound(await addSchedule(tx, request.body))
         if (added === 'full')
-          throw problem('conflict', { detail: `There are ${MAX_SCHEDULES} schedules already` })
+          throw problem('conflict', { detail: `The maximum of ${MAX_SCHEDULES} schedules is reached` })
         tx.audit({ targetId: added.id })
         return added
       })

@@ -16,8 +16,8 @@ import { devices } from '../devices/table.ts'
 import { deviceGroups } from '../groups/table.ts'
 
 /**
- * A recurring window of a device or a group, in the router's time zone; `end_time` before `start_time` runs
- * across midnight.
+ * A recurring window of a device or a group, in the router's time zone. If `end_time` is before `start_time`,
+ * the window extends past midnight.
  */
 export const schedules = pgTable(
   'user_schedules',
@@ -60,7 +60,7 @@ export const schedules = pgTable(
   ],
 )
 
-/** "Let them finish the film": lifts (or imposes) what schedules say for one device until a moment. */
+/** Lifts or imposes schedules for one device until a moment ("let them finish the film"). */
 export const overrides = pgTable(
   'user_schedule_overrides',
   {

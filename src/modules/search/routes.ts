@@ -72,7 +72,7 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
       }),
     )
   }
-  /** By the area that a personal key needs to read it. */
+  /** `area`: the area that a personal key needs for this search. */
   const searches: { area: string; find: (tx: Tx, search: string, limit: number) => Promise<Answer> }[] = [
     {
       area: 'routers',
@@ -124,8 +124,8 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
   ]
 
   /**
-   * A key is let in once for each area: what it is not for is left out. @throws Problem `insufficient-scope`
-   * when that is everything
+   * Checks the key for each area separately. Results of areas outside its scopes are left out. @throws
+   * Problem `insufficient-scope` when the key has none of the areas
    */
   async function searchByKey(
     identity: Identity & { kind: 'key' },
@@ -154,7 +154,7 @@ export const searchRoutes: FastifyPluginAsyncTypebox<SearchRoutesOptions> = asyn
     {
       schema: {
         tags: ['devices'],
-        // No one scope: see the description.
+        // No single scope: see the description.
         security: [{ person: [] }, { script: [] }],
         operationId: 'search',
         summary: 'Search routers, devices, groups and list entries',

@@ -9,10 +9,10 @@ import { users } from '../users/table.ts'
 import { type ListSettings, MAX_KEYS, type Setting } from './schema.ts'
 import { settings } from './table.ts'
 
-/** Whose settings: a router's, or without one the person's own. */
+/** The owner of the settings: a router, or without `routerId` the person. */
 export type SettingScope = { routerId?: string | undefined }
 
-// Read as a column, a text would be parsed as JSON once more: "5" would become 5.
+// The driver would parse a text value as JSON a second time when read as a column: "5" would become 5.
 const columns = { key: settings.key, value: sql<unknown>`${settings.value}`, updatedAt: settings.updatedAt }
 
 const within = (tx: Tx, { routerId }: SettingScope, more?: SQL) =>
@@ -53,7 +53,7 @@ export async function findSetting(tx: Tx, scope: SettingScope, key: string): Pro
 }
 
 /**
- * Holds the router or the person, so that keys are added one after the other. @returns false when there is no
+ * Locks the router or the person, so that keys are added one after the other. @returns false when there is no
  * such router
  */
 export async function lockScope(tx: Tx, { routerId }: SettingScope): Promise<boolean> {
@@ -67,9 +67,9 @@ export async function lockScope(tx: Tx, { routerId }: SettingScope): Promise<boo
 }
 
 /**
- * Writes a setting of a scope that is held.
- * @param json the value, serialised: drizzle would make a JSON null one of SQL
- * @returns undefined when the scope has as many keys as it may
+ * Writes a setting. Requires the lock of `lockScope`.
+ * @param json the serialised value: drizzle would store JSON null as SQL null
+ * @returns undefined when the scope already has the maximum number of keys
  */
 export async function putSetting(
   tx: Tx,

@@ -95,20 +95,22 @@ export const settingRoutes: FastifyPluginAsyncTypebox<SettingRoutesOptions> = as
       const { value } = request.body
       const { key } = request.params
       if (!isStorable(value)) {
-        const message = 'holds U+0000, a lone surrogate, or a number that is too large'
+        const message = 'contains U+0000, a lone surrogate, or a number that is too large'
         throw problem('invalid-request', {
           errors: [{ path: '/body/value', code: 'not-permitted', message }],
         })
       }
       const json = JSON.stringify(value)
       if (Buffer.byteLength(json) > MAX_VALUE_BYTES)
-        throw problem('too-large', { detail: 'A value is up to 16 KiB of JSON' })
+        throw problem('too-large', { detail: 'A value may have at most 16 KiB of JSON' })
       return withTransaction(request.identity, async (tx) => {
         if (!(await lockScope(tx, request.query))) throw notFound('/querystring/routerId')
         await requireVersion(request, async () => (await findSetting(tx, request.query, key)) ?? null)
         const setting = await putSetting(tx, request.query, key, json)
         if (!setting)
-          throw problem('conflict', { detail: `There are ${MAX_KEYS} settings already: remove one first` })
+          throw problem('conflict', {
+            detail: `The maximum of ${MAX_KEYS} settings is reached: remove one first`,
+          })
         return setting
       })
     },

@@ -1,9 +1,9 @@
 import Type from 'typebox'
 import { Instant, pageQuery, StrictObject, Uuid } from '../../http/schemas.ts'
 
-/** Bytes of a value as JSON. */
+/** The maximum size of a value as JSON, in bytes. */
 export const MAX_VALUE_BYTES = 16_384
-/** Keys of a person, and again of each router. */
+/** The maximum number of keys for a person, and for each router. */
 export const MAX_KEYS = 100
 
 export const Setting = Type.Object(

@@ -1,6 +1,6 @@
 /**
- * Whether `jsonb` keeps a value as it is: names and texts without U+0000 and lone surrogates, numbers that JSON
- * can write.
+ * Whether `jsonb` stores a value unchanged: names and texts without U+0000 and lone surrogates, numbers that
+ * JSON can represent.
  */
 export function isStorable(value: unknown): boolean {
   if (typeof value === 'string') return value.isWellFormed() && !value.includes('\0')

@@ -4,7 +4,7 @@ import { currentUserId, userPolicy } from '../../rls/policies.ts'
 import { routers } from '../routers/table.ts'
 import { users } from '../users/table.ts'
 
-/** A person's own settings, or with `routerId` those of one router. */
+/** The settings of a person, or with `routerId` those of one router. */
 export const settings = pgTable(
   'user_settings',
   {

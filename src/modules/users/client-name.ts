@@ -1,16 +1,14 @@
 /**
- * A name for what somebody is signed in with, for people who look at their login sessions. How browsers call
- * themselves changes too often for patterns of our own.
+ * Names the client of a login session, for people who look at their sessions. User-Agents change too often
+ * for our own patterns.
  */
 import Bowser from 'bowser'
 
-/** Where the library knows no name, it takes one from the header, which may hold anything. */
+/** When the library does not know a name, it takes one from the header, which may contain anything. */
 const BROWSERS = new Set(Object.values(Bowser.BROWSER_MAP))
 const SYSTEMS = new Set(Object.values(Bowser.OS_MAP))
 
-/**
- * `Firefox on Windows`, of a User-Agent; null when no browser is known by it.
- */
+/** Converts a User-Agent to a name such as `Firefox on Windows`; null for an unknown browser. */
 export function clientNameOf(userAgent: string | null): string | null {
   if (!userAgent) return null
   const { browser, os } = Bowser.parse(userAgent)

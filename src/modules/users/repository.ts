@@ -2,7 +2,7 @@ import { ownerOf } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import type { User } from './schema.ts'
 
-/** The signed-in person; undefined when the account went away in the same moment. */
+/** The signed-in person; undefined when the account was deleted at the same moment. */
 export async function findMe(tx: Tx): Promise<User | undefined> {
   const profile = await findProfile(tx)
   if (!profile) return undefined
@@ -38,9 +38,7 @@ export async function lockProfile(tx: Tx): Promise<Profile | undefined> {
   return findProfile(tx)
 }
 
-/**
- * `avatarUrl` undefined leaves it as it is.
- */
+/** An undefined `avatarUrl` is not changed. */
 export async function changeProfile(
   tx: Tx,
   { fullName, avatarUrl }: { fullName: string | null; avatarUrl?: string | null },
@@ -53,10 +51,7 @@ export async function changeProfile(
   return findProfile(tx)
 }
 
-/**
- * Every table that a person's own role may read, but reference data and the account itself, with how its rows
- * are told apart from others.
- */
+/** Every table that a person's own role may read, except reference data and the account itself. */
 export const EXPORTED_TABLES = [
   'user_routers',
   'user_device_groups',
@@ -73,7 +68,9 @@ export const EXPORTED_TABLES = [
   'user_audit_log',
 ] as const
 
-/** Everything of theirs, by table. One statement, so that it is of one moment. */
+/**
+ * Exports all data of the person, by table. It is one statement, so that all data is from the same moment.
+ */
 export async function exportUserData(tx: Tx): Promise<Record<string, unknown[]>> {
   const [found] = await tx.query<{ rows: Record<string, unknown[]> }>({
     name: 'export home',

@@ -15,7 +15,7 @@ export const User = Type.Object(
 )
 export type User = Type.Static<typeof User>
 
-/** What a login session was begun with, and from where. */
+/** The device and the address that began a login session. */
 export const visitor = {
   client: Nullable(
     Type.String({

@@ -2,7 +2,7 @@ import { instant } from '../../database/columns.ts'
 import { boolean, check, pgTable, sql, text, uuid } from '../../database/drizzle.ts'
 import { adminPolicy, contextPolicy, signInPolicy, userPolicy } from '../../rls/policies.ts'
 
-/** One row a person. Every key is led by the id, as in the other tables of people. */
+/** One row for each person. The id leads every key, as in the other tables of people. */
 export const users = pgTable(
   'users',
   {
@@ -15,7 +15,7 @@ export const users = pgTable(
       .notNull()
       .default('user'),
     isActive: boolean('is_active').notNull().default(true),
-    /** When an administrator deactivated it; its owner cannot undo that. */
+    /** When an administrator deactivated the account. Its owner cannot undo that. */
     suspendedAt: instant('suspended_at'),
     emailVerifiedAt: instant('email_verified_at'),
     createdAt: instant('created_at').notNull().defaultNow(),

@@ -2,14 +2,14 @@ import { normaliseRow } from '../normalise.ts'
 import type { Parsed } from '../sighting.ts'
 import { columnsOf, readLines } from './entries.ts'
 
-/** Banner, summary and warnings, of which two go on in a second and third line. */
+/** Banner, summary and warnings. Two of the warnings continue on a second and third line. */
 const PROSE =
   /^(?:Interface: |Target list from |Starting arp-scan |\d+ packets received by filter|Ending arp-scan |WARNING|---\t|the source address, which |\S+ with an IP address, or |Please report to )/
 
 /**
- * What `arp-scan` prints: `<ip> <mac> [(<frame's mac>)] <vendor>` with tabs or spaces between. The vendor is
- * text of any kind and may be followed by `(802.1Q VLAN=n)`, `(ARP Proto=0x…)` and `(DUP: n)`; nothing of it
- * is kept. The MAC is the one that the ARP reply names. Format: `display_packet` in arp-scan.c.
+ * Parses the output of `arp-scan`: `<ip> <mac> [(<frame's mac>)] <vendor>` with tabs or spaces between. The
+ * vendor is arbitrary text, which may be followed by `(802.1Q VLAN=n)`, `(ARP Proto=0x…)` and `(DUP: n)`;
+ * none of it is kept. The MAC is the one in the ARP reply. Format: `display_packet` in arp-scan.c.
  */
 export function parseArpScan(text: string): Parsed {
   return readLines(text, (line) => {

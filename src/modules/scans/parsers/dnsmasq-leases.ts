@@ -3,10 +3,10 @@ import type { Parsed } from '../sighting.ts'
 import { columnsOf, readLines } from './entries.ts'
 
 /**
- * dnsmasq's lease file, `/tmp/dhcp.leases` on OpenWrt: `<expiry> <mac> <ip> <host name | *> <client id | *>`.
- * From the line `duid …` on it is about DHCPv6, where the second column is no MAC. The expiry (0 for never)
- * is not compared with a clock: dnsmasq removes what has ended, and a router that did not know the time at
- * boot wrote small numbers. Format: `lease_update_file` in dnsmasq's lease.c.
+ * Parses dnsmasq's lease file, `/tmp/dhcp.leases` on OpenWrt: `<expiry> <mac> <ip> <host name | *> <client id
+ * | *>`. From the line `duid …` on, it lists DHCPv6 leases, whose second column is not a MAC. The expiry (0
+ * for never) is not compared with a clock: dnsmasq removes expired leases, and a router without the correct
+ * time at boot wrote small numbers. Format: `lease_update_file` in dnsmasq's lease.c.
  */
 export function parseDnsmasqLeases(text: string): Parsed {
   let isDhcpv6 = false
@@ -14,7 +14,7 @@ export function parseDnsmasqLeases(text: string): Parsed {
     const [expiry = '', mac, ip, hostname, clientId] = columnsOf(line)
     isDhcpv6 ||= expiry === 'duid'
     if (isDhcpv6) return undefined
-    // Without the last column the file was cut off here, perhaps within the address.
+    // Without the last column the file was truncated here, perhaps within the address.
     return /^\d+$/.test(expiry) && clientId !== undefined ? normaliseRow({ mac, ip, hostname }) : 'malformed'
   })
 }

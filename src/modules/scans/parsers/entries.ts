@@ -1,13 +1,16 @@
-/** How a source falls into entries, and how those become what is kept of it. */
+/** Splits a source into entries, and turns each into a sighting or a skip reason. */
 import type { Parsed, Sighting, SkipReason } from '../sighting.ts'
 
-/** What one entry comes to; undefined for what is no entry at all. */
+/** The result for one entry; undefined for text that is no entry. */
 export type ReadEntry = Sighting | SkipReason | undefined
 
-/** A source that cannot be taken apart is one malformed entry. */
+/** A source that cannot be split counts as one malformed entry. */
 export const unreadable = (): Parsed => ({ sightings: [], skipped: [{ line: null, reason: 'malformed' }] })
 
-/** Reads a text line by line, LF or CRLF. Lines arrive without surrounding space; blank ones do not. */
+/**
+ * Reads a text line by line, LF or CRLF. Lines are passed on without surrounding space; blank ones are
+ * ignored.
+ */
 export function readLines(text: string, read: (line: string) => ReadEntry): Parsed {
   const parsed: Parsed = { sightings: [], skipped: [] }
   text.split('\n').forEach((line, index) => {
@@ -29,10 +32,10 @@ function keep({ sightings, skipped }: Parsed, outcome: ReadEntry, line: number |
   else if (outcome) sightings.push({ ...outcome, line })
 }
 
-/** More than any line that means something has; a hostile line costs no more. */
+/** More columns than any valid line has. It limits the cost of a hostile line. */
 const MAX_COLUMNS = 32
 
-/** The columns of a line, which spaces or tabs separate. */
+/** The columns of a line, separated by spaces or tabs. */
 export const columnsOf = (line: string): string[] => line.split(/\s+/, MAX_COLUMNS)
 
 export const isRecord = (value: unknown): value is Record<string, unknown> =>

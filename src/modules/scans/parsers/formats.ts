@@ -11,14 +11,14 @@ import { parseOdhcpdLeases } from './odhcpd-leases.ts'
 import { parseProcNetArp } from './proc-net-arp.ts'
 
 /**
- * A parser is pure, takes time in proportion to its input, and throws at nothing. JSON formats are parsed
- * from JSON values.
+ * A parser is pure, runs in linear time, and never throws. Parsers for JSON formats receive parsed JSON
+ * values.
  */
 type Format =
   | { json: false; parse: (text: string) => Parsed }
   | { json: true; parse: (document: unknown) => Parsed }
 
-/** What routers print, by the names that agents use. */
+/** The formats that routers print, by the names that agents use. */
 export const FORMATS = {
   'dnsmasq-leases': { json: false, parse: parseDnsmasqLeases },
   'ip-neigh': { json: false, parse: parseIpNeigh },
@@ -35,8 +35,8 @@ export type FormatName = keyof typeof FORMATS
 export const FORMAT_NAMES = Object.keys(FORMATS) as FormatName[]
 
 /**
- * Takes apart what a router printed: a text, or for the JSON formats a text or the JSON in it. Each entry
- * becomes a sighting or is skipped.
+ * Parses a router's output: a text, or for the JSON formats a text or its parsed JSON. Each entry becomes a
+ * sighting or is skipped.
  */
 export function parseSource(name: FormatName, content: unknown): Parsed {
   const format: Format = FORMATS[name]
@@ -44,7 +44,7 @@ export function parseSource(name: FormatName, content: unknown): Parsed {
   return typeof content === 'string' ? format.parse(content) : unreadable()
 }
 
-/** Undefined, which no format takes for a document, when the text is not JSON. */
+/** @returns undefined, which no format accepts as a document, when the text is not JSON */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)

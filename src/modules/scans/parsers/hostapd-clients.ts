@@ -3,8 +3,8 @@ import type { Parsed } from '../sighting.ts'
 import { isRecord, readEntries, unreadable } from './entries.ts'
 
 /**
- * What `ubus call hostapd.<interface> get_clients` prints: `{ freq, clients: { "<mac>": { auth, assoc,
- * authorized, … } } }`. Several of them may come as an array or as an object by interface. Format:
+ * Parses the output of `ubus call hostapd.<interface> get_clients`: `{ freq, clients: { "<mac>": { auth,
+ * assoc, authorized, … } } }`. Several outputs may come as an array or as an object by interface. Format:
  * `hostapd_bss_get_clients` in OpenWrt's ubus.c for hostapd.
  */
 export function parseHostapdClients(document: unknown): Parsed {
@@ -19,6 +19,6 @@ export function parseHostapdClients(document: unknown): Parsed {
   })
 }
 
-/** A cell that lists no stations is itself an entry, a malformed one. */
+/** A cell without a list of stations counts as one malformed entry. */
 const stationsOf = (cell: unknown): [mac: string, station: unknown][] =>
   isRecord(cell) && isRecord(cell.clients) ? Object.entries(cell.clients) : [['', undefined]]

@@ -2,7 +2,7 @@ import type { Parsed } from '../sighting.ts'
 import { isRecord, readEntries, unreadable } from './entries.ts'
 import { readNeighbour } from './ip-neigh.ts'
 
-/** What `ip -j neigh` prints: `[{ dst, dev, lladdr?, state: ["REACHABLE"] }]`. */
+/** Parses the output of `ip -j neigh`: `[{ dst, dev, lladdr?, state: ["REACHABLE"] }]`. */
 export function parseIpNeighJson(document: unknown): Parsed {
   if (!Array.isArray(document)) return unreadable()
   return readEntries<unknown>(document, (row) => {

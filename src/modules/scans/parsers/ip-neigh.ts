@@ -16,8 +16,9 @@ const STATES = new Set([
 const UNANSWERED = ['NONE', 'INCOMPLETE', 'FAILED']
 
 /**
- * What `ip neigh` prints: `<ip> [dev <name>] [lladdr <mac>] [router] [proxy] [ref n] [used n/n/n] [probes n]
- * <STATE>[,<STATE>] [proto <name>]`. Format: `print_neigh` in ipneigh.c of iproute2 and of BusyBox.
+ * Parses the output of `ip neigh`: `<ip> [dev <name>] [lladdr <mac>] [router] [proxy] [ref n] [used n/n/n]
+ * [probes n] <STATE>[,<STATE>] [proto <name>]`. Format: `print_neigh` in ipneigh.c of iproute2 and of
+ * BusyBox.
  */
 export function parseIpNeigh(text: string): Parsed {
   return readLines(text, (line) => {
@@ -26,15 +27,15 @@ export function parseIpNeigh(text: string): Parsed {
     const states = words
       .map((word) => word.split(','))
       .findLast((flags) => flags.every((flag) => STATES.has(flag)))
-    // Proxy rows, addresses that the router itself answers for, have no state.
+    // Proxy rows have no state. They are addresses that the router itself answers for.
     if (!states && !words.includes('proxy')) return 'malformed'
     return readNeighbour({ ip, mac: words[0] === 'lladdr' ? words[1] : undefined, states: states ?? [] })
   })
 }
 
 /**
- * One row of the kernel's neighbour table. Any state but the unanswered ones is a sighting: a neighbour was
- * there.
+ * One row of the kernel's neighbour table. Every state except the unanswered ones is a sighting, because a
+ * neighbour was present.
  */
 export function readNeighbour({
   ip,

@@ -3,9 +3,9 @@ import type { Parsed } from '../sighting.ts'
 import { isRecord, readEntries, unreadable } from './entries.ts'
 
 /**
- * What `ubus call luci-rpc getDHCPLeases` prints: `{ dhcp_leases: [{ expires, hostname?, macaddr?, ipaddr }],
- * dhcp6_leases: [] }`. `expires` is the seconds that are left, false for ever, 0 when the lease has ended.
- * DHCPv6 leases are about DUIDs and are no entries. Format: rpcd-mod-luci's luci.c.
+ * Parses the output of `ubus call luci-rpc getDHCPLeases`: `{ dhcp_leases: [{ expires, hostname?, macaddr?,
+ * ipaddr }], dhcp6_leases: [] }`. `expires` is the remaining seconds, false for an unlimited lease, 0 for an
+ * expired one. DHCPv6 leases identify clients by DUID and are not entries. Format: rpcd-mod-luci's luci.c.
  */
 export function parseLuciDhcpLeases(document: unknown): Parsed {
   if (!isRecord(document)) return unreadable()

@@ -3,10 +3,9 @@ import type { Parsed } from '../sighting.ts'
 import { isRecord, readEntries, unreadable } from './entries.ts'
 
 /**
- * What `ubus call luci-rpc getHostHints` prints: `{ "<MAC>": { ipaddrs: [], ip6addrs: [], name? } }`, until
- * OpenWrt 19.07 with `ipv4` and
- * `ipv6`, one address each. A hint without an address (a static lease) still tells of a device. Format:
- * rpcd-mod-luci's luci.c.
+ * Parses the output of `ubus call luci-rpc getHostHints`: `{ "<MAC>": { ipaddrs: [], ip6addrs: [], name? }
+ * }`. Up to OpenWrt 19.07 it has `ipv4` and `ipv6` with one address each. A hint without an address (a static
+ * lease) is still a sighting of a device. Format: rpcd-mod-luci's luci.c.
  */
 export function parseLuciHostHints(document: unknown): Parsed {
   if (!isRecord(document)) return unreadable()

@@ -3,12 +3,11 @@ import type { Parsed } from '../sighting.ts'
 import { isRecord, readEntries, unreadable } from './entries.ts'
 
 /**
- * What `ubus call dhcp ipv4leases` prints: `{ device: { "<interface>": { leases: [{ mac, hostname, address,
- * valid, flags }] } } }`. The MAC is 12 digits, the host name `""` when there is none. odhcpd lists no lease
- * that has ended, so `valid` (the seconds left, -1 for ever) tells nothing more. A `broken-hostname` is one
- * that DNS cannot hold; people can read it all the same. Format:
- * `handle_dhcpv4_leases` in
- * odhcpd's ubus.c.
+ * Parses the output of `ubus call dhcp ipv4leases`: `{ device: { "<interface>": { leases: [{ mac, hostname,
+ * address, valid, flags }] } } }`. The MAC has 12 digits; the host name is `""` when there is none. odhcpd
+ * lists no expired leases, so `valid` (the remaining seconds, -1 for unlimited) is not needed. A
+ * `broken-hostname` is invalid in DNS, but readable for people. Format: `handle_dhcpv4_leases` in odhcpd's
+ * ubus.c.
  */
 export function parseOdhcpdLeases(document: unknown): Parsed {
   if (!isRecord(document) || !isRecord(document.device)) return unreadable()
@@ -18,6 +17,6 @@ export function parseOdhcpdLeases(document: unknown): Parsed {
   })
 }
 
-/** An interface that lists no leases is itself an entry, a malformed one. */
+/** An interface without a list of leases counts as one malformed entry. */
 const leasesOf = (link: unknown): unknown[] =>
   isRecord(link) && Array.isArray(link.leases) ? link.leases : [undefined]

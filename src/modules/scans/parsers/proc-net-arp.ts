@@ -9,7 +9,7 @@ const ETHERNET = 1
 const COMPLETE = 2
 
 /**
- * `/proc/net/arp`: a header, then `<ip> <hardware type> <flags> <mac> <mask> <device>`. Format:
+ * Parses `/proc/net/arp`: a header, then `<ip> <hardware type> <flags> <mac> <mask> <device>`. Format:
  * `arp_format_neigh_entry` in Linux's net/ipv4/arp.c.
  */
 export function parseProcNetArp(text: string): Parsed {
