@@ -1,20 +1,20 @@
 /**
  * Writes src/auth/passwords/common-passwords.txt from the npm package @zxcvbn-ts/language-common:
- * `node scripts/common-passwords.ts <folder of the unpacked package>`. What the rules refuse without it, and
- * what is too short to be chosen or to be the heart of what is chosen, is left out.
+ * `node scripts/common-passwords.ts <folder of the unpacked package>`. It omits passwords that the rules
+ * refuse anyway, and those that are too short to be a password or the main part of one.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCommon } from '../src/auth/passwords/common-passwords.ts'
 import { isPredictable } from '../src/auth/passwords/guessability.ts'
 
-/** The shortest that an operator may allow. */
+/** The lowest minimum length that an operator may set. */
 const MIN_LENGTH = 8
 
 const [folder = '.'] = process.argv.slice(2)
 const read = (path: string) => readFile(join(folder, path), 'utf8')
 const { name, version } = JSON.parse(await read('package.json')) as { name: string; version: string }
-/** The commonest first. */
+/** Ordered by frequency, the most common first. */
 const passwords = JSON.parse(await read('src/passwords.json')) as string[]
 
 const kept = new Set<string>()

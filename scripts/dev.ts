@@ -1,7 +1,7 @@
 /**
- * `npm run dev`: the server, started again whenever something in `src/`, `drizzle/` or `.env` changes, with a
- * log for people to read. `node --watch` does not serve here: on Linux it loses sight of a file that an
- * editor or git replaces instead of overwriting it, and it knows nothing of migrations.
+ * `npm run dev` restarts the server after each change in `src/`, `drizzle/` or `.env`, and prints a readable
+ * log. `node --watch` is not enough: on Linux it stops watching a file that an editor or git replaces
+ * instead of overwriting, and it does not watch migrations.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync, watch } from 'node:fs'
@@ -16,7 +16,7 @@ const log = pretty({
   colorize: process.stdout.isTTY,
   translateTime: 'SYS:HH:MM:ss.l',
   singleLine: true,
-  // The last line is written before the process ends.
+  // Writes the last line before the process ends.
   sync: true,
   ignore: 'pid,hostname,method,route,status,ms',
   messageFormat: ({ msg, method, route, status, ms }) =>
@@ -25,7 +25,7 @@ const log = pretty({
 const say = (line: string) => log.write(`npm run dev: ${line}\n`)
 
 let server: ChildProcess | undefined
-/** Whether something changed since the server was started. */
+/** Whether a file changed after the server started. */
 let isStale = false
 let isEnding = false
 
@@ -35,14 +35,14 @@ function start(): void {
     cwd: root,
     env: {
       NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/compile'),
-      // No load balancer has to hear of a restart in time.
+      // No load balancer needs notice of a restart.
       SHUTDOWN_NOTICE_MS: '0',
       ...process.env,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   child.stdout.pipe(log, { end: false })
-  // The next server starts when this one and its database have ended: there is one of each at any time.
+  // Starts the next server after this one and its database have ended, so that only one of each runs.
   child.on('close', (code) => {
     server = undefined
     if (isEnding) process.exit(code ?? 1)
@@ -58,7 +58,7 @@ function restart(): void {
   if (!server) start()
   else if (!server.killed) {
     say('a source changed, the server starts again')
-    // Once: a second signal would force the server to end at once.
+    // Sends the signal once: a second one would force the server to end immediately.
     server.kill('SIGTERM')
   }
 }
@@ -78,7 +78,7 @@ const folders = ['src', 'drizzle'].flatMap((top) => [
 for (const folder of folders) watch(join(root, folder), (_event, name) => onChange(name))
 watch(root, (_event, name) => name === '.env' && onChange(name))
 
-// Ctrl-C reaches the server from the terminal, too, which counts both as one.
+// The terminal also sends Ctrl-C to the server, which treats both signals as one.
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
     isEnding = true

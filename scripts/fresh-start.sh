@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Installs the committed tree into an empty folder with the npm and the Node that the caller has (or the packages named in $@, such as
-# npm@10.8.2 or node@18), starts the server there as the README says, asks for its health, and stops it.
+# Installs the committed tree into an empty folder, starts the server as the README describes, requests its health, and
+# stops it. Uses the caller's npm and Node, or the packages named in $@, such as npm@10.8.2 or node@18.
 set -eu
 folder=$(mktemp -d)
-# Started by root, the database runs as another user, who must get through.
+# When root starts it, the database runs as another user, who needs access to this folder.
 chmod 711 "$folder"
 trap 'rm -rf "$folder"' EXIT
 git -C "$(dirname "$0")/.." archive HEAD | tar -x -C "$folder"
 cd "$folder"
 packages=""
 for package; do packages="$packages --package=$package"; done
-# Outside of node_modules/.bin, or the Node of this checkout would run npm.
+# Removes node_modules/.bin from PATH. Otherwise the Node of this checkout would run npm.
 PATH=$(printf %s "$PATH" | tr : '\n' | grep -v node_modules | paste -sd: -)
 PORT=$(( 20000 + $$ % 10000 ))
 export PORT PATH
-# A process group of its own, to stop all of it: not every npm passes signals on.
+# Starts a process group of its own, to stop all its processes: not every npm forwards signals.
 set -m
 # shellcheck disable=SC2086
 npx --yes $packages -c 'echo "Node $(node --version), npm $(npm --version)"; exec npm start' >log 2>&1 &

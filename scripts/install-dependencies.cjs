@@ -1,8 +1,6 @@
-// Runs before every npm command (scripts/node.sh): installs what the lock file names, when it is not there
-// yet, and prints the path of the
-// Node to run on. It runs on whatever Node the machine has (18 and later), so it is written in plain, old
-// JavaScript. Install scripts of
-// packages are not run: nothing here needs one.
+// Runs before every npm command (scripts/node.sh). It installs missing packages of the lock file, and prints
+// the path of the Node to use. It runs on any Node from 18 on, so it uses old JavaScript syntax. It runs no
+// install scripts of packages, because no package needs one.
 'use strict'
 
 var childProcess = require('child_process')
@@ -51,8 +49,8 @@ function isRunning(pid) {
   }
 }
 
-// Two commands at once in a fresh clone: one installs, the other waits for it. A lock whose process is gone
-// is nobody's.
+// When two commands run at once in a fresh clone, one installs and the other waits. A lock whose process has
+// ended is invalid.
 function acquire() {
   var holder = 0
   for (;;) {
@@ -80,12 +78,12 @@ function fail(message) {
   process.exit(1)
 }
 
-// How long an answer of the registry may take until it is said that there is none, and how often it is said
-// that npm is still at work.
+// How long to wait for the registry before a message says that it does not answer, and how often a message
+// says that npm is still running.
 var REGISTRY_PATIENCE_MS = 6000
 var PROGRESS_MS = 10000
 
-// Standard output carries the path; npm's words go to standard error.
+// Standard output contains only the path; npm's output goes to standard error.
 function npm(node, args, stderr) {
   var program = process.env.npm_execpath || ''
   var isNpm = /npm-cli\.js$/.test(program)
@@ -103,8 +101,8 @@ function ended(child) {
   })
 }
 
-// npm itself says nothing while it tries again, for minutes: asked beside it, the registry tells at once
-// whether it is there.
+// npm prints nothing while it retries, for minutes. A parallel ping shows at once whether the registry is
+// reachable.
 function watchRegistry(node) {
   var timeouts = [
     `--fetch-timeout=${REGISTRY_PATIENCE_MS}`,
@@ -118,7 +116,7 @@ function watchRegistry(node) {
     words += chunk
   })
   void ended(ping).then(function (status) {
-    // A registry without a ping answers, too.
+    // A registry that does not support ping is reachable, too.
     if (isWatching && status !== 0 && !/\bE4\d\d\b/.test(words))
       process.stderr.write(
         'The npm registry does not answer ("npm config get registry" says which it is). Still trying ...\n',
@@ -130,7 +128,7 @@ function watchRegistry(node) {
   }
 }
 
-// Settings of the machine's user must not leave parts out.
+// The options override npm settings of the user that would leave packages out.
 async function runNpm(node) {
   var began = Date.now()
   var progress = setInterval(function () {
@@ -138,7 +136,7 @@ async function runNpm(node) {
   }, PROGRESS_MS)
   var unwatch = watchRegistry(node)
   var options = ['--ignore-scripts', '--no-audit', '--no-fund', '--include=dev', '--include=optional']
-  // Tries again after seconds, not minutes. A minute of silence within a large package is a slow line.
+  // Retries after seconds, not minutes. A minute without data within a large package means a slow connection.
   var patience = ['--fetch-timeout=60000', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000']
   var status = await ended(npm(node, ['ci'].concat(options, patience), 2))
   clearInterval(progress)
@@ -160,8 +158,8 @@ function bundledNode() {
     .find(fs.existsSync)
 }
 
-// The machine's own Node serves where the package does not: on a platform without one, or where its program
-// does not run (musl).
+// The machine's own Node is used on a platform that has no package, or where the package's program does not
+// run (musl).
 function findNode() {
   return (
     bundledNode() || (parseInt(process.versions.node, 10) >= REQUIRED_MAJOR ? process.execPath : undefined)
@@ -179,8 +177,8 @@ function lacksRequired() {
   })
 }
 
-// npm leaves out optional packages that do not support the Node it runs on, also those that the Node just
-// installed needs.
+// npm leaves out optional packages that do not support the Node it runs on, even if the newly installed Node
+// needs them.
 function isIncomplete() {
   var packages = lockedPackages()
   var libc =

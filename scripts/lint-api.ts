@@ -1,5 +1,6 @@
 /**
- * `npm run lint:api`: writes the API document of the real server, which needs no database for it, and lints it.
+ * `npm run lint:api` writes the API document of the real server and lints it. The server needs no database
+ * for that.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -12,7 +13,7 @@ const root = new URL('..', import.meta.url)
 const cache = new URL('node_modules/.cache/', root)
 const document = new URL('openapi.json', cache)
 
-// A pool connects when somebody asks it for a connection, which nobody does here.
+// A pool connects on demand, and this script demands no connection.
 const pools = { server: new pg.Pool(), auth: new pg.Pool(), admin: new pg.Pool() }
 const app = await buildApp({
   config: readConfig({ LOG_LEVEL: 'silent' }),

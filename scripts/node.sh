@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a program on the Node that the packages bring, whatever Node npm itself runs on; installs the packages first when they are missing.
-# npm 10 leaves no node_modules/.bin/node, so the path comes from the package itself.
+# Runs a program on the Node of the installed packages, whatever Node npm itself runs on. Installs missing packages first.
+# npm 10 creates no node_modules/.bin/node, so the path comes from the package itself.
 node=$("${npm_node_execpath:-node}" "$(dirname "$0")/install-dependencies.cjs") || exit
 PATH=$(dirname "$node"):$PATH
 export PATH

@@ -21,7 +21,7 @@ type GoogleEndpoints = {
   certificatesUrl: string
 }
 /** `returnOrigins`: the origins that may receive an exchange code, at least one exact origin. */
-export type GoogleRedirect = { clientSecret: string; redirectUri: string; returnOrigins: readonly string[] }
+type GoogleRedirect = { clientSecret: string; redirectUri: string; returnOrigins: readonly string[] }
 
 /** The settings as read from the environment. */
 export type GivenGoogleSettings = {

@@ -18,7 +18,7 @@ export type Account = User & {
 export const USER = `u.id, u.email, u.full_name as "fullName", u.role, u.email_verified_at is not null as "emailVerified", u.created_at as "createdAt"`
 
 /** The columns of an `Account`, and where they come from. */
-export const ACCOUNT = `${USER}, u.is_active as "isActive", c.password_version as "passwordVersion", c.password_hash as "passwordHash",
+const ACCOUNT = `${USER}, u.is_active as "isActive", c.password_version as "passwordVersion", c.password_hash as "passwordHash",
   c.has_password as "hasPassword", c.totp_confirmed_at is not null as "hasSecondFactor"
   from users u join user_credentials c on c.user_id = u.id`
 

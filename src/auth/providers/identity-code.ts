@@ -8,7 +8,7 @@ import { createCookieSeal } from '../../crypto/seal.ts'
 import type { ProviderClaims, ProviderId } from './provider.ts'
 
 /** What a person proves with it: as which account of which provider they came back. */
-export type ProvenIdentity = { provider: ProviderId; claims: ProviderClaims }
+type ProvenIdentity = { provider: ProviderId; claims: ProviderClaims }
 
 export type IdentityCodes = {
   issue(identity: ProvenIdentity): string

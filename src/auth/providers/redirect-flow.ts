@@ -9,7 +9,7 @@ import type { OidcClient } from './oidc/client.ts'
 import type { ProviderClaims } from './provider.ts'
 
 /** What comes back: a code for tokens, or one that proves who somebody is (`identity-code.ts`). */
-export type Purpose = 'sign-in' | 'prove'
+type Purpose = 'sign-in' | 'prove'
 
 export type RedirectFlow = {
   /**
@@ -24,7 +24,7 @@ export type RedirectFlow = {
   resume(state: string, cookie: string): ResumedFlow | undefined
 }
 
-export type ResumedFlow = {
+type ResumedFlow = {
   returnTo: string
   purpose: Purpose
   /**

@@ -47,7 +47,7 @@ const headerOf = (kid: string) =>
   Buffer.from(JSON.stringify({ alg: ALGORITHM, typ: TYPE, kid })).toString('base64url')
 
 /** Seconds since 1970, as a claim has them. */
-export const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
 /** The claims by name, when they are exactly ours and the token is of now (seconds since 1970). */
 function readClaims(claims: Record<string, unknown>, now: number, lifetime: number): Bearer | undefined {

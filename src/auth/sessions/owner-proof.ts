@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import type { ProviderIdentity } from '../credentials/identities.ts'
 
 /** A proof by a provider: one of them. */
-export type IdentityProof = { googleIdToken?: string | undefined; providerCode?: string | undefined }
+type IdentityProof = { googleIdToken?: string | undefined; providerCode?: string | undefined }
 
 /**
  * Whom a proof by a provider speaks for, given just now; undefined for any other text.

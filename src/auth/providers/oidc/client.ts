@@ -10,10 +10,10 @@ import { type ProviderRequests, providerUnavailable, requestOptions } from './as
 /**
  * `isProof`: the person is to prove to the provider again who they are.
  */
-export type AuthorizationRequest = { state: string; nonce: string; challenge: string; isProof: boolean }
+type AuthorizationRequest = { state: string; nonce: string; challenge: string; isProof: boolean }
 
 /** What came back to the callback, and what the browser kept. `iss`: RFC 9207. */
-export type AuthorizationResponse = {
+type AuthorizationResponse = {
   code: string
   iss: string | undefined
   state: string
@@ -33,7 +33,7 @@ export type OidcClient = {
 }
 
 /** What a provider said of somebody, by name; its signature, issuer, audience and nonce are right. */
-export type ReadClaims = (answer: Answer) => Promise<ProviderClaims | undefined>
+type ReadClaims = (answer: Answer) => Promise<ProviderClaims | undefined>
 export type Answer = {
   idToken: string
   claims: Record<string, unknown>
