@@ -1,5 +1,4 @@
 /** Builds the services and the whole route tree: who may call which routes, and what each part receives. */
-import { join } from 'node:path'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Area } from './auth/api-keys/schema.ts'
@@ -9,10 +8,8 @@ import type { Migration } from './database/migrations/runner.ts'
 import { databaseCheck } from './database/readiness.ts'
 import { roleNames } from './database/role-names.ts'
 import { createServer } from './http/server.ts'
-import { type BackgroundTasks, createBackgroundTasks } from './jobs/background-tasks.ts'
-import { schedulePurge } from './jobs/purge.ts'
-import { createMailer, type Mailer } from './mail/mailer.ts'
-import { accessListRoutes } from './modules/access-lists/routes.ts'
+import { createJobs, type JobOptions } from './jobs/jobs.ts'
+import { blacklistRoutes, whitelistRoutes } from './modules/access-lists/routes.ts'
 import { adminRoutes } from './modules/admin/routes.ts'
 import { auditRoutes, ownAuditRoutes } from './modules/audit/routes.ts'
 import { blockRoutes } from './modules/blocks/routes.ts'
@@ -32,58 +29,54 @@ import { overrideRoutes } from './modules/schedules/override-routes.ts'
 import { scheduleRoutes } from './modules/schedules/routes.ts'
 import { searchRoutes } from './modules/search/routes.ts'
 import { settingRoutes } from './modules/settings/routes.ts'
-import { createTransactions, type Pools } from './rls/transaction.ts'
+import { createTransactions, type Pools, type WithTransaction } from './rls/transaction.ts'
 
-export type AppOptions = {
+export type AppOptions = JobOptions & {
   config: Config
   version: string
   secrets: Secrets
   /** One pool for each of the three logins. The app closes none of them. */
   pools: Pools
   migrations: Migration[]
-  /**
-   * Aborted when the process begins to stop. The server then still serves, is no longer ready, and answers
-   * waiting requests.
-   */
+  /** Aborted when the process begins to stop: the server still serves, and answers waiting requests at once. */
   closing?: AbortSignal
-  /**
-   * Reports changed policies, from this server and from others on the same database. It is closed with the
-   * app.
-   */
+  /** Reports changed policies, also from other servers on the database. It is closed with the app. */
   listen?: (wake: (digest?: string) => void) => { close(): Promise<void> }
   /** Receives the log lines. Default: standard output. */
   logStream?: { write(line: string): void }
-  /** Sends the mails. Default: over SMTP or into files, as configured. */
-  mailer?: Mailer
-  /** Work that responses do not wait for. */
-  background?: BackgroundTasks
-  /** Milliseconds until the first purge. Default: a random moment in the first minutes. */
-  firstPurgeAfterMs?: number
 }
+
+type Shared = { withTransaction: WithTransaction; onlineMinutes: number }
+/** What people own. */
+const RESOURCES: [area: Area, routes: FastifyPluginAsyncTypebox<Shared>, prefix: string][] = [
+  ['routers', routerRoutes, '/api/routers'],
+  ['policy', policyRoutes, '/api'],
+  ['devices', inboxRoutes, '/api'],
+  ['devices', mergeRoutes, '/api/devices'],
+  ['devices', deviceChangeRoutes, '/api/devices'],
+  ['devices', manufacturerRoutes, '/api/manufacturers'],
+  ['devices', searchRoutes, '/api'],
+  ['devices', deviceRoutes, '/api/devices'],
+  ['lists', whitelistRoutes, '/api/whitelist'],
+  ['lists', blacklistRoutes, '/api/blacklist'],
+  ['blocks', blockRoutes, '/api/blocks'],
+  ['groups', groupRoutes, '/api/groups'],
+  ['settings', settingRoutes, '/api/settings'],
+  ['schedules', scheduleRoutes, '/api/schedules'],
+  ['schedules', overrideRoutes, '/api/devices'],
+]
 
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, version, secrets, pools, closing = new AbortController().signal } = options
   const { app, refuseOtherMethods } = await createServer({ ...options, closing })
   const { namedStatements, rolePrefix, poolSize } = config.database
   const withTransaction = createTransactions({ ...pools, roles: roleNames(rolePrefix), namedStatements })
-  const background =
-    options.background ?? createBackgroundTasks((err) => app.log.warn({ err }, 'background task failed'))
-  const outbox = join(config.dataDir, 'outbox')
-  const closeMs = config.shutdown.drainMs
-  const mailer = options.mailer ?? createMailer({ ...config.mail, outbox, log: app.log, closeMs })
-  const stopPurges = schedulePurge({
-    withTransaction,
-    auditDays: config.auditRetentionDays,
-    scanDays: config.scans.retentionDays,
-    firstAfterMs: options.firstPurgeAfterMs,
-    onError: (err) => app.log.warn({ err }, 'purge failed'),
-  })
+  const jobs = createJobs(config, app.log, withTransaction, options)
   const policyChanges = createPolicyChanges(closing)
   const notifications = options.listen?.(policyChanges.publish)
-  const auth = await createAuth({ app, config, version, secrets, withTransaction, mailer, background })
+  const auth = await createAuth({ app, config, version, secrets, withTransaction, ...jobs })
   app.addHook('onClose', async () => {
-    stopPurges()
-    await Promise.all([auth.stop(), background.close().then(() => mailer.close()), notifications?.close()])
+    await Promise.all([auth.stop(), jobs.stop(), notifications?.close()])
   })
   const { routerOnlineMinutes: onlineMinutes } = config
   const shared = { withTransaction, onlineMinutes }
@@ -102,34 +95,13 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     await scope.register(ownAuditRoutes, { prefix: '/api/users', withTransaction })
   })
 
-  // Routes for a person's own resources. A script may call them with a personal key for the area.
-  type Resource = [routes: FastifyPluginAsyncTypebox<typeof shared>, prefix: string]
-  const resources = (area: Area, within: Resource[], readOnly = false) =>
-    app.register(async (scope) => {
-      auth.guards.personOrKey(scope, area, { readOnly })
-      for (const [routes, prefix] of within) await scope.register(routes, { prefix, ...shared })
+  // Routes for what a person owns: for the person, and for scripts with a personal key for the area.
+  for (const [area, routes, prefix] of RESOURCES)
+    await app.register(async (scope) => {
+      // A preview of a policy is a POST, and changes nothing.
+      auth.guards.personOrKey(scope, area, { readOnly: area === 'policy' })
+      await scope.register(routes, { prefix, ...shared })
     })
-  await resources('routers', [[routerRoutes, '/api/routers']])
-  await resources('policy', [[policyRoutes, '/api']], true)
-  await resources('devices', [
-    [inboxRoutes, '/api'],
-    [mergeRoutes, '/api/devices'],
-    [deviceChangeRoutes, '/api/devices'],
-    [manufacturerRoutes, '/api/manufacturers'],
-    [searchRoutes, '/api'],
-    [deviceRoutes, '/api/devices'],
-  ])
-  await resources('lists', [
-    [(scope, given) => accessListRoutes(scope, { ...given, list: 'whitelist' }), '/api/whitelist'],
-    [(scope, given) => accessListRoutes(scope, { ...given, list: 'blacklist' }), '/api/blacklist'],
-  ])
-  await resources('blocks', [[blockRoutes, '/api/blocks']])
-  await resources('groups', [[groupRoutes, '/api/groups']])
-  await resources('settings', [[settingRoutes, '/api/settings']])
-  await resources('schedules', [
-    [scheduleRoutes, '/api/schedules'],
-    [overrideRoutes, '/api/devices'],
-  ])
 
   // Routes for administrators.
   await app.register(async (scope) => {

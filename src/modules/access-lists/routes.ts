@@ -29,13 +29,23 @@ import {
   NOTES,
 } from './schema.ts'
 
-export type AccessListRoutesOptions = { withTransaction: WithTransaction; list: ListName }
+type AccessListRoutesOptions = { withTransaction: WithTransaction; list: ListName }
 
 /** In bytes: enough for the maximum number of entries in a call, with their notes. */
 const BULK_BODY_LIMIT = 1_048_576
 
+export const whitelistRoutes: FastifyPluginAsyncTypebox<{ withTransaction: WithTransaction }> = (
+  app,
+  options,
+) => accessListRoutes(app, { ...options, list: 'whitelist' })
+
+export const blacklistRoutes: FastifyPluginAsyncTypebox<{ withTransaction: WithTransaction }> = (
+  app,
+  options,
+) => accessListRoutes(app, { ...options, list: 'blacklist' })
+
 /** The routes of one list. They are registered once for each list. */
-export const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions> = async (
+const accessListRoutes: FastifyPluginAsyncTypebox<AccessListRoutesOptions> = async (
   app,
   { withTransaction, list },
 ) => {
