@@ -1,4 +1,4 @@
-/** Signing in: the one place that knows what it is made of. */
+/** The composition of everything that signing in needs. */
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Config } from '../config/config.ts'
 import { createKeyring, type MasterSecrets } from '../crypto/keyring.ts'
@@ -51,7 +51,7 @@ import { signInRoutes } from './sign-in/routes.ts'
 import { createSignIn } from './sign-in/sign-in.ts'
 import { createPasswordVerification } from './sign-in/verify-password.ts'
 
-/** `jwt` signs tokens, `pepper` goes into what is stored of passwords and second factors. */
+/** `jwt` signs tokens. `pepper` protects stored passwords and second factors. */
 export type Secrets = Record<'jwt' | 'pepper', MasterSecrets>
 
 export type AuthOptions = {
@@ -151,13 +151,13 @@ export async function createAuth({
     withAgentTransaction: createAgentTransactions(withTransaction, keyUsage.note),
     stop: keyUsage.stop,
 
-    /** What a scope asks of each request before its routes. */
+    /** The checks that each scope makes before its routes run. */
     guards: {
       person(scope: FastifyInstance) {
         scope.addHook('onRequest', requireUser(accessTokens))
         scope.addHook('onRequest', limitPerson)
       },
-      /** A person, or a script of theirs with a personal key for the area. */
+      /** A person, or their script with a personal key for the area. */
       personOrKey(scope: FastifyInstance, area: Area, options?: { readOnly: boolean }) {
         scope.addHook('onRequest', requireUserOrKey(accessTokens, area, options))
         scope.addHook('onRequest', limitPerson)
@@ -177,7 +177,7 @@ export async function createAuth({
       },
     },
 
-    /** For everybody: signing up and in. */
+    /** Public routes: registration and signing in. */
     publicRoutes: (async (scope) => {
       await scope.register(async (limited) => {
         limited.addHook('onRequest', limitAddress)
@@ -200,7 +200,7 @@ export async function createAuth({
       })
       await scope.register(passwordRequirementRoutes, { prefix: '/api/auth', passwordPolicy })
       await scope.register(authOptionsRoutes, { prefix: '/api/auth', authOptions })
-      // Without the limit on addresses: it must not sign out those who are signed in.
+      // Without the limit on addresses, because that limit must not sign out people who are signed in.
       await scope.register(refreshRoutes, {
         prefix: '/api/auth',
         withTransaction,
@@ -211,7 +211,7 @@ export async function createAuth({
       })
     }) satisfies FastifyPluginAsync,
 
-    /** For a signed-in person: their account, sessions and keys. */
+    /** Routes for a signed-in person: their account, login sessions and keys. */
     personRoutes: (async (scope) => {
       const shared = { withTransaction, reauthenticate, accountMail }
       await scope.register(loginSessionRoutes, { ...shared, prefix: '/api/auth', refreshCookie })
@@ -234,7 +234,7 @@ export async function createAuth({
       await scope.register(keyRoutes, { ...shared, prefix: '/api/users', holder: 'person', routerExists })
     }) satisfies FastifyPluginAsync,
 
-    /** For an administrator: inviting people. */
+    /** Routes for an administrator: inviting people. */
     administratorRoutes: (async (scope) => {
       await scope.register(invitationRoutes, { prefix: '/api/admin', withTransaction, accountMail })
     }) satisfies FastifyPluginAsync,

@@ -1,4 +1,7 @@
-/** An account as its owner manages it: through the auth login, in a session that has proven who they are. */
+/**
+ * An account as its owner manages it, through the auth database role, after the owner has proven their
+ * identity.
+ */
 import type { Static } from 'typebox'
 import { IS_LIVE } from '../../modules/users/live-session.ts'
 import type { Tx } from '../../rls/transaction.ts'
@@ -23,9 +26,9 @@ export async function findAccountStatus(
   return status && { ...status, hasGoogle: status.providers.includes('google') }
 }
 
-/** Every session and key ends with it; nothing is deleted. */
+/** Every login session and key ends. No row is deleted. */
 export async function deactivateAccount(tx: Tx, userId: string): Promise<void> {
-  // Who signs in at the same time has a session by now, or waits.
+  // A simultaneous sign-in has already created its login session, or it waits for this lock.
   await lockCredentials(tx, userId)
   await tx.query({
     name: 'deactivate account',
@@ -35,7 +38,7 @@ export async function deactivateAccount(tx: Tx, userId: string): Promise<void> {
   await endLoginSessions(tx, userId, 'deactivated')
 }
 
-/** @returns whether the account is active now: one that an administrator suspended stays as it is */
+/** @returns whether the account is active now; an account that an administrator suspended stays suspended */
 export async function reactivateAccount(tx: Tx, userId: string): Promise<boolean> {
   const active = await tx.query({
     name: 'reactivate account',
@@ -45,12 +48,15 @@ export async function reactivateAccount(tx: Tx, userId: string): Promise<boolean
   return active.length > 0
 }
 
-/** With everything it owns and is found by, in this transaction; its log stays, without personal data. */
+/**
+ * Deletes the account with everything that it owns and its look-up entries, in this transaction. Its audit
+ * log stays, without personal data.
+ */
 export async function deleteAccount(tx: Tx, userId: string): Promise<void> {
   await tx.query({ name: 'delete account', text: 'select ctx.delete_account($1)', values: [userId] })
 }
 
-/** Login sessions, keys and linked providers of an account, without what opens anything. */
+/** Login sessions, keys and linked providers of an account, without any secret. */
 export async function exportCredentials(tx: Tx, userId: string): Promise<Record<string, unknown[]>> {
   const [found] = await tx.query<{ rows: Record<string, unknown[]> }>({
     name: 'export credentials',

@@ -1,7 +1,4 @@
-/**
- * What a person does about their account as a whole: profile, status, leaving for a while, coming back,
- * leaving for good, taking everything along.
- */
+/** Routes for a person's account: profile, status, deactivation, reactivation, deletion and export. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { fieldsOf, requireVersion } from '../../http/etag.ts'
@@ -39,7 +36,7 @@ export type AccountRoutesOptions = {
 
 const documented = { tags: ['account'], security: [{ person: [] }] }
 
-/** For the signed-in. */
+/** Routes for signed-in users. */
 export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = async (
   app,
   { withTransaction, reauthenticate, refreshCookie, accountMail },
@@ -192,7 +189,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
     },
     async (request, reply) => {
       await reauthenticate(request, request.body)
-      // The act goes into the log before what is personal leaves it.
+      // The audit event must be recorded before the account's personal data is deleted.
       const identity = { ...asCredentialManager(request.identity), audited: undefined }
       const mailbox = await withTransaction(identity, async (tx) => {
         const last = await findAccountEmail(tx, identity.userId)
@@ -214,7 +211,7 @@ export type ReactivateRoutesOptions = {
   verifyIdentity: VerifyIdentity
 }
 
-/** For who comes back, and so has no token. */
+/** Routes for people who reactivate their account and so have no token. */
 export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions> = async (
   app,
   { withTransaction, signIn, verifyPassword, verifyIdentity },

@@ -3,7 +3,7 @@ import { Forms, Instant, Name, Nullable, OneOf, StrictObject, Text } from '../..
 import { User } from '../../modules/users/schema.ts'
 import { Email, ownerProof } from '../credentials/schema.ts'
 
-/** Shown by frontends and never fetched by the server. */
+/** Frontends show it. The server never fetches it. */
 const AvatarUrl = Text({
   max: 2_048,
   description: 'The https address of a picture of the person',
@@ -43,7 +43,7 @@ export const Reactivate = Forms(
   [['email', 'password'], ['googleIdToken'], ['providerCode']],
 )
 
-/** Each table by its name, its rows as they are stored. */
+/** The rows of each table as they are stored, by the table's name. */
 export const Export = Type.Object(
   {
     exportedAt: Instant(),

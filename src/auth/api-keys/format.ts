@@ -1,25 +1,24 @@
 /**
- * API keys: `npa_<user id, 22>_<key id, 12>_<secret, 43><checksum, 6>`, all base62; `npp_` for a person's
- * own. The user id routes the look-up, the checksum (CRC-32 of all before it) spares it for anything mistyped
- * or made up, and the secret is 256 random bits, so that a plain SHA-256 of it can be stored.
+ * API keys: `npa_<user id, 22>_<key id, 12>_<secret, 43><checksum, 6>`, all base62. A personal key begins
+ * with `npp_`. The user id selects the rows to search. The checksum (CRC-32 of all before it) avoids the
+ * search for mistyped or invented keys. The secret is 256 random bits, so a plain SHA-256 of it can be
+ * stored.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { decodeBase62, encodeBase62, randomBase62 } from '../../crypto/base62.ts'
 import { bytesToUuid, uuidToBytes } from '../../crypto/uuid.ts'
 
-/**
- * `agent`: bound to one router. `personal`: for the scripts of one person.
- */
+/** `agent`: bound to one router. `personal`: for the scripts of one person. */
 export type ApiKeyKind = 'agent' | 'personal'
 
 /**
- * A key just made. `key` is shown once and never stored; `prefix` (39 characters) is its public part, up to
- * and including the key id.
+ * A new key. `key` is shown once and never stored. `prefix` (39 characters) is its public part, up to and
+ * including the key id.
  */
 export type NewApiKey = { key: string; prefix: string; keyId: string; sha256: Buffer }
 
-/** What a well-formed key claims: `sha256` (of the 32 bytes of its secret) is what proves it. */
+/** The claim of a well-formed key. `sha256` (of the 32 bytes of its secret) is what proves it. */
 export type ApiKeyClaim = { kind: ApiKeyKind; userId: string; keyId: string; sha256: Buffer }
 
 /**
@@ -50,8 +49,8 @@ export function makeApiKey(kind: ApiKeyKind, userId: string): NewApiKey {
 }
 
 /**
- * Form and checksum only; whether the key exists is the database's to say. Never throws, and its work is
- * bounded for any text.
+ * Checks form and checksum only. The database decides whether the key exists. This function never throws, and
+ * its work is bounded for any text.
  */
 export function readApiKey(text: string): ApiKeyClaim | undefined {
   if (!FORM.test(text) || checksum(text.slice(0, 83)) !== text.slice(83)) return undefined

@@ -5,7 +5,7 @@ import { ownerOf, ownRows } from '../../rls/own-rows.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { apiKeys } from './table.ts'
 
-/** Nobody needs so many; a script that makes one each time it runs is to find out. */
+/** No person needs more keys. A script that creates one on every run gets an error. */
 const MAX_PERSONAL_KEYS = 50
 
 export type KeyValues = {
@@ -42,9 +42,7 @@ const ofHolder = (tx: Tx, routerId: string | null, more?: SQL) =>
     isNull(apiKeys.revokedAt),
     more,
   )
-/**
- * `revokePersonalKeys` ends all keys that there are, without a write to them.
- */
+/** `revokePersonalKeys` revokes all existing keys without writing to their rows. */
 const madeSinceRevocation = (tx: Tx) =>
   sql`not exists (select 1 from user_credentials c where c.user_id = ${ownerOf(tx)} and c.keys_revoked_at >= ${apiKeys.createdAt})`
 const unexpired = sql`(${ENDS_AT} is null or ${ENDS_AT} > now())`
@@ -61,8 +59,8 @@ export const listKeys = (tx: Tx, routerId: string | null, page: { limit: number;
   )
 
 /**
- * Holds the key's row: of two rotations at once, the second finds it gone. `inherits`: the expiry that its
- * successor gets.
+ * Locks the key's row: of two simultaneous rotations, the second does not find it. `inherits`: the expiry of
+ * the successor.
  */
 export async function lockKey(tx: Tx, routerId: string | null, id: string) {
   const [key] = await tx
@@ -74,10 +72,9 @@ export async function lockKey(tx: Tx, routerId: string | null, id: string) {
 }
 
 /**
- * Adds a key: of a router in a free one of its two slots (an expired key gives its slot up first), or a
- * personal one.
- * @returns undefined when there are as many as there may be @throws SQLSTATE 23503 when there is no such
- * router
+ * Adds a personal key, or a router's key in a free one of its two slots. An expired key frees its slot first.
+ * @returns undefined when the limit is reached
+ * @throws SQLSTATE 23503 when there is no such router
  */
 export async function addKey(tx: Tx, values: KeyValues) {
   await tx
@@ -88,7 +85,8 @@ export async function addKey(tx: Tx, values: KeyValues) {
     const { total } = await listKeys(tx, null, { limit: 1, offset: 0 })
     if (total >= MAX_PERSONAL_KEYS) return undefined
   }
-  // One slot after the other: under parallel requests the unique index decides, not what was read before.
+  // The slots are tried one after the other. Under parallel requests the unique index decides, not an earlier
+  // read.
   for (const slot of values.routerId === null ? [null] : [1, 2]) {
     const [key] = await tx
       .insert(apiKeys)
@@ -100,7 +98,10 @@ export async function addKey(tx: Tx, values: KeyValues) {
   return undefined
 }
 
-/** Ends every personal key of somebody, also before they are signed in. @returns how many were live */
+/**
+ * Revokes every personal key of a person. It also works before the person is signed in.
+ * @returns how many keys were live
+ */
 export async function revokePersonalKeys(tx: Tx, userId: string): Promise<number> {
   const [answer] = await tx.query<{ revoked: number }>({
     name: 'count personal keys',
@@ -124,10 +125,7 @@ export async function revokeKey(tx: Tx, routerId: string | null, id: string): Pr
   return revoked.length > 0
 }
 
-/**
- * Lets a key that is being replaced end in so many minutes, or when it would have ended anyway, whichever is
- * sooner.
- */
+/** Lets a replaced key expire after this many minutes, or at its own expiry if that is sooner. */
 export async function retireKey(tx: Tx, routerId: string | null, id: string, minutes: number): Promise<void> {
   await tx
     .update(apiKeys)

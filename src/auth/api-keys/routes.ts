@@ -1,8 +1,8 @@
 /**
- * API keys: of a router's agent, and of a person's own scripts. They are credentials: the user role cannot
- * see them, so these sessions use the auth login, and only a signed-in person manages them, never a key. A
- * stolen login session must not become a key that outlives it: a new key takes a proof of the owner with the
- * request, or, where it cannot touch the account, a recent one.
+ * API keys of a router's agent and of a person's own scripts. The user role cannot read credentials, so these
+ * transactions use the auth database role. Only a signed-in person manages keys; an API key cannot. A stolen
+ * login session must not create a key that outlives it. A new key therefore requires a proof of the owner in
+ * the request, or a recent one where the key cannot change the account.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
@@ -38,20 +38,18 @@ export type KeyRoutesOptions = {
   withTransaction: WithTransaction
   reauthenticate: Reauthenticate
   accountMail: AccountMail
-  /** Of a router's keys, under `/:id/keys`, or of a person's own, under `/keys`. */
+  /** The keys of a router, under `/:id/keys`, or of a person, under `/keys`. */
   holder: keyof typeof HOLDERS
   routerExists: (identity: Identity | null, id: string) => Promise<boolean>
 }
 
-/**
- * `replaces`: in place of another key.
- */
+/** `replaces`: the new key replaces another key. */
 type KeyPlan = Pick<KeyValues, 'name' | 'scopes' | 'expiresAt'> & { replaces?: boolean }
-/** The bodies of both holders. */
+/** The request bodies for keys of routers and of people. */
 type Made = Partial<Static<typeof AddPersonalKey>> | Static<typeof AddRouterKey>
 type Rotated = Static<typeof RotatePersonalKey>
 
-/** Of the path: the router, or null for a person's own keys. */
+/** The router in the path, or null for a person's own keys. */
 const holderIn = (params: unknown) => (params as { id?: string }).id ?? null
 const instantOf = (text: string | null | undefined) => (text ? new Date(text) : null)
 const keyIn = (params: unknown) => (params as { keyId: string }).keyId
@@ -61,7 +59,10 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
   const { tag, path, words, Keys, OneKey, Kind } = HOLDERS[holder]
   const documented = { tags: [tag], security: [{ person: [] }] }
 
-  /** Makes a key as `prepare` says, in its transaction. The owner is told of a personal one. */
+  /**
+   * Creates the key that `prepare` returns, in its transaction. The owner receives a mail about a personal
+   * key.
+   */
   async function makeKey(request: FastifyRequest, prepare: (tx: Tx) => Promise<KeyPlan>) {
     const identity = asCredentialManager(request.identity)
     const { userId, sessionId } = identity
@@ -77,7 +78,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       const { replaces = false, ...plan } = await prepare(tx)
       const added = await addKey(tx, { ...plan, routerId, keyId, prefix, secretSha256 })
       if (!added) throw problem('key-limit', { detail: 'Revoke a key first' })
-      // Of a router's key the router is the target, which the path names.
+      // For a router's key the audit event's target is the router, which the path names.
       if (routerId === null) tx.audit({ targetId: added.id })
       return {
         ...added,
@@ -208,7 +209,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
   )
 }
 
-/** An agent that waits with the key is woken, and then refused. */
+/** An agent that waits with this key is woken and then refused. */
 async function endKey(tx: Tx, routerId: string | null, keyId: string): Promise<boolean> {
   const isRevoked = await revokeKey(tx, routerId, keyId)
   if (isRevoked && routerId !== null) await notifyPolicyChanged(tx, routerId)

@@ -13,7 +13,7 @@ import {
 import { AGENT_SCOPES } from '../../rls/identity.ts'
 import { ONE_PROOF_OR_CODE, ownerProofOrCode } from '../credentials/schema.ts'
 
-/** The parts of the API that a personal key may be for: reading, or also changing. */
+/** The parts of the API that a personal key may read, or also change. */
 const AREAS = ['routers', 'devices', 'lists', 'blocks', 'groups', 'schedules', 'settings', 'policy'] as const
 
 export type Area = (typeof AREAS)[number]
@@ -49,7 +49,7 @@ export const ListKeys = StrictObject({ limit, offset })
 
 const scopesOf = <const T extends string>(scopes: readonly T[]) =>
   Type.Array(OneOf(scopes), { minItems: 1, maxItems: scopes.length, uniqueItems: true })
-/** How long a personal key lives unless its maker says otherwise. */
+/** The default lifetime of a personal key. */
 export const PERSONAL_KEY_DAYS = 90
 
 const about = (defaultEnd: string) => ({
@@ -88,7 +88,7 @@ const overlap = {
 export const RotateRouterKey = StrictObject(overlap)
 export const RotatePersonalKey = StrictObject({ ...overlap, ...ownerProofOrCode })
 
-/** Who holds keys, and how the routes of both say so. */
+/** The two holders of keys, and their texts in the routes. */
 export const HOLDERS = {
   router: {
     tag: 'routers',

@@ -32,19 +32,22 @@ export const apiKeys = pgTable(
     routerId: uuid('router_id'),
     kind: text({ enum: ['agent', 'personal'] }).notNull(),
     name: text(),
-    /** The 12 base62 characters that name the key inside its text; unlike `id` never shown on its own. */
+    /**
+     * The 12 base62 characters that identify the key inside its text. Unlike `id` they are never shown on
+     * their own.
+     */
     keyId: text('key_id').notNull(),
     prefix: text().notNull(),
     secretSha256: bytea('secret_sha256').notNull(),
     scopes: text().array().notNull(),
     /**
-     * 1 or 2: two live keys a router at most, held by the unique index below and so also under parallel
-     * requests.
+     * 1 or 2: a router has two live keys at most. The unique index below ensures this under parallel requests
+     * too.
      */
     slot: smallint(),
     createdAt: instant('created_at').notNull().defaultNow(),
     expiresAt: instant('expires_at'),
-    /** When a key that was replaced stops working; apart from `expiresAt`, which its successor inherits. */
+    /** When a replaced key stops working. It is separate from `expiresAt`, which the successor inherits. */
     retiresAt: instant('retires_at'),
     revokedAt: instant('revoked_at'),
     lastUsedAt: instant('last_used_at'),

@@ -1,6 +1,6 @@
 /**
- * When keys were last used: noted in the process at each use, written once a minute in one statement, so that
- * no request waits for it. A crash loses a minute of it, which nothing depends on.
+ * The last use of each key. The process records each use in memory and writes once a minute in one statement,
+ * so that no request waits for it. A crash loses one minute of uses, which no feature depends on.
  */
 
 import type { AgentIdentity } from '../../rls/identity.ts'
@@ -10,13 +10,14 @@ const WRITE_EVERY_MS = 60_000
 
 export type KeyUsageTracker = {
   note(identity: Pick<AgentIdentity, 'userId' | 'keyId'>): void
-  /** Writes what was noted. Also runs by itself once a minute, and when `stop` is called. */
+  /** Writes the recorded uses. It also runs once a minute, and when `stop` is called. */
   write(): Promise<void>
   stop(): Promise<void>
 }
 
 type LastUseOptions = {
-  withTransaction: WithTransaction /** Told when a write failed; the uses are kept for the next one. */
+  withTransaction: WithTransaction
+  /** Receives the error of a failed write. The uses are kept for the next write. */
   onError: (error: unknown) => void
 }
 

@@ -1,14 +1,12 @@
 /**
- * The audit log where a session does not write it by itself: who signs in, or fails to, and guesses of who is
- * signed in. (What else signed-in people do, each session records: `rls/audit.ts`.)
+ * Writes audit events that a transaction does not record itself: sign-ins, failed sign-ins, and guesses by
+ * signed-in people. Each transaction records all other changes by signed-in people (`rls/audit.ts`).
  */
 import type { FastifyRequest } from 'fastify'
 import { requestOrigin } from '../../http/request-origin.ts'
 import type { Tx } from '../../rls/transaction.ts'
 
-/**
- * `detail` holds nothing secret and nothing of anybody else: the log is shown to its owner.
- */
+/** `detail` contains no secret and nothing about another person, because the owner of the log can read it. */
 export async function recordAuditEvent(
   tx: Tx,
   userId: string,

@@ -1,7 +1,10 @@
-/** Whom an address or an account at a provider belongs to: the look-ups that signing in begins with. */
+/**
+ * The look-ups that every sign-in begins with: the account that an address or a provider's identity belongs
+ * to.
+ */
 import type { Tx } from '../../rls/transaction.ts'
 
-/** Somebody as a provider knows them: `subject` is theirs for good, and no address is. */
+/** A person's account at a provider. `subject` is permanent; an address is not. */
 export type ProviderIdentity = { provider: string; subject: string }
 
 export async function findUserIdByEmail(tx: Tx, email: string): Promise<string | undefined> {
@@ -25,7 +28,10 @@ export async function findUserIdByIdentity(
   return found?.userId ?? undefined
 }
 
-/** Enters the address of an account, in place of an earlier one. @returns false when somebody else has it */
+/**
+ * Assigns an address to an account, in place of an earlier one.
+ * @returns false when another account has it
+ */
 export async function takeEmail(
   tx: Tx,
   userId: string,
@@ -41,8 +47,8 @@ export async function takeEmail(
 }
 
 /**
- * Enters an account at a provider for the look-up alone (`linkIdentity` links). @returns false when somebody
- * else has it
+ * Adds a provider's account to the look-up table only (`linkIdentity` links).
+ * @returns false when another account has it
  */
 export async function takeIdentity(
   tx: Tx,
@@ -57,7 +63,7 @@ export async function takeIdentity(
   return answer?.taken ?? false
 }
 
-/** Takes it out of the look-up. */
+/** Removes a provider's account from the look-up table. */
 export async function dropIdentity(
   tx: Tx,
   userId: string,
@@ -70,7 +76,10 @@ export async function dropIdentity(
   })
 }
 
-/** Holds the account until the transaction ends: of sign-ins and links at once, one goes after the other. */
+/**
+ * Locks the account until the transaction ends, so that simultaneous sign-ins and links run one after the
+ * other.
+ */
 export async function lockCredentials(tx: Tx, userId: string): Promise<void> {
   await tx.query({
     name: 'lock credentials',
@@ -79,7 +88,7 @@ export async function lockCredentials(tx: Tx, userId: string): Promise<void> {
   })
 }
 
-/** What the provider calls the person; undefined when none of its accounts is linked. */
+/** @returns the provider's subject of the person; undefined when none of its accounts is linked */
 export async function findSubject(tx: Tx, userId: string, provider: string): Promise<string | undefined> {
   const [linked] = await tx.query<{ subject: string }>({
     name: 'find subject',
@@ -89,7 +98,7 @@ export async function findSubject(tx: Tx, userId: string, provider: string): Pro
   return linked?.subject
 }
 
-/** @returns false when the person has another account at the provider, or somebody else has this one */
+/** @returns false when the person has another account at the provider, or another person has this one */
 export async function linkIdentity(tx: Tx, userId: string, identity: ProviderIdentity): Promise<boolean> {
   await lockCredentials(tx, userId)
   const linked = await findSubject(tx, userId, identity.provider)
@@ -103,7 +112,7 @@ export async function linkIdentity(tx: Tx, userId: string, identity: ProviderIde
   return true
 }
 
-/** Unlinks from one provider, or from all. @returns those that it was linked to */
+/** Unlinks one provider, or all. @returns the provider accounts that were linked */
 export async function unlinkIdentities(
   tx: Tx,
   userId: string,

@@ -1,8 +1,8 @@
 /**
- * A bound on guesses: after so many failures nobody may guess at that account for a while, whether or not it
- * exists. A guess is counted before it is checked and forgotten when it was right, so that guesses at once,
- * on any number of servers, are no more than guesses in turn. What failed for another reason than being wrong
- * is given back.
+ * A limit on guesses. After a number of failures, no further guess at that account is allowed for a time,
+ * whether or not the account exists. A guess is counted before it is checked, and a right guess clears the
+ * count. Parallel guesses, on any number of servers, therefore get no more attempts than sequential ones. A
+ * guess that failed for another reason than being wrong is given back.
  */
 import { createHmac } from 'node:crypto'
 import type { SigningKeys } from '../../crypto/keyring.ts'
@@ -10,26 +10,27 @@ import { problem } from '../../http/problem.ts'
 import type { Tx } from '../../rls/transaction.ts'
 
 /**
- * What is guessed at. Each is counted apart: a stranger who guesses at the login locks none of the others.
+ * The target of a guess. Each target has its own count, so that a stranger who guesses at the login locks no
+ * other target.
  */
 export type Guess = { at: 'login'; email: string } | { at: 'password' | 'second-factor'; userId: string }
 
 /**
- * `isLast`: it was the last one that is allowed. `at`: when it was counted, as the database's text, which is
- * exact where a Date is not.
+ * `isLast`: it was the last allowed guess. `at`: when it was counted, as the database's text, which is exact
+ * where a Date is not.
  */
 export type Counted = { isLast: boolean; at: string }
 
 export type Lockout = {
   /** @throws Problem `locked-out`, before anything is checked */
   count(tx: Tx, guess: Guess): Promise<Counted>
-  /** A guess was right, or there is another password to guess at: all are forgotten. */
+  /** Clears the counts, after a right guess or a change of the password. */
   clear(tx: Tx, ...guesses: Guess[]): Promise<void>
   /**
-   * A guess was not found wrong: it counts no more, and a lockout that was only reached with it ends. Nothing
-   * is given back when its time has passed. When a right guess meanwhile made all forgotten, one that was
-   * counted since may be given back instead: so for each right guess there may be as many more as were under
-   * way.
+   * Removes a guess that was not found wrong from the count, and ends a lockout that only this guess reached.
+   * After the guess has expired, nothing is given back. If a right guess cleared the count meanwhile, a later
+   * guess may be given back instead. Each right guess can thus allow as many extra guesses as were in
+   * progress.
    */
   giveBack(tx: Tx, guess: Guess, counted: Counted): Promise<void>
   limits: { failures: number; seconds: number }
@@ -38,13 +39,13 @@ export type Lockout = {
 export type LockoutOptions = { keys: SigningKeys; failures: number; seconds: number }
 
 export function createLockout({ keys: [{ secret }], failures, seconds }: LockoutOptions): Lockout {
-  // A leaked table must not tell who has an account, or tried to.
+  // A leaked table must not reveal who has an account or tried to sign in.
   const keyOf = (guess: Guess) => createHmac('sha256', secret).update(nameOf(guess)).digest()
   return {
     limits: { failures, seconds },
     async count(tx, guess) {
       const key = keyOf(guess)
-      // A guess during the lockout changes nothing, and so does not prolong it.
+      // A guess during the lockout changes nothing, so it does not prolong the lockout.
       const [counted] = await tx.query<{ failures: number; at: string }>({
         name: 'count guess',
         text: `insert into sign_in_attempts as a (key, failures, locked_until)
@@ -58,7 +59,7 @@ export function createLockout({ keys: [{ secret }], failures, seconds }: Lockout
         values: [key, failures, seconds],
       })
       if (counted) return { isLast: counted.failures >= failures, at: counted.at }
-      // Not now(), which is when this transaction began: before the one that locked, perhaps.
+      // now() is the start of this transaction, which may be earlier than the start of the one that locked.
       const [locked] = await tx.query<{ seconds: number }>({
         name: 'find lockout',
         text: `select greatest(1, ceil(extract(epoch from locked_until - statement_timestamp())))::int as seconds from sign_in_attempts where key = $1`,
@@ -77,9 +78,9 @@ export function createLockout({ keys: [{ secret }], failures, seconds }: Lockout
       const key = keyOf(guess)
       await tx.query({
         name: 'give guess back',
-        // Those who guessed since have moved `last_failed_at` on. For so many seconds after a guess no new
-        // count can have begun by itself. Inserting waits for a count whose COMMIT is still under way on a
-        // connection that was lost; updating would not find it.
+        // A later guess has increased `last_failed_at`. For this many seconds after a guess no new count can
+        // have started by itself. An insert waits for a count whose COMMIT is still in progress on a lost
+        // connection. An update would not find it.
         text: `insert into sign_in_attempts as a (key, failures, last_failed_at) values ($1, 0, $2::timestamptz)
           on conflict (key) do update set failures = a.failures - 1, locked_until = null
             where a.last_failed_at >= $2::timestamptz and $2::timestamptz > now() - make_interval(secs => $3::int)`,
@@ -94,6 +95,6 @@ export function createLockout({ keys: [{ secret }], failures, seconds }: Lockout
   }
 }
 
-/** What a guess is aimed at, as one text. */
+/** The target of a guess, as one text. */
 export const nameOf = (guess: Guess): string =>
   `${guess.at} ${guess.at === 'login' ? guess.email : guess.userId}`

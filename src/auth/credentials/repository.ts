@@ -1,12 +1,10 @@
-/** Signing in: static statements of the auth login, which nobody else's role can run. */
+/** Signing in: static statements of the auth database role, which no other role can run. */
 import { randomUUID } from 'node:crypto'
 import type { User } from '../../modules/users/schema.ts'
 import type { Tx } from '../../rls/transaction.ts'
 import { findUserIdByEmail, takeEmail } from './identities.ts'
 
-/**
- * `passwordVersion`: how often the password was changed.
- */
+/** `passwordVersion`: how often the password was changed. */
 export type Account = User & {
   passwordHash: string | null
   passwordVersion: number
@@ -14,10 +12,10 @@ export type Account = User & {
   hasSecondFactor: boolean
 }
 
-/** The columns of a `User`, of `users u`, but for `hasPassword`. */
+/** The columns of a `User`, from `users u`, without `hasPassword`. */
 export const USER = `u.id, u.email, u.full_name as "fullName", u.role, u.email_verified_at is not null as "emailVerified", u.created_at as "createdAt"`
 
-/** The columns of an `Account`, and where they come from. */
+/** The columns of an `Account`, and their tables. */
 const ACCOUNT = `${USER}, u.is_active as "isActive", c.password_version as "passwordVersion", c.password_hash as "passwordHash",
   c.has_password as "hasPassword", c.totp_confirmed_at is not null as "hasSecondFactor"
   from users u join user_credentials c on c.user_id = u.id`
@@ -40,7 +38,7 @@ export async function addUser(
   return user && { ...user, hasPassword: true }
 }
 
-/** Every account has them, if only to be held. */
+/** Every account has this row, even without a password, because sign-ins lock it. */
 export async function addCredentials(
   tx: Tx,
   userId: string,
@@ -54,13 +52,13 @@ export async function addCredentials(
 }
 
 export async function findAccountByEmail(tx: Tx, email: string): Promise<Account | undefined> {
-  // Both look-ups in any case: the time of an answer is not to tell whether the address is known.
+  // Both look-ups always run, so that the response time does not reveal whether the address is known.
   return findAccount(tx, (await findUserIdByEmail(tx, email)) ?? NOBODY)
 }
 
 const NOBODY = '00000000-0000-0000-0000-000000000000'
 
-/** Active or not. */
+/** Finds an account, active or not. */
 export async function findAccount(tx: Tx, userId: string): Promise<Account | undefined> {
   const [account] = await tx.query<Account>({
     name: 'find account by id',
@@ -71,8 +69,8 @@ export async function findAccount(tx: Tx, userId: string): Promise<Account | und
 }
 
 /**
- * Whether the password is still the one that was found with the account; it stays so until the transaction
- * ends.
+ * Locks the password until the transaction ends.
+ * @returns whether the password is still the one that was found with the account
  */
 export async function lockPassword(
   tx: Tx,
@@ -86,10 +84,7 @@ export async function lockPassword(
   return held.length > 0
 }
 
-/**
- * Replaces the hash that was found with the account, which is of an older scheme, unless the password was
- * changed meanwhile.
- */
+/** Replaces the account's hash of an older scheme, unless the password was changed meanwhile. */
 export async function upgradePasswordHash(
   tx: Tx,
   { id, passwordHash }: Pick<Account, 'id' | 'passwordHash'>,
@@ -102,9 +97,7 @@ export async function upgradePasswordHash(
   })
 }
 
-/**
- * Stores a password that was chosen. Tokens that were sent before die with the account's password version.
- */
+/** Stores a new password. Earlier tokens become invalid, because the account's password version changes. */
 export async function setPassword(tx: Tx, userId: string, passwordHash: string): Promise<void> {
   await tx.query({
     name: 'set password',
@@ -113,7 +106,7 @@ export async function setPassword(tx: Tx, userId: string, passwordHash: string):
   })
 }
 
-/** The account behind a session or a token; undefined when it is not active. */
+/** The account behind a login session or a token; undefined when it is not active. */
 export async function findActiveUser(tx: Tx, userId: string): Promise<Account | undefined> {
   const [account] = await tx.query<Account>({
     name: 'find active user',
@@ -123,12 +116,10 @@ export async function findActiveUser(tx: Tx, userId: string): Promise<Account | 
   return account
 }
 
-/**
- * `email`: where the owner is told of guesses.
- */
+/** `email`: where the owner is informed of guesses. */
 export type Credentials = { passwordHash: string | null; email: string }
 
-/** What the owner of an account can prove themselves with. */
+/** The credentials that the owner of an account can use as a proof. */
 export async function findCredentials(tx: Tx, userId: string): Promise<Credentials | undefined> {
   const [proofs] = await tx.query<Credentials>({
     name: 'find proofs',
@@ -139,8 +130,8 @@ export async function findCredentials(tx: Tx, userId: string): Promise<Credentia
 }
 
 /**
- * The account with this address becomes an administrator's, and is made first where there is none. It is in
- * the log as the system's act.
+ * Makes the account with this address an administrator's, and creates it where there is none. The audit log
+ * records the system as the actor.
  */
 export async function makeAdministrator(tx: Tx, email: string): Promise<{ id: string; isNew: boolean }> {
   const newId = randomUUID()
@@ -165,7 +156,7 @@ export async function makeAdministrator(tx: Tx, email: string): Promise<{ id: st
   return { id, isNew }
 }
 
-/** The account stays, as anybody's. */
+/** The account stays as an ordinary user's. */
 export async function removeAdministrator(tx: Tx, userId: string): Promise<void> {
   await tx.query({
     name: 'remove administrator',

@@ -4,13 +4,13 @@ import { Forms, Name, Nullable, StrictObject, Text } from '../../http/schemas.ts
 import { ADDRESS, LABEL } from '../../network/email-address.ts'
 
 /**
- * One that a mail can be sent to, in a domain of at least two labels: an account's address is never one of
- * the own machine.
+ * An address that can receive mail, in a domain of at least two labels. An account's address is never on the
+ * local machine.
  */
 const EMAIL = `^\\s*${ADDRESS}\\.${LABEL}\\s*$`
 const WHOLE_EMAIL = new RegExp(EMAIL, 'u')
 
-/** Whether an account may have it, wherever it comes from. */
+/** Whether an account may have this address, whatever its source. */
 export const isAccountAddress = (text: string): boolean => WHOLE_EMAIL.test(text)
 
 export const Email = Type.String({
@@ -38,7 +38,7 @@ export const Login = StrictObject(
   { $id: 'Credentials', description: 'What a person signs in with' },
 )
 
-/** Of a redirect flow that signs nobody in. */
+/** The code of a redirect flow that does not sign in. */
 export const ProviderCode = Text({
   max: 8_192,
   description:
@@ -46,7 +46,7 @@ export const ProviderCode = Text({
   examples: ['mTz2c1Qx…'],
 })
 
-/** What a signed-in person proves again that they are the owner with; one of them. */
+/** The proofs with which a signed-in person shows again that they own the account. A request contains one. */
 export const ownerProof = {
   password: Type.Optional(Password),
   googleIdToken: Type.Optional(
@@ -62,7 +62,7 @@ export const OwnerProof = Forms(
   ONE_PROOF,
 )
 
-/** The same, or a code of the second factor. */
+/** The same proofs, or a code of the second factor. */
 export const ownerProofOrCode = {
   ...ownerProof,
   code: Type.Optional(

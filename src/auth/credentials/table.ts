@@ -14,8 +14,8 @@ import { users } from '../../modules/users/table.ts'
 import { adminPolicy, contextPolicy, counterPolicy, signInPolicy } from '../../rls/policies.ts'
 
 /**
- * What a person proves themselves with: one row for each account. No request role can read it. A sign-in locks
- * this row, so that the password does not change meanwhile.
+ * The credentials of a person: one row for each account. No request role can read it. A sign-in locks this
+ * row, so that the password does not change meanwhile.
  */
 export const userCredentials = pgTable(
   'user_credentials',
@@ -29,9 +29,9 @@ export const userCredentials = pgTable(
      */
     passwordHash: text('password_hash'),
     hasPassword: boolean('has_password').generatedAlwaysAs(sql`password_hash is not null`),
-    /** How often the password was chosen; tokens that were sent under another one are void. */
+    /** How often the password was chosen. Tokens that were sent under another version are invalid. */
     passwordVersion: integer('password_version').notNull().default(1),
-    /** Personal keys that were made until then are revoked, without a write to them. */
+    /** Personal keys that were created up to this time are revoked, without writing to their rows. */
     keysRevokedAt: instant('keys_revoked_at'),
     totpSecret: bytea('totp_secret'),
     totpConfirmedAt: instant('totp_confirmed_at'),
@@ -50,8 +50,8 @@ export const userCredentials = pgTable(
 )
 
 /**
- * Failed guesses at a password or a second factor, by the HMAC of who is being guessed at, whether or not
- * there is such an account. Without an owner, and unlogged: a crash forgets it.
+ * Failed guesses at a password or a second factor, by the HMAC of the target, whether or not the account
+ * exists. The table has no owner and is unlogged, so a crash clears it.
  */
 export const signInAttempts = pgTable(
   'sign_in_attempts',
@@ -64,11 +64,11 @@ export const signInAttempts = pgTable(
   () => [counterPolicy('sign_in_attempts'), contextPolicy('sign_in_attempts')],
 )
 
-// Look-up tables (docs/decisions/0019-identities.md): led by what is looked up, not by the owner. Each is an
-// index kept by functions of the context role, which alone can read or write it. The facts themselves stand
-// with their owner: `users.email` and `user_providers`.
+// Look-up tables (docs/decisions/0019-identities.md). Their keys begin with the value that is looked up, not
+// with the owner. Each is an index that functions of the context role maintain, and only that role can read
+// or write it. The facts themselves are stored with their owner: `users.email` and `user_providers`.
 
-/** Whose an address is. */
+/** Maps an address to its account. */
 export const userEmails = pgTable(
   'user_emails',
   {
@@ -81,7 +81,7 @@ export const userEmails = pgTable(
   ],
 )
 
-/** Whose an account at a provider (Google, or another issuer of ID tokens) is. */
+/** Maps an account at a provider (Google, or another issuer of ID tokens) to its account here. */
 export const userIdentities = pgTable(
   'user_identities',
   {
@@ -103,7 +103,7 @@ export const userProviders = pgTable(
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
     provider: text().notNull(),
-    /** What the provider calls the person, for good. */
+    /** The provider's permanent identifier of the person. */
     subject: text().notNull(),
   },
   (t) => [

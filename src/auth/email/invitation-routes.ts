@@ -1,6 +1,6 @@
 /**
- * What an administrator has sent to people: an invitation, or a mail to choose a new password. Nobody but the
- * owner chooses one.
+ * Mails that an administrator sends to people: an invitation, or a mail to choose a new password. Only the
+ * owner chooses a password.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { orNotFound, problem } from '../../http/problem.ts'

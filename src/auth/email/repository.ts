@@ -1,8 +1,8 @@
-/** The address of an account: static statements of the auth login. */
+/** The address of an account: static statements of the auth database role. */
 import type { Tx } from '../../rls/transaction.ts'
 import { findUserIdByEmail, lockCredentials, takeEmail } from '../credentials/identities.ts'
 
-/** The address that the account has now is its owner's. */
+/** Records that the account's current address belongs to its owner. */
 export async function confirmEmail(tx: Tx, userId: string): Promise<void> {
   await tx.query({
     name: 'confirm e-mail',
@@ -15,15 +15,15 @@ export const isTaken = async (tx: Tx, email: string): Promise<boolean> =>
   (await findUserIdByEmail(tx, email)) !== undefined
 
 /**
- * Tokens that were sent to the old address die with it. @returns false when another account has the address
- * by now
+ * Changes the address. Tokens that were sent to the old address become invalid.
+ * @returns false when another account has the address by now
  */
 export async function changeEmail(
   tx: Tx,
   userId: string,
   { from, to }: { from: string; to: string },
 ): Promise<boolean> {
-  // Whoever is found by the old address meanwhile waits, and looks again.
+  // A request that found the account by its old address waits here and then searches again.
   await lockCredentials(tx, userId)
   if (!(await takeEmail(tx, userId, to, from))) return false
   const changed = await tx.query({

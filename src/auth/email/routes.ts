@@ -1,5 +1,6 @@
 /**
- * What a mailbox proves: that an address is one's own, and, where the password is lost, that the account is.
+ * Routes that use access to a mailbox as proof: that an address belongs to a person, and, when the password
+ * is lost, that the account does.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
@@ -45,7 +46,7 @@ export type EmailRoutesOptions = {
 const SENT = { status: 'check-your-mail' } as const
 const deadToken = () => problem('invalid-token')
 
-/** For anyone who can read the mail of an account. */
+/** Public routes for people who can read the mail of an account. */
 export const emailRoutes: FastifyPluginAsyncTypebox<EmailRoutesOptions> = async (
   app,
   { withTransaction, passwords, passwordPolicy, lockout, accountMail, background },
@@ -144,7 +145,7 @@ export const emailRoutes: FastifyPluginAsyncTypebox<EmailRoutesOptions> = async 
       const { userId, email } = found
       const removed = await withTransaction(ANONYMOUS, async (tx): Promise<Removed> => {
         if (!(await useToken(tx, token, found.purpose))) throw deadToken()
-        // Whoever registered an address that was never theirs keeps no way in once its owner comes.
+        // Another person may have registered an unconfirmed account, so their credentials are removed.
         const isConfirmed = (await findAccountEmail(tx, userId))?.isVerified
         const taken = isConfirmed
           ? { personalKeys: keepKeys ? 0 : await revokePersonalKeys(tx, userId) }
@@ -208,7 +209,7 @@ export type ChangeEmailRoutesOptions = {
   accountMail: AccountMail
 }
 
-/** For the signed-in. */
+/** Routes for signed-in users. */
 export const changeEmailRoutes: FastifyPluginAsyncTypebox<ChangeEmailRoutesOptions> = async (
   app,
   { withTransaction, reauthenticate, accountMail },

@@ -5,9 +5,10 @@ import { unlinkIdentities } from '../credentials/identities.ts'
 import { endLoginSessions } from '../sessions/repository.ts'
 
 /**
- * Takes from an account all that whoever registered it could come back by: password, links to providers,
- * login sessions, tokens that were sent (they die with the password's version), personal keys. A second
- * factor stays, because it opens nothing by itself; a secret that was only offered goes.
+ * Removes every credential that the person who registered an account could use again. These are the password,
+ * links to providers, login sessions, personal keys, and tokens that were sent (they become invalid with the
+ * password's version). A confirmed second factor stays, because it gives no access alone. A secret that was
+ * only offered is removed.
  */
 export async function revokeUnprovenAccess(tx: Tx, userId: string): Promise<Removed> {
   const personalKeys = await revokePersonalKeys(tx, userId)

@@ -1,13 +1,14 @@
 /**
- * How often one person, one script, or the agent of one router may ask: a token bucket each, in this process.
+ * Limits how often one person, one script, or the agent of one router may send requests. Each has a token
+ * bucket in this process.
  */
 import type { onRequestAsyncHookHandler } from 'fastify'
 import { answerRate, createTokenBuckets, type RatePolicy } from '../../http/limits/rate-limit.ts'
 import type { Identity } from '../../rls/identity.ts'
 
 /**
- * The bucket of a key goes by the digest of its secret. The guard does not prove keys, so by its public id
- * anybody could fill another one's bucket.
+ * A key's bucket is chosen by the digest of its secret. The guard does not prove keys, so if the public id
+ * chose the bucket, anyone could use up another key's quota.
  */
 const keyOf = (identity: Identity) =>
   'sha256' in identity ? identity.sha256.toString('base64') : (identity.userId ?? '')

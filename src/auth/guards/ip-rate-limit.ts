@@ -1,7 +1,7 @@
 /**
- * How often one address may try to sign up or in: counted in the database, so that the count is one however
- * many servers there are. Of IPv6 a /64 counts as one address: whoever has one address there has all of them
- * (RFC 6177).
+ * Limits how often one address may try to register or sign in. The database counts, so that all servers share
+ * one count. An IPv6 /64 counts as one address, because the owner of one address there has all of them (RFC
+ * 6177).
  */
 import type { onRequestAsyncHookHandler } from 'fastify'
 import type { SigningKeys } from '../../crypto/keyring.ts'
@@ -14,14 +14,14 @@ import type { WithTransaction } from '../../rls/transaction.ts'
 export type AddressLimitsOptions = {
   withTransaction: WithTransaction
   keys: SigningKeys
-  /** Of one address, in a minute. */
+  /** For one address, per minute. */
   registrations: number
   signIns: number
 }
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Which quota of an address a public route takes from; that of signing in when left out. */
+    /** The quota that a public route uses. Without it, the route uses the quota of signing in. */
     countedAs?: 'registration'
   }
 }
@@ -29,8 +29,7 @@ declare module 'fastify' {
 const WINDOW = 60
 
 /**
- * A hook for what anybody may call: registrations have a quota of their own, everything else there is a way
- * to sign in.
+ * A hook for public routes. Registrations have their own quota. Every other public route is a way to sign in.
  */
 export function limitByIp({
   withTransaction,

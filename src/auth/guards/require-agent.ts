@@ -4,8 +4,8 @@ import type { WithTransaction } from '../../rls/transaction.ts'
 import { apiKeyOf } from './bearer.ts'
 
 /**
- * The guard for agents: form and checksum of a router's key. The first statement of the transaction proves the
- * key.
+ * The guard for agents. It checks form and checksum of a router's key. The first statement of the transaction
+ * proves the key.
  */
 export const requireAgent: onRequestAsyncHookHandler = async (request) => {
   const key = apiKeyOf(request)
@@ -16,8 +16,8 @@ export const requireAgent: onRequestAsyncHookHandler = async (request) => {
 
 /**
  * The error handler of scopes whose callers only the database can authenticate: keys and administrators. It
- * authenticates before it reports what is wrong with a request. So a revoked key gets 401, and somebody who is
- * no administrator gets 404, also with an invalid body.
+ * authenticates before it reports what is wrong with a request. So a revoked key gets 401, and a person who
+ * is no administrator gets 404, also with an invalid body.
  */
 export function authenticateBeforeValidationError(withTransaction: WithTransaction) {
   return async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {

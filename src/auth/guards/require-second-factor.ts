@@ -1,19 +1,24 @@
-/** Who must have a second factor (`REQUIRE_SECOND_FACTOR`), and what they may do before they have one. */
+/**
+ * Defines which people must have a second factor (`REQUIRE_SECOND_FACTOR`), and what they may do without one.
+ */
 import type { FastifyInstance } from 'fastify'
 
 export type FactorRequirement = 'off' | 'admins' | 'everyone'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What it takes to set a second factor up, and to leave. Confirming the address and refreshing need no identity. */
+    /**
+     * Marks the routes that a person needs to set up a second factor or to leave. Confirming the address
+     * and refreshing need no identity.
+     */
     withoutSecondFactor?: true
   }
 }
 
 /**
- * For the whole server, so that no group of routes can forget it: after the guards, which say who asks.
- * Whether the person has a factor, the transaction asks the database as it begins. Keys are not asked: they
- * open no account, and those from before go on.
+ * Applies to the whole server, so that no group of routes can omit it. It runs after the guards, which
+ * identify the caller. The transaction asks the database at its start whether the person has a factor. Keys
+ * need no factor: they give no access to the account, and existing keys remain valid.
  */
 export function requireSecondFactor(app: FastifyInstance, of: FactorRequirement): void {
   if (of === 'off') return

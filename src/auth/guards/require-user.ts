@@ -7,8 +7,8 @@ import type { AccessTokens } from '../sessions/access-tokens.ts'
 import { apiKeyOf, bearerOf } from './bearer.ts'
 
 /**
- * The guard for people: an authentic access token. The first statement of the transaction proves that its login
- * session is live.
+ * The guard for people. It requires an authentic access token. The first statement of the transaction proves
+ * that its login session is live.
  */
 export function requireUser(accessTokens: AccessTokens): onRequestAsyncHookHandler {
   return async (request) => {
@@ -19,8 +19,8 @@ export function requireUser(accessTokens: AccessTokens): onRequestAsyncHookHandl
 }
 
 /**
- * The guard for administrators: an authentic access token. The database decides whether the person is an
- * administrator, and the answer to anybody else is 404.
+ * The guard for administrators. It requires an authentic access token. The database decides whether the
+ * person is an administrator, and every other person gets 404.
  */
 export function requireAdmin(accessTokens: AccessTokens): onRequestAsyncHookHandler {
   return async (request) => {
@@ -28,14 +28,14 @@ export function requireAdmin(accessTokens: AccessTokens): onRequestAsyncHookHand
     if (!bearer) throw problem('unauthenticated')
     const { id = null } = (request.params ?? {}) as { id?: string }
     const audited = auditedOperationOf(request)
-    // The audit line stands in the log of the account that the change is about.
+    // The audit event belongs to the log of the account that the change is about.
     request.identity = { kind: 'admin', ...bearer, audited: audited && { ...audited, targetId: id } }
   }
 }
 
 /**
- * The guard for what people own: a signed-in person, or a script of theirs with a personal key. The transaction
- * proves that the key is for this area.
+ * The guard for what people own. It accepts a signed-in person, or their script with a personal key. The
+ * transaction proves that the key is for this area.
  */
 export function requireUserOrKey(
   accessTokens: AccessTokens,
@@ -62,7 +62,7 @@ export function requireUserOrKey(
 const scopeOf = (method: string, area: Area, readOnly: boolean) =>
   `${area}:${readOnly || method === 'GET' || method === 'HEAD' ? 'read' : 'write'}`
 
-/** Says in a route's documentation which scope a personal key needs there. */
+/** Adds to a route's documentation the scope that a personal key needs. */
 export function documentKeyScope(
   { schema, method }: RouteOptions,
   area: Area,
@@ -73,7 +73,7 @@ export function documentKeyScope(
   schema.security = [...schema.security, { script: [scopeOf([method].flat()[0] ?? 'GET', area, readOnly)] }]
 }
 
-/** Counts the use of a key that was authenticated: anybody can name a key. */
+/** Counts a use only after the key was authenticated, because anyone can send a key's public id. */
 export const trackKeyUsage =
   (keyUsage: KeyUsageTracker): onResponseAsyncHookHandler =>
   async ({ identity }, reply) => {

@@ -1,6 +1,6 @@
 /**
- * Single-use tokens: bound to the password and the address that the account had at issue, so that they die
- * when either changes.
+ * Single-use tokens. Each is bound to the password and the address that the account had at issue, so it
+ * becomes invalid when either changes.
  */
 import type { Tx } from '../../rls/transaction.ts'
 import { makeSingleUseToken, readSingleUseToken } from './single-use-token.ts'
@@ -15,11 +15,12 @@ export type TokenPurpose =
 
 export type TokenOptions = {
   purpose: TokenPurpose
-  minutes: number /** Of `change-email`: the new address. */
+  minutes: number
+  /** For `change-email`: the new address. */
   newEmail?: string
 }
 
-/** @returns the token, which is nowhere else */
+/** @returns the token, which is stored nowhere else */
 export async function addToken(
   tx: Tx,
   userId: string,
@@ -36,15 +37,15 @@ export async function addToken(
   return token
 }
 
-/** What a token stands for; `email` is the address it was sent to. */
+/** The account that a token was issued for. `email` is the address that it was sent to. */
 export type Token = { userId: string; email: string }
 
 const LIVE = `t.user_id = $1 and t.token_sha256 = $2 and t.purpose = $3 and t.used_at is null and t.expires_at > now()
   and u.id = t.user_id and c.user_id = t.user_id and c.password_version = t.password_version and (t.purpose = 'change-email' or u.email = t.email)`
 
 /**
- * Uses a token up: of any number of requests with it at once, one gets it. @returns undefined when it is not,
- * or no longer, good for that
+ * Uses a token up. When several requests send it at once, only one succeeds.
+ * @returns undefined when the token is not valid, or no longer valid, for the purpose
  */
 export async function useToken(tx: Tx, text: string, purpose: TokenPurpose): Promise<Token | undefined> {
   const claim = readSingleUseToken(text)
@@ -57,7 +58,7 @@ export async function useToken(tx: Tx, text: string, purpose: TokenPurpose): Pro
   return token
 }
 
-/** The same without using it up: for a challenge that may be answered wrong. */
+/** Finds a token without using it up, for a challenge that a person may answer wrong. */
 export async function findToken(tx: Tx, text: string, purpose: TokenPurpose): Promise<Token | undefined> {
   const claim = readSingleUseToken(text)
   if (!claim) return undefined

@@ -1,6 +1,6 @@
 /**
- * Secrets for one use, sent by mail or handed to a browser: `npt_<user id, 22>_<secret, 43>`, base62. The
- * user id routes the look-up; the secret is 256 random bits, so that a plain SHA-256 of it can be stored.
+ * Secrets for one use, sent by mail or returned to a browser: `npt_<user id, 22>_<secret, 43>`, base62. The
+ * user id selects the rows to search. The secret is 256 random bits, so a plain SHA-256 of it can be stored.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { decodeBase62, encodeBase62 } from '../../crypto/base62.ts'
@@ -16,7 +16,7 @@ export function makeSingleUseToken(userId: string): { token: string; sha256: Buf
   return { token: `npt_${encodeBase62(uuidToBytes(userId))}_${encodeBase62(secret)}`, sha256: sha256(secret) }
 }
 
-/** What a well-formed token claims; undefined for anything else. Never throws. */
+/** @returns the claim of a well-formed token; undefined for any other text. Never throws. */
 export function readSingleUseToken(text: string): SingleUseClaim | undefined {
   const { user = '', secret = '' } = FORM.exec(text)?.groups ?? {}
   const [userBytes, secretBytes] = [decodeBase62(user, 16), decodeBase62(secret, 32)]

@@ -9,7 +9,7 @@ const owner = () =>
     .references(() => users.id, { onDelete: 'cascade' })
 
 /**
- * Single-use secrets sent by mail or handed to a browser: password reset, verification, change of address,
+ * Single-use secrets, sent by mail or returned to a browser: password reset, verification, change of address,
  * invitation, exchange.
  */
 export const userTokens = pgTable(
@@ -21,9 +21,9 @@ export const userTokens = pgTable(
       enum: ['verify-email', 'reset-password', 'change-email', 'invitation', 'exchange', 'second-factor'],
     }).notNull(),
     tokenSha256: bytea('token_sha256').notNull(),
-    /** The address it was sent to; a token dies when the account's address changes. */
+    /** The address that it was sent to. A token becomes invalid when the account's address changes. */
     email: text(),
-    /** The account's password version at issue; a token dies when the password changes. */
+    /** The account's password version at issue. A token becomes invalid when the password changes. */
     passwordVersion: integer('password_version').notNull(),
     createdAt: instant('created_at').notNull().defaultNow(),
     expiresAt: instant('expires_at').notNull(),

@@ -1,19 +1,20 @@
 /**
- * Passwords that many people have. Where the list is from, and whose it is, `common-passwords.txt` says at
- * its beginning.
+ * Passwords that many people use. The head of `common-passwords.txt` names the source and the licence of the
+ * list.
  */
 import { readFileSync } from 'node:fs'
 import { isPredictable, repeatedUnit } from './guessability.ts'
 
 /**
- * Too well known to be on a list of what people choose by themselves; its words may be parted by anything.
+ * This passphrase is too famous for a list of passwords that people choose themselves. Any separators may be
+ * between its words.
  */
 const FAMOUS = ['correct', 'horse', 'battery', 'staple']
 const FAMOUS_PARTED = new RegExp(FAMOUS.join('[^\\p{L}\\p{N}]*'), 'gu')
 
 let known: ReadonlySet<string> | undefined
 
-/** Read when the first password is chosen. */
+/** Loads the list when the first password is chosen. */
 function commonPasswords(): ReadonlySet<string> {
   known ??= new Set(
     readFileSync(new URL('common-passwords.txt', import.meta.url), 'utf8')
@@ -24,8 +25,8 @@ function commonPasswords(): ReadonlySet<string> {
 }
 
 /**
- * Whether a lower-case text is a common password, if repeated, or has one at its heart and little but digits
- * and punctuation around it.
+ * Whether a lower-case text is a common password, a repeated one, or one with little more than digits and
+ * punctuation around it.
  */
 export function isCommon(text: string, common = commonPasswords()): boolean {
   const unit = repeatedUnit(text.replace(FAMOUS_PARTED, FAMOUS.join('')))

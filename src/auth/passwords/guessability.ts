@@ -1,11 +1,11 @@
 /**
- * How much of a text surprises somebody who guesses: what repeats, counts, spells an alphabet or runs along a
- * keyboard does not.
+ * Measures how many characters of a text are hard to guess. Repetition, counting, alphabets and keyboard
+ * sequences do not count.
  */
 
 /**
- * Each character says the next, forwards and backwards: alphabets, the rows of Latin and Russian keyboards,
- * and their columns.
+ * In each row a character predicts the next, forwards and backwards: alphabets, and the rows and columns of
+ * Latin and Russian keyboards.
  */
 const ROWS = [
   ['abcdefghijklmnopqrstuvwxyz', 'абвгдежзийклмнопрстуфхцчшщъыьэюя', '01234567890'],
@@ -24,10 +24,10 @@ const stepBetween = (before: string | undefined, after: string) => {
   return FORWARD.has(before + after) ? 'forward' : FORWARD.has(after + before) ? 'backward' : undefined
 }
 
-/** A year says as little as one character. */
+/** A year counts as one character. */
 const YEAR = /(?:19|20)\d\d/g
 
-/** Code points; a run of three or more counts as its first. */
+/** Counts code points. A run of three or more counts as one. */
 function countUnpredictable(characters: string[]): number {
   const steps = characters.map((character, index) => stepBetween(characters[index - 1], character))
   return steps.filter(
@@ -36,7 +36,7 @@ function countUnpredictable(characters: string[]): number {
 }
 
 /**
- * `hello` of `hellohello` and of `hellohellohel`; the text itself when it repeats nothing from start to end.
+ * @returns `hello` for `hellohello` and for `hellohellohel`; the text itself when it is not one repeated unit
  */
 export function repeatedUnit(text: string): string {
   const characters = [...text]
@@ -47,10 +47,13 @@ export function repeatedUnit(text: string): string {
 }
 
 /**
- * Fewer make no password, nor the part of one that makes the difference: `dragon2024!` is as good as `2024!`.
+ * The minimum for a password, and for the part that remains without common words: `dragon2024!` is as weak as
+ * `2024!`.
  */
 const MIN_SURPRISES = 6
 
-/** Whether a lower-case text holds so few surprises that the rest of a password must hold more. */
+/**
+ * Whether a lower-case text has so few unpredictable characters that the rest of a password must supply more.
+ */
 export const isPredictable = (text: string): boolean =>
   countUnpredictable([...repeatedUnit(text).replaceAll(YEAR, '\0')]) < MIN_SURPRISES

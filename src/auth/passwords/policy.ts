@@ -1,16 +1,17 @@
 /**
- * What a password must be when it is chosen, wherever that is: long enough, and not what a guesser tries
- * first. No composition rules (NIST SP 800-63B, 3.1.1.2), and no normalisation.
+ * The rules for every new password: it is long enough, and it is not one of the first guesses. There are no
+ * composition rules (NIST SP 800-63B, 3.1.1.2) and no normalisation.
  */
 import { problem } from '../../http/problem.ts'
 import { isCommon } from './common-passwords.ts'
 import { isPredictable } from './guessability.ts'
 
-/** Code points; `min` unless the configuration says otherwise. */
+/** In code points. The configuration may replace `min`. */
 const PASSWORD_LENGTH = { min: 12, max: 256 } as const
 
 /**
- * Who chooses it, whose name and address it must not consist of; `minLength` replaces the default minimum.
+ * The person who chooses the password, which must not consist of their name or address. `minLength` replaces
+ * the default minimum.
  */
 export type PasswordContext = {
   email?: string | undefined
@@ -18,7 +19,7 @@ export type PasswordContext = {
   minLength?: number | undefined
 }
 
-/** Stable: clients are written against them. */
+/** These values are stable, because clients depend on them. */
 export const PASSWORD_PROBLEMS = [
   'malformed',
   'too-short',
@@ -36,12 +37,12 @@ type PasswordRule = {
 }
 
 const SERVICE = 'netpilot'
-/** Shorter words are part of too many others. Code points. */
+/** Shorter words occur inside too many other words. In code points. */
 const MIN_WORD = 4
 
 const lengthOf = (text: string) => [...text].length
 
-/** The longest first, so that a whole address is taken out before its parts. */
+/** The longest come first, so that a whole address is removed before its parts. */
 function contextWords({ email, fullName }: PasswordContext): string[] {
   const names = [SERVICE, email ?? '', fullName ?? ''].map((name) => name.toLowerCase())
   const words = names.flatMap((name) => {
@@ -51,11 +52,11 @@ function contextWords({ email, fullName }: PasswordContext): string[] {
   return words.filter((word) => lengthOf(word) >= MIN_WORD).sort((a, b) => b.length - a.length)
 }
 
-/** What the password says, in lower case, beyond words that everybody can guess who knows whose it is. */
+/** The lower-case password without the words that an attacker who knows the account can guess. */
 const beyondContext = (password: string, context: PasswordContext) =>
   contextWords(context).reduce((rest, word) => rest.replaceAll(word, ''), password.toLowerCase())
 
-/** In the order in which they are told. */
+/** In the order in which they are reported. */
 const RULES: PasswordRule[] = [
   {
     code: 'malformed',
@@ -93,15 +94,15 @@ const RULES: PasswordRule[] = [
 const brokenRule = (password: string, context: PasswordContext) =>
   RULES.find(({ isBroken }) => isBroken(password, context))
 
-/** The first rule that a password breaks, or undefined when it may be used. */
+/** @returns the first rule that a password breaks, or undefined when the password is acceptable */
 export const passwordProblem = (
   password: string,
   context: PasswordContext = {},
 ): PasswordProblem | undefined => brokenRule(password, context)?.code
 
-/** The rules as they are configured, for every place where a password is chosen. */
+/** The configured rules, for every place where a password is chosen. */
 export type PasswordPolicy = {
-  /** For a form, before anything is chosen. */
+  /** The rules that a form shows before the person chooses a password. */
   requirements: {
     minLength: number
     maxLength: number
@@ -109,8 +110,8 @@ export type PasswordPolicy = {
     rules: { code: PasswordProblem; text: string }[]
   }
   /**
-   * `path`: where the password stands in the request. @throws Problem `invalid-request`, naming the rule that
-   * the password breaks
+   * `path`: the location of the password in the request.
+   * @throws Problem `invalid-request`, naming the rule that the password breaks
    */
   assertAcceptable(path: string, password: string, chooser: Omit<PasswordContext, 'minLength'>): void
 }

@@ -1,4 +1,4 @@
-/** Choosing a password: what it must be, and another one for who is signed in. */
+/** Routes that state the password rules and change the password of a signed-in user. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { problem } from '../../http/problem.ts'
@@ -45,7 +45,6 @@ export type PasswordRoutesOptions = {
   accountMail: AccountMail
 }
 
-/** For the signed-in. */
 export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = async (
   app,
   { withTransaction, passwords, passwordPolicy, reauthenticate, lockout, accountMail },

@@ -1,7 +1,8 @@
 /**
- * Which account somebody gets whom a provider vouches for (docs/decisions/0009-google-accounts.md). The
- * subject decides; an address only where the provider is authoritative for it, because elsewhere somebody
- * else may have it by now; and where neither does, the owner signs in another way first, and links.
+ * After a provider has verified an identity, this file decides which account the person signs in to
+ * (docs/decisions/0009-google-accounts.md). The subject decides first. The email address decides only where
+ * the provider is authoritative for it, because elsewhere another person may own the address by now. Where
+ * neither decides, the owner signs in another way first and then links the provider.
  */
 import type { FastifyRequest } from 'fastify'
 import { type Problem, problem } from '../../http/problem.ts'
@@ -17,18 +18,19 @@ import type { Expected, Provider, ProviderClaims } from './provider.ts'
 import { addProviderUser, lockCandidates } from './repository.ts'
 
 /**
- * A refusal is told, not thrown, so that what the log says about it is kept. `removed`: of an account that
- * somebody else may have registered; its owner is to be told.
+ * A refusal is returned, not thrown, so that the transaction keeps what it wrote to the audit log about it.
+ * `removed`: the credentials removed from an account that another person may have registered. The caller
+ * informs the owner.
  */
 export type AccountResolution = { account: Proven; isNew: boolean; removed?: Removed } | { refusal: Problem }
 
-/** Nobody for us: a token that does not hold, or an account that is not active. Which, is not told. */
+/** The token is invalid or the account is not active. The answer does not say which. */
 export const providerRejected = (name: string) =>
   problem('invalid-credentials', { detail: `${name} vouches for nobody who may sign in here` })
 
 /**
- * Whom an ID token speaks for. @throws Problem `invalid-credentials`, `not-found` where the provider takes no
- * ID tokens, `unavailable`
+ * Reads the claims of an ID token.
+ * @throws Problem `invalid-credentials`, `not-found` where the provider takes no ID tokens, `unavailable`
  */
 export async function claimsOf(
   provider: Provider | undefined,
@@ -64,7 +66,7 @@ export async function resolveAccount(
 
   if (!namesake) {
     const user = await addProviderUser(tx, provider, claims)
-    // Where it was made in the same moment, it is found now.
+    // If another request has created the account at the same moment, this look-up finds it.
     return user
       ? { account: { ...user, hasSecondFactor: false }, isNew: true }
       : resolveAccount(tx, { id: provider, name }, claims, request)
@@ -72,7 +74,7 @@ export async function resolveAccount(
   if (!claims.isAuthoritative || namesake.subject !== undefined)
     return refuse(namesake, occupied(name), 'not linked')
   if (!namesake.isActive) return refuse(namesake, providerRejected(name), 'deactivated')
-  // Anybody could have registered the address before its owner came.
+  // Another person may have registered the address before its owner signed in.
   const removed = namesake.emailVerified ? undefined : await revokeUnprovenAccess(tx, namesake.id)
   if (!(await linkIdentity(tx, namesake.id, { provider, subject: claims.sub })))
     return resolveAccount(tx, { id: provider, name }, claims, request)

@@ -1,4 +1,4 @@
-/** What a claim may be, so that it can be stored and shown. */
+/** Checks that a claim can be stored and shown. */
 
 export const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 

@@ -1,7 +1,8 @@
 /**
- * The cookie that a flow lives in: of this host, out of reach of scripts, and not sent with requests that
- * others start, but for links. Over plain HTTP on a private network browsers drop `Secure` cookies, as with
- * the refresh cookie (docs/decisions/0014-refresh-cookie-follows-transport.md).
+ * The cookie that carries the state of a redirect flow. It is limited to this host, scripts cannot read it,
+ * and the browser sends it with cross-site requests only when they follow a link. Browsers drop `Secure`
+ * cookies over plain HTTP on a private network, so the cookie follows the same rule as the refresh cookie
+ * (docs/decisions/0014-refresh-cookie-follows-transport.md).
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isPrivateHttp } from '../../network/private-http.ts'
@@ -10,7 +11,7 @@ import { FLOW_SECONDS } from './redirect-flow.ts'
 
 const ATTRIBUTES = { httpOnly: true, sameSite: 'lax' } as const
 
-/** One for each provider: a flow of one is none of another. */
+/** Each provider has its own cookie, so that a flow with one provider is not valid for another. */
 const cookieOf = (provider: ProviderId, request: FastifyRequest) =>
   isPrivateHttp(request)
     ? { name: `netpilot-${provider}`, attributes: { ...ATTRIBUTES, path: '/api/auth/', secure: false } }

@@ -1,18 +1,18 @@
 /**
- * What a flow with the purpose `prove` ends with: a sealed word of the server that this browser came back
- * from the provider as somebody, just now. It opens nothing by itself; it links an account, or proves its
- * owner.
+ * The result of a flow with the purpose `prove`: a sealed statement of the server that this browser has just
+ * returned from the provider with this identity. The code alone gives no access. It links an account or
+ * proves that the person is its owner.
  */
 import type { SigningKeys } from '../../crypto/keyring.ts'
 import { createCookieSeal } from '../../crypto/seal.ts'
 import type { ProviderClaims, ProviderId } from './provider.ts'
 
-/** What a person proves with it: as which account of which provider they came back. */
+/** The provider and its account that the person signed in with. */
 type ProvenIdentity = { provider: ProviderId; claims: ProviderClaims }
 
 export type IdentityCodes = {
   issue(identity: ProvenIdentity): string
-  /** Undefined for any other text, and for a code that is older than five minutes. */
+  /** @returns undefined for any other text, and for a code that is older than five minutes */
   read(code: string): ProvenIdentity | undefined
 }
 

@@ -1,4 +1,4 @@
-/** For the signed-in: which providers sign in to their account. */
+/** Routes for signed-in users: the providers that sign in to their account. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'

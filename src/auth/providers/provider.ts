@@ -1,40 +1,40 @@
-/** Who else can say who somebody is: Google, or an issuer of ID tokens of the operator's own. */
+/** An identity provider: Google, or an issuer of ID tokens that the operator runs. */
 import type { RedirectFlow } from './redirect-flow.ts'
 
-/** Stored with each link, and part of the routes. */
+/** The database stores it with each link, and the route paths contain it. */
 export type ProviderId = 'google' | 'oidc'
 
-/** Somebody whom a provider vouches for. */
+/** A person whose identity a provider has verified. */
 export type ProviderClaims = {
-  /** Who it is, for good: the address behind it may change, and may come to belong to somebody else. */
+  /**
+   * The permanent identifier of the person. Their address may change and may later belong to another person.
+   */
   sub: string
   /** Trimmed and lower-cased. */
   email: string
-  /** The provider says that the address is theirs. */
+  /** The provider says that the address belongs to the person. */
   emailVerified: boolean
-  /** Whoever has the provider's account has the mailbox, too: an account here is found by the address. */
+  /** The owner of the provider's account also owns the mailbox, so the address may find an account here. */
   isAuthoritative: boolean
   fullName: string | null
   avatarUrl: string | null
 }
 
-/**
- * `nonce`: the one that the token must carry. `maxAgeSeconds`: how old it may be at most.
- */
+/** `nonce`: the value that the token must contain. `maxAgeSeconds`: the greatest age of the token. */
 export type Expected = { nonce?: string | undefined; maxAgeSeconds?: number }
 
 /**
- * Whom an ID token for us speaks for, or undefined for any other text. @throws Problem `unavailable` without
- * the provider's keys
+ * @returns the identity in an ID token for this server, or undefined for any other text
+ * @throws Problem `unavailable` without the provider's keys
  */
 export type VerifyIdToken = (idToken: string, expected?: Expected) => Promise<ProviderClaims | undefined>
 
 export type Provider = {
   id: ProviderId
-  /** As people know it. */
+  /** The name that users see. */
   name: string
-  /** Where frontends bring ID tokens that they got themselves. */
+  /** Verifies ID tokens that a frontend requested from the provider. */
   verify?: VerifyIdToken
-  /** Sending browsers there and back, when that is configured. */
+  /** The redirect flow, when it is configured. */
   flow: RedirectFlow | undefined
 }

@@ -1,6 +1,6 @@
 /**
- * Signing in by being sent to a provider and back. The server keeps nothing about it: the browser does, in
- * one sealed cookie that the way back ends.
+ * Signing in by a redirect to a provider and back. The server stores nothing about the flow: the browser
+ * keeps its state in one sealed cookie, which the callback removes.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { SigningKeys } from '../../crypto/keyring.ts'
@@ -8,18 +8,22 @@ import { createCookieSeal } from '../../crypto/seal.ts'
 import type { OidcClient } from './oidc/client.ts'
 import type { ProviderClaims } from './provider.ts'
 
-/** What comes back: a code for tokens, or one that proves who somebody is (`identity-code.ts`). */
+/**
+ * The kind of code that the flow returns: one for tokens, or one that proves an identity
+ * (`identity-code.ts`).
+ */
 type Purpose = 'sign-in' | 'prove'
 
 export type RedirectFlow = {
   /**
-   * Where to send the browser, and what it keeps in the cookie meanwhile; undefined when `returnTo` (an
-   * absolute URL) is not on an allowed origin. @throws Problem `unavailable`
+   * @returns where to redirect the browser and what to store in the cookie; undefined when `returnTo` (an
+   * absolute URL) is not on an allowed origin
+   * @throws Problem `unavailable`
    */
   start(returnTo: string, purpose?: Purpose): Promise<{ location: string; cookie: string } | undefined>
   /**
-   * The flow that this browser began with this `state`, at most ten minutes ago; undefined for every other:
-   * one of another browser, one whose cookie is gone because it was finished.
+   * @returns the flow that this browser started with this `state`, at most ten minutes ago. Undefined for
+   * every other flow: one of another browser, or a finished one, whose cookie is removed.
    */
   resume(state: string, cookie: string): ResumedFlow | undefined
 }
@@ -28,7 +32,8 @@ type ResumedFlow = {
   returnTo: string
   purpose: Purpose
   /**
-   * Redeems the provider's code, once. Undefined when it does not take it, or vouches for nobody by it.
+   * Redeems the provider's code, which works once.
+   * @returns undefined when the provider rejects the code or the identity is not verified
    * @throws Problem `unavailable`
    */
   redeem(code: string, iss?: string): Promise<ProviderClaims | undefined>
@@ -36,9 +41,7 @@ type ResumedFlow = {
 
 export const FLOW_SECONDS = 600
 
-/**
- * `startedAt`: seconds since 1970.
- */
+/** `startedAt`: seconds since 1970. */
 type Flow = {
   state: string
   nonce: string
@@ -52,7 +55,7 @@ type FlowOptions = { client: OidcClient; keys: SigningKeys; returnOrigins: reado
 
 const MAX_RETURN_TO = 2_000
 
-/** 256 bits, which is also what RFC 7636 asks of a verifier (4.1). */
+/** 256 random bits. RFC 7636 (4.1) recommends the same for a verifier. */
 const random = () => randomBytes(32).toString('base64url')
 
 export function createRedirectFlow({ client, keys, returnOrigins }: FlowOptions): RedirectFlow {
@@ -92,11 +95,11 @@ export function createRedirectFlow({ client, keys, returnOrigins }: FlowOptions)
   }
 }
 
-/** The URL as it was understood, never as it was written: a browser may read the same text differently. */
+/** Returns the URL as parsed, not as written, because a browser may parse the same text differently. */
 function allowedUrl(text: string, origins: readonly string[]): string | undefined {
   if (!URL.canParse(text)) return undefined
   const { protocol, origin, username, password, href } = new URL(text)
-  // The origin of a blob: URL is that of the page inside.
+  // The origin of a blob: URL is that of the URL inside it.
   return origins.includes(origin) &&
     origin.startsWith(`${protocol}//`) &&
     username + password === '' &&

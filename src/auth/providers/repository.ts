@@ -1,4 +1,4 @@
-/** Accounts by what a provider says: static statements of the auth login. */
+/** Finds and creates accounts by a provider's claims, with static statements of the auth database role. */
 import { randomUUID } from 'node:crypto'
 import type { User } from '../../modules/users/schema.ts'
 import type { Tx } from '../../rls/transaction.ts'
@@ -18,14 +18,15 @@ import { confirmEmail } from '../email/repository.ts'
 import type { ProviderClaims, ProviderId } from './provider.ts'
 
 /**
- * `linked`: the account that the provider's account signs in to. `namesake`: another one, with its address.
+ * `linked`: the account that the provider's identity signs in to. `namesake`: another account with the same
+ * address.
  */
 export type Candidates = {
   linked: Account | undefined
   namesake: (Account & { subject: string | undefined }) | undefined
 }
 
-/** They are held, and stay what they are, until the transaction ends. */
+/** Locks both accounts, so that they do not change until the transaction ends. */
 export async function lockCandidates(
   tx: Tx,
   provider: ProviderId,
@@ -37,10 +38,10 @@ export async function lockCandidates(
       await findUserIdByIdentity(tx, identity),
       await findUserIdByEmail(tx, claims.email),
     ]
-    // In one order, so that two sign-ins do not wait for each other.
+    // Locks are always taken in the same order, so that two sign-ins do not deadlock.
     const ids = [...new Set([linkedId, namesakeId])].filter((id) => id !== undefined).sort()
     for (const id of ids) await lockCredentials(tx, id)
-    // Whoever held them may have changed what they are found by.
+    // The transaction that had the lock before may have changed the address or the link.
     const isStill =
       linkedId === (await findUserIdByIdentity(tx, identity)) &&
       namesakeId === (await findUserIdByEmail(tx, claims.email))
@@ -55,7 +56,7 @@ export async function lockCandidates(
   }
 }
 
-/** @returns undefined when the address or the provider's account has an account by now */
+/** @returns undefined when an account with this address or this provider identity exists by now */
 export async function addProviderUser(
   tx: Tx,
   provider: ProviderId,

@@ -1,4 +1,4 @@
-/** For anyone: how somebody whom a provider knows becomes somebody here. */
+/** Public routes that sign a person in through a provider. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
@@ -18,7 +18,7 @@ import type { IdentityCodes } from './identity-code.ts'
 import type { Provider, ProviderClaims, ProviderId } from './provider.ts'
 import { Exchange, FlowCallback, GoogleSignIn, StartFlow } from './schema.ts'
 
-/** What is not configured is undefined; its routes are 404 then. */
+/** A provider that is not configured is undefined, and its routes answer 404. */
 export type Providers = Record<ProviderId, Provider | undefined>
 
 export type ProviderRoutesOptions = {
@@ -31,7 +31,7 @@ export type ProviderRoutesOptions = {
 
 const EXCHANGE_MINUTES = 1
 
-/** How each provider is called in the API document. */
+/** The names of each provider's operations in the API document. */
 const FLOWS = [
   {
     id: 'google',
@@ -54,9 +54,9 @@ export const providerRoutes: FastifyPluginAsyncTypebox<ProviderRoutesOptions> = 
   const documented = { tags: ['auth'] }
 
   /**
-   * `work` is what it leads to that somebody came from a provider, in its transaction. Whoever had an account
-   * taken over is told what it lost; a new address of which the provider says nothing gets a mail to confirm
-   * it.
+   * Signs a person in through a provider. `work` runs in the same transaction. If the account lost
+   * credentials of a previous registrant, the owner receives a mail that lists them. A new address that the
+   * provider has not verified receives a confirmation mail.
    */
   async function arriving<T>(
     request: FastifyRequest,
@@ -178,7 +178,7 @@ export const providerRoutes: FastifyPluginAsyncTypebox<ProviderRoutesOptions> = 
           })
         const back = (outcome: { code: string } | { error: string }) =>
           reply.redirect(withOutcome(flow.returnTo, outcome))
-        // Without a code, the provider or its user has refused.
+        // A missing code means that the provider or the user refused.
         const claims = code === undefined ? undefined : await flow.redeem(code, iss)
         if (!claims) return back({ error: providerRejected(provider.name).code })
         if (flow.purpose === 'prove') return back({ code: identityCodes.issue({ provider: id, claims }) })
@@ -227,7 +227,8 @@ export const providerRoutes: FastifyPluginAsyncTypebox<ProviderRoutesOptions> = 
 }
 
 /**
- * What stood there by the same name was the wish of whoever made the link, and might be somebody else's code.
+ * Replaces parameters of the same names. The author of the link chose them, so they might contain another
+ * person's code.
  */
 function withOutcome(returnTo: string, outcome: { code: string } | { error: string }): string {
   const url = new URL(returnTo)

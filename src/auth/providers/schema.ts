@@ -34,7 +34,7 @@ export const StartFlow = StrictObject({
   ),
 })
 
-/** The provider's answer; it adds what it likes. */
+/** The provider's answer. Providers may add parameters of their own. */
 export const FlowCallback = Type.Object({
   state: Type.Optional(Text({ max: 512 })),
   code: Type.Optional(Text({ max: 2_048 })),

@@ -1,4 +1,4 @@
-/** Whom a proof by a provider speaks for, given just now: undefined for any other text. */
+/** Verifies an identity proof that a provider issued just now. The result is undefined for any other text. */
 
 import type { VerifyIdentity } from '../sessions/owner-proof.ts'
 import type { Google } from './google/google.ts'

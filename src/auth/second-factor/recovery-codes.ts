@@ -1,8 +1,9 @@
 /**
- * Recovery codes: what a person writes down for the day when the authenticator is lost. Twelve characters of
- * Crockford's base 32 (https://www.crockford.com/base32.html: no i, l, o or u), 60 random bits, as
- * `abcd-efgh-jkmn`. Stored is an HMAC under a key derived from the pepper and bound to the account: a bare
- * digest of 60 bits could be searched by who steals the table, and copied by who can write it.
+ * Recovery codes, which a person writes down in case they lose the authenticator. A code is twelve characters
+ * of Crockford's base 32 (https://www.crockford.com/base32.html: no i, l, o or u), 60 random bits, as
+ * `abcd-efgh-jkmn`. The table stores an HMAC under a key derived from the pepper and bound to the account. A
+ * plain digest of 60 bits could be searched after a theft of the table, and an attacker with write access
+ * could copy it to another account.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import type { SigningKeys } from '../../crypto/keyring.ts'
@@ -10,14 +11,14 @@ import { uuidToBytes } from '../../crypto/uuid.ts'
 
 export type RecoveryCodes = {
   /**
-   * Ten codes, to be shown once, and what to store of each. @throws TypeError when `userId` is not a
-   * lower-case uuid
+   * @returns ten codes, to be shown once, and the digest to store for each
+   * @throws TypeError when `userId` is not a lower-case uuid
    */
   make(userId: string): { codes: string[]; digests: Buffer[] }
   /**
-   * What may be stored of a code as somebody typed it (any case, with or without spaces and hyphens, o for 0, i
-   * or l for 1), by the current key and those before; undefined for text of another form. @throws TypeError when
-   * `userId` is not a lower-case uuid
+   * Accepts a typed code in any case, with or without spaces and hyphens, with o for 0 and i or l for 1.
+   * @returns the digests under the current key and the earlier ones; undefined for text of another form
+   * @throws TypeError when `userId` is not a lower-case uuid
    */
   digests(userId: string, typed: string): Buffer[] | undefined
 }
@@ -34,7 +35,7 @@ const makeCode = () =>
 const grouped = (code: string) => code.replace(/.{4}(?=.)/g, '$&-')
 
 function normalised(typed: string): string | undefined {
-  // Word processors turn hyphens into dashes of their own.
+  // Word processors replace hyphens with dashes.
   const code = typed
     .replace(/[\s\p{Dash_Punctuation}]/gu, '')
     .toLowerCase()
@@ -43,7 +44,7 @@ function normalised(typed: string): string | undefined {
   return FORM.test(code) ? code : undefined
 }
 
-/** `keys`: those that `pepperKeys` derives for recovery codes. */
+/** `keys`: the keys that `pepperKeys` derives for recovery codes. */
 export function createRecoveryCodes(keys: SigningKeys): RecoveryCodes {
   const digestOf = (userId: string, code: string, { secret } = keys[0]) =>
     createHmac('sha256', secret).update(uuidToBytes(userId)).update(code).digest()

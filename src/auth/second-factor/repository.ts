@@ -1,15 +1,13 @@
-/** The second factor: static statements of the auth login, which nobody else's role can run. */
+/** The second factor: static statements of the auth database role, which no other role can run. */
 import type { Tx } from '../../rls/transaction.ts'
 
-/**
- * `now`: the database's, by which codes are judged on every server.
- */
+/** `now`: the time of the database, which every server uses to check codes. */
 export type Factor = { sealedSecret: Buffer; isConfirmed: boolean; now: Date }
 export type FactorStatus = { confirmedAt: Date | null; recoveryCodesLeft: number }
 
 /**
- * Keeps a secret that is not confirmed yet, in place of any other such. @returns the account's address;
- * undefined when one is confirmed
+ * Stores an unconfirmed secret and replaces any earlier unconfirmed one.
+ * @returns the account's address; undefined when a secret is confirmed
  */
 export async function offerSecret(
   tx: Tx,
@@ -25,7 +23,7 @@ export async function offerSecret(
   return account
 }
 
-/** Confirmed or not; undefined when there is none. */
+/** @returns the factor, confirmed or not; undefined when there is none */
 export async function findFactor(tx: Tx, userId: string): Promise<Factor | undefined> {
   const [factor] = await tx.query<Factor>({
     name: 'find second factor',
@@ -37,8 +35,8 @@ export async function findFactor(tx: Tx, userId: string): Promise<Factor | undef
 }
 
 /**
- * Accepts a step that is later than every other so far: of any number of requests with one code, one gets it,
- * and none when the secret that it was found with has been replaced.
+ * Accepts a step that is later than every accepted step. When several requests send the same code, only one
+ * succeeds. No request succeeds when the secret that matched the code has been replaced.
  */
 export async function useStep(
   tx: Tx,
@@ -55,7 +53,7 @@ export async function useStep(
   return used.length > 0
 }
 
-/** Stores the same secret, sealed anew; nothing happens when it was replaced meanwhile. */
+/** Stores the same secret, sealed again. It does nothing when the secret was replaced meanwhile. */
 export async function resealSecret(tx: Tx, userId: string, from: Buffer, to: Buffer): Promise<void> {
   await tx.query({
     name: 'reseal second factor',
@@ -64,7 +62,10 @@ export async function resealSecret(tx: Tx, userId: string, from: Buffer, to: Buf
   })
 }
 
-/** Of any number of requests with one recovery code, one gets it. `digests`: by each key that it may be stored under. */
+/**
+ * When several requests send the same recovery code, only one succeeds. `digests`: one under each key that
+ * may have been used to store it.
+ */
 export async function useRecoveryCode(tx: Tx, userId: string, digests: Buffer[]): Promise<boolean> {
   const used = await tx.query({
     name: 'use recovery code',
@@ -95,7 +96,7 @@ export async function replaceRecoveryCodes(tx: Tx, userId: string, digests: Buff
   })
 }
 
-/** The factor, its recovery codes, and the challenges that ask for it. */
+/** Removes the factor, its recovery codes, and the challenges that require it. */
 export async function removeFactor(tx: Tx, userId: string): Promise<void> {
   await tx.query({
     name: 'remove second factor',

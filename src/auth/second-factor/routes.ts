@@ -36,7 +36,7 @@ export type SecondFactorRoutesOptions = {
   accountMail: AccountMail
 }
 
-/** For the signed-in: their own second factor. */
+/** Routes for signed-in users: their own second factor. */
 export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOptions> = async (
   app,
   { withTransaction, secondFactor, reauthenticate, accountMail },
@@ -44,8 +44,8 @@ export const secondFactorRoutes: FastifyPluginAsyncTypebox<SecondFactorRoutesOpt
   const documented = { tags: ['auth'], security: [{ person: [] }] }
 
   /**
-   * Checks the code and does the work in one transaction, which is committed also when the code is wrong: so
-   * it records the act by itself. What was done the owner is told by `letter`.
+   * Checks the code and does the work in one transaction. It commits even when the code is wrong, so this
+   * function records the audit event itself. `letter` is the mail that informs the owner of the change.
    */
   async function withCode<T>(
     request: FastifyRequest,

@@ -1,6 +1,6 @@
 /**
- * The second factor: codes of an authenticator app, and recovery codes for when that is lost. Each code is
- * good once, and each attempt is a guess that is counted before it is checked.
+ * The second factor: codes of an authenticator app, and recovery codes in case the app is lost. Each code
+ * works once. Each attempt is a guess that is counted before it is checked.
  */
 import type { FastifyRequest } from 'fastify'
 import { type MasterSecrets, pepperKeys } from '../../crypto/keyring.ts'
@@ -24,25 +24,23 @@ import {
 } from './repository.ts'
 import { describeTotp, makeTotpSecret, matchTotp } from './totp.ts'
 
-/** What a code was. */
+/** The kind of code that was correct. */
 export type ProvenBy = 'totp' | 'recovery-code'
 
-/**
- * `provenBy` is undefined when the code was wrong; `isLast`: then no other is taken for a while.
- */
+/** `provenBy` is undefined when the code was wrong. `isLast`: this attempt started the lockout. */
 type Attempt = { provenBy: ProvenBy | undefined; isLast: boolean }
 
 export type SecondFactor = {
   /**
-   * A new secret for an authenticator app, which counts for nothing until it is confirmed.
+   * Creates a secret for an authenticator app. It has no effect until it is confirmed.
    * @throws Problem `conflict` when one is confirmed, `email-unverified` when the address is not
    */
   offer(tx: Tx, userId: string): Promise<{ secret: string; uri: string }>
   /**
-   * Uses a code up. When it is wrong the transaction must be committed all the same, since it holds the count
-   * and the record of the failure. Of attempts at one account at once, one is checked after the other.
-   * `confirming`: against the secret just offered.
-   * @throws Problem `locked-out`, and `conflict` when there is no factor to prove, or to confirm; confirming,
+   * Checks a code and uses it up. The transaction must commit even when the code is wrong, because it
+   * contains the count and the audit event of the failure. Simultaneous attempts for one account are checked
+   * one after the other. `confirming`: against the secret just offered.
+   * @throws Problem `locked-out`, and `conflict` when there is no factor to prove or to confirm; confirming,
    * also `email-unverified`
    */
   prove(
@@ -52,15 +50,13 @@ export type SecondFactor = {
     request: FastifyRequest,
     options?: { confirming?: boolean },
   ): Promise<Attempt>
-  /** The secret that was offered counts from now on. @returns ten recovery codes, to be shown once */
+  /** Confirms the offered secret. @returns ten recovery codes, to be shown once */
   confirm(tx: Tx, userId: string): Promise<string[]>
-  /** @returns ten recovery codes in place of all others, to be shown once */
+  /** @returns ten new recovery codes, which replace all others, to be shown once */
   renewRecoveryCodes(tx: Tx, userId: string): Promise<string[]>
 }
 
-/**
- * `pepper`: what the secrets are sealed with, and the recovery codes hashed.
- */
+/** `pepper`: seals the secrets and hashes the recovery codes. */
 export type SecondFactorOptions = { lockout: Lockout; pepper: MasterSecrets }
 
 export function createSecondFactor({ lockout, pepper }: SecondFactorOptions): SecondFactor {
@@ -80,8 +76,8 @@ export function createSecondFactor({ lockout, pepper }: SecondFactorOptions): Se
   }
 
   /**
-   * A factor outlives a reset by mail. Nobody may leave one in an account for the owner of its address to
-   * find.
+   * A factor survives a password reset by mail. Without this check, an attacker could leave a factor in an
+   * account that the owner of the address later recovers.
    */
   async function demandConfirmedAddress(tx: Tx, userId: string): Promise<void> {
     if (!(await findAccountEmail(tx, userId))?.isVerified) throw addressUnconfirmed()
@@ -104,8 +100,7 @@ export function createSecondFactor({ lockout, pepper }: SecondFactorOptions): Se
     async prove(tx, userId, code, request, { confirming = false } = {}) {
       if (confirming) await demandConfirmedAddress(tx, userId)
       const guess = { at: 'second-factor', userId } as const
-      // Holds the row of the account's guesses until the transaction ends: whoever guesses at the same time
-      // waits here.
+      // Locks the row of the account's guesses until the transaction ends. Simultaneous guesses wait here.
       const { isLast } = await lockout.count(tx, guess)
       const factor = await findFactor(tx, userId)
       if (!factor || factor.isConfirmed === confirming)

@@ -1,6 +1,6 @@
 /**
- * Time-based one-time passwords (RFC 6238) as every authenticator app understands them: HMAC-SHA-1, six
- * digits, a new code each 30 seconds. A step is one such span, counted from 1970.
+ * Time-based one-time passwords (RFC 6238) that every authenticator app supports: HMAC-SHA-1, six digits, a
+ * new code every 30 seconds. A step is one such period, counted from 1970.
  */
 import { randomBytes } from 'node:crypto'
 import { Secret, TOTP } from 'otpauth'
@@ -9,9 +9,7 @@ const ISSUER = 'NetPilot'
 /** As long as the output of the HMAC (RFC 4226, section 4, R6). */
 const SECRET_BYTES = 20
 const FORM = { algorithm: 'SHA1', digits: 6, period: 30 } as const
-/**
- * One step to either side: for a clock that is off, and for the time it takes to type (RFC 6238, 5.2 and 6).
- */
+/** One step to either side, to allow for an inaccurate clock and for typing time (RFC 6238, 5.2 and 6). */
 const WINDOW = 1
 const CODE = /^[0-9]{6}$/
 
@@ -22,9 +20,9 @@ export const makeTotpSecret = (): Buffer => randomBytes(SECRET_BYTES)
 const shared = (secret: Buffer) => new Secret({ buffer: Uint8Array.from(secret).buffer })
 
 /**
- * What an app is given, typed in or as a QR code: the secret in base32 (32 characters), and within an
- * `otpauth://` URI that also names
- * this service and the account (https://github.com/google/google-authenticator/wiki/Key-Uri-Format).
+ * @returns what a person types or scans as a QR code: the secret in base32 (32 characters), and an
+ * `otpauth://` URI that contains it. The URI also names this service and the account
+ * (https://github.com/google/google-authenticator/wiki/Key-Uri-Format).
  */
 export function describeTotp(secret: Buffer, account: string): { secret: string; uri: string } {
   const totp = new TOTP({ ...FORM, issuer: ISSUER, label: account, secret: shared(secret) })
@@ -32,12 +30,12 @@ export function describeTotp(secret: Buffer, account: string): { secret: string;
 }
 
 /**
- * The step that a code belongs to, when it is one of those around `at`; undefined for any other text. Never
- * throws. Codes are compared in constant time. A code is good once: the caller accepts a step only when it is
- * later than the last one it accepted (RFC 6238, 5.2).
+ * Compares codes in constant time and never throws. A code works once: the caller accepts a step only when it
+ * is later than the last accepted one (RFC 6238, 5.2).
+ * @returns the step of a code when it is one of those around `at`; undefined for any other text
  */
 export function matchTotp(secret: Buffer, code: string, at: Date): number | undefined {
-  // The library compares bytes, and throws when six characters are more than six of them.
+  // The library compares bytes, and throws when six characters have more than six bytes.
   if (!CODE.test(code)) return undefined
   const timestamp = at.getTime()
   const delta = TOTP.validate({ ...FORM, secret: shared(secret), token: code, timestamp, window: WINDOW })

@@ -1,8 +1,8 @@
 /**
- * Access tokens: JSON web tokens (RFC 9068 in form) that name a person and a login session for ten minutes,
- * and decide nothing else: what the person may do is read from the database. @fastify/jwt does the
- * cryptography; on its own it accepts or chokes on a good part of hostile tokens, so what it is shown is
- * checked before, and what it returns after.
+ * Access tokens: JSON web tokens (in the form of RFC 9068) that identify a person and a login session for ten
+ * minutes. They contain no permissions, which the server reads from the database. @fastify/jwt does the
+ * cryptography. On its own it accepts many hostile tokens or fails on them, so this file checks its input and
+ * its output.
  */
 import { randomUUID } from 'node:crypto'
 import fastifyJwt from '@fastify/jwt'
@@ -12,21 +12,19 @@ import type { Keyring } from '../../crypto/keyring.ts'
 import { isUuid } from '../../crypto/uuid.ts'
 import type { UserIdentity } from '../../rls/identity.ts'
 
-/** Whom a token speaks for. */
+/** The person and the login session that a token identifies. */
 type Bearer = Pick<UserIdentity, 'userId' | 'sessionId'>
 
 export type AccessTokens = {
   sign(bearer: Bearer): string
   /**
-   * Whom an authentic, current token speaks for; undefined (401 to the caller) for any other text. Never
-   * throws.
+   * @returns the person and login session of an authentic, current token; undefined (401 to the caller) for
+   * any other text. Never throws.
    */
   verify(token: string): Bearer | undefined
 }
 
-/**
- * `lifetime`: seconds from issue to expiry; a token that claims a longer one is refused.
- */
+/** `lifetime`: seconds from issue to expiry. A token that claims a longer lifetime is refused. */
 export type AccessTokenOptions = { keyring: Keyring; lifetime: number }
 
 const ALGORITHM = 'HS256'
@@ -34,22 +32,24 @@ const TYPE = 'at+jwt'
 const ISSUER = 'netpilot'
 const AUDIENCE = 'netpilot-api'
 const CLAIMS = ['aud', 'exp', 'iat', 'iss', 'jti', 'nbf', 'sid', 'sub']
-/** How far ahead another server's clock may be, seconds. */
+/** How far ahead another server's clock may be, in seconds. */
 const CLOCK_SKEW = 30
 const MAX_LENGTH = 2_048
 
 /**
- * There is one header per key, and a token must carry it to the byte. That leaves no room for another
- * algorithm or type, an unknown key,
- * `crit`, an embedded key, or a second spelling.
+ * Each key has exactly one header, and a token must contain the same bytes. This excludes another algorithm
+ * or type, an unknown key, `crit`, an embedded key, and a second spelling.
  */
 const headerOf = (kid: string) =>
   Buffer.from(JSON.stringify({ alg: ALGORITHM, typ: TYPE, kid })).toString('base64url')
 
-/** Seconds since 1970, as a claim has them. */
+/** Checks a time claim: seconds since 1970. */
 const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
-/** The claims by name, when they are exactly ours and the token is of now (seconds since 1970). */
+/**
+ * @returns the bearer when the claims are exactly the expected ones and the token is valid at `now` (seconds
+ * since 1970)
+ */
 function readClaims(claims: Record<string, unknown>, now: number, lifetime: number): Bearer | undefined {
   if (Object.keys(claims).sort().join() !== CLAIMS.join()) return undefined
   const { iss, aud, sub, sid, jti, iat, nbf, exp } = claims
@@ -59,7 +59,7 @@ function readClaims(claims: Record<string, unknown>, now: number, lifetime: numb
   return { userId: sub, sessionId: sid }
 }
 
-/** Registers @fastify/jwt on `app`; the result works once `app` is ready. */
+/** Registers @fastify/jwt on `app`. The result works once `app` is ready. */
 export function createAccessTokens(
   app: FastifyInstance,
   { keyring, lifetime }: AccessTokenOptions,
@@ -86,7 +86,8 @@ export function createAccessTokens(
       clockTolerance: CLOCK_SKEW * 1_000,
       cache: false,
     },
-    // `request.jwtVerify`, which the library adds, would skip the checks below: it refuses every token.
+    // The library adds `request.jwtVerify`, which would skip the checks below. With this setting it refuses
+    // every token.
     trusted: () => false,
   })
 
@@ -99,7 +100,7 @@ export function createAccessTokens(
       if (!secret || !decodeBase64url(payload) || !decodeBase64url(signature) || more.length > 0)
         return undefined
       try {
-        // Without options the library uses the verifier it has made for the current key.
+        // Without options the library reuses the verifier that it created for the current key.
         const claims = app.jwt.verify<Record<string, unknown>>(
           token,
           secret === current.secret ? undefined : { key: secret },

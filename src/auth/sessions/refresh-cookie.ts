@@ -1,8 +1,9 @@
 /**
- * The refresh token in a cookie, for browser apps that ask for it with `X-Token-Transport: cookie`: no script
- * can read it there. A browser sends a cookie by itself, so what uses it must come from an allowed page and
- * carry a token that only such a page could read: a MAC of the login session, given with the tokens and sent
- * back in `X-CSRF-Token`. Access tokens never are in a cookie.
+ * Stores the refresh token in a cookie, for browser apps that request it with `X-Token-Transport: cookie`.
+ * Scripts cannot read the cookie. A browser sends cookies automatically, so a request that uses one must pass
+ * two checks. It must come from an allowed origin, and `X-CSRF-Token` must contain a token that only such a
+ * page could read. That token is a MAC of the login session and is returned with the other tokens. Access
+ * tokens are never stored in a cookie.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -13,7 +14,7 @@ import type { RefreshTokens } from './refresh-tokens.ts'
 
 const ATTRIBUTES = { httpOnly: true, sameSite: 'strict' } as const
 /**
- * `__Host-`: of this host only, over TLS only (browsers count localhost as such), for every path (RFC
+ * `__Host-`: limited to this host, to TLS (browsers treat localhost as secure), with the path `/` (RFC
  * 6265bis, 4.1.3.2).
  */
 const SECURE = {
@@ -21,28 +22,32 @@ const SECURE = {
   attributes: { ...ATTRIBUTES, path: '/', secure: true },
 } as const
 /**
- * A name of its own: what somebody on the way plants over plain HTTP means nothing over TLS, where browsers
- * send it too.
+ * A separate name, because an attacker on the network can set this cookie over plain HTTP. Browsers then send
+ * it over TLS too, where the server ignores it.
  */
 const PLAIN = {
   name: 'netpilot-refresh',
   attributes: { ...ATTRIBUTES, path: '/api/', secure: false },
 } as const
 
-/** The one cookie that exists for this request; the other is neither read nor written. */
+/** The only cookie that this request uses. The server neither reads nor writes the other. */
 const cookieOf = (request: FastifyRequest) => (isPrivateHttp(request) ? PLAIN : SECURE)
 const tokenIn = (request: FastifyRequest) => request.cookies[cookieOf(request).name]
 
 export type RefreshCookie = {
-  /** Whether the tokens of this request's answer go into the cookie: it asks so, or came with one. */
+  /** Whether the answer puts its tokens into the cookie: the request asks for that or contains the cookie. */
   isWanted(request: FastifyRequest): boolean
   /**
-   * Before somebody signs in into the cookie. @throws Problem `cross-site` unless an allowed page sends them
+   * Runs before a sign-in that sets the cookie.
+   * @throws Problem `cross-site` unless the request comes from an allowed origin
    */
   refuseOtherPages(request: FastifyRequest): void
-  /** The token that came in the cookie. @throws Problem `cross-site` unless an allowed page sent it */
+  /**
+   * @returns the token in the cookie
+   * @throws Problem `cross-site` unless the request comes from an allowed origin
+   */
   read(request: FastifyRequest): string | undefined
-  /** Puts the token into the cookie of the answer. @returns the CSRF token that belongs to it */
+  /** Writes the token to the cookie of the answer. @returns the CSRF token that belongs to it */
   write(reply: FastifyReply, refreshToken: string, sessionId: string): string
   clear(reply: FastifyReply): void
 }
@@ -50,7 +55,7 @@ export type RefreshCookie = {
 export type RefreshCookieOptions = {
   keys: SigningKeys
   refreshTokens: RefreshTokens
-  /** Exact origins of browser apps elsewhere; the server's own is always allowed. */
+  /** Exact origins of browser apps on other hosts. The server's own origin is always allowed. */
   origins: string[]
   maxDays: number
 }
@@ -81,7 +86,7 @@ export function createRefreshCookie({
   return {
     isWanted,
     refuseOtherPages(request) {
-      // Google sends browsers back by GET, and no tokens are in that answer.
+      // Google redirects browsers back with GET, and that answer contains no tokens.
       if (request.method === 'POST' && isWanted(request) && !isAllowedPage(request))
         throw problem('cross-site')
     },

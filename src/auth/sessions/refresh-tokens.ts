@@ -1,25 +1,23 @@
 /**
- * Refresh tokens are derived, not stored: `npr_` and the base64url of 75 bytes (version 1, kid 6, user id 16,
- * session id 16, counter 4 big-endian, HMAC-SHA-256 over all of these 32). A leaked database cannot mint one,
- * and only the login session's row can end one.
+ * Refresh tokens are derived, not stored. A token is `npr_` and the base64url of 75 bytes: version 1, kid 6,
+ * user id 16, session id 16, counter 4 big-endian, HMAC-SHA-256 over all of these 32. A leaked database is
+ * not enough to create a token, and only the login session's row can end one.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { decodeBase64url } from '../../crypto/base64url.ts'
 import type { Keyring } from '../../crypto/keyring.ts'
 import { bytesToUuid, uuidToBytes } from '../../crypto/uuid.ts'
 
-/**
- * `counter`: how often the session's token was rotated, 0 to 2³² − 1.
- */
+/** `counter`: how often the login session's token was rotated, 0 to 2³² − 1. */
 export type RefreshClaim = { userId: string; sessionId: string; counter: number }
 
 export type RefreshTokens = {
   /**
-   * 104 characters; the same claim gives the same token. @throws when an id is no lower-case uuid or the
-   * counter is out of range
+   * @returns 104 characters; the same claim gives the same token
+   * @throws when an id is no lower-case uuid or the counter is out of range
    */
   issue(claim: RefreshClaim): string
-  /** What an authentic token claims; undefined for anything else. Never throws. */
+  /** @returns the claim of an authentic token; undefined for any other text. Never throws. */
   read(token: string): RefreshClaim | undefined
 }
 

@@ -1,5 +1,6 @@
 /**
- * A person's login sessions, for their own list: named by a public id, since the real one opens transactions.
+ * A person's login sessions. Their own list shows a public id, because the real id gives access to
+ * transactions.
  */
 import { problem } from '../../http/problem.ts'
 import type { ClientInfo } from '../../http/request-origin.ts'
@@ -20,7 +21,7 @@ export type ListedSession = {
 
 const LIVE = `user_id = $1 and ${IS_LIVE}`
 
-/** The live ones, the last used first. */
+/** @returns the live login sessions, most recently used first */
 export async function listLoginSessions(
   tx: Tx,
   { userId, sessionId }: { userId: string; sessionId: string },
@@ -38,10 +39,13 @@ export async function listLoginSessions(
   return { ...live, items }
 }
 
-/** How long a proof of the owner is recent. */
+/** For how many minutes a proof of the owner counts as recent. */
 const PROOF_MINUTES = 15
 
-/** The person of the session has proven who they are. @returns until when that is recent */
+/**
+ * Records that the person of the login session has proven their identity.
+ * @returns the time until which the proof is recent
+ */
 export async function renewProof(tx: Tx, userId: string, sessionId: string): Promise<Date> {
   const [renewed] = await tx.query<{ provenUntil: Date }>({
     name: 'renew proof',
@@ -53,7 +57,7 @@ export async function renewProof(tx: Tx, userId: string, sessionId: string): Pro
   return renewed.provenUntil
 }
 
-/** @throws Problem `proof-required` when the last proof of the session's person is not recent */
+/** @throws Problem `proof-required` when the last proof in the login session is not recent */
 export async function requireRecentProof(tx: Tx, userId: string, sessionId: string): Promise<void> {
   const recent = await tx.query({
     name: 'find recent proof',
@@ -69,7 +73,7 @@ export const proofRequired = () =>
       'POST /api/auth/reauthenticate takes a password, a Google ID token, or a code of the second factor',
   })
 
-/** @returns whether there was such a live session of theirs */
+/** @returns whether the person had such a live login session */
 export async function endLoginSessionByPublicId(tx: Tx, userId: string, publicId: string): Promise<boolean> {
   const ended = await tx.query({
     name: 'end login session by public id',
@@ -79,7 +83,7 @@ export async function endLoginSessionByPublicId(tx: Tx, userId: string, publicId
   return ended.length > 0
 }
 
-/** Ends every live session, or all but `keep`. @returns how many */
+/** Ends every live login session, or all except `keep`. @returns how many ended */
 export async function endLoginSessions(
   tx: Tx,
   userId: string,
@@ -98,12 +102,12 @@ export type LoginSession = { id: string; counter: number }
 export type SessionLifetime = { idleDays: number; maxDays: number }
 
 /**
- * More than anybody has devices; whoever signs in by a script each time it runs is to leave no trail of
- * sessions.
+ * This is more than a person has devices. It limits the login sessions of a script that signs in on every
+ * run.
  */
 export const MAX_LOGIN_SESSIONS = 50
 
-/** Of more than there may be, the sessions end that were used least lately. */
+/** Adds a login session. When the limit is exceeded, the least recently used ones end. */
 export async function addLoginSession(
   tx: Tx,
   userId: string,
@@ -127,8 +131,8 @@ export async function addLoginSession(
 }
 
 /**
- * Takes a refresh token's counter one further, if it is the newest one of a live session of an active
- * account. Of any number of requests with the same token at once, one gets the row.
+ * Increments a refresh token's counter if the token is the newest one of a live login session of an active
+ * account. When several requests send the same token at once, only one gets the row.
  */
 export async function rotateLoginSession(
   tx: Tx,
@@ -150,7 +154,7 @@ export async function rotateLoginSession(
 
 export type SessionState = LoginSession & { secondsSinceRotation: number }
 
-/** A live session, whatever its counter. */
+/** Finds a live login session with any counter. */
 export async function findLiveSession(
   tx: Tx,
   userId: string,
@@ -165,7 +169,10 @@ export async function findLiveSession(
   return session
 }
 
-/** Ends a login session; its access tokens end with it, since every request looks the session up. */
+/**
+ * Ends a login session. Its access tokens become invalid too, because every request looks the login session
+ * up.
+ */
 export async function endLoginSession(
   tx: Tx,
   userId: string,

@@ -1,4 +1,3 @@
-/** Login sessions: who is signed in, the list of their sessions, and how these end. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { orNotFound, problem } from '../../http/problem.ts'
@@ -31,7 +30,7 @@ export type LoginSessionRoutesOptions = {
   reauthenticate: Reauthenticate
 }
 
-/** For the signed-in: who they are, and where else they are signed in. */
+/** Routes for signed-in users: who they are, the list of their login sessions, and how to end them. */
 export const loginSessionRoutes: FastifyPluginAsyncTypebox<LoginSessionRoutesOptions> = async (
   app,
   { withTransaction, refreshCookie, reauthenticate },

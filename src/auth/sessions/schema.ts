@@ -24,7 +24,7 @@ export const LoginSession = Type.Object(
   { $id: 'LoginSession', description: 'A login session: one sign-in on one device' },
 )
 
-/** Of a request that is answered with tokens. */
+/** Headers of a request whose answer contains tokens. */
 export const TokenTransport = Type.Object({
   'X-Token-Transport': Type.Optional(
     Type.String({

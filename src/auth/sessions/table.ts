@@ -9,8 +9,8 @@ const owner = () =>
     .references(() => users.id, { onDelete: 'cascade' })
 
 /**
- * One row a signed-in browser or app. `id` is a capability (it opens transactions) and is never shown;
- * `publicId` names it in lists.
+ * One row per signed-in browser or app. `id` is a capability: it gives access to transactions and is never
+ * shown. `publicId` identifies the row in lists.
  */
 export const loginSessions = pgTable(
   'user_login_sessions',
@@ -18,10 +18,10 @@ export const loginSessions = pgTable(
     userId: owner(),
     id: uuid().notNull().defaultRandom(),
     publicId: uuid('public_id').notNull().defaultRandom(),
-    /** How often the refresh token was rotated; the token carries the same number. */
+    /** How often the refresh token was rotated. The token contains the same number. */
     counter: integer().notNull().default(0),
     rotatedAt: instant('rotated_at').notNull().defaultNow(),
-    /** When its person last proved who they are: by signing in, or by a proof since. */
+    /** When the person last proved their identity, by signing in or by a later proof. */
     provenAt: instant('proven_at').notNull().defaultNow(),
     device: text(),
     address: inet(),

@@ -20,7 +20,7 @@ export type ChallengeRoutesOptions = {
   accountMail: AccountMail
 }
 
-/** Half signed in: who proved themselves once and is asked for the second factor. */
+/** Routes for a person who has passed the first factor and must now pass the second. */
 export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> = async (
   app,
   { withTransaction, signIn, secondFactor, accountMail },
@@ -55,7 +55,7 @@ export const challengeRoutes: FastifyPluginAsyncTypebox<ChallengeRoutesOptions> 
         if (!user) throw deadChallenge()
         const { provenBy, isLast } = await secondFactor.prove(tx, user.id, code, request)
         if (!provenBy) return { user, isLast }
-        // Answered by another request meanwhile: then this code is not used up.
+        // If another request has answered the challenge meanwhile, the rollback leaves this code unused.
         if (!(await useToken(tx, challenge, 'second-factor'))) throw deadChallenge()
         const result = await signIn.completeSignIn(tx, { ...user, hasSecondFactor: true }, request, {
           secondFactor: provenBy,

@@ -1,4 +1,4 @@
-/** What a frontend must know before anybody is signed in. */
+/** What a frontend must know before a person signs in. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from 'typebox'
 import Type from 'typebox'

@@ -1,7 +1,7 @@
 /**
- * One guess at a password, from its count to what it leads to. It stays counted when it was found wrong, or
- * when who made it was turned away after all. When the server or the database fails instead, it is given
- * back: that was nobody's guess.
+ * One guess at a password: counting it, checking it, and running the work that a right password allows. The
+ * guess stays counted when the password is wrong, or when the work refuses the request. If the server or the
+ * database fails instead, the guess is given back, because it revealed nothing about the password.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { isRefusal, problem } from '../../http/problem.ts'
@@ -15,24 +15,25 @@ type PasswordGuess<Found, Result> = {
   identity: AuthIdentity
   guess: Guess
   password: string
-  /** Finds what the password is checked against, in the transaction that counts the guess. */
+  /** Finds the account to check the password against, in the transaction that counts the guess. */
   find(tx: Tx): Promise<Found | undefined>
-  /** Null, or nothing found: no password is right, and that takes as long to say. */
+  /**
+   * @returns the stored hash. With null, or when nothing is found, every password is wrong, and the check
+   * takes the same time.
+   */
   storedIn(found: Found): string | null
   /**
-   * All that a right password leads to; what it throws decides whether the guess stays counted. `upgrade`:
-   * the hash is of an older scheme.
+   * Runs the work that a right password allows. The error that it throws decides whether the guess stays
+   * counted. `upgrade`: the hash uses an older scheme.
    */
   whenRight(found: Found, upgrade: boolean): Promise<Result>
-  /**
-   * `isLast`: the lockout has begun.
-   */
+  /** `isLast`: this guess started the lockout. */
   whenWrong(found: Found | undefined, isLast: boolean): Promise<void>
 }
 
 /**
- * @throws Problem `invalid-credentials`; `unavailable`, before anything is counted, when there is no room;
- * `locked-out`, before anything is checked
+ * @throws Problem `invalid-credentials`; `unavailable` when too many checks are waiting, before the guess is
+ * counted; `locked-out`, before the password is checked
  */
 export type GuessPassword = <Found, Result>(guess: PasswordGuess<Found, Result>) => Promise<Result>
 
@@ -43,7 +44,7 @@ export type PasswordGuessOptions = {
   background: BackgroundTasks
 }
 
-/** How long somebody waits for a guess to be given back: long enough for the next attempt at it. */
+/** How long a request waits until a guess is given back. It is long enough for the next attempt. */
 const PATIENCE_MS = 2 * LONGEST_PAUSE_MS
 
 export function createPasswordGuesses({
@@ -52,12 +53,12 @@ export function createPasswordGuesses({
   lockout,
   background,
 }: PasswordGuessOptions): GuessPassword {
-  /** Guesses that are not given back yet, by what was guessed at. */
+  /** Guesses that are still to be given back, by their target. */
   const owed = new Map<string, Promise<unknown>>()
   const waitFor = (work: Promise<unknown> | undefined) =>
     work && Promise.race([work, pause(PATIENCE_MS, undefined, { ref: false })])
 
-  /** The database may be what failed, hence more than one attempt. */
+  /** Retries, because the database may be the part that failed. */
   function giveBack(guess: Guess, counted: Counted): Promise<unknown> {
     const name = nameOf(guess)
     const attempts = background.keepTrying(
@@ -73,14 +74,14 @@ export function createPasswordGuesses({
 
   return async ({ identity, guess, password, find, storedIn, whenRight, whenWrong }) => {
     passwords.demandRoom()
-    // Or the next one would be locked out for those that are owed.
+    // Without this wait, guesses that are not yet given back could lock this request out.
     await waitFor(owed.get(nameOf(guess)))
     const pending: { counted?: Counted } = {}
     try {
       const { isLast, found } = await withTransaction(identity, async (tx) => {
         const counted = await lockout.count(tx, guess)
         const found = await find(tx)
-        // From here on it may have been stored, also when COMMIT is never answered.
+        // From here on the count may be stored, even if the answer to COMMIT never arrives.
         pending.counted = counted
         return { ...counted, found }
       })

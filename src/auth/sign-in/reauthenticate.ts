@@ -1,6 +1,6 @@
 /**
- * For acts that a stolen login session must not be enough for: a signed-in person proves again that they are
- * the owner of the account.
+ * Reauthentication for operations that a stolen login session must not allow. A signed-in person proves again
+ * that they own the account.
  */
 import { problem } from '../../http/problem.ts'
 import type { AccountMail } from '../../mail/account-mail.ts'
@@ -30,7 +30,8 @@ export function createReauthentication(options: ReauthenticationOptions): Reauth
   const { withTransaction, guessPassword, lockout, accountMail, secondFactor, verifyIdentity } = options
 
   return async (request, { password, code, ...byProvider }) => {
-    // Proving oneself is no act, and a wrong proof is a failure of the act that it was for.
+    // A successful proof is not an audit event. A wrong proof is recorded as a failure of the operation that
+    // needs it.
     const identity = { ...asCredentialManager(request.identity), audited: undefined }
     const { userId, sessionId } = identity
     const renew = (tx: Tx) => renewProof(tx, userId, sessionId)
@@ -41,7 +42,7 @@ export function createReauthentication(options: ReauthenticationOptions): Reauth
       )
 
     if (code !== undefined) {
-      // Committed also when the code is wrong: the transaction holds the count.
+      // The transaction commits even when the code is wrong, because it contains the count of guesses.
       const { proofs, provenBy, isLast, left } = await withTransaction(identity, async (tx) => {
         const attempt = await secondFactor.prove(tx, userId, code, request)
         if (attempt.provenBy) await renew(tx)

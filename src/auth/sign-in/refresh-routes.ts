@@ -1,4 +1,3 @@
-/** New tokens for whoever holds a refresh token. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../../http/problem.ts'
@@ -25,14 +24,14 @@ export type RefreshRoutesOptions = {
   refreshCookie: RefreshCookie
   lifetime: SessionLifetime & {
     /**
-     * For so long a refresh token that was just used answers with the same successor again: a lost reply, or
-     * a second tab. Seconds.
+     * For this many seconds a refresh token that was just used returns the same successor again. This covers
+     * a lost response or a second tab.
      */
     refreshGraceSeconds: number
   }
 }
 
-/** For whoever holds a refresh token. */
+/** Routes that exchange a refresh token for new tokens. */
 export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = async (
   app,
   { withTransaction, signIn, refreshTokens, refreshCookie, lifetime },
@@ -42,7 +41,8 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
   app.post(
     '/refresh',
     {
-      // Before the body is looked at: what a page elsewhere makes a browser send is not worth reading.
+      // This check runs before the body is parsed, so that the server does not parse a forged cross-site
+      // request.
       onRequest: async (request) => void refreshCookie.read(request),
       schema: {
         ...documented,
@@ -71,8 +71,9 @@ export const refreshRoutes: FastifyPluginAsyncTypebox<RefreshRoutesOptions> = as
 }
 
 /**
- * The next tokens of a session. A token that is neither the newest nor just replaced ends the session, and
- * the answer is undefined.
+ * Issues the next tokens of a login session. A token that is neither the newest nor recently replaced ends
+ * the login session.
+ * @returns undefined when the token ended the login session
  */
 async function refresh(
   tx: Tx,

@@ -1,4 +1,4 @@
-/** Signing up and in with a password; how one becomes somebody. */
+/** Registration, and signing in with a password. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../../http/problem.ts'
@@ -85,8 +85,8 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
   )
 
   /**
-   * The address is known: where that is nobody's business, its owner is told instead, and finds it in their
-   * log.
+   * The address already has an account. If the answer must not reveal that, the owner receives a mail instead
+   * and finds an entry in their audit log.
    */
   async function registerAgain(tx: Tx, email: string, request: FastifyRequest): Promise<undefined> {
     if (!emailVerification) throw problem('email-taken')

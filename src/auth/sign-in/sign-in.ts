@@ -1,8 +1,7 @@
 /**
- * What every way to sign in ends with, once somebody has proven who they are: a login session and its tokens,
- * or, when the account has a second factor, a challenge. `admit` runs in the transaction that the proof was
- * checked or stored in;
- * `answer` after it was committed.
+ * The last step of every way to sign in, after a person has proven their identity. It creates a login session
+ * and its tokens, or, when the account has a second factor, a challenge. `completeSignIn` runs in the
+ * transaction that checks or stores the proof. `toResponse` runs after the commit.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
@@ -24,21 +23,23 @@ export type SignInOptions = {
   accessTokens: AccessTokens
   refreshTokens: RefreshTokens
   refreshCookie: RefreshCookie
-  /** Seconds. */
+  /** In seconds. */
   accessTokenSeconds: number
   lifetime: SessionLifetime
-  /** Nobody signs in whose address is not confirmed. */
+  /** Whether a person must confirm their address before they can sign in. */
   emailVerification: boolean
 }
 
-/** An account, as whoever checked its proof found it. `hasSecondFactor`: a confirmed one. */
+/**
+ * An account whose owner has proven their identity. `hasSecondFactor`: whether a second factor is confirmed.
+ */
 export type Proven = User & { hasSecondFactor: boolean }
 export type SignInResult = { user: User; session: LoginSession } | { challenge: string } | 'unverified'
 
 export type SignIn = {
   /**
-   * Begins a login session, or asks for the second factor unless that is what was just proven, by what.
-   * Records the act.
+   * Creates a login session, or issues a challenge unless the second factor was just proven. `provenBy` names
+   * the proof. Records the audit event.
    */
   completeSignIn(
     tx: Tx,
@@ -47,8 +48,8 @@ export type SignIn = {
     options?: { secondFactor?: ProvenBy },
   ): Promise<SignInResult>
   /**
-   * The tokens of who was admitted. @throws Problem `second-factor-required`, with the challenge;
-   * `email-unverified`
+   * @returns the tokens of the person who signed in
+   * @throws Problem `second-factor-required`, with the challenge; `email-unverified`
    */
   toResponse(result: SignInResult, request: FastifyRequest, reply: FastifyReply): Static<typeof Tokens>
 }

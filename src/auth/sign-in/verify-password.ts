@@ -1,6 +1,6 @@
 /**
- * Somebody without a token proves who they are by address and password. Whatever is missing costs the same
- * bcrypt and has the same answer.
+ * Checks the address and password of a person who has no token. When the account or its password is missing,
+ * the check performs the same bcrypt computation and gives the same answer.
  */
 import type { FastifyRequest } from 'fastify'
 import { problem } from '../../http/problem.ts'
@@ -31,17 +31,17 @@ export type PasswordVerificationOptions = {
 }
 
 /**
- * `work` is what the proof leads to, in one transaction with what it does to the account: the guesses are
- * forgotten, and the password's newer hash is stored. When the work fails, so that nothing of it is stored,
- * the guess is given back; when it throws a refusal, it stays counted.
+ * `work` runs in the transaction that clears the guesses and stores the password's newer hash. If the work
+ * fails, the transaction rolls back and the guess is given back. If the work throws a refusal, the guess
+ * stays counted.
  * @throws Problem `invalid-credentials`, also when the password was changed meanwhile; `locked-out` before
- * anything is checked
+ * the password is checked
  */
 export type VerifyPassword = <T>(
   request: FastifyRequest,
   credentials: { email: string; password: string },
   work: (tx: Tx, account: Account) => Promise<T>,
-  options?: { /** Also of a deactivated account. */ inactiveToo?: boolean },
+  options?: { /** Also accepts a deactivated account. */ inactiveToo?: boolean },
 ) => Promise<T>
 
 export function createPasswordVerification(options: PasswordVerificationOptions): VerifyPassword {
@@ -58,7 +58,7 @@ export function createPasswordVerification(options: PasswordVerificationOptions)
       async whenRight(account, upgrade) {
         const better = upgrade ? await passwords.hash(password) : undefined
         return withTransaction(ANONYMOUS, async (tx) => {
-          // Whoever changed the password while it was being checked has ended all that it opened.
+          // If the password was changed during the check, the old password is no longer valid.
           if (!(await lockPassword(tx, account))) throw problem('invalid-credentials')
           await lockout.clear(tx, guess)
           if (better) await upgradePasswordHash(tx, account, better)

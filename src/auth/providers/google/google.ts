@@ -1,6 +1,6 @@
 /**
- * Google as a provider: by ID tokens that a frontend got, and by sending the browser there. Its ID tokens are
- * verified by google-auth-library either way.
+ * Google as a provider. A frontend sends an ID token, or the server redirects the browser to Google. In both
+ * cases google-auth-library verifies the ID token.
  */
 
 import type { GoogleSettings } from '../../../config/google.ts'
@@ -12,7 +12,7 @@ import { createIdTokenVerifier } from './id-tokens.ts'
 
 export type Google = Provider & {
   verify: VerifyIdToken
-  /** Of a token got just now, for what a login session alone must not be enough for. */
+  /** Requires a newly issued token, for operations that a login session alone must not allow. */
   verifyFresh(idToken: string): ReturnType<VerifyIdToken>
 }
 
@@ -23,14 +23,14 @@ export async function createGoogle({
   ...settings
 }: GoogleSettings & { keyring: Keyring }): Promise<Google> {
   const { clientIds, endpoints, timeoutMs, redirect } = settings
-  // 35 ms of the start, which only those pay who use it.
+  // The import takes 35 ms, so only servers that use Google load the library at startup.
   const { OAuth2Client } = await import('google-auth-library')
   const library = new OAuth2Client({
     clientId: clientIds[0],
-    // Google writes itself both ways.
+    // Google uses both spellings of its issuer.
     issuers: [endpoints.issuer, endpoints.issuer.replace('https://', '')],
     endpoints: { oauth2FederatedSignonPemCertsUrl: endpoints.certificatesUrl },
-    // Somebody waits for the answer. Nor does Google send us elsewhere.
+    // A person waits for the answer, so the client does not retry. Google does not redirect these requests.
     transporterOptions: { timeout: timeoutMs, retryConfig: { retry: 0 }, redirect: 'error' },
   })
   const verify = createIdTokenVerifier(library, settings)
@@ -43,7 +43,7 @@ export async function createGoogle({
         ...redirect,
         name: 'Google',
         timeoutMs,
-        // The endpoints are Google's own, or those of a stand-in, which production does not know.
+        // The endpoints are Google's own, or those of a test server, which production does not accept.
         mayAsk: () => true,
         server: async () => ({
           issuer: endpoints.issuer,

@@ -1,7 +1,7 @@
 /**
- * ID tokens of Google's (OpenID Connect Core 1.0). google-auth-library verifies signature, issuer and
- * audience; it asks for no subject, no verified address, no nonce and no fresh token, and takes any audience
- * when it is given none, so that all of this is asked here.
+ * ID tokens of Google (OpenID Connect Core 1.0). google-auth-library verifies signature, issuer and audience.
+ * It does not check the subject, the verified address, the nonce or the age of the token. It accepts any
+ * audience when none is configured. This file makes all of these checks.
  */
 import type { Certificates, OAuth2Client } from 'google-auth-library'
 import type { GoogleSettings } from '../../../config/google.ts'
@@ -11,7 +11,9 @@ import { providerUnavailable } from '../oidc/ask-provider.ts'
 import type { Expected, ProviderClaims, VerifyIdToken } from '../provider.ts'
 
 const MAX_AGE = 600
-/** How far Google's clock may be from ours, seconds. The library would take 300. */
+/**
+ * The largest accepted difference between Google's clock and ours, in seconds. The library's default is 300.
+ */
 const CLOCK_SKEW = 60
 const MAX_LENGTH = 8_192
 
@@ -29,15 +31,15 @@ export function createIdTokenVerifier(client: OAuth2Client, settings: GoogleSett
       )
       return readClaims({ ...ticket.getPayload() }, settings, expected)
     } catch {
-      // The library's errors repeat the token and its claims: none of them goes any further.
+      // The library's errors repeat the token and its claims, so they are not passed on.
       return undefined
     }
   }
 }
 
 /**
- * Google's keys, kept for as long as it says (the library does that); whoever asks while they are fetched
- * waits for the same answer.
+ * Caches Google's keys for as long as Google allows (the library does that). Requests that arrive during the
+ * download wait for the same answer.
  */
 function keepCertificates(client: OAuth2Client): () => Promise<Certificates> {
   let asked: Promise<Certificates> | undefined
@@ -63,7 +65,7 @@ const isCertificates = (certs: unknown): certs is Certificates =>
   certs !== null &&
   Object.values(certs).some((pem) => String(pem).startsWith('-----BEGIN '))
 
-/** Of the header, before any other is looked at by the library. */
+/** Reads the algorithm from the header, so that the library never verifies with another one. */
 function algorithmOf(token: string): unknown {
   try {
     return JSON.parse(Buffer.from(token.split('.', 1)[0] ?? '', 'base64url').toString()).alg
@@ -72,7 +74,7 @@ function algorithmOf(token: string): unknown {
   }
 }
 
-/** The claims by name, of a token whose signature, issuer and audience are right. */
+/** Reads the claims of a token whose signature, issuer and audience are verified. */
 function readClaims(
   claims: Record<string, unknown>,
   { clientIds, hostedDomains }: GoogleSettings,
@@ -81,8 +83,8 @@ function readClaims(
   const now = Date.now() / 1_000
   const { sub, email, azp, hd, iat, nbf, exp, name, picture } = claims
   if (!isText(sub, 255) || !isText(email, 254) || claims.email_verified !== true) return undefined
-  // A nonce that nobody asks about is none of ours: the sign-in libraries of mobile systems make one of their
-  // own.
+  // When the caller expects no nonce, a nonce in the token is ignored: the sign-in libraries of mobile
+  // systems add their own.
   if (nonce !== undefined && claims.nonce !== nonce) return undefined
   if (azp !== undefined && !clientIds.some((id) => id === azp)) return undefined
   if (hostedDomains.length > 0 && !hostedDomains.some((domain) => domain === hd)) return undefined

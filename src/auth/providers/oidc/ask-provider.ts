@@ -1,10 +1,13 @@
-/** Requests to a provider: bounded in time, and what fails between it and us is one kind of failure. */
+/**
+ * Requests to a provider. Each has a time limit, and every failure of the connection becomes the same
+ * problem.
+ */
 import { customFetch } from 'oauth4webapi'
 import { problem } from '../../../http/problem.ts'
 
 /**
- * What failed between a provider and us. An error of a library may hold the whole request: only its status or
- * code is kept.
+ * Describes a failed request to a provider. A library's error may contain the whole request, so only its
+ * status or code is kept.
  */
 export function providerUnavailable(name: string, error: unknown) {
   const { status, code, cause } = error as { status?: number; code?: string; cause?: { code?: string } }
@@ -14,12 +17,12 @@ export function providerUnavailable(name: string, error: unknown) {
   })
 }
 
-/** As the library describes a request. */
+/** The request options as the library passes them. */
 type Asked = Omit<RequestInit, 'body'> & { body?: RequestInit['body'] | undefined }
 
 export type ProviderRequests = { name: string; timeoutMs: number; mayAsk: (url: URL) => boolean }
 
-/** Options for every function of oauth4webapi that makes a request. @throws Problem `unavailable` */
+/** @returns options for every function of oauth4webapi that makes a request @throws Problem `unavailable` */
 export const requestOptions = ({ name, timeoutMs, mayAsk }: ProviderRequests) => ({
   [customFetch]: async (url: string, { body, ...options }: Asked): Promise<Response> => {
     if (!mayAsk(new URL(url))) throw providerUnavailable(name, { code: 'an address without TLS' })
@@ -30,7 +33,8 @@ export const requestOptions = ({ name, timeoutMs, mayAsk }: ProviderRequests) =>
     }).catch((error) => {
       throw providerUnavailable(name, error)
     })
-    // 400: the provider refuses a code (RFC 6749, 5.2). Any other refusal is about us, and it leads nowhere else.
+    // 400: the provider refuses a code (RFC 6749, 5.2). Any other status, a redirect
+    // included, means that the provider is unavailable.
     if (response.status !== 200 && response.status !== 400) throw providerUnavailable(name, response)
     return response
   },

@@ -1,18 +1,17 @@
 /**
- * The authorization code flow (OpenID Connect Core 1.0, 3.1) with PKCE (RFC 7636), as oauth4webapi speaks it:
- * it holds state, issuer, audience, nonce and times against the answer, and this file says what counts.
+ * The authorization code flow (OpenID Connect Core 1.0, 3.1) with PKCE (RFC 7636), based on oauth4webapi. The
+ * library checks state, issuer, audience, nonce and times of the answer. This file decides which of its
+ * results are accepted.
  */
 import * as oauth from 'oauth4webapi'
 import { Problem } from '../../../http/problem.ts'
 import type { ProviderClaims } from '../provider.ts'
 import { type ProviderRequests, providerUnavailable, requestOptions } from './ask-provider.ts'
 
-/**
- * `isProof`: the person is to prove to the provider again who they are.
- */
+/** `isProof`: the person must authenticate with the provider again. */
 type AuthorizationRequest = { state: string; nonce: string; challenge: string; isProof: boolean }
 
-/** What came back to the callback, and what the browser kept. `iss`: RFC 9207. */
+/** The parameters of the callback and the values that the browser kept. `iss`: RFC 9207. */
 type AuthorizationResponse = {
   code: string
   iss: string | undefined
@@ -23,23 +22,24 @@ type AuthorizationResponse = {
 }
 
 export type OidcClient = {
-  /** Where to send the browser. @throws Problem `unavailable` */
+  /** @returns the URL to redirect the browser to @throws Problem `unavailable` */
   authorizationUrl(request: AuthorizationRequest): Promise<string>
   /**
-   * Redeems the code, once. Undefined when the provider does not take it, or vouches for nobody by it.
+   * Redeems the code, which works once.
+   * @returns undefined when the provider rejects the code or the identity is not verified
    * @throws Problem `unavailable`
    */
   redeem(response: AuthorizationResponse): Promise<ProviderClaims | undefined>
 }
 
-/** What a provider said of somebody, by name; its signature, issuer, audience and nonce are right. */
+/** Reads the provider's claims, whose signature, issuer, audience and nonce are verified. */
 type ReadClaims = (answer: Answer) => Promise<ProviderClaims | undefined>
 export type Answer = {
   idToken: string
   claims: Record<string, unknown>
   nonce: string
   isProof: boolean
-  /** What the provider tells beyond the ID token, where it has an endpoint for that. */
+  /** Claims beyond the ID token, where the provider has a userinfo endpoint. */
   userInfo(): Promise<Record<string, unknown>>
 }
 
@@ -49,16 +49,16 @@ export type OidcClientOptions = ProviderRequests & {
   clientSecret: string
   redirectUri: string
   scopes: string
-  /** Sent along when nothing has to be proven. */
+  /** The `prompt` parameter of requests that do not ask for a proof. */
   prompt?: string
-  /** By our own keys instead of those that the server names. */
+  /** Whether to verify the signature with the keys that the server publishes. */
   verifySignature?: boolean
   readClaims: ReadClaims
-  /** Hears why somebody who came back is nobody, for the operator: no token, claim or code is in it. */
+  /** Receives the reason of a refusal, for the operator. It contains no token, claim or code. */
   onRefused?: ((reason: string) => void) | undefined
 }
 
-/** How far the provider's clock may be from ours, seconds. */
+/** The largest accepted difference between the provider's clock and ours, in seconds. */
 export const CLOCK_SKEW = 60
 
 export function createOidcClient(options: OidcClientOptions): OidcClient {
@@ -122,10 +122,10 @@ export function createOidcClient(options: OidcClientOptions): OidcClient {
         return vouchedFor
       } catch (error) {
         if (error instanceof Problem) throw error
-        // The answer began, and did not end in time.
+        // The answer began but did not end in time.
         if (error instanceof DOMException) throw providerUnavailable(name, error)
-        // Whatever does not hold vouches for nobody. The library's messages are constant; what is in its
-        // errors besides repeats tokens and claims, and goes no further.
+        // Any check that fails means that the identity is not verified. The library's messages are constant.
+        // Its errors also contain tokens and claims, so only the message is passed on.
         options.onRefused?.((error as Error).message)
         return undefined
       }

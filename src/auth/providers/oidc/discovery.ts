@@ -1,4 +1,4 @@
-/** What an issuer tells about itself (OpenID Connect Discovery 1.0), asked when it is needed, and kept. */
+/** The metadata of an issuer (OpenID Connect Discovery 1.0), requested on first use and cached. */
 import * as oauth from 'oauth4webapi'
 import { Problem } from '../../../http/problem.ts'
 import { type ProviderRequests, providerUnavailable, requestOptions } from './ask-provider.ts'
@@ -6,8 +6,9 @@ import { type ProviderRequests, providerUnavailable, requestOptions } from './as
 const KEEP_MS = 3_600_000
 
 /**
- * @returns what the issuer said, at most an hour ago; whoever asks meanwhile waits for the same answer.
- * Throws Problem `unavailable`, also when the document names another issuer
+ * Requests that arrive during the download wait for the same answer.
+ * @returns the issuer's metadata, at most an hour old. Throws Problem `unavailable`, also when the document
+ * names another issuer
  */
 export function createDiscovery(
   issuer: string,
