@@ -3,12 +3,15 @@
  * operation.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createIdentityCodes } from '../../src/auth/providers/identity-code.ts'
+import { createKeyring } from '../../src/crypto/keyring.ts'
 import { googleAccount, type StandInGoogle, startGoogle } from '../support/google.ts'
 import { ask, nobodys } from '../support/identified-requests.ts'
 import { listOperations, type Operation } from '../support/operations.ts'
 import { expectProblem } from '../support/problems.ts'
 import { appOf, codeOf, confirm, enrolledIn, setUp } from '../support/second-factor.ts'
 import {
+  newSecrets,
   openServer,
   type Person,
   type Router,
@@ -20,8 +23,25 @@ import {
 
 /** What the session may do; all else is for anyone, for agents, or refused. */
 const ALLOWED = ['getMe', 'getAccountStatus', 'setUpSecondFactor', 'confirmSecondFactor', 'logout']
+const secrets = newSecrets()
+/** Nobody is asked there: what a person proves by this provider is sealed by the server. */
+const OIDC = {
+  OIDC_ISSUER: 'http://127.0.0.1:9',
+  OIDC_CLIENT_ID: 'netpilot',
+  OIDC_CLIENT_SECRET: 'secret',
+  OIDC_RETURN_TO: 'https://app.example.com',
+  PUBLIC_URL: 'https://netpilot.example.com',
+}
+const identityCode = () => {
+  const claims = { sub: 'ada', email: 'ada@example.com', emailVerified: true, isAuthoritative: true }
+  return createIdentityCodes(createKeyring(secrets.jwt).identityCodes).issue({
+    provider: 'oidc',
+    claims: { ...claims, fullName: null, avatarUrl: null },
+  })
+}
 /** A schema alone does not say what these take. */
 const BODIES: Record<string, () => object> = {
+  linkOidc: () => ({ providerCode: identityCode(), password: 'x' }),
   linkGoogle: () => ({ idToken: google.idToken(googleAccount()), password: 'x' }),
 }
 
@@ -37,11 +57,11 @@ describe.each(['everyone', 'admins'] as const)('a second factor required of %s',
   let operations: Operation[]
   let before: { person: Person; router: Router; script: string }
   beforeAll(async () => {
-    server = await openServer({ ...google.env, REQUIRE_SECOND_FACTOR: of })
+    server = await openServer({ ...google.env, ...OIDC, REQUIRE_SECOND_FACTOR: of }, undefined, { secrets })
     world = worldOf(server)
     operations = await listOperations(world)
     // Keys are made while nothing is required.
-    const lenient = await openServer(google.env, undefined, { secrets: server.secrets })
+    const lenient = await openServer(google.env, undefined, { secrets })
     const person = await newcomer(worldOf(lenient))
     const router = await person.router()
     const made = await person.call('POST', '/api/users/keys', {
