@@ -1,6 +1,6 @@
 /**
- * A client that costs little beside what it measures: it sends the same request again and again, one at a
- * time, on a connection that it keeps for as long as the server does, and of each answer looks at the status
+ * A client that costs little compared with what it measures. It sends the same request again and again, one
+ * at a time, on a connection that it keeps for as long as the server does. Of each answer it reads the status
  * and the length.
  */
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ export type Connection = {
   close(): void
 }
 
-/** @param url of what is asked for with GET, on http */
+/** @param url to request with GET, on http */
 export async function openConnection(url: URL, accessToken: string): Promise<Connection> {
   const request = `GET ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\nauthorization: Bearer ${accessToken}\r\n\r\n`
   let answer: PromiseWithResolvers<string> | undefined
@@ -45,8 +45,8 @@ export async function openConnection(url: URL, accessToken: string): Promise<Con
       answer = Promise.withResolvers()
       socket.write(request)
       const head = await answer.promise
-      // A server ends a connection after so many requests (`maxRequestsPerSocket`), and says so with the last
-      // answer.
+      // A server ends a connection after a number of requests (`maxRequestsPerSocket`), and says so with the
+      // last answer.
       if (/\r\nconnection: close/i.test(head)) socket.destroy()
       return Number(head.slice('HTTP/1.1 '.length, 'HTTP/1.1 200'.length))
     },

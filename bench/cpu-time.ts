@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs'
 const TICKS_PER_SECOND = 100
 
 /**
- * Begins to count. @returns what tells the seconds of CPU time that these processes have used since; one that
- * has ended counts no more. NaN where there is no /proc.
+ * Starts the count. @returns a function that gives the seconds of CPU time that these processes have used
+ * since; it leaves out a process that has ended. NaN where there is no /proc.
  */
 export function countCpu(pids: number[]): () => number {
   const isCounted = ticksOf(process.pid) !== undefined
@@ -19,7 +19,7 @@ export function countCpu(pids: number[]): () => number {
 
 function ticksOf(pid: number): number | undefined {
   try {
-    // The second field, in parentheses, may hold anything; utime and stime are the 12th and 13th behind it.
+    // The second field, in parentheses, may hold anything; utime and stime are the 12th and 13th after it.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
     return Number(fields[11]) + Number(fields[12])
   } catch {

@@ -1,8 +1,8 @@
 /**
- * What becomes of requests beyond capacity: `node bench/overload.ts`, two minutes. A real server as a process
- * of its own, on a throw-away embedded PostgreSQL; this script is its clients, on the same machine. Its
- * capacity is what clients get out of it who each wait for their answer; then requests arrive at multiples of
- * that, whether or not earlier ones were answered, as they do when many people come at once.
+ * Measures requests beyond capacity: `node bench/overload.ts`, two minutes. A real server runs as a separate
+ * process, on a throw-away embedded PostgreSQL; this script is its clients, on the same machine. The capacity
+ * is the rate that clients reach who each wait for their answer. Requests then arrive at multiples of that
+ * rate, whether or not earlier ones were answered, as when many people come at once.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
@@ -22,7 +22,7 @@ const LOADS = [0.5, 1, 2, 4]
 const CLIENTS = 32
 const DEVICES = 50
 const LIST = '/api/devices?limit=50'
-/** Arrivals come in as many portions a second. */
+/** Arrivals are sent in this many portions a second. */
 const TICKS = 100
 
 type Answer = { status: number; retryAfter: string | undefined; text: string }
@@ -35,7 +35,7 @@ const server = spawn(process.execPath, [fileURLToPath(new URL('../src/server.ts'
   stdio: ['ignore', 'ignore', 'inherit'],
   env: {
     LOG_LEVEL: 'silent',
-    // One person stands for many: what each of them may ask for is not what is measured.
+    // One person represents many, and the limit for one person is not what this measures.
     RATE_LIMIT_PERSON: '1000000',
     ...process.env,
     HOST: '127.0.0.1',
@@ -48,7 +48,7 @@ const server = spawn(process.execPath, [fileURLToPath(new URL('../src/server.ts'
     PASSWORD_PEPPER: randomBytes(32).toString('hex'),
   },
 })
-// However this ends.
+// The server ends however this script ends.
 process.once('exit', () => server.kill())
 
 const crowd = openClient()
@@ -87,7 +87,7 @@ for (const load of LOADS) {
   isOver = true
   lateness.disable()
   await probing
-  // Half of what it can: whatever is refused now is of the burst.
+  // Half of the capacity: any refusal now is a result of the burst.
   const after = await arrive(capacity / 2, 5)
   const failedAt = after.filter(({ status }) => status !== 200).map(({ due }) => due)
   const of = (wanted: number) => burst.filter(({ status }) => status === wanted)
@@ -109,7 +109,7 @@ for (const load of LOADS) {
       quantile(times(shed), 0.99),
       quantile(lives, 0.99),
       (failedAt.length > 0 ? Math.max(...failedAt) / 1_000 : 0).toFixed(2),
-      // Of this script's own event loop, the 99th percentile: what every time above holds of it.
+      // The delay of this script's own event loop, the 99th percentile: every time above includes it.
       (lateness.percentile(99) / 1e6 - 5).toFixed(1),
     ]),
   )
@@ -121,8 +121,8 @@ await database.stop()
 await rm(dataDir, { recursive: true, force: true })
 
 /**
- * Requests at an even rate, none of which waits for another. @returns each, with when it was due, from the
- * first
+ * Sends requests at an even rate, none of which waits for another. @returns each request with its due time,
+ * from the first
  */
 async function arrive(perSecond: number, seconds: number): Promise<(Answer & { due: number; ms: number })[]> {
   const began = performance.now()
@@ -168,7 +168,7 @@ async function probeLive(times: number[], isOver: () => boolean): Promise<void> 
   }
 }
 
-/** A client that keeps its connections, and has as many as it has requests under way. */
+/** A client that keeps its connections, and has as many as it has requests in progress. */
 function openClient() {
   const agent = new Agent({ keepAlive: true })
   return (
@@ -195,7 +195,7 @@ function openClient() {
     })
 }
 
-/** Somebody with a router that sees devices. @returns the headers to ask with */
+/** Creates a person with a router that sees devices. @returns the headers for requests */
 async function signUp(): Promise<Record<string, string>> {
   const made = async (path: string, headers: Record<string, string>, body: object) => {
     const { status, text } = await crowd('POST', path, headers, body)

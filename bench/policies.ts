@@ -1,9 +1,9 @@
 /**
- * What it costs that nothing runs before a policy, and what a clock still tells: `node bench/policies.ts`,
- * some minutes. Two databases of one PostgreSQL, of 500 people with 50 devices each: one as it is, one in
- * which only the policies are those of drizzle/0001_tables.sql and the LEAKPROOF functions those that
- * PostgreSQL ships. They take short turns, every other round the other way round; ratios are of neighbours,
- * and their median counts.
+ * Measures the cost of running nothing before a policy, and what timing still reveals: `node
+ * bench/policies.ts`, some minutes. It uses two databases of one PostgreSQL, each with 500 people and 50
+ * devices per person. One is unchanged. The other has the policies of drizzle/0001_tables.sql and the
+ * LEAKPROOF functions that PostgreSQL ships. They take short turns, in reverse order every other round.
+ * Ratios compare neighbouring turns, and their median counts.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -135,8 +135,8 @@ const timed = async (work: () => Promise<unknown>) => {
 }
 
 /**
- * How well a statement that somebody else's row meets is told from one that none does, by time: 0.5 is not at
- * all, 1 is always.
+ * How well time distinguishes a statement that another person's row meets from one that no row meets: 0.5 is
+ * not at all, 1 is always.
  */
 async function tellByClock({ own, ada, bob }: Side) {
   const place = await asAdmin(own.adminUrl, async (admin) => {

@@ -1,8 +1,8 @@
 /**
- * What it costs behind PgBouncer that nothing is left on a connection for the next transaction: `node
- * bench/pooler.ts`, some minutes. A list of 50 devices, one at a time and 8 at once, through the recommended
- * settings with and without their reset query, each with two connections. Both take short turns, every other
- * round the other way round; ratios are of neighbours, and their median counts.
+ * Measures the cost behind PgBouncer of leaving nothing on a connection for the next transaction: `node
+ * bench/pooler.ts`, some minutes. It requests a list of 50 devices, one at a time and 8 at once, through the
+ * recommended settings with and without their reset query, each with two connections. Both take short turns,
+ * in reverse order every other round. Ratios compare neighbouring turns, and their median counts.
  */
 
 import { buildApp } from '../src/app.ts'

@@ -1,8 +1,8 @@
 /**
- * How a page of a long log is found under row security: `node bench/ranges.ts`, half a minute. One person has
- * 200,000 acts, 200 others 500 each. The statement that names the owner and filters, and `ctx.page_of_acts`,
- * which begins with the sealed owner: a page of 50 at the top, in the middle and at the end, in turns;
- * medians.
+ * Measures how PostgreSQL finds a page of a long log under row security: `node bench/ranges.ts`, half a
+ * minute. One person has 200,000 audit events, 200 others have 500 each. It compares the statement that names
+ * the owner and filters with `ctx.page_of_acts`, which begins with the sealed owner. Each reads a page of 50
+ * at the top, in the middle and at the end, in turns; the results are medians.
  */
 import pg from 'pg'
 import { roleNames } from '../src/database/role-names.ts'

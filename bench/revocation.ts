@@ -1,8 +1,8 @@
 /**
- * That the end of a login session is its end everywhere: `node bench/revocation.ts`, half a minute. Two
- * servers, each a process of its own, on one database. One answers requests with an access token as fast as
- * it can; the other is asked to end the login session of that token. Counts requests that were sent after
- * that was answered, and succeeded all the same. Exits with 1 when there was one.
+ * Checks that the end of a login session applies on every server: `node bench/revocation.ts`, half a minute.
+ * Two servers run as separate processes on one database. One answers requests with an access token as fast as
+ * it can; the other ends the login session of that token. It counts requests that were sent after that answer
+ * and still succeeded. It exits with 1 when there was one.
  */
 import { makeTestDatabase } from '../test/support/database.ts'
 import { openConnection } from './connection.ts'
@@ -10,7 +10,7 @@ import { callerOf, median, openServers, personWith } from './servers.ts'
 
 const ROUNDS = 10
 const CONNECTIONS = 8
-/** Until the rate is steady, then until the session is ended, then until the stream ends. */
+/** Until the rate is steady, then until the login session is ended, then until the stream ends. */
 const [WARM_UP_MS, BEFORE_MS, AFTER_MS] = [500, 1_000, 1_000]
 
 const { database, close } = await makeTestDatabase()
@@ -93,7 +93,7 @@ try {
     total('refused'),
     total('succeeded'),
   ])
-  // Refused from the beginning, or nothing sent, would prove nothing.
+  // Requests that were refused from the beginning, or never sent, would prove nothing.
   if (total('succeeded') > 0 || total('refusedBefore') > 0 || rounds.some(({ after }) => after === 0))
     process.exitCode = 1
 } finally {

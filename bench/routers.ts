@@ -1,7 +1,7 @@
 /**
- * What a list of routers costs by how many there are: `node bench/routers.ts`, half a minute. One person has
- * one router, another a hundred; each router has as many devices as the argument says (3). The lists are
- * asked in turns, one at a time; medians.
+ * Measures the cost of a list of routers by their number: `node bench/routers.ts`, half a minute. One person
+ * has one router, another a hundred; each router has as many devices as the argument says (3). It requests
+ * the lists in turns, one at a time; the results are medians.
  */
 import { asAdmin, makeTestDatabase } from '../test/support/database.ts'
 import { callerOf, median, openServers, personWith } from './servers.ts'

@@ -1,7 +1,7 @@
 /**
- * What a scan costs, by its size, in one run: `node bench/scans.ts`. On a throw-away embedded PostgreSQL that
- * has no statistics of the routers it meets, as in life. Ratios are of medians, taken in turn, so that a
- * machine that drifts drifts for all of them.
+ * Measures the cost of a scan, by its size, in one run: `node bench/scans.ts`. It uses a throw-away embedded
+ * PostgreSQL without statistics of its routers, as in production. Ratios are of medians, measured in turn, so
+ * that a change of the machine's speed affects all sizes.
  */
 
 import { randomUUID } from 'node:crypto'

@@ -1,9 +1,10 @@
 /**
- * What the seal of the identity costs: `node bench/seal.ts [file.sql …]`, two minutes. The same list of
- * devices from servers on databases of one PostgreSQL: one as it is, one where the identity is a bare setting
- * that nothing verifies, and one for each file of other functions to compare. They take short turns, so that
- * a machine that drifts drifts for all of them; ratios are of neighbours, and their median counts. Exits with
- * 1 when a list request spends 15 % of its time or more on the seal.
+ * Measures the cost of the identity's seal: `node bench/seal.ts [file.sql …]`, two minutes. Servers on
+ * databases of one PostgreSQL answer the same list of devices. One database is unchanged, one has the
+ * identity as a bare setting that nothing verifies, and one exists for each file of other functions to
+ * compare. They take short turns, so that a change of the machine's speed affects all. Ratios compare
+ * neighbouring turns, and their median counts. It exits with 1 when a list request spends 15 % of its time or
+ * more on the seal.
  */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
@@ -59,8 +60,8 @@ const files = process.argv
 const variants = [{ name: 'bare', sql: BARE }, { name: 'sealed', sql: '' }, ...(await Promise.all(files))]
 
 /**
- * A server on a database of its own. Functions are replaced after its start: it would refuse to serve from
- * such a database.
+ * A server on a separate database. The functions are replaced after its start, because it would refuse to
+ * serve from such a database.
  */
 async function openSide({ name, sql }: (typeof variants)[number]) {
   const own = await separateDatabase(database, name.replaceAll(/\W/g, '_'))
@@ -90,7 +91,7 @@ async function openSide({ name, sql }: (typeof variants)[number]) {
 }
 type Side = Awaited<ReturnType<typeof openSide>>
 
-/** Transactions of the same person without a server around them. */
+/** Transactions of the same person without a server. */
 function openTransactions(own: TestDatabase, accessToken: string) {
   const url = loginUrl(own, 'server')
   const pool = createPool({
@@ -124,7 +125,7 @@ function openTransactions(own: TestDatabase, accessToken: string) {
 type Work = {
   name: string
   isPromised?: true
-  of: (side: Side) => (() => Promise<unknown>)[] /** Who asks the database. */
+  of: (side: Side) => (() => Promise<unknown>)[] /** The process that queries the database. */
   node: (side: Side) => number
 }
 const works: Work[] = [
@@ -192,7 +193,7 @@ try {
     for (const side of sides) await measure(side, work)
     const turns = sides.map((): Measured[] => [])
     for (let round = 0; round < ROUNDS; round += 1) {
-      // Every other round the other way round: who comes first must not matter.
+      // Every other round runs in reverse order, so that the order does not matter.
       const order = [...sides.entries()]
       for (const [index, side] of round % 2 ? order.reverse() : order)
         turns[index]?.push(await measure(side, work))

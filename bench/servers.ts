@@ -1,6 +1,6 @@
 /**
- * Servers as they run, each a process of its own, on throw-away databases: the load comes from the process of
- * the bench.
+ * Servers as in production, each a separate process, on throw-away databases; the process of the bench
+ * creates the load.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { loginUrl, type TestDatabase } from '../test/support/database.ts'
@@ -13,7 +13,7 @@ const secrets = {
   PASSWORD_PEPPER: randomBytes(32).toString('hex'),
 }
 
-/** Starts servers that limit nobody's rate; all share their secrets. */
+/** Starts servers without rate limits; all share their secrets. */
 export function openServers() {
   const processes = serverProcesses()
   const start = (database: TestDatabase) =>
@@ -30,7 +30,7 @@ export function openServers() {
   return { start, killAll: processes.killAll }
 }
 
-/** @throws Error when the answer is not of the 200s */
+/** @throws Error when the status of the answer is not 2xx */
 export const callerOf =
   (server: string, headers: Record<string, string> = {}): Call =>
   async (method, path, body) => {
@@ -40,7 +40,7 @@ export const callerOf =
     return (answer.status === 204 ? undefined : await answer.json()) as never
   }
 
-/** Somebody new, with so many devices on a router. */
+/** A new person, with this many devices on a router. */
 export async function personWith(server: string, devices: number) {
   const email = `${randomUUID()}@example.com`
   const password = `pw ${randomUUID()}`

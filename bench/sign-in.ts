@@ -1,9 +1,9 @@
 /**
- * What signing in tells by its time, and what it costs those who are signed in: `node bench/sign-in.ts`, ten
- * minutes. A real server as a process of its own, on a throw-away embedded PostgreSQL, with the cost of
- * bcrypt that production has; this script is its only client, on the same machine. What the environment says
- * of the server (`BCRYPT_COST`, `BCRYPT_CONCURRENCY`) it is told: with `BCRYPT_COST=4` the statements around
- * bcrypt show, and in seconds.
+ * Measures what the time of sign-in reveals, and its cost for people who are signed in: `node
+ * bench/sign-in.ts`, ten minutes. A real server runs as a separate process, on a throw-away embedded
+ * PostgreSQL, with production's bcrypt cost. This script is its only client, on the same machine. The server
+ * gets its settings from the environment (`BCRYPT_COST`, `BCRYPT_CONCURRENCY`). With `BCRYPT_COST=4`, the
+ * statements around bcrypt become visible, and the run takes seconds.
  */
 import { spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
@@ -38,7 +38,7 @@ const server = spawn(process.execPath, [fileURLToPath(new URL('../src/server.ts'
   stdio: ['ignore', 'ignore', 'inherit'],
   env: {
     LOG_LEVEL: 'silent',
-    // The bounds on guesses are not what is measured.
+    // The limits on guesses are not what this measures.
     LOCKOUT_FAILURES: '1000',
     RATE_LIMIT_REGISTRATIONS: '1000000',
     RATE_LIMIT_SIGN_INS: '1000000',
@@ -54,7 +54,7 @@ const server = spawn(process.execPath, [fileURLToPath(new URL('../src/server.ts'
     PASSWORD_PEPPER: randomBytes(32).toString('hex'),
   },
 })
-// However this ends.
+// The server ends however this script ends.
 process.once('exit', () => server.kill())
 
 const call = openClient()
@@ -66,7 +66,7 @@ for (let isReady = false; !isReady; await wait(100)) {
   )
 }
 
-/* Does the time of a refusal tell its reason? */
+/* Does the time of a refusal reveal its reason? */
 
 const [known, googleOnly, deactivated] = [await register(), await register(), await register()]
 const auth = new pg.Client({ connectionString: database.urls.auth })
@@ -81,8 +81,8 @@ const refusals = [
   { reason: 'deactivated', email: deactivated.email, password: deactivated.password },
 ].map((refusal) => ({ ...refusal, times: [] as number[] }))
 for (let round = -WARM_UP; round < ROUNDS; round += 1) {
-  // In another order each time: what one of them leaves for the server to do must not always fall to the same
-  // next.
+  // The order differs each time: the work that one refusal leaves to the server must not always delay the
+  // same next one.
   const turns = refusals
     .map((refusal) => ({ ...refusal, turn: Math.random() }))
     .toSorted((a, b) => a.turn - b.turn)
@@ -98,7 +98,7 @@ for (const { reason, times } of refusals)
 const medians = refusals.map(({ times }) => quantile(times, 0.5))
 row('largest gap of medians', [Math.max(...medians) - Math.min(...medians)])
 
-/* What do many logins at once cost everybody else? */
+/* What do many concurrent sign-ins cost all other people? */
 
 const owner = await register()
 const { id: routerId } = await made('/api/routers', owner.headers, { name: 'Home' })
@@ -123,7 +123,7 @@ await probe('atRest')
 const answered = new Map<number, number>()
 const times: number[] = []
 let isOver = false
-// Everybody signs in again as soon as they are answered, so that there are always as many.
+// Each person signs in again as soon as they are answered, so that their number stays constant.
 const crowd = people.map(async ({ email, password }) => {
   for (const client = openClient(); !isOver; ) {
     const { status, ms } = await login(email, password, client)

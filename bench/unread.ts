@@ -1,9 +1,9 @@
 /**
- * Clients that ask and do not read: `node bench/unread.ts`, three minutes. A real server as a process of its
- * own on a throw-away embedded PostgreSQL. Five hundred sockets each send twenty requests (or as many as the
- * argument says) in one write and read nothing; meanwhile a good client asks at an even rate, each request
- * timed from when it was due. Printed: what the server's memory grew by at its highest, when the last of the
- * five hundred was gone, and the good client's times.
+ * Measures clients that send requests and do not read: `node bench/unread.ts`, three minutes. A real server
+ * runs as a separate process on a throw-away embedded PostgreSQL. Five hundred sockets each send twenty
+ * requests (or as many as the argument says) in one write and read nothing. Meanwhile a good client sends
+ * requests at an even rate, each timed from when it was due. The script prints the highest growth of the
+ * server's memory, when the last of the five hundred was gone, and the good client's times.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -29,12 +29,14 @@ const [role, ...rest] = process.argv.slice(2)
 if (role === 'crowd') beCrowd(Number(rest[0]), String(rest[1]), Number(rest[2]))
 else await measure(Number(role ?? 20))
 
-/** The five hundred, as a process of their own: what they cost this one would delay the good client. */
+/**
+ * The five hundred sockets, in a separate process: in this process, their cost would delay the good client.
+ */
 function beCrowd(port: number, path: string, ahead: number): void {
   const text = `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(ahead)
   for (let index = 0; index < CLIENTS; index += 1) {
     const socket = connect(port, '127.0.0.1', () => socket.write(text))
-    // Not reading: no listener for data, and paused.
+    // The socket does not read: it has no listener for data, and is paused.
     socket.on('error', () => {}).pause()
   }
 }
@@ -48,7 +50,7 @@ async function measure(ahead: number): Promise<void> {
     const { child, url } = await servers.start(database)
     const { port } = new URL(url)
     const good = goodClient(Number(port))
-    // What ordinary requests make V8 keep is none of what the five hundred cost.
+    // The memory that V8 keeps after ordinary requests is not part of the cost of the five hundred.
     for (const warm of PATHS) await (await fetch(url + warm)).arrayBuffer()
     for (let index = 0; index < WARM_UP; index += 1) await good()
     const before = await residentMb(child.pid)
@@ -61,7 +63,7 @@ async function measure(ahead: number): Promise<void> {
         stdio: ['pipe', 'ignore', 'inherit'],
       },
     )
-    // It ends by itself once the server has closed all its connections.
+    // The process ends by itself once the server has closed all its connections.
     const crowdLeft = once(crowd, 'exit')
     let goneAfter = Number.NaN
     let highest = before
@@ -117,12 +119,12 @@ function goodClient(port: number): () => Promise<void> {
     })
 }
 
-/** Sockets among them: a client that does not read does not hear of the end of its connection. */
+/** The number includes sockets: a client that does not read does not notice the end of its connection. */
 async function openFiles(pid: number | undefined): Promise<number> {
   return (await readdir(`/proc/${pid}/fd`)).length
 }
 
-/** Of a process, as Linux counts it. */
+/** The memory of a process, as Linux counts it. */
 async function residentMb(pid: number | undefined): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1_024

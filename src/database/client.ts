@@ -3,9 +3,10 @@ import pg from 'pg'
 import { StartRefused } from './start-refused.ts'
 
 /**
- * A connection outside the pools, for one piece of work. When it dies, the statement under way fails, or the
- * next one; without a listener the driver would end the process.
- * @param variable that holds the connection string @throws StartRefused when nothing serves there
+ * A connection outside the pools, for one task. When it dies, the current or the next statement fails.
+ * Without a listener, the driver would end the process.
+ * @param variable that holds the connection string @throws StartRefused when no server answers at that
+ * address
  */
 export async function openClient(
   connectionString: string,
@@ -20,7 +21,7 @@ export async function openClient(
   return client
 }
 
-/** What to look at, by the system's code or the SQLSTATE. */
+/** What to check, by the system's code or the SQLSTATE. */
 const CONNECTION_FAULTS: Record<string, string> = {
   ENOTFOUND: 'Is its host right, and does this machine know the name?',
   EAI_AGAIN: 'Is its host right, and does this machine know the name?',
@@ -31,7 +32,7 @@ const CONNECTION_FAULTS: Record<string, string> = {
   '3D000': 'Is its database right? "createdb" makes one, then "npm run setup".',
 }
 
-/** Why nothing serves at a connection string, in words. @param variable that holds it */
+/** Explains why no server answers at a connection string. @param variable that holds it */
 export function cannotConnect(variable: string, error: NodeJS.ErrnoException): StartRefused {
   const { code = '', message } = error
   const hint = CONNECTION_FAULTS[code] ?? 'Does the database run, and is it reached from this machine?'
@@ -40,6 +41,6 @@ export function cannotConnect(variable: string, error: NodeJS.ErrnoException): S
   })
 }
 
-/** Destroyed rather than ended: an end waits for an answer, which may never come. */
+/** Callers destroy the stream rather than end it: an end waits for an answer, which may never come. */
 export const streamOf = (client: pg.ClientBase) =>
   (client as unknown as { connection: { stream: Socket } }).connection.stream

@@ -1,4 +1,4 @@
-/** Column types that drizzle does not bring. */
+/** Column types that drizzle lacks. */
 import { customType, timestamp } from './drizzle.ts'
 
 export const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })

@@ -1,5 +1,5 @@
 /**
- * The only file that loads drizzle at run time, and by `require`: imported as ES modules, drizzle-orm 0.45
+ * The only file that loads drizzle at run time. It uses `require`: imported as ES modules, drizzle-orm 0.45
  * costs each process 0.5 s and 170 MB, because Node re-reads its 178 KB package.json for every file
  * (drizzle-team/drizzle-orm#5934).
  */

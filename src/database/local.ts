@@ -1,5 +1,5 @@
 /**
- * The database of an installation that was given none: an embedded PostgreSQL, set up and migrated, with
+ * The database of an installation without a configured one: an embedded PostgreSQL, set up and migrated, with
  * secrets of its own.
  */
 import { execFile } from 'node:child_process'
@@ -20,24 +20,24 @@ import { StartRefused } from './start-refused.ts'
 export type LocalDatabase = {
   urls: Record<'server' | 'auth' | 'admin' | 'migrate', string>
   secrets: LocalSecrets
-  /** Where the data lies. */
+  /** The data directory. */
   dataDir: string
-  /** Whether this start made the database; otherwise it was there. */
+  /** Whether this start created the database. */
   isNew: boolean
   stop(): Promise<void>
-  /** Resolves when the database is gone though nobody here stopped it. */
+  /** Resolves when the database has ended and this process did not stop it. */
   lost: Promise<void>
 }
 
 const DATABASE = 'netpilot'
-/** Any fixed number: it names the lock within the cluster's first database. */
+/** An arbitrary fixed number that identifies the lock within the cluster's first database. */
 const LOCK = 7_265_715
 
 /**
- * Starts the database, or attaches to it. Unless it is to be taken `readOnly`, it is made, set up and
- * migrated on the way.
- * @throws Error when there is none to be taken as it is, when database and secrets do not belong together,
- * and what `startEmbedded` does
+ * Starts the database, or attaches to it. Unless `readOnly` is set, it also creates, sets up and migrates the
+ * database.
+ * @throws Error when `readOnly` finds no usable database, when database and secrets do not belong together,
+ * and what `startEmbedded` throws
  */
 export async function openLocalDatabase(
   dataDir: string,
@@ -48,8 +48,8 @@ export async function openLocalDatabase(
   if (readOnly && !existsSync(dataDir)) throw none()
   const home = await resolveDataDirectory(resolve(dataDir))
   const secretsFile = join(dataDir, 'secrets.json')
-  // A first start writes the secrets, then the cluster, then the cluster's id into the secrets: what is found
-  // in another order was lost.
+  // A first start writes the secrets, then the cluster, then the cluster's id into the secrets. Any other
+  // combination means that a part was lost.
   const isNew = !existsSync(home.cluster)
   const kept = await readSecrets(secretsFile)
   if (!kept && !isNew) throw secretsLost(home, secretsFile)
@@ -111,8 +111,8 @@ const secretsMismatched = ({ cluster }: Home, secretsFile: string) =>
   )
 
 /**
- * `npm run migrate` as a process of its own: what it reads (the registry of manufacturers) would stay in this
- * one's memory.
+ * Runs `npm run migrate` as a separate process: the registry of manufacturers that it reads would stay in
+ * this process's memory.
  */
 async function migrateApart(
   { cluster }: Home,
@@ -135,7 +135,7 @@ PostgreSQL's own words, such as of a full disk, are in ${join(cluster, 'server.l
   })
 }
 
-/** Of the cluster: it stays the same in every copy of the data. */
+/** The system identifier of the cluster: it stays the same in every copy of the data. */
 async function systemIdentifier(url: string): Promise<string> {
   const client = await openClient(url, 'netpilot start')
   try {
@@ -154,12 +154,12 @@ async function ensureDatabase(url: string): Promise<void> {
     const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE])
     if (rowCount === 0) {
       await client.query(`create database ${DATABASE}`).catch((error: pg.DatabaseError) => {
-        // Another start made it in the same moment.
+        // A concurrent start created it at the same moment.
         if (error.code !== '42P04' && error.code !== '23505') throw error
       })
     }
-    // The other databases of the cluster have no fence, and nobody else has business there. Starts at once
-    // take turns: PostgreSQL refuses the second of two changes to one row of its catalogue.
+    // The other databases of the cluster have no fence, and no other role needs them. Concurrent starts take
+    // turns: PostgreSQL refuses the second of two changes to one row of its catalogue.
     await client.query('select pg_advisory_lock($1)', [LOCK])
     await client.query('revoke connect on database postgres, template1 from public')
   } finally {

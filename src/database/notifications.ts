@@ -1,25 +1,27 @@
 /**
- * One connection that listens, for as long as the process lives: wake-ups from other servers on the same
- * database.
+ * One connection that listens for the life of the process: wake-ups from other servers on the same database.
  */
 import pg from 'pg'
 import { streamOf } from './client.ts'
 
 export type Notifications = { close(): Promise<void> }
 export type NotificationsOptions = {
-  /** A direct connection: a pooler in transaction mode delivers nothing, and `onError` says so. */
+  /**
+   * A direct connection. A pooler in transaction mode delivers no notifications, and `onError` reports that.
+   */
   url: string
   channel: string
   onNotification: (payload: string) => void
-  /** Something may have been missed: the connection was lost and is back. */
+  /** A notification may have been missed: the connection was lost and is back. */
   onGap: () => void
   onError: (error: Error) => void
-  /** How often the connection is asked whether it lives, and how long an answer may take, milliseconds. */
+  /** The interval of the heartbeat, and how long an answer may take, milliseconds. */
   heartbeat?: { everyMs: number; patienceMs: number }
 }
 
 /**
- * A connection that a firewall forgot, or whose other end vanished, looks like one on which nothing happens.
+ * The heartbeat detects a connection that a firewall dropped, or whose other end vanished. Such a connection
+ * otherwise looks idle.
  */
 export const DEFAULT_HEARTBEAT = { everyMs: 10_000, patienceMs: 5_000 }
 const RETRY_MS = { first: 100, last: 5_000 }

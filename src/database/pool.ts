@@ -1,10 +1,10 @@
-/** Connections to PostgreSQL, bounded in number and in waiting. */
+/** Connections to PostgreSQL, with limits on their number and on waiting. */
 import pg from 'pg'
 import { streamOf } from './client.ts'
 
 /**
- * pg sends a text without values by the simple protocol, which runs stacked statements (`a; b`). Here every
- * query takes the extended protocol, which refuses them (42601).
+ * pg sends a text without values by the simple protocol, which runs stacked statements (`a; b`). This client
+ * uses the extended protocol for every query, which refuses them (42601).
  */
 class ExtendedClient extends pg.Client {
   // biome-ignore lint/suspicious/noExplicitAny: pg overloads `query` eight ways; this passes each on unchanged.
@@ -19,12 +19,12 @@ class ExtendedClient extends pg.Client {
 
 export type PoolOptions = {
   url: string
-  /** Connections at most. */
+  /** The maximum number of connections. */
   size: number
-  /** How long a borrower waits for a connection, milliseconds. */
+  /** How long a request waits for a connection, milliseconds. */
   acquireTimeoutMs: number
   applicationName: string
-  /** Called when a connection dies while nobody uses it; the pool replaces it by itself. */
+  /** Called when an idle connection dies; the pool replaces it by itself. */
   onIdleError: (error: Error) => void
 }
 
@@ -44,10 +44,10 @@ export function createPool({
     idleTimeoutMillis: 30_000,
     application_name: applicationName,
     keepAlive: true,
-    // Above `statement_timeout`: for a database that no longer answers at all. The connection is then
-    // destroyed.
+    // Longer than `statement_timeout`, for a database that no longer answers at all. The pool then destroys
+    // the connection.
     query_timeout: QUERY_TIMEOUT_MS,
-    // A session's BEGIN, identity and first query travel together.
+    // BEGIN, identity and first query of a transaction travel together.
     pipeline: true,
     Client: ExtendedClient,
   }
@@ -58,15 +58,13 @@ export function createPool({
   return pool
 }
 
-/**
- * What a connection of this pool is released with when a query on it took longer than its `query_timeout`.
- */
+/** The error with which the pool releases a connection after a query took longer than its `query_timeout`. */
 const isTimeout = (error: Error | undefined) => error?.message === 'Query read timeout'
 
 /**
- * When one connection does not answer, those beside it are behind the same network: they would each hold a
- * request as long. They are made anew, which takes milliseconds where they were well; to test each first
- * would take longer and more code.
+ * When one connection does not answer, the pool's other connections use the same network, and each would
+ * block a request as long. The pool replaces them all. That takes milliseconds if they were healthy; a test
+ * of each would take longer and more code.
  */
 function dropIdleAfterTimeout(pool: pg.Pool): void {
   const idle = new Set<pg.PoolClient>()
@@ -76,7 +74,7 @@ function dropIdleAfterTimeout(pool: pg.Pool): void {
     if (!error) idle.add(client)
     if (!isTimeout(error)) return
     for (const each of idle) {
-      // The pool forgets it now, not when the system has closed it.
+      // The pool removes it now, not when the system has closed it.
       each.emit('error', new Error('a connection beside this one does not answer'))
       streamOf(each).destroy()
     }

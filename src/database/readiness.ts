@@ -1,6 +1,6 @@
 /**
- * Whether a database answers, takes writes and has every migration: what the health routes tell.
- * `self-check.ts` says whether it may be served from.
+ * Whether a database answers, accepts writes and has every migration: the health routes report this.
+ * `self-check.ts` decides whether a server may use the database.
  */
 import type pg from 'pg'
 import { compareMigrations, type Migration } from './migrations/runner.ts'
@@ -12,9 +12,11 @@ export type DatabaseState = {
   fault?: 'unreachable' | 'read-only' | 'migrations-missing' | 'migrations-edited'
 }
 
-/** Longer than a database takes that is well, shorter than whoever asks about health waits. */
+/** Longer than a healthy database takes, shorter than a health probe waits. */
 const PATIENCE_MS = 2_000
-/** A connection that takes longer is dead; it and those beside it are replaced (`pool.ts`). */
+/**
+ * A connection that takes longer is dead; the pool replaces it and its other idle connections (`pool.ts`).
+ */
 const ANSWER_MS = 1_500
 
 /** A standby's transactions are read-only, too. */
@@ -23,10 +25,10 @@ const IS_READ_ONLY = {
   query_timeout: ANSWER_MS,
 }
 
-/** However many ask at once, one check is under way, and it takes two seconds at most. */
+/** Concurrent requests share one check, which takes at most two seconds. */
 export function databaseCheck(pools: pg.Pool[], migrations: Migration[]): () => Promise<DatabaseState> {
   const [server] = pools as [pg.Pool, ...pg.Pool[]]
-  // Once seen, migrations stay: only the first answers cost more than a round trip.
+  // Applied migrations stay applied, so only the first answers cost more than a round trip.
   let isCurrent = false
   let underWay: Promise<DatabaseState> | undefined
 
@@ -64,8 +66,8 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
 }
 
 /**
- * What separates a database from this version, asked with the rights of the server's login, before anybody is
- * known.
+ * The differences between a database and this version. The query uses the rights of the server's login,
+ * before the identity is known.
  */
 export async function compareWithApplied(
   db: Pick<pg.ClientBase, 'query'>,
@@ -74,7 +76,8 @@ export async function compareWithApplied(
   const applied = await db
     .query<{ name: string; sha256: Buffer }>('select name, sha256 from ctx.applied_migrations()')
     .catch((error: pg.DatabaseError) => {
-      // No such schema or function, or no right to it: nothing was migrated yet.
+      // The schema or function does not exist, or the login has no right to it: the database was never
+      // migrated.
       if (['3F000', '42883', '42501', '42P01'].includes(error.code ?? '')) return { rows: [] }
       throw error
     })

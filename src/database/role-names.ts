@@ -1,7 +1,7 @@
 /**
- * The roles of one installation. Their names share a prefix, because roles belong to the whole cluster: two
- * installations, or a test run beside a live one, keep apart by it. Migrations are written with the default
- * prefix; `withPrefix` renames them on the way to the server.
+ * The roles of one installation. Roles belong to the whole cluster, so a shared prefix separates two
+ * installations, or a test run from a production one. Migrations use the default prefix; `withPrefix` renames
+ * the roles before the server gets them.
  */
 const ROLES = [
   'owner',

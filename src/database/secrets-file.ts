@@ -1,5 +1,5 @@
 /**
- * `secrets.json`: what an installation with the embedded database keeps to itself, readable by its user only.
+ * `secrets.json`: the secrets of an installation with the embedded database. Only its user can read the file.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
@@ -12,7 +12,7 @@ export type LocalSecrets = {
   databasePasswords: Record<'migrator' | 'server' | 'auth' | 'admin', string>
   /**
    * PostgreSQL's system identifier of the cluster that these secrets belong to; absent until the first start
-   * has made it.
+   * has created the cluster.
    */
   databaseId?: string
 }
@@ -21,7 +21,7 @@ const random = () => randomBytes(32).toString('base64url')
 
 /**
  * @returns undefined when there is no such file @throws StartRefused when it holds no secrets, and what
- * reading a file does
+ * reading a file throws
  */
 export async function readSecrets(path: string): Promise<LocalSecrets | undefined> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
@@ -36,7 +36,7 @@ export async function readSecrets(path: string): Promise<LocalSecrets | undefine
   - Or begin anew with an empty database: mv ${dirname(path)} ${dirname(path)}.old`)
 }
 
-/** The parser's own words would quote what it read. */
+/** The parser's own message would quote the file's content. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -53,10 +53,10 @@ function isWhole(value: unknown): value is LocalSecrets {
   )
 }
 
-/** Makes the secrets of a new installation. Of two starts at once, both get those of the first. */
+/** Creates the secrets of a new installation. Two concurrent starts both get the secrets of the first. */
 export async function makeSecrets(path: string): Promise<LocalSecrets> {
-  // Passable for others, because started by root the database runs as another user; the file itself is its
-  // user's alone.
+  // Other users may pass through the directory: when root starts NetPilot, the database runs as another user.
+  // Only its own user can read the file itself.
   await mkdir(dirname(path), { recursive: true, mode: 0o711 })
   const draft = await writeDraft(path, {
     jwtSecret: random(),
@@ -70,12 +70,12 @@ export async function makeSecrets(path: string): Promise<LocalSecrets> {
   return (await readSecrets(path)) as LocalSecrets
 }
 
-/** Notes which cluster the secrets belong to. */
+/** Records which cluster the secrets belong to. */
 export async function bindSecrets(path: string, secrets: LocalSecrets, databaseId: string): Promise<void> {
   await rename(await writeDraft(path, { ...secrets, databaseId }), path)
 }
 
-/** Written whole under another name first, so that nobody ever reads half a file. */
+/** Writes the whole file under another name first, so that no process reads an incomplete file. */
 async function writeDraft(path: string, secrets: LocalSecrets): Promise<string> {
   const draft = `${path}.${randomUUID()}`
   await writeFile(draft, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600, flush: true })

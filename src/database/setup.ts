@@ -1,9 +1,10 @@
 /**
- * What an administrator does once per database (`npm run setup`), repeatable: roles, memberships, schemas,
- * and the fence, which takes from PUBLIC the built-in functions that let one injected statement outlive or
- * leave its transaction, and from PostgreSQL the conditions that it would run before a policy. A hosted
- * PostgreSQL may refuse parts of it to an administrator who is no superuser; what was refused is named in the
- * answer, nothing else depends on it.
+ * The setup that an administrator runs once per database (`npm run setup`); it is repeatable. It creates
+ * roles, memberships, schemas and the fence. The fence takes from PUBLIC the built-in functions that let an
+ * injected statement outlive or leave its transaction. It also removes the LEAKPROOF mark from functions, so
+ * that PostgreSQL does not run their conditions before a policy. A hosted PostgreSQL may refuse parts of it
+ * to an administrator who is no superuser. The answer names the refused parts, and nothing else depends on
+ * them.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
@@ -18,13 +19,13 @@ export type SetupOptions = {
   adminUrl: string
   rolePrefix: string
   /**
-   * Passwords the login roles are to have; a role without one here keeps its password, or cannot log in with
-   * one yet.
+   * New passwords of the login roles. A role without one here keeps its password, or cannot log in with a
+   * password yet.
    */
   passwords: Partial<Record<LoginRole, string>>
 }
 export type SetupReport = {
-  created: RoleName[] /** Steps the server refused, each with its reason. */
+  created: RoleName[] /** Steps that the server refused, each with its reason. */
   refused: string[]
 }
 
@@ -37,8 +38,8 @@ const OF_SERVING = {
   temp_file_limit: '512MB',
 }
 /**
- * On the login roles, because SET ROLE does not load a role's settings (docs/decisions/0002-roles.md).
- * Milliseconds unless a unit stands there.
+ * Set on the login roles, because SET ROLE does not load a role's settings (docs/decisions/0002-roles.md).
+ * Values without a unit are milliseconds.
  */
 const LOGIN_SETTINGS: Partial<Record<LoginRole, Record<string, string>>> = {
   server: OF_SERVING,
@@ -48,12 +49,12 @@ const LOGIN_SETTINGS: Partial<Record<LoginRole, Record<string, string>>> = {
 }
 
 /**
- * How often a set-up begins again that met one of another database of the cluster: the catalogue takes one
- * change of a role at a time.
+ * How often a setup restarts after a conflict with the setup of another database of the cluster. The
+ * catalogue accepts one change of a role at a time.
  */
 const ATTEMPTS = 20
 const MAX_PAUSE_MS = 200
-/** Any fixed number: it names the lock within the database. */
+/** An arbitrary fixed number that identifies the lock within the database. */
 const LOCK = 7_265_714
 
 export async function setUpDatabase(options: SetupOptions): Promise<SetupReport> {
@@ -82,8 +83,8 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     })
   }
   try {
-    // One set-up of a database at a time. After the first, the fence keeps an administrator who is no
-    // superuser from this function.
+    // One setup of a database runs at a time. After the first, the fence denies this function to an
+    // administrator who is no superuser.
     await client.query('select pg_advisory_lock($1)', [LOCK]).catch((error: pg.DatabaseError) => {
       if (error.code !== '42501') throw error
     })
@@ -111,9 +112,9 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     }
     const defaults = await readDefaults(client, Object.values(names))
     for (const role of LOGINS) {
-      // What a login may set for itself, with its password, would outlast its connection. At once with the
-      // settings that are meant: a connection that opens in between would have no limits on time and
-      // temporary files.
+      // A setting that a login made for itself, with its password, would outlast its connection. The reset is
+      // in one transaction with the intended settings: a connection made in between would have no limits on
+      // time and temporary files.
       await client.query('begin')
       await client.query(`alter role ${id(role)} reset all`)
       const verifier =
@@ -129,15 +130,15 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     for (const statement of defaults) await attempt('privileges given in advance', statement)
     await client.query(`grant ${id('user')}, ${id('agent')} to ${id('server')}`)
     await client.query(`grant ${id('owner')}, ${id('context')} to ${id('migrator')}`)
-    // These two act with rights of PostgreSQL's own roles, without assuming them.
+    // These two roles use rights of PostgreSQL's own roles without assuming them.
     await client.query(`alter role ${id('backup')} inherit`)
     await client.query(`alter role ${id('monitor')} inherit`)
     await attempt('backup may read every row (BYPASSRLS)', `alter role ${id('backup')} bypassrls`)
     await attempt('backup may read every table', `grant pg_read_all_data to ${id('backup')}`)
     await attempt('monitor may read statistics', `grant pg_monitor to ${id('monitor')}`)
 
-    // Creating a schema for somebody takes being able to become them; an administrator who is no superuser
-    // borrows that.
+    // To create a schema for a role, an administrator must be able to assume that role. An administrator who
+    // is no superuser gets that right temporarily.
     if (!isSuperuser) await client.query(`grant ${id('owner')}, ${id('context')} to ${me}`)
     await client.query(`create schema if not exists drizzle authorization ${id('owner')}`)
     await client.query(`create schema if not exists ctx authorization ${id('context')}`)
@@ -161,10 +162,11 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
     const { rows: functions } = await client.query<{ signature: string }>(
       `select p.oid::regprocedure::text as signature from pg_proc p where p.pronamespace = 'pg_catalog'::regnamespace and ${FENCED}`,
     )
-    // One by one: a host that refuses some of them need not refuse all.
+    // One statement per function: a host that refuses some of them need not refuse all.
     for (const { signature } of functions)
       await client.query(`revoke execute on function ${signature} from public`).catch(rethrowRaces)
-    // All at once: only a superuser may, and then may each. What a set-up did before is not done again.
+    // All in one statement: only a superuser may change any, and may then change each. The query leaves out
+    // what an earlier setup changed.
     const { rows: leakproof } = await client.query<{ signature: string }>(
       `select p.oid::regprocedure::text as signature from pg_proc p where ${OPEN_LEAKPROOF}`,
       [Object.keys(LEAKPROOF)],
@@ -191,9 +193,7 @@ async function setUpOnce({ adminUrl, rolePrefix, passwords }: SetupOptions): Pro
   }
 }
 
-/**
- * What makes the privileges that our roles give in advance the usual ones again: they are to make nothing.
- */
+/** Restores the default privileges that our roles grant in advance: these roles are to create nothing. */
 async function readDefaults(client: pg.Client, roles: string[]): Promise<string[]> {
   const { rows } = await client.query<{ revoke: string; grant: string | null }>(
     `select prefix || ' revoke all on ' || kind || ' from ' || string_agg(distinct grantee, ', ') as revoke,
@@ -215,14 +215,15 @@ async function readDefaults(client: pg.Client, roles: string[]): Promise<string[
  */
 const OPEN_LEAKPROOF = `p.proleakproof and p.pronamespace = 'pg_catalog'::regnamespace and p.oid::regprocedure::text <> all ($1)`
 
-/** What meets another set-up of the same cluster begins again; a refusal is told by what it leaves open. */
+/**
+ * Restarts after a conflict with another setup of the same cluster. `findGaps` reports what a refusal leaves
+ * out.
+ */
 function rethrowRaces(error: pg.DatabaseError): void {
   if (error.code === 'XX000') throw error
 }
 
-/**
- * What the fence was to close and is open all the same: PostgreSQL only warns when a REVOKE has no effect.
- */
+/** What the fence was to revoke and is still granted: PostgreSQL only warns when a REVOKE has no effect. */
 async function findGaps(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ gap: string }>(
     `select p.oid::regprocedure::text as gap from pg_proc p
@@ -236,12 +237,12 @@ async function findGaps(client: pg.Client): Promise<string[]> {
     : [`what should be closed to everybody stays open: ${rows.map(({ gap }) => gap).join(', ')}`]
 }
 
-/** 32 random bytes; URL-safe, so that it can stand in a connection string as it is. */
+/** 32 random bytes, URL-safe, so that a connection string can contain them as they are. */
 export const newPassword = (): string => randomBytes(32).toString('base64url')
 
 /**
- * The SCRAM-SHA-256 verifier (RFC 5803) of a password: with it the password itself never is a literal in SQL,
- * nor in a server's log.
+ * The SCRAM-SHA-256 verifier (RFC 5803) of a password. With it, the password itself never appears as a
+ * literal in SQL or in a server's log.
  */
 function scramVerifier(password: string): string {
   const salt = randomBytes(16)

@@ -1,4 +1,4 @@
-/** A start that must not go on, in words for the person at the terminal: printed without a stack. */
+/** The reason why a start must stop, in words for the person at the terminal: printed without a stack. */
 export class StartRefused extends Error {}
 
 /** What is wrong with a file or folder, and what to do, by the system's code. */
@@ -22,7 +22,7 @@ const LISTEN_FAULTS: Record<string, string> = {
     'HOST is no name that this machine knows: set it to an address, or leave it out for all of them.',
 }
 
-/** A failure of the system in words, with what to do; undefined for any other, whose stack may help. */
+/** Explains a system error and what to do; undefined for any other error, whose stack may help. */
 export function explainSystemError({
   code = '',
   syscall,

@@ -1,20 +1,19 @@
 /**
- * Work that an answer must not wait for, because how long it takes would tell whether there is such an
- * account; or that must not be lost.
+ * Background tasks, for two purposes. An answer must not wait for some work, because the duration would
+ * reveal whether an account exists; other work must not be lost.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 
 export type BackgroundTasks = {
-  /** Begins at once; a failure is only logged. */
+  /** Starts at once; a failure is only logged. */
   run(work: () => Promise<unknown>): void
   /**
-   * The same, but a failure is tried again for so long, after growing pauses. @returns when it is done or
-   * given up
+   * The same, but retries a failure for this long, after growing pauses. @returns when it is done or given up
    */
   keepTrying(work: () => Promise<unknown>, forMs: number): Promise<void>
-  /** When everything that was begun has ended. */
+  /** Resolves when every started task has ended. */
   settled(): Promise<void>
-  /** The same, but what waits to be tried again is tried once more, at once. */
+  /** The same, but each task that waits for a retry runs once more, at once. */
   close(): Promise<void>
 }
 
@@ -42,7 +41,7 @@ export function createBackgroundTasks(onError: (error: unknown) => void): Backgr
       } catch (error) {
         if (isLast) throw error
       }
-      // Half of it by chance: those who failed together come back apart.
+      // Half of the pause is random, so that tasks that failed together do not retry together.
       await pause((pauseMs * (1 + Math.random())) / 2, undefined, { signal: closing.signal }).catch(() => {})
     }
   }

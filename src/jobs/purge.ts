@@ -1,6 +1,6 @@
 /**
- * What has had its time goes, soon after a start and then once an hour: old links of the audit log, spent
- * tokens, ended sessions, counters, and scans that nobody will post again. Any server may do it.
+ * Deletes expired data soon after a start and then once an hour: old entries of the audit log, spent tokens,
+ * ended login sessions, counters, and scans that no agent will post again. Any server may do it.
  */
 
 import { ANONYMOUS } from '../rls/identity.ts'
@@ -8,8 +8,8 @@ import type { WithTransaction } from '../rls/transaction.ts'
 
 const EVERY_MS = 3_600_000
 /**
- * A server that is restarted within the hour cleans, too; servers that are started together do not all at
- * once.
+ * A server that is restarted within the hour cleans up, too. Servers that start together do not all clean up
+ * at once.
  */
 const FIRST_WITHIN_MS = 300_000
 
@@ -17,12 +17,12 @@ export type HousekeepingOptions = {
   withTransaction: WithTransaction
   auditDays: number
   scanDays: number
-  /** When it begins, milliseconds; some random moment of the first minutes when left out. */
+  /** When it begins, milliseconds; a random moment of the first minutes when left out. */
   firstAfterMs?: number | undefined
   onError: (error: unknown) => void
 }
 
-/** @returns what ends it */
+/** @returns a function that stops it */
 export function schedulePurge({
   withTransaction,
   auditDays,

@@ -1,6 +1,6 @@
 /**
- * Mails to the owners of accounts: what happened to them, and tokens that prove that a mailbox is theirs.
- * Sent after the transaction, never in it.
+ * Mails to the owners of accounts: notices of events, and tokens that prove that a mailbox is theirs. They
+ * are sent after the transaction, never in it.
  */
 import type { FastifyRequest } from 'fastify'
 import type { SigningKeys } from '../crypto/keyring.ts'
@@ -13,24 +13,24 @@ import type { Mailer } from './mailer.ts'
 import type { EventContext, MailedToken, Whereabouts } from './templates.ts'
 
 export type AccountMail = {
-  /** Tells that something was done now, and from where. */
+  /** Tells the owner that something was done now, and from where. */
   notify(email: string, letter: (context: EventContext) => EmailContent, request: FastifyRequest): void
-  /** Brings a token. */
+  /** Sends a token. */
   sendToken(
     email: string,
     letter: (mailed: MailedToken) => EmailContent,
     token: { token: string; minutes: number },
   ): void
   /**
-   * Whether one more mail may go to an address because somebody who is not signed in asked for it: whether or
-   * not it has an account, so that nobody is flooded, and nothing told.
+   * Whether one more mail may go to an address at the request of a caller who is not signed in. The limit
+   * applies with or without an account, so that it floods no mailbox and reveals no account.
    */
   allowSend(tx: Tx, email: string): Promise<boolean>
 }
 
 export type AccountMailOptions = { mailer: Pick<Mailer, 'send'>; whereabouts: Whereabouts; keys: SigningKeys }
 
-/** Of one address: enough for whoever mistypes, too few to annoy. */
+/** For one address: enough for a person who mistypes, too few to annoy. */
 const ASKED_FOR: RatePolicy = { name: 'mail', quota: 5, window: 3_600 }
 
 export function createAccountMail({ mailer, whereabouts, keys }: AccountMailOptions): AccountMail {
@@ -43,7 +43,7 @@ export function createAccountMail({ mailer, whereabouts, keys }: AccountMailOpti
   }
 }
 
-/** How long each kind of token is good, minutes. A reset is short: its mail may lie open somewhere. */
+/** The lifetime of each kind of token, minutes. That of a reset is short: other people may see its mail. */
 export const MINUTES = {
   'verify-email': 1_440,
   'reset-password': 30,

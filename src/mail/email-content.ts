@@ -1,11 +1,11 @@
-/** A mail is written once, as a list of blocks, and read as plain text or HTML: both say the same. */
+/** A mail is written once, as a list of blocks, and rendered as plain text and HTML: both say the same. */
 
-/** What a mail says; to whom is the mailer's. `kind` is all of it that a log may name. */
+/** The content of a mail; the mailer knows the recipient. A log may name only its `kind`. */
 export type EmailContent = { kind: string; subject: string; text: string; html: string }
 
 /**
  * A paragraph; a link with its words; a secret to copy; or facts, each with its name. Nothing in a block can
- * break out of it: line breaks and control characters in what somebody typed become spaces.
+ * break out of it: line breaks and control characters in user input become spaces.
  */
 export type Block =
   | string
@@ -25,7 +25,7 @@ const ENTITIES: Record<string, string> = {
 const oneLine = (text: string) => text.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\p{Z}]+/gu, ' ').trim()
 const escaped = (text: string) =>
   oneLine(text).replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? character)
-/** Between words only: a link or an address stays whole. */
+/** Breaks lines between words only: a link or an address stays whole. */
 const wrapped = (text: string) => text.replaceAll(new RegExp(`(.{1,${WIDTH}})(?: |$)`, 'g'), '$1\n').trimEnd()
 
 export function renderEmail(kind: string, title: string, blocks: Block[]): EmailContent {
@@ -50,7 +50,8 @@ function asText(block: Block): string {
 
 function asHtml(block: Block): string {
   if (typeof block === 'string') return `<p>${escaped(block)}</p>`
-  // The address is shown too: whoever cannot follow a link copies it, and whoever is careful reads it first.
+  // The text shows the address too: people who cannot follow a link copy it, and careful people read it
+  // first.
   if ('link' in block)
     return `<p>${escaped(block.words)}:<br><a href="${escaped(block.link)}">${escaped(block.link)}</a></p>`
   if ('secret' in block) return `<p><code>${escaped(block.secret)}</code></p>`

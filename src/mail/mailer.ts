@@ -1,7 +1,7 @@
 /**
- * Sends mail without making anybody wait for it: over SMTP, or into files. The log says which kind of mail
- * went or did not, and nothing of what it holds or to whom it goes. Mails that wait are in memory only: a
- * process that dies takes them along, and people ask again.
+ * Sends mail without making a request wait for it: over SMTP, or into files. The log names the kind of mail
+ * that was sent or failed, but neither its content nor its recipient. Waiting mails are in memory only: they
+ * are lost when the process dies, and people ask again.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -13,46 +13,45 @@ import type { EmailContent } from './email-content.ts'
 import { deliverToOutbox } from './outbox.ts'
 import { deliverBySmtp } from './smtp.ts'
 
-/**
- * `to`: one bare address.
- */
+/** `to`: one bare address. */
 export type Mail = EmailContent & { to: string }
 
 export type Mailer = {
-  /** Returns at once, and never throws: what becomes of the mail, the log tells. */
+  /** Returns at once, and never throws: the log reports the result. */
   send(mail: Mail): void
   /**
-   * Takes no more mails, and waits for those under way until the deadline; what is not sent by then is given
-   * up.
+   * Accepts no more mails, and waits for those in progress until the deadline; it drops what is not sent by
+   * then.
    */
   close(): Promise<void>
 }
 
 export type MailerOptions = {
-  /** Absent: into files. */
+  /** Absent: the mailer writes files. */
   smtp?: SmtpServer | undefined
   /** The directory of those files. */
   outbox: string
   from: Mailbox
   log: Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'>
-  /** Mails under way at most; what comes on top is refused. */
+  /** The maximum number of mails in progress; the mailer refuses more. */
   queue: number
-  /** How long the server may keep silent, milliseconds. */
+  /** How long the server may be silent, milliseconds. */
   timeoutMs: number
   /**
-   * The pause after each attempt that failed in passing, milliseconds; after the last comes one more attempt.
+   * The pause after each attempt with a temporary failure, milliseconds; after the last pause comes one more
+   * attempt.
    */
   pausesMs?: readonly number[]
   /** How long `close` waits, milliseconds. */
   closeMs: number
 }
 
-/** Delivers one mail, or fails; where to, if the log is to name it. */
+/** Delivers one mail, or fails. @returns the destination, if the log is to name it */
 export type Deliver = (message: SendMailOptions, signal: AbortSignal) => Promise<{ file?: string }>
 
 const CONNECTIONS = 4
 const PAUSES_MS = [2_000, 15_000, 60_000]
-/** The network or the server may come back. EABORT: the whole delivery took too long. */
+/** The network or the server may recover. EABORT: the whole delivery took too long. */
 const TRANSIENT_CODES = ['ECONNECTION', 'ESOCKET', 'ETIMEDOUT', 'EDNS', 'EABORT']
 
 export function createMailer(options: MailerOptions): Mailer {
@@ -108,7 +107,7 @@ export function createMailer(options: MailerOptions): Mailer {
   }
 }
 
-/** Made once for all attempts, so that a mail that arrives twice is recognised as the same. */
+/** Composed once for all attempts, so that a mail program recognises a mail that arrives twice. */
 const compose = ({
   from,
   to,
@@ -117,10 +116,10 @@ const compose = ({
   html,
 }: { from: Mailbox } & Omit<Mail, 'kind'>): SendMailOptions => ({
   from,
-  // As an object: a text would be parsed, and could turn out to be a list.
+  // An object, because nodemailer would parse a text, which could turn out to be a list.
   to: { name: '', address: to },
   subject,
-  // Left as it is where it can be, so that whoever opens a file can copy a link: it would else be broken at
+  // Plain ASCII stays unencoded, so that the reader of a file can copy a link: an encoding would break it at
   // 76 characters.
   text: /^[\n -~]*$/.test(text)
     ? { raw: `Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 7bit\n\n${text}` }
@@ -128,7 +127,7 @@ const compose = ({
   html,
   date: new Date(),
   messageId: `<${randomUUID()}@${from.address.replace(/^.*@/, '')}>`,
-  // RFC 3834: nobody's "out of office" answers.
+  // RFC 3834: no "out of office" program answers.
   headers: { 'Auto-Submitted': 'auto-generated' },
   disableFileAccess: true,
   disableUrlAccess: true,
@@ -138,14 +137,14 @@ const compose = ({
 const isTransient = ({ responseCode, code = '' }: NodemailerError) =>
   responseCode === undefined ? TRANSIENT_CODES.includes(code) : responseCode >= 400 && responseCode < 500
 
-/** All that is free of addresses and of the server's words. */
+/** Everything that contains neither addresses nor the server's words. */
 const reasonOf = ({ code, originalCode, responseCode, command }: NodemailerError) => ({
   code: originalCode ?? code,
   responseCode,
   command,
 })
 
-/** At most so many at once, first come, first served. */
+/** Limits how many run at once, first come, first served. */
 function createLimiter(places: number) {
   const waiting: (() => void)[] = []
   return async <T>(work: () => Promise<T>): Promise<T> => {

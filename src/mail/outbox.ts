@@ -1,6 +1,6 @@
 /**
- * Delivery into files, where no SMTP server is configured: for trials, and for whoever looks after a small
- * installation.
+ * Delivery into files, when no SMTP server is configured: for trials, and for operators of small
+ * installations.
  */
 import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises'
@@ -9,14 +9,14 @@ import { createTransport } from 'nodemailer'
 import type { Deliver } from './mailer.ts'
 
 /**
- * Writes each mail as a file of its own, `<time>-<random>.eml`, that only the user of this process can read.
+ * Writes each mail as a separate file, `<time>-<random>.eml`, that only the user of this process can read.
  */
 export function deliverToOutbox(directory: string): Deliver {
   const transport = createTransport({ streamTransport: true, buffer: true, newline: 'unix' })
   return async (message, signal) => {
     const { message: content } = await transport.sendMail(message)
-    // As in the data directory of an embedded database, whose server runs as another user: passable, and
-    // nothing more.
+    // As in the data directory of an embedded database, whose server runs as another user: other users may
+    // pass through the directory, and nothing more.
     await mkdir(dirname(directory), { recursive: true, mode: 0o711 })
     await mkdir(directory, { recursive: true })
     await chmod(directory, 0o700)

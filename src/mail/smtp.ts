@@ -4,8 +4,8 @@ import type { SmtpServer } from '../config/mail.ts'
 import type { Deliver } from './mailer.ts'
 
 /**
- * `timeoutMs` bounds each wait for the server; three times as much, the whole delivery, however slowly the
- * server talks.
+ * `timeoutMs` limits each wait for the server. Three times as much limits the whole delivery, even if the
+ * server answers slowly.
  */
 export function deliverBySmtp(server: SmtpServer, timeoutMs: number): Deliver {
   const transport = createTransport({

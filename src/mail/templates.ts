@@ -1,23 +1,22 @@
 /**
- * What NetPilot writes to people. Whoever makes it write chose nothing of what it says, but an address in a
- * mail to its owner: names and browsers are left out, or a registration with somebody's address would carry a
- * stranger's words to them.
+ * The mails that NetPilot sends to people. The person who causes a mail controls none of its text, except for
+ * an address in a mail to its owner. Mails omit names and browsers: otherwise a registration with another
+ * person's address would send them a stranger's words.
  */
 import { type Block, type EmailContent, renderEmail } from './email-content.ts'
 
-/** Where the frontend lies, and where the API does: as configured, or not known. */
+/** The addresses of the frontend and of the API: as configured, or not known. */
 export type Whereabouts = { appUrl?: string | undefined; publicUrl?: string | undefined }
 
 /**
- * A secret that travels in a mail, for how long it is good, and the frontend that takes it; without one, the
- * API does.
+ * A secret in a mail, its lifetime, and the frontend that accepts it; without a frontend, the API accepts it.
  */
 export type MailedToken = Whereabouts & { token: string; minutes: number }
 
-/** When something was done and from where, where that is known. */
+/** When something was done, and from where if that is known. */
 export type EventContext = Whereabouts & { at: Date; ip?: string | null }
 
-/** What was taken from an account, as the statements say that took it. */
+/** What was removed from an account, as the statements that removed it report. */
 export type Removed = {
   password?: boolean
   loginSessions?: number
@@ -25,7 +24,7 @@ export type Removed = {
   personalKeys?: number
 }
 
-/** The purposes of tokens that are mailed; each is the name of a page of the frontend. */
+/** The purposes of mailed tokens; each is the name of a page of the frontend. */
 const ROUTES = {
   'verify-email': '/api/auth/verify-email',
   'reset-password': '/api/auth/reset-password',
@@ -55,7 +54,7 @@ export const confirmNewAddress = (mailed: MailedToken): EmailContent =>
     'If this was not you, do nothing: the account keeps the address it has.',
   ])
 
-/** To the old address, when the change was asked for. */
+/** To the old address, when the change was requested. */
 export const addressIsChanging = ({
   newEmail,
   ...context
@@ -78,9 +77,7 @@ export const addressWasChanged = ({
     'If this was not you, somebody else has your account. Tell the people who run this NetPilot at once.',
   ])
 
-/**
- * `invitedBy`: an administrator, in their own words.
- */
+/** `invitedBy`: an administrator, in their own words. */
 export const invitation = ({
   invitedBy,
   ...mailed
@@ -91,9 +88,7 @@ export const invitation = ({
     'If you did not expect this, do nothing: without a password nobody can sign in to the account.',
   ])
 
-/**
- * `failures` in a row locked signing in with the password for so many `seconds`.
- */
+/** After `failures` in a row, sign-in with the password is locked for `seconds`. */
 export const accountLocked = ({
   failures,
   seconds,
@@ -107,8 +102,8 @@ export const accountLocked = ({
   ])
 
 /**
- * `failures` in a row by somebody who is signed in, and asked for what takes the password; none is taken for
- * so many `seconds`.
+ * A signed-in caller gave a wrong password `failures` times in a row where an operation requires it; no
+ * password is accepted for `seconds`.
  */
 export const passwordGuessed = ({
   failures,
@@ -131,7 +126,10 @@ export const passwordChanged = (context: EventContext & Removed): EmailContent =
     ...newPassword(context),
   ])
 
-/** The provider (such as Google) vouched for whoever came, and nobody had confirmed the address before. */
+/**
+ * The provider (such as Google) confirmed the identity of the person who signed in. The address had not been
+ * confirmed before.
+ */
 export const accountClaimed = ({
   provider,
   ...context
@@ -145,7 +143,8 @@ export const accountClaimed = ({
   ])
 
 /**
- * Where registration answers the same whether or not the address is known: what its owner is told instead.
+ * Registration answers the same for known and unknown addresses; this mail tells the owner of a known
+ * address.
  */
 export const registrationAttempted = (context: EventContext): EmailContent =>
   renderEmail('registration-attempted', 'You already have an account', [
@@ -179,9 +178,7 @@ export const secondFactorLocked = (context: EventContext): EmailContent =>
     ...newPassword(context),
   ])
 
-/**
- * `left`: how many remain.
- */
+/** `left`: how many remain. */
 export const recoveryCodeUsed = ({ left, ...context }: EventContext & { left: number }): EmailContent =>
   renderEmail('recovery-code-used', 'A recovery code was used', [
     `Somebody used a recovery code of your NetPilot account in place of the authenticator app. ${left === 0 ? 'It was the last one: make new ones before you need them.' : `Codes left: ${left}.`}`,
@@ -198,9 +195,7 @@ export const recoveryCodesReplaced = (context: EventContext): EmailContent =>
     ...newPassword(context),
   ])
 
-/**
- * `scopes`: what the key may do. `replaces`: it was made in place of another key.
- */
+/** `scopes`: what the key may do. `replaces`: the key that it replaces. */
 export const keyAdded = ({
   scopes,
   expiresAt,
@@ -229,7 +224,7 @@ export const accountDeleted = (context: EventContext): EmailContent =>
     'If this was not you, tell the people who run this NetPilot.',
   ])
 
-/** The token travels in the fragment, which browsers send to no server, so that it is in no server's log. */
+/** The token travels in the fragment, which browsers send to no server, so that no server logs it. */
 function use(
   purpose: keyof typeof ROUTES,
   words: string,
@@ -268,7 +263,7 @@ const facts = ({ at, ip }: EventContext): Block => ({
   facts: { When: `${UTC.format(at)} UTC`, ...(ip && { 'Network address': ip }) },
 })
 
-/** In whole days from two on, in whole hours, else in minutes. */
+/** In whole days from two days on, in whole hours, or in minutes. */
 function duration(minutes: number): string {
   const [unit, length] =
     minutes % 1_440 === 0 && minutes > 1_440

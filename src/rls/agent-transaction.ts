@@ -6,12 +6,12 @@ import type { AgentGrant, TransactionOptions, Tx, WithTransaction } from './tran
 
 type AgentRouter = AgentGrant & { isActive: boolean }
 type AgentTransactionOptions = TransactionOptions & {
-  /** The work looks at `isActive` itself. */ inactiveToo?: boolean
+  /** The callback checks `isActive` itself. */ inactiveToo?: boolean
 }
 
 /**
- * A transaction of the agent whose key has the scope (null: any live key), with the router that it is bound
- * to. An inactive router is refused, unless it is only asked whose key it is (null).
+ * Runs a transaction as the agent whose key has the scope (null: any valid key), with the key's router. The
+ * transaction refuses an inactive router unless it only identifies the key's owner (null).
  */
 export type WithAgentTransaction = <T>(
   identity: Identity | null,
@@ -21,14 +21,14 @@ export type WithAgentTransaction = <T>(
 ) => Promise<T>
 
 /**
- * Of the sessions of one key that write, one runs at a time and a few wait: a router's scans queue up on its
- * row anyway, and would each hold a connection while they do. Waiting longer than a scan takes is 503.
+ * One write transaction runs at a time for each key, and a few wait. A router's scans wait for its row lock
+ * anyway, and each would occupy a connection meanwhile. A wait longer than a scan takes is answered with 503.
  */
 const WRITES_OF_A_KEY = { concurrency: 1, queue: 16, waitMs: 5_000 }
 
-/** An agent whose router is inactive asks again so often, seconds. */
+/** An agent whose router is inactive retries at this interval, seconds. */
 const INACTIVE_RETRY_SECONDS = 3_600
-/** @throws it, to the agent of a router that its owner has deactivated */
+/** @throws the problem that the agent of a deactivated router receives */
 export const routerInactive = () =>
   problem('router-inactive', {
     detail: 'Keep the policy that you have, and ask again in an hour',
@@ -38,8 +38,8 @@ export const routerInactive = () =>
 const IS_ACTIVE = `select is_active as "isActive" from user_routers where user_id = $1 and id = ctx.agent_router()`
 
 /**
- * Whether the agent's router is active. Who writes holds the router from here on, so that nothing is stored
- * once its deactivation was answered.
+ * Whether the agent's router is active. A write transaction locks the router's row from here on, so it stores
+ * nothing after the deactivation was answered.
  */
 async function isRouterActive(tx: Tx, readOnly: boolean): Promise<boolean> {
   const [router] = await tx.query<{ isActive: boolean }>(
@@ -74,7 +74,7 @@ export function createAgentTransactions(
       withTransaction(
         identity,
         async (tx) => {
-          // Both in the first flight.
+          // Both queries travel in the first flight.
           const [grant, isActive] = await Promise.all([tx.agentGrant(), isRouterActive(tx, readOnly)])
           if (scope && !grant.scopes.includes(scope))
             throw problem('insufficient-scope', { detail: `The key lacks the scope ${scope}` })

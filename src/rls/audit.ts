@@ -1,24 +1,24 @@
 /**
- * What a person did, for the audit log: written in the transaction of what they did, by the session and so by
- * every route.
+ * Audit events: what a person did. Each event is written in the transaction of the change that it records.
+ * The transaction module writes it, so every route has it.
  */
 import type pg from 'pg'
 import type { Identity } from './identity.ts'
 
-/** What a route says of its act beyond what the request tells: `tx.audit`. */
+/** What a route adds to its audit event beyond what the request tells: `tx.audit`. */
 export type AuditNote = {
-  /** What it is about, where the path does not name it: the id of what was made. */
+  /** The id of the target where the path does not name it, such as the id of a new row. */
   targetId?: string
-  /** What a call about many did: counts. Shown to the owner of the log. */
+  /** Counts of a request about many rows. The owner of the log sees them. */
   detail?: Record<string, number>
-  /** The call succeeded and found nothing to do: no line. */
+  /** The request succeeded and changed nothing, so it has no audit event. */
   changedNothing?: boolean
 }
 
 /**
- * The statement that records the act of a session that can write, unless its route said that nothing changed.
- * Agents leave no lines: their scans are their record. An administrator's act stands in the log of the
- * account that it is about.
+ * The statement that records the audit event of a transaction that can write, unless its route said that
+ * nothing changed. Agents have no audit events: their scans are their record. An administrator's event is in
+ * the log of the account that it is about.
  */
 export function auditStatements(
   identity: Identity,

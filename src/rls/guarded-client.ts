@@ -1,34 +1,34 @@
 /**
- * What a session's work gets instead of the connection: it takes statements that read or change rows and
- * nothing else, works only while the session lasts, and condemns the connection after an error that leaves it
- * in doubt.
+ * The guarded client, which a transaction's callback gets instead of the connection. It accepts only
+ * statements that read or change rows, and only until the transaction ends. After an error that leaves the
+ * connection's state uncertain, it marks the connection as broken.
  */
 import pg from 'pg'
 
 /**
  * A statement whose text is a constant of the source; `name` must be unique to that text. With
- * `noPreparedPlan` it is planned for its values each time: for statements with long arrays or many rows,
- * which a plan made without knowing them runs n² ways.
+ * `noPreparedPlan`, PostgreSQL plans it for its values each time. Statements with long arrays or many rows
+ * need this: a plan made without their values runs in n² time.
  */
 export type StaticQuery = { name: string; text: string; values?: unknown[]; noPreparedPlan?: boolean }
 
 export type Facade = {
-  /** For drizzle, which needs no more of a client than `query`. */
+  /** For drizzle, which needs only the `query` method of a client. */
   client: pg.Client
   query<Row>(query: StaticQuery): Promise<Row[]>
   /**
-   * Ends the session for the work. @throws when a query was sent and not awaited: its outcome would be
-   * nobody's
+   * Refuses further queries of the callback. @throws when a query was sent and not awaited, because nothing
+   * would read its result
    */
   close(): void
-  /** Ends the session for the work, whatever is in flight. */
+  /** Refuses further queries of the callback, even if some are in flight. */
   abandon(): void
 }
 
 const ROW_STATEMENT = /^\s*(select|insert|update|delete|with|merge|values)\b/i
 
 type FacadeOptions = {
-  /** Begins the names of named statements: a name that two roles share is planned anew at each switch. */
+  /** The prefix of statement names. PostgreSQL would plan a name that two roles share anew at each switch. */
   prefix: string
   namedStatements: boolean
   markBroken: (error: Error) => void
@@ -49,8 +49,9 @@ export function createGuardedClient(
     try {
       return await client.query(config, values)
     } catch (error) {
-      // Not the database's answer (a value that cannot be sent, a dead connection), or a named statement it
-      // does not have: pg would go on believing in statements that were never parsed.
+      // The error is not the database's answer (a value that cannot be sent, a dead connection), or the
+      // database does not know the named statement. pg would still count statements as parsed that never
+      // were.
       if (!(error instanceof pg.DatabaseError) || error.code === '26000') markBroken(error as Error)
       throw error
     } finally {

@@ -1,17 +1,18 @@
 import { problem } from '../http/problem.ts'
 
 /**
- * Who the database sees in one transaction. An identity only claims: the transaction's first statement proves
- * it, or it is 401.
+ * The identity that a transaction claims. The transaction's first statement proves it; otherwise the answer
+ * is 401.
  */
 export type Identity = UserIdentity | KeyIdentity | AgentIdentity | AuthIdentity | AdminIdentity
 
 /**
- * Who must have a second factor to be let in with this request (`required-factor.ts`); nobody when left out.
+ * The people who must have a second factor for this request (`required-factor.ts`). When it is left out, no
+ * person needs one.
  */
 type FactorRequired = { factorRequiredOf?: 'admins' | 'everyone' }
 
-/** A signed-in person. `sessionId` is the login session's capability, not the id that session lists show. */
+/** A signed-in person. `sessionId` is the secret of the login session, not the id that session lists show. */
 export type UserIdentity = {
   kind: 'user'
   userId: string
@@ -20,7 +21,7 @@ export type UserIdentity = {
 } & FactorRequired
 
 /**
- * A script of a person, by a personal key; `scope` is what the request needs (`devices:read`), and the key
+ * A person's script, which uses a personal key. `scope` is what the request needs (`devices:read`); the key
  * must have it.
  */
 type KeyIdentity = {
@@ -32,10 +33,12 @@ type KeyIdentity = {
   audited?: AuditedOperation | undefined
 }
 
-/** The agent of one router, by its key: `sha256` of the key's secret is the proof. */
+/** The agent of one router, identified by its key: `sha256` of the key's secret is the proof. */
 export type AgentIdentity = { kind: 'agent'; userId: string; keyId: string; sha256: Buffer }
 
-/** Signing in, when nobody is known yet; with a login session, that person managing their own credentials. */
+/**
+ * Signing in, before the person is known. With a login session, a person who manages their own credentials.
+ */
 export type AuthIdentity =
   | { kind: 'auth'; userId?: never; sessionId?: never; audited?: never }
   | ({
@@ -45,12 +48,12 @@ export type AuthIdentity =
       audited?: AuditedOperation | undefined
     } & FactorRequired)
 
-/** Nobody yet. */
+/** A caller who is not known yet. */
 export const ANONYMOUS: AuthIdentity = { kind: 'auth' }
 
 /**
- * The same person, through the login that may touch credentials. @throws Problem `unauthenticated` when it is
- * no person
+ * The same person, through the database login that may change credentials. @throws Problem `unauthenticated`
+ * when the identity is not a person
  */
 export function asCredentialManager(
   identity: Identity | null,
@@ -59,7 +62,7 @@ export function asCredentialManager(
   return { ...identity, kind: 'auth' }
 }
 
-/** A signed-in person who asks as an administrator; whether they are one, the database says. */
+/** A signed-in person who makes a request as an administrator. The database decides whether they are one. */
 type AdminIdentity = {
   kind: 'admin'
   userId: string
@@ -68,9 +71,9 @@ type AdminIdentity = {
 } & FactorRequired
 
 /**
- * What a request that changes something is about, for the audit log: the session records it in the
- * transaction of the change. `operation` is its operationId; the target is what the path names, unless the
- * route names another (`tx.audit`).
+ * What a changing request is about. The transaction records it as an audit event together with the change.
+ * `operation` is the operationId. The target is what the path names, unless the route names another
+ * (`tx.audit`).
  */
 export type AuditedOperation = {
   operation: string
@@ -81,11 +84,11 @@ export type AuditedOperation = {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by the guard of the route's scope; null in the public scope. */
+    /** The guard of the route's scope sets it; it is null in the public scope. */
     identity: Identity | null
   }
 }
 
-/** What an agent's key may do: report what the router sees, and read what it must enforce. */
+/** What an agent's key may do: report what the router sees, and read the policy that it must enforce. */
 export const AGENT_SCOPES = ['scans:write', 'policy:read'] as const
 export type AgentScope = (typeof AGENT_SCOPES)[number]

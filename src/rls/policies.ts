@@ -1,10 +1,10 @@
 /**
- * Every row policy of the schema, written by these few functions and nowhere else.
+ * These few functions write every row policy of the schema.
  *
  * `(user_id, true) = (select ctx.uid(), true)` is an equality and a bare `true` out of one sub-select.
  * PostgreSQL runs the sub-select once a statement and not once a row, and answers the equality from an index.
- * `true` costs nothing, so it stands before every condition of the statement: the sub-select runs for the
- * first row, whoever's it is, and whether it ran tells nothing
+ * `true` costs nothing, so PostgreSQL checks it before every condition of the statement. The sub-select
+ * therefore runs for the first row, no matter who owns it, so its run reveals nothing
  * (docs/decisions/0016-what-runs-before-a-policy.md).
  */
 import type { AnyPgColumn } from 'drizzle-orm/pg-core'
@@ -24,8 +24,8 @@ export type Shown =
 export type Columns = { owner?: string; router?: string }
 
 /**
- * The condition of a policy. Tables that are distributed with Citus take no sub-select: `isDistributed` is
- * the form for them, in which PostgreSQL calls the function for each row that no index left out.
+ * The condition of a policy. Tables that Citus distributes accept no sub-select. `isDistributed` gives the
+ * form for them, in which PostgreSQL calls the function for each row that no index excluded.
  */
 export function conditionOf(
   shown: Shown,
@@ -63,35 +63,34 @@ const policy = (name: string, to: Role, shown: Shown, columns?: Columns) => {
 export const userPolicy = (table: string, userId: AnyPgColumn) =>
   policy(`${table}_user`, appUser, 'own', { owner: userId.name })
 
-/** Rows of the one router whose key the agent holds. */
+/** Rows of the one router that the agent's key belongs to. */
 export const agentPolicy = (table: string, userId: AnyPgColumn, routerId: AnyPgColumn) =>
   policy(`${table}_agent`, appAgent, 'of the router', { owner: userId.name, router: routerId.name })
 
-/**
- * Credentials that a signed-in person manages: the auth login, but only rows of the person it has an identity
- * for.
- */
+/** Credentials that a signed-in person manages: through the auth login, but only the rows of that person. */
 export const ownAuthPolicy = (table: string, userId: AnyPgColumn) =>
   policy(`${table}_auth`, appAuth, 'own', { owner: userId.name })
 
 /**
- * Signing in happens before anybody is known, so until somebody is, the auth login sees these few tables
- * whole, by static statements only.
+ * Before sign-in, the person is unknown, so the auth login sees every row of these few tables. It uses static
+ * statements only.
  */
 export const signInPolicy = (table: string, userId: AnyPgColumn) =>
   policy(`${table}_auth`, appAuth, 'own, or everybody’s while nobody is signed in', { owner: userId.name })
 
-/** What the auth login counts, under keys that are nobody's. */
+/** Counters of the auth login. Their keys belong to no person. */
 export const counterPolicy = (table: string) => policy(`${table}_auth`, appAuth, 'all')
 
-/** Everybody's rows, for an administrator: a login of its own, whose policy asks the sealed role as well. */
+/**
+ * The rows of all people, for an administrator: a separate login, whose policy also checks the sealed role.
+ */
 export const adminPolicy = (table: string) =>
   policy(`${table}_admin`, appAdmin, 'everybody’s, to an administrator')
 
-/** What the identity functions look up to prove an identity; nobody can log in as their owner. */
+/** What the identity functions read to prove an identity. Their owner cannot log in. */
 export const contextPolicy = (table: string) => policy(`${table}_context`, appContext, 'all')
 
-/** Reference data without an owner: readable by every identity, writable by none. */
+/** Reference data without an owner: every identity can read it, and none can write it. */
 export const referencePolicies = (table: string) => [
   pgPolicy(`${table}_everyone`, { for: 'select', to: [appUser, appAgent], using: sql`true` }),
 ]

@@ -1,16 +1,16 @@
 /**
- * The roles that policies speak of. `npm run setup` creates them (`database/setup.ts`); migrations and
- * policies only name them.
+ * The roles that policies name. `npm run setup` creates them (`database/setup.ts`); migrations and policies
+ * only refer to them.
  */
 import { pgRole } from '../database/drizzle.ts'
 
-/** Assumed by a transaction that works for a signed-in person. */
+/** A transaction for a signed-in person assumes this role. */
 export const appUser = pgRole('netpilot_user').existing()
-/** Assumed by a transaction that works for the agent of one router. */
+/** A transaction for the agent of one router assumes this role. */
 export const appAgent = pgRole('netpilot_agent').existing()
-/** A login of its own: signing in and credentials. */
+/** A separate login for signing in and credentials. */
 export const appAuth = pgRole('netpilot_auth').existing()
-/** A login of its own: administration, for whoever the database knows as an administrator. */
+/** A separate login for administration, for people whom the database knows as administrators. */
 export const appAdmin = pgRole('netpilot_admin').existing()
-/** Owns the functions that establish who is asking, and reads what they need for it. */
+/** Owns the functions that establish the identity, and reads what they need. */
 export const appContext = pgRole('netpilot_context').existing()

@@ -1,7 +1,7 @@
 /**
- * The only way to a row. A session borrows a connection, opens a transaction, assumes an identity, does the
- * work, commits, and gives the connection back only when it can vouch for it. BEGIN, identity, role and the
- * first query of the work travel in one flight.
+ * The only way to read or change rows. It takes a connection from the pool, begins a transaction, assumes an
+ * identity, runs the callback and commits. It reuses the connection only when its state is certain. BEGIN,
+ * identity, role and the callback's first query travel in one flight.
  */
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
@@ -14,27 +14,29 @@ import { createGuardedClient, type StaticQuery } from './guarded-client.ts'
 import type { Identity } from './identity.ts'
 
 /**
- * The query builder of the open session. A nested `transaction` would commit the outer one, so it is not
- * there.
+ * The query builder of the running transaction. A nested `transaction` would commit the outer one, so the
+ * type leaves it out.
  */
 export type Tx = Omit<NodePgDatabase, 'transaction' | '$client'> & {
-  /** The owner whom each statement names (`mine`); undefined only while somebody is signing in. */
+  /** The owner that each statement names (`mine`); undefined only while a person signs in. */
   readonly userId: string | undefined
   /**
-   * Runs a static statement, named on the connection so that it is parsed and planned once. The text holds
-   * parameters, never values.
+   * Runs a static statement. It has a name on the connection, so PostgreSQL parses and plans it once. The
+   * text holds parameters, never values.
    */
   query<Row>(query: StaticQuery): Promise<Row[]>
-  /** What the audit log is to say of this act, which the session records unless the work throws. */
+  /**
+   * Adds to the audit event of this request. The transaction records the event unless the callback throws.
+   */
   audit(note: AuditNote): void
-  /** What the database answered about the identity; waiting for it costs a round trip. */
+  /** The database's answer about the identity; waiting for it costs a round trip. */
   agentGrant(): Promise<AgentGrant>
 }
 /** An agent's router and the scopes of its key. */
 export type AgentGrant = { routerId: string; scopes: string[] }
 
 export type TransactionOptions = {
-  /** The transaction is READ ONLY: for every route that only reads. */ readOnly?: boolean
+  /** Makes the transaction READ ONLY, for every route that only reads. */ readOnly?: boolean
 }
 export type WithTransaction = <T>(
   identity: Identity | null,
@@ -50,18 +52,18 @@ export type Pools = {
 export type TransactionPools = Pools & { roles: Record<RoleName, string>; namedStatements: boolean }
 
 /**
- * More borrowers than this many for each connection are turned away at once: waiting would not serve them in
+ * The pool refuses more waiting requests per connection than this at once, because it could not serve them in
  * time. At twice the capacity, 4 answered as many as 16 did, at a quarter of their median
- * (`bench/overload.ts`). Signing in queues for bcrypt rather than here.
+ * (`bench/overload.ts`). Sign-in requests wait for bcrypt rather than here.
  */
 const WAITERS_PER_CONNECTION = { user: 4, key: 4, agent: 4, auth: 16, admin: 16 }
-/** So that a small pool takes a burst, too. */
+/** Lets a small pool accept a burst, too. */
 const MIN_WAITERS = 16
 
 /**
- * BEGIN waits for nothing: without an answer to it in so long, milliseconds, the connection is dead, and
- * those beside it are not trusted. Not so behind a pooler, where it waits for one of the pooler's
- * connections.
+ * BEGIN waits for no lock. Without an answer within this time, milliseconds, the connection is dead, and the
+ * pool drops its other idle connections too. This does not apply behind a pooler, where BEGIN waits for one
+ * of the pooler's connections.
  */
 const BEGIN_TIMEOUT_MS = 3_000
 
@@ -80,8 +82,8 @@ export function createTransactions({
   const named = (name: string) => (namedStatements ? { name } : {})
 
   /**
-   * What follows BEGIN: the proof of the identity, then the role it works as. Signing in has a login of its
-   * own and assumes none.
+   * The statements after BEGIN: the proof of the identity, then the role to assume. Signing in has a separate
+   * login and assumes no role.
    */
   const opening = (identity: Identity): pg.QueryConfig[] => {
     const factor =
@@ -143,9 +145,9 @@ export function createTransactions({
       ...(namedStatements && { query_timeout: BEGIN_TIMEOUT_MS }),
     }
     const begun = [begin, ...opening(identity)].map((query) => client.query(query))
-    // Each failure is looked at below; until then it must not count as unhandled.
+    // The code below checks each failure; until then, Node must not count it as an unhandled rejection.
     for (const statement of begun) statement.catch(() => {})
-    // Noted before the end of the connection that follows from it: the pool looks at the cause.
+    // Records the cause before the connection ends because of it: the pool reads the cause.
     begun[0]?.catch(markBroken)
     const guarded = createGuardedClient(client, {
       prefix: identity.kind === 'key' ? 'user' : identity.kind,
@@ -170,8 +172,8 @@ export function createTransactions({
         client.query(query),
       )
       const command = (await Promise.all(last)).at(-1)?.command
-      // COMMIT of an aborted transaction answers ROLLBACK and no error: somebody swallowed one, and nothing
-      // was stored.
+      // COMMIT of an aborted transaction answers ROLLBACK without an error. The callback then ignored an
+      // error, and the database stored nothing.
       if (command !== 'COMMIT') throw new Error(`commit answered ${command}: a failed statement was ignored`)
       return result
     } catch (error) {
@@ -181,7 +183,7 @@ export function createTransactions({
         ? problem('unavailable', { cause: brokenBy })
         : unwrap(error)
     } finally {
-      // Trustworthy only now: after a COMMIT or ROLLBACK that was answered, with nothing else in flight.
+      // The status is reliable only now: after an answered COMMIT or ROLLBACK, with nothing else in flight.
       if (client.getTransactionStatus() !== 'I') markBroken(new Error('the transaction did not end'))
       client.off('error', markBroken)
       if (brokenBy) streamOf(client).destroy()
@@ -199,8 +201,8 @@ async function borrow(pool: pg.Pool, waitersPerConnection: number): Promise<pg.P
 }
 
 /**
- * The work begins while its opening is under way; a failure before its first await is a rejection like any
- * other.
+ * The callback starts while BEGIN and identity are in flight. A failure before its first await is a rejection
+ * like any other.
  */
 function startWork<T>(work: (tx: Tx) => Promise<T>, tx: Tx): Promise<T> {
   const working = (async () => work(tx))()
@@ -208,7 +210,7 @@ function startWork<T>(work: (tx: Tx) => Promise<T>, tx: Tx): Promise<T> {
   return working
 }
 
-/** What the functions that begin a context raise. */
+/** The errors that the functions of the identity raise. */
 const REFUSALS: Record<string, ProblemCode> = {
   NP401: 'unauthenticated',
   NP404: 'not-found',
@@ -217,25 +219,22 @@ const REFUSALS: Record<string, ProblemCode> = {
 }
 
 /**
- * The earliest failure of the opening is the reason for every later one: an identity that is refused, or else
- * 503.
+ * The earliest failure of BEGIN and identity causes every later one. It is a refused identity, or else 503.
  */
 async function openingOutcome(begun: Promise<unknown>[], markBroken: (error: Error) => void): Promise<void> {
   const failed = (await Promise.allSettled(begun)).find((statement) => statement.status === 'rejected')
   if (!failed) return
   const refusal = REFUSALS[failed.reason.code]
-  // Of administration others learn nothing but that it is not there.
+  // Other callers learn only that an administrative resource does not exist.
   if (refusal) throw problem(refusal, { errors: [] })
   markBroken(failed.reason)
   throw problem('unavailable', { cause: failed.reason })
 }
 
-/**
- * `DrizzleQueryError` prints the statement with all its parameters.
- */
+/** `DrizzleQueryError` prints the statement with all its parameters. */
 const unwrap = (error: unknown) => (error instanceof DrizzleQueryError ? (error.cause ?? error) : error)
 
-/** The first flight leaves as one write: fewer packets, and 13 % less time in PostgreSQL. */
+/** Sends the first flight as one write: fewer packets, and 13 % less time in PostgreSQL. */
 function cork(client: pg.PoolClient): void {
   const stream = streamOf(client)
   stream.cork()

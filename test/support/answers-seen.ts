@@ -1,10 +1,10 @@
 /**
- * After all of `npm test`: which answers the API document names and no test saw. One without a reason below
- * fails the run, and so does a reason that nothing needs any more.
+ * After all of `npm test`, lists the answers that the API document names and no test saw. An answer without a
+ * reason below fails the run, and so does a reason that is no longer needed.
  */
 import type { TestProject } from 'vitest/node'
 
-/** Why no test need see them, by what they end with. */
+/** Why no test needs to see these answers, by the end of their names. */
 const REASONS: Record<string, string> = {
   '429 rate-limited': 'one hook for each group of operations: rate-limits.test.ts asks one of each group',
   '503 unavailable': 'one error handler for all: failures.test.ts, and outage.test.ts stops the database',
@@ -22,7 +22,7 @@ export default (project: TestProject) => () => {
   const modules = project.vitest.state.getTestModules().filter((each) => each.project.name === project.name)
   const tests = modules.flatMap((module) => [...module.children.allTests()])
   const { filenamePattern } = project.vitest as { filenamePattern?: string[] }
-  // Only a whole run can tell, in which nothing failed, and only that of the files that ask every operation.
+  // Only a complete run without failures can tell, and only the files that request every operation count.
   const isWhole = !filenamePattern && tests.every((test) => test.result().state === 'passed')
   if (!isWhole || !modules.some(({ moduleId }) => moduleId.endsWith('openapi.test.ts'))) return
   const metas = tests.map((test) => test.meta())

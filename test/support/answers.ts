@@ -1,6 +1,6 @@
 /**
- * Holds every answer of every server under test against the API document: status, media type, body, headers
- * and the code of a problem. An answer that the document does not name fails the test that asked for it.
+ * Compares every answer of every tested server with the API document: status, media type, body, headers and
+ * the code of a problem. An answer that the document does not name fails the test that requested it.
  * `answers-seen.ts` lists after the run what the document names and no test saw.
  */
 import { subscribe } from 'node:diagnostics_channel'
@@ -20,7 +20,7 @@ declare module 'vitest' {
 /** Answers of a database that a test breaks on purpose (`failures.test.ts`). */
 const PLANTED = ['addRouter 404 not-found', 'addRouter 409 conflict']
 
-/** What one worker knows: files follow one another in it, and servers outlive them. */
+/** What one worker knows: it runs several files in turn, and servers outlive them. */
 type Witness = {
   contract?: Contract
   hasToldDocumented: boolean

@@ -1,6 +1,6 @@
 /**
- * Requests by whoever may make them, and what is stored of somebody: what attacks on every operation have in
- * common.
+ * Requests as each kind of caller, and a person's stored rows: the common parts of attacks on every
+ * operation.
  */
 import { type Operation, type Schema, urlOf } from './operations.ts'
 import { type Person, type Router, rowsOf, type World } from './world.ts'
@@ -8,7 +8,9 @@ import { type Person, type Router, rowsOf, type World } from './world.ts'
 export type BodyOperation = Operation & { body: Schema }
 type Somebody = { world: World; person: Person; router: Router; administrator: Person }
 
-/** Asks for an operation as the person, the person's agent, an administrator, or nobody in particular. */
+/**
+ * Requests an operation as the person, the person's agent, an administrator, or a caller without an identity.
+ */
 export const enterAs =
   ({ world, person, router, administrator }: Somebody) =>
   (operation: Operation, options: Parameters<World['send']>[2] = {}, query = '') => {
@@ -19,8 +21,8 @@ export const enterAs =
   }
 
 /**
- * Of these people, a digest of each table with rows of an owner; without when a key or a login session was
- * last used.
+ * A digest of these people's rows in each table with an owner. It leaves out when a key or a login session
+ * was last used.
  */
 export async function storedOf(people: Person[]): Promise<Record<string, string>> {
   const tables = await rowsOf<{ name: string }>(

@@ -1,4 +1,4 @@
-/** The API document as a contract that answers are held against. */
+/** The API document as a contract for comparing answers. */
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
 import type { FastifyReply } from 'fastify'
@@ -14,12 +14,12 @@ export type Document = {
 type Answered = Pick<FastifyReply, 'statusCode' | 'getHeaders'>
 export type Contract = {
   documented: string[]
-  /** What is wrong with an answer, each as what the document does not have. */
+  /** The faults of an answer, each as what the document does not have. */
   faultsOf(operationId: string, reply: Answered, body: string): string[]
 }
 
 export const PROBLEM = 'application/problem+json'
-/** Headers that clients of this API act on: an answer has none of them that the document does not name. */
+/** Headers that clients of this API use: an answer has only those of them that the document names. */
 const TOLD_HEADERS = [
   'Allow',
   'ETag',
@@ -31,7 +31,7 @@ const TOLD_HEADERS = [
 ]
 const codesOf = (response: Response) => Object.keys(response.content?.[PROBLEM]?.examples ?? {})
 
-/** A copy in which an object has no properties but those that it names. */
+/** A copy in which an object has only the properties that it names. */
 const closed = (schema: unknown): unknown =>
   Array.isArray(schema)
     ? schema.map(closed)
@@ -42,7 +42,7 @@ const closed = (schema: unknown): unknown =>
         }
       : schema
 
-/** What the API document says of answers, ready to be asked about one. */
+/** What the API document says of answers, as a function that checks one. */
 export function contractOf({ paths, components }: Document): Contract {
   const ajv = addFormats.default(new Ajv({ strict: false }))
   ajv.addSchema({ components: closed(components) }, 'document')

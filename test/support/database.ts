@@ -1,7 +1,7 @@
 /**
  * One PostgreSQL for a run: a throw-away embedded one, or with DATABASE_URL_TEST (a superuser's URL) any
- * other server from 15 on. What a run makes (databases, and roles behind a random prefix) it removes; what
- * was there stays untouched.
+ * other server from 15 on. The run removes the databases and prefixed roles that it creates, and changes
+ * nothing else.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -18,10 +18,10 @@ export type TestDatabase = {
   /** A superuser's connection string, to the database that was set up and migrated. */
   adminUrl: string
   rolePrefix: string
-  /** Of every login role. */
+  /** The password of every login role. */
   password: string
   /**
-   * In a run behind a pooler, its host and port: the servers under test connect there, everything else
+   * The host and port of the pooler, in a run behind one: the tested servers connect there, everything else
    * directly.
    */
   pooler?: string
@@ -31,8 +31,7 @@ declare module 'vitest' {
   interface ProvidedContext {
     database: TestDatabase
     /**
-     * Whether a PostgreSQL was given in which everybody may connect to other databases: the self-check warns
-     * of it.
+     * Whether the given PostgreSQL lets every role connect to other databases: the self-check warns of it.
      */
     hasOpenNeighbours: boolean
   }
@@ -45,7 +44,7 @@ export default async function openTestDatabase({ provide }: TestProject) {
   return close
 }
 
-/** @returns a database that is set up and migrated, and what removes it */
+/** @returns a database that is set up and migrated, and a function that removes it */
 export async function makeTestDatabase(
   given = process.env.DATABASE_URL_TEST,
 ): Promise<{ database: TestDatabase; hasOpenNeighbours: boolean; close(): Promise<void> }> {
@@ -98,7 +97,7 @@ export async function makeTestDatabase(
   return { database, hasOpenNeighbours, close }
 }
 
-/** Sets a database up and migrates it, as an operator would. */
+/** Sets up and migrates a database, as an operator would. */
 export async function prepare({ adminUrl, rolePrefix, password }: TestDatabase): Promise<void> {
   const passwords = {
     migrator: password,
@@ -115,12 +114,12 @@ export async function prepare({ adminUrl, rolePrefix, password }: TestDatabase):
 export const loginUrl = ({ adminUrl, rolePrefix, password }: TestDatabase, role: RoleName) =>
   urlOf(adminUrl, { username: roleNames(rolePrefix)[role], password })
 
-/** Where a server connects to serve. */
+/** The connection string with which a server serves requests. */
 export const servingUrl = (database: TestDatabase, role: RoleName) =>
   urlOf(loginUrl(database, role), { ...(database.pooler && { host: database.pooler }) })
 
 /**
- * A database of its own for a test that changes the schema or stops connections; dropped with the run. Empty,
+ * A separate database for a test that changes the schema or stops connections; the run drops it. It is empty,
  * or a copy of another one.
  */
 export async function separateDatabase(
@@ -133,8 +132,8 @@ export async function separateDatabase(
 }
 
 /**
- * Nobody may connect to it, at no moment, before a set-up lets them: the self-check of a test beside this one
- * would tell.
+ * No role may connect to it before a setup allows it, at any moment: the self-check of a concurrent test
+ * would report it.
  */
 const createClosed = (url: string, name: string, template = 'template1') =>
   asAdmin(url, async (client) => {

@@ -4,7 +4,7 @@ export const ALLOW: Outcome = { decision: 'allow', rate: null }
 export const BLOCK: Outcome = { decision: 'block', rate: null }
 export const limit = (rate: number): Outcome => ({ decision: 'limit', rate })
 
-/** An entry for MACs: what holds, and what it changes to. */
+/** An entry for MACs: the current values, and the changed ones. */
 export const entryOf = (
   macs: string[],
   outcome: Outcome,

@@ -1,26 +1,24 @@
 /**
  * A proxy between a server and PostgreSQL that reads the protocol's messages (PostgreSQL documentation, 55.2)
- * as they pass, and does harm at the one it is told to.
+ * as they pass, and causes a fault at a planned one.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 /**
- * What happens to a connection at its message: it is cut before or after the message passes, or its backend
- * is ended or its statement cancelled.
+ * What happens to a connection at its message. The proxy cuts it before or after the message passes, ends its
+ * backend, or cancels its statement.
  */
 export type Harm = 'cut before' | 'cut after' | 'terminate' | 'cancel'
-/**
- * `at`: the n-th message of frontends from now, over all connections.
- */
+/** `at`: the n-th message of frontends from now, over all connections. */
 export type Fault = { at: number; harm: Harm }
 
 export type FaultProxy = {
   address: string
-  /** Counts from zero again. */
+  /** Restarts the count at zero. */
   plan(faults: Fault[]): void
   /**
-   * Since the plan was made: how many faults were met, and how often a COMMIT went to the database whose
+   * Since the plan was made: how many faults happened, and how often a COMMIT reached the database whose
    * answer never came back.
    */
   met(): { faults: number; lostCommits: number }
@@ -42,7 +40,7 @@ export async function openFaultProxy(
   const server = createServer((frontend) => {
     const backend = connect(Number(port || 5432), hostname)
     let pid = 0
-    // Of those under way on this connection, in order: whether each Sync ends a COMMIT.
+    // Of the requests in flight on this connection, in order: whether each Sync ends a COMMIT.
     const underWay: boolean[] = []
     let isCommit = false
     const end = () => {
@@ -51,11 +49,11 @@ export async function openFaultProxy(
     }
     for (const socket of [frontend, backend]) {
       sockets.add(socket)
-      // Each message is written by itself: waiting to fill a packet would cost 40 ms each time.
+      // Sends each message by itself: waiting to fill a packet would cost 40 ms each time.
       socket.setNoDelay(true)
       socket.on('error', end)
       socket.on('close', () => {
-        // A COMMIT is carried out when its Execute has passed, also without the Sync behind it.
+        // PostgreSQL runs a COMMIT when its Execute has passed, even without the Sync after it.
         lostCommits += underWay.filter(Boolean).length + Number(isCommit)
         underWay.length = 0
         isCommit = false
@@ -102,8 +100,8 @@ export async function openFaultProxy(
 }
 
 /**
- * Messages one after the other; the next waits until the handler is done with the last. The first of a
- * frontend has no type.
+ * Messages one after the other; each waits until the handler has finished the previous one. The first message
+ * of a frontend has no type.
  */
 async function eachMessage(
   socket: Socket,

@@ -1,17 +1,17 @@
 /**
- * A row of somebody's in every table that PostgreSQL does not fill itself, written past row security, for
- * attacks to aim at.
+ * Creates a person's row in every table that PostgreSQL does not fill itself, bypassing row security, as a
+ * target for attacks.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import type pg from 'pg'
 
-/** The ids of somebody with a row everywhere. */
+/** The ids of a person with a row in every table. */
 export type Somebody = {
   userId: string
   sessionId: string
   routerId: string
   keyId: string
-  /** Of a personal key. */
+  /** The id of a personal key. */
   personalKeyId: string
   /** The proof of both keys. */
   sha256: Buffer

@@ -1,7 +1,7 @@
 /**
- * Google's stand-in, since Google itself is not there: a real server that signs real tokens, sends browsers
- * back with a code, and gives a token for it only to the client that it was made for, at the address it was
- * made for, with the verifier of its PKCE challenge.
+ * A substitute for Google: a real server that signs real tokens and sends browsers back with a code. It
+ * exchanges the code only for the client and the redirect address that it was issued for, and only with the
+ * verifier of its PKCE challenge.
  */
 import {
   createHash,
@@ -23,14 +23,14 @@ const CLIENT_ID = '1234-web.apps.googleusercontent.com'
 const CLIENT_SECRET = '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'
 const MOBILE_CLIENT_ID = '1234-mobile.apps.googleusercontent.com'
 const REDIRECT_URI = 'https://netpilot.example.com/api/auth/google/callback'
-/** Where people may be sent back to. */
+/** The address to which people may be sent back. */
 export const FRONTEND = 'https://app.example.com'
 
-/** Half a second each: the files of a run share them. */
+/** Each key takes half a second, so the files of a run share them. */
 const newKey = () => generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey
 const KEY = newKey()
 const KID = randomBytes(8).toString('hex')
-/** Of nobody whom Google knows. */
+/** A key that Google does not know. */
 export const FOREIGN_KEY = newKey()
 
 const pemOf = (key: KeyObject) => createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString()
@@ -39,7 +39,7 @@ export const GOOGLE_PEM = pemOf(KEY)
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 const seconds = () => Math.floor(Date.now() / 1_000)
 
-/** A person who has an account at Google, as its tokens tell of them. */
+/** A person who has an account at Google, with the claims of its tokens. */
 export function googleAccount(claims: Claims = {}) {
   const sub = Array.from(randomBytes(21), (byte) => byte % 10).join('')
   return {
@@ -57,7 +57,7 @@ type Grant = { clientId: string; redirectUri: string; challenge: string; claims:
 export async function startGoogle() {
   const grants = new Map<string, Grant>()
   const asked: string[] = []
-  /** What it answers instead, by path; never, with a status of 0. */
+  /** What it answers instead, by path; a status of 0 means no answer. */
   const faults: Record<string, { status: number; body?: unknown; headers?: object }> = {}
 
   const server = createServer(async (request, response) => {
@@ -112,7 +112,7 @@ export async function startGoogle() {
       })
       back.searchParams.set('code', code)
     }
-    // Google adds what nobody asked for.
+    // Google adds parameters that the client did not request.
     for (const [name, value] of Object.entries({ scope, authuser: '0', prompt: 'consent', iss: issuer }))
       back.searchParams.set(name, value)
     return back
@@ -136,8 +136,8 @@ export async function startGoogle() {
   }
 
   /**
-   * An ID token of Google's for the web client, fresh and right but for the claims that say otherwise
-   * (undefined leaves one out).
+   * An ID token of Google's for the web client: fresh and correct, except where the claims differ (undefined
+   * removes one).
    */
   function idToken(
     claims: Claims = googleAccount(),
@@ -157,7 +157,7 @@ export async function startGoogle() {
     clientIds: [CLIENT_ID, MOBILE_CLIENT_ID] as const,
     clientSecret: CLIENT_SECRET,
     redirectUri: REDIRECT_URI,
-    /** What points a server to it. */
+    /** The environment that makes a server use it. */
     env: {
       GOOGLE_CLIENT_ID: `${CLIENT_ID}, ${MOBILE_CLIENT_ID}`,
       GOOGLE_CLIENT_SECRET: CLIENT_SECRET,
@@ -169,8 +169,8 @@ export async function startGoogle() {
       GOOGLE_CERTIFICATES_URL: `${issuer}/certs`,
     },
     /**
-     * As the browser of somebody signed in at Google, who agrees (or with `error`, does not). @returns where
-     * Google sends them back to
+     * Acts as the browser of a person signed in at Google, who agrees (or with `error`, does not). @returns
+     * the address to which Google sends them back
      */
     async consent(location: string, account: Claims = googleAccount()): Promise<URL> {
       const answer = await fetch(location, {

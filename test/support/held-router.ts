@@ -1,10 +1,10 @@
-/** Requests that wait for a router that somebody else holds. */
+/** Requests that wait for the lock on a router's row. */
 import { inject } from 'vitest'
 import { asAdmin } from './database.ts'
 import type { Answer } from './world.ts'
 
 /**
- * Holds a router until the request waits for it, changes something, and lets go.
+ * Locks a router's row until the request waits for it, changes something, and releases the lock.
  * @param change a statement and its values
  */
 export const changedWhileWaiting = (

@@ -1,18 +1,18 @@
 /**
- * Requests that name ids, made for every operation of the OpenAPI document: of what somebody has, and of what
- * nobody has.
+ * Requests that name ids, made for every operation of the OpenAPI document: ids of a person's rows, and ids
+ * without a row.
  */
 import { randomUUID } from 'node:crypto'
 import { type Operation, sampleOf, urlOf } from './operations.ts'
 import { type Answer, newMac, type Person } from './world.ts'
 
-/** What ids a request may name: one router's, and what it has. */
+/** The ids that a request may name: those of one router and of its rows. */
 export type Ids = Record<
   'routerId' | 'keyId' | 'deviceId' | 'otherId' | 'groupId' | 'mac' | 'otherMac' | 'id' | 'key',
   string
 >
 
-/** Ids that nobody has. */
+/** Ids without a row. */
 export const nobodys = (): Ids => {
   const [routerId = '', keyId = '', deviceId = '', otherId = '', groupId = '', id = ''] = Array.from(
     { length: 6 },
@@ -22,13 +22,13 @@ export const nobodys = (): Ids => {
 }
 
 /**
- * A new router with two devices, and what the path of an operation is about: new each time, since the owner's
- * own call may be its end.
+ * A new router with two devices, and the target that an operation's path names. It is new each time, because
+ * the owner's own request may delete it.
  */
 export async function ownedBy(owner: Person, { path, operationId }: Operation): Promise<Ids> {
   const router = await owner.router()
   const [mac, otherMac] = [newMac(), newMac()]
-  // One that comes as the other goes, under the same name: that may be the same device.
+  // A device appears as another disappears, under the same name: that may be the same device.
   await router.scan([{ mac, hostname: 'tablet' }], { takenAt: new Date(Date.now() - 60_000).toISOString() })
   await router.scan([{ mac: otherMac, hostname: 'tablet' }])
   const idOf = (wanted: string, devices: Record<string, unknown>[]) =>
@@ -127,12 +127,12 @@ export const BODIES: Record<string, (ids: Ids) => object> = {
   'POST /api/routers/{id}/policy/preview': ({ deviceId }) => ({ change: { blocks: [{ deviceId }] } }),
 }
 
-/** Operations are compared under their names without the slash that may end a path. */
+/** Names of operations are compared without the slash that may end a path. */
 export const nameOf = ({ name }: Operation) => name.replace(/\/$/, '')
 
 /**
- * Asks for an operation about these ids. `call`: as whoever. `fields` are in its body instead of, or beside,
- * what is made for it.
+ * Requests an operation with these ids, as the caller of `call`. `fields` replace or extend the fields of the
+ * generated body.
  */
 export function ask(call: Person['call'], operation: Operation, ids: Ids, fields?: object): Promise<Answer> {
   const given = operation.parameters.filter(({ in: part, name }) => part === 'query' && name === 'routerId')
@@ -143,7 +143,7 @@ export function ask(call: Person['call'], operation: Operation, ids: Ids, fields
   return call(operation.method, urlOf(operation, ids), { query, ...(body !== undefined && { body }) })
 }
 
-/** Manufacturers are reference data: nobody's, and the same for everybody. */
+/** Manufacturers are reference data: they have no owner, and every caller sees the same. */
 export const namesAnId = (operation: Operation) =>
   (operation.path.includes('{') && !operation.path.startsWith('/api/manufacturers/')) ||
   nameOf(operation) in BODIES ||

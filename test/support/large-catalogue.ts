@@ -1,12 +1,12 @@
 /**
- * Many people, and one who has as much as hundreds of them, written past row security: where a statement
- * reads too much, it shows.
+ * Many people, and one who has as many rows as hundreds of them, created without row security: they show when
+ * a statement reads too much.
  */
 import type pg from 'pg'
 
 const OTHERS = 1_500
 
-/** What a router has; the names of the arguments are those of its columns. */
+/** The rows of a router; the names of the arguments are those of its columns. */
 const ROUTER_HAS = (devices: number, entries: number) => `
   insert into user_devices (user_id, router_id, hostname) select user_id, id, 'host-' || n from mine, generate_series(1, ${devices}) n;
   insert into user_device_interfaces (user_id, router_id, device_id, mac, ips)
@@ -41,7 +41,7 @@ const PERSON_HAS = (acts: number, scans: number) => `
   insert into user_api_keys (user_id, kind, key_id, prefix, secret_sha256, scopes)
     select user_id, 'personal', substr(md5(id || 'k' || n), 1, 12), md5(id || 'k' || n), sha256('x'), '{devices:read}' from mine, generate_series(1, 1) n;`
 
-/** @param owner who is to have much: an account that exists, with a router `Large` */
+/** @param owner who gets many rows: an account that exists, with a router `Large` */
 export async function fillLargeCatalogue(superuser: pg.ClientBase, owner: string): Promise<void> {
   await superuser.query(`
     insert into users (email) select n || '@large.example' from generate_series(1, ${OTHERS}) n;

@@ -3,11 +3,11 @@
 /** Header names in lower case, each with its values; `text` and `html` decoded. */
 export type ReadMail = { headers: Map<string, string[]>; subject: string; text: string; html: string }
 
-/** @param raw a message, its lines ending in CRLF or LF */
+/** @param raw a message whose lines end in CRLF or LF */
 export function readMail(raw: string): ReadMail {
   const { headers, body } = split(raw.replaceAll('\r\n', '\n'))
   const boundary = /boundary="(.+)"/.exec(headers.get('content-type')?.[0] ?? '')?.[1] ?? ''
-  // The line breaks before and after a boundary are the boundary's.
+  // The line breaks before and after a boundary belong to the boundary.
   const parts = body
     .split(`--${boundary}`)
     .slice(1, -1)
@@ -24,7 +24,7 @@ export function readMail(raw: string): ReadMail {
   }
 }
 
-/** The single-use token that a mail brings, in a link or alone. */
+/** The single-use token of a mail, in a link or alone. */
 export const tokenIn = ({ text }: Pick<ReadMail, 'text'>): string | undefined =>
   /npt_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}/.exec(text)?.[0]
 

@@ -1,4 +1,4 @@
-/** Prints what the tests of isolation tried, after the run. */
+/** Prints after the run what the isolation tests tried. */
 import type { Reporter } from 'vitest/node'
 import { OPEN } from './attack/expected-access.ts'
 import { printed } from './matrix.ts'

@@ -1,7 +1,6 @@
 /**
- * What was tried and what came of it. A test that tries many things leaves its matrices in
- * `task.meta.matrices` and is named in
- * `vitest.isolation.config.ts`; `npm run verify:isolation` prints them.
+ * What a test tried, with the results. A test that tries many things leaves its matrices in
+ * `task.meta.matrices` and is named in `vitest.isolation.config.ts`; `npm run verify:isolation` prints them.
  */
 
 export type Trial = {
@@ -9,14 +8,14 @@ export type Trial = {
   row: string
   column: string
   /**
-   * What the attacker was shown to be able to do, as `attack/open.ts` names it; undefined when the attack was
-   * turned away.
+   * What the attacker was able to do, as `attack/expected-access.ts` names it; undefined when the database
+   * refused the attack.
    */
   power: string | undefined
-  /** Everything there is to know about it, for when it leaks. */
+  /** All details, for a report of a leak. */
   detail: string
 }
-/** Counts; `open` ones are meant and justified. */
+/** Counts; the `open` ones are intended and justified. */
 export type Cell = { row: string; column: string; tried: number; open: number; leaked: number }
 export type Matrix = { title: string; cells: Cell[] }
 
@@ -26,13 +25,13 @@ declare module 'vitest' {
   }
 }
 
-/** The powers that were shown and are not meant, each with an attack that showed it. */
+/** The powers that attacks showed and that are not intended, each with an attack that showed it. */
 export const leaksOf = (trials: Trial[], open: Record<string, string>): string[] =>
   trials
     .filter(({ power }) => power !== undefined && !(power in open))
     .map(({ power, detail }) => `${power}: ${detail}`)
 
-/** The powers that were shown, whether meant or not. */
+/** The powers that attacks showed, intended or not. */
 export const powersOf = (trials: Trial[]): string[] =>
   [...new Set(trials.flatMap(({ power }) => power ?? []))].sort()
 
@@ -53,8 +52,7 @@ const total = (cells: Cell[], figure: 'tried' | 'open' | 'leaked') =>
 const figures = (cells: Cell[]) =>
   `${total(cells, 'tried')} tried, ${total(cells, 'open')} open by design, ${total(cells, 'leaked')} leaked`
 /**
- * A blank was not tried; a number was tried and turned away; `n*` includes what is open by design; `n!`
- * leaked.
+ * A blank was not tried; a number was tried and refused; `n*` includes what is open by design; `n!` leaked.
  */
 const show = (cells: Cell[]) =>
   cells.length === 0
@@ -63,7 +61,7 @@ const show = (cells: Cell[]) =>
       ? `${total(cells, 'leaked')}!`
       : `${total(cells, 'tried')}${total(cells, 'open') > 0 ? '*' : ' '}`
 
-/** The matrices as text, those with one title as one, and all figures at the end. */
+/** The matrices as text. Matrices with the same title are printed as one, and all figures come at the end. */
 export function printed(matrices: Matrix[]): string {
   const together = [...Map.groupBy(matrices, ({ title }) => title)].map(([title, parts]) => ({
     title,

@@ -1,6 +1,6 @@
 /**
- * A small OpenID provider, run as a process of its own: it discovers, authorizes, redeems codes with PKCE,
- * signs ID tokens, and has a userinfo endpoint. Tests tell it by POST /control what it is to do wrong.
+ * A small OpenID provider, run as a separate process: it offers discovery, authorizes, exchanges codes with
+ * PKCE, signs ID tokens, and has a userinfo endpoint. Tests choose its faults by POST /control.
  */
 import {
   createHash,
@@ -17,21 +17,21 @@ import type { AddressInfo } from 'node:net'
 
 type Claims = Record<string, unknown>
 type Grant = { redirectUri: string; challenge: string; claims: Claims }
-/** What tests may change; each is of the next requests until it is changed again. */
+/** What tests may change; each applies to the next requests until it is changed again. */
 export type Control = {
-  /** Instead of an answer, by path; 0: none. */
+  /** The status instead of an answer, by path; 0: no answer. */
   status?: Record<string, number>
-  /** In place of what the discovery document says. */
+  /** Replaces fields of the discovery document. */
   metadata?: Claims
-  /** In place of the header of ID tokens. */
+  /** Replaces fields of the header of ID tokens. */
   header?: Claims
-  /** Who signs: the key of `jwks`, one that is not there, or nobody. */
+  /** What signs: the key of `jwks`, a key that is not there, or none. */
   signer?: 'own' | 'foreign' | 'nobody' | 'client secret'
-  /** A new key replaces the one that signs. */
+  /** A new key replaces the signing key. */
   rotate?: boolean
-  /** Claims that are at the userinfo endpoint only. */
+  /** Claims that only the userinfo endpoint returns. */
   atUserInfo?: string[]
-  /** In place of `sub` at the userinfo endpoint. */
+  /** Replaces `sub` at the userinfo endpoint. */
   userInfoSub?: string
 }
 
@@ -106,13 +106,13 @@ const metadata = () =>
     authorization_response_iss_parameter_supported: true,
     ...control.metadata,
   })
-/** What is null is left out. */
+/** Leaves out what is null. */
 const without = (claims: Claims) =>
   Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null))
 
 type Parameters = Partial<Record<string, string>>
 
-/** The person at this browser stands in a cookie, and agrees unless it holds an `error`. */
+/** A cookie names the person at this browser, who agrees unless it holds an `error`. */
 function authorize(query: Parameters, request: IncomingMessage): URL | undefined {
   const { client_id, redirect_uri = '', response_type, scope = '', state = '', nonce } = query
   const { code_challenge: challenge = '', code_challenge_method: method } = query
@@ -181,5 +181,5 @@ async function textOf(request: IncomingMessage): Promise<string> {
 }
 
 process.send?.({ issuer, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET })
-// Whoever started it is gone.
+// The parent process has ended.
 process.once('disconnect', () => process.exit())

@@ -1,4 +1,4 @@
-/** An issuer of ID tokens as operators run one: a process of its own, on a port of its own. */
+/** An issuer of ID tokens as operators run one: a separate process on a separate port. */
 import { fork } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
@@ -9,10 +9,10 @@ import type { World } from './world.ts'
 type Claims = Record<string, unknown>
 export type Issuer = Awaited<ReturnType<typeof startIssuer>>
 
-/** Where people may be sent back to. */
+/** The address to which people may be sent back. */
 export const OIDC_FRONTEND = 'https://app.example.com'
 
-/** A person who has an account at the issuer, as its tokens tell of them. */
+/** A person who has an account at the issuer, with the claims of its tokens. */
 export function issuerAccount(claims: Claims = {}) {
   const sub = randomUUID()
   return { sub, email: `${sub}@example.com`, email_verified: true, name: 'Ada Lovelace', ...claims }
@@ -25,7 +25,10 @@ export async function startIssuer() {
   ]
   return {
     issuer,
-    /** What points a server to it; the four variables that operators set, and the server's own address. */
+    /**
+     * The environment that makes a server use it: the four variables that operators set, and the server's own
+     * address.
+     */
     env: {
       OIDC_ISSUER: issuer,
       OIDC_CLIENT_ID: clientId,
@@ -34,12 +37,15 @@ export async function startIssuer() {
       PUBLIC_URL: 'https://netpilot.example.com',
       CORS_ORIGINS: OIDC_FRONTEND,
     },
-    /** Does something wrong from now on, or with {} nothing. @returns the paths that were asked for since */
+    /** Sets the faults from now on; {} removes them. @returns the paths requested since the last call */
     async control(control: Control): Promise<string[]> {
       const answer = await fetch(`${issuer}/control`, { method: 'POST', body: JSON.stringify(control) })
       return ((await answer.json()) as { asked: string[] }).asked
     },
-    /** As the browser of somebody who is signed in there. @returns where the issuer sends them back to */
+    /**
+     * Acts as the browser of a person who is signed in there. @returns the address to which the issuer sends
+     * them back
+     */
     async consent(location: string, account: Claims = issuerAccount()): Promise<URL> {
       const cookie = `account=${Buffer.from(JSON.stringify(account)).toString('base64url')}`
       const answer = await fetch(location, { headers: { cookie }, redirect: 'manual' })
@@ -55,7 +61,7 @@ export async function startIssuer() {
   }
 }
 
-/** As a browser: to the issuer and back. @returns the answer of the callback */
+/** Acts as a browser: to the issuer and back. @returns the answer of the callback */
 export async function walkTo(
   issuer: Issuer,
   send: World['send'],

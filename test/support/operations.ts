@@ -1,6 +1,6 @@
 /**
- * Every operation of the OpenAPI document, and requests made from its schemas: what holds for all routes is
- * asked of each, also of new ones.
+ * Every operation of the OpenAPI document, and requests made from its schemas. Tests check a rule for all
+ * routes on each of them, including new ones.
  */
 import type { Answer, World } from './world.ts'
 
@@ -11,7 +11,7 @@ export type Schema = {
   required?: string[]
   items?: Schema
   anyOf?: Schema[]
-  /** Of a body that has several forms: the fields of each, as `operationsOf` reads them from its objects. */
+  /** For a body that has several forms: the fields of each, as `operationsOf` reads them from its objects. */
   forms?: string[][]
   oneOf?: Schema[]
   enum?: unknown[]
@@ -42,9 +42,11 @@ export type Operation = {
   summary: string | undefined
   tags: string[]
   door: 'anyone' | 'person' | 'admin' | 'agent'
-  /** Every way in, the first of which is `door`; none where anyone may enter. */
+  /**
+   * Every authentication method, the first of which is `door`; none where any caller may use the operation.
+   */
   doors: string[]
-  /** Of a JSON body. */
+  /** The schema of a JSON body. */
   body: Schema | undefined
   parameters: { in: 'query' | 'path'; name: string; required?: boolean; schema: Schema }[]
   responses: Record<string, { content?: Record<string, { schema: { $ref?: string } }> }>
@@ -113,7 +115,7 @@ function folded(forms: Schema[]): Schema {
   }
 }
 
-/** What a schema does not tell by an example, by name. */
+/** Values for schemas without an example, by name. */
 const EXAMPLES: Record<string, string> = {
   mac: '00:00:5e:00:53:01',
   ip: '192.0.2.7',
@@ -125,7 +127,7 @@ const FORMATS: Record<string, string> = {
   'date-time': '2100-01-01T00:00:00Z',
 }
 
-/** A value that the schema accepts, with every field that can stand in it, or only with what it needs. */
+/** A value that the schema accepts, with every possible field or only with the required ones. */
 export function sampleOf(schema: Schema, { name = '', lean = false } = {}): unknown {
   if (schema.properties) {
     const [chosen, ...others] = schema.forms ?? []
@@ -141,7 +143,7 @@ export function sampleOf(schema: Schema, { name = '', lean = false } = {}): unkn
   return known ?? { integer: schema.minimum ?? 1, boolean: true, object: {} }[type as string] ?? 'sample'
 }
 
-/** A place in a body: its JSON pointer, its schema, and the body with something else there. */
+/** A place in a body: its JSON pointer, its schema, and the body with another value there. */
 export type Place = { pointer: string; schema: Schema; with(value: unknown): unknown }
 
 /** Every place of the full sample: the body itself, its fields, their fields and items. */

@@ -1,5 +1,5 @@
 /**
- * Outages: a proxy between a server and its database, whose connections are cut, then refused, then served
+ * Outages: a proxy between a server and its database that cuts connections, then refuses them, then serves
  * again.
  */
 import { once } from 'node:events'
@@ -13,8 +13,8 @@ export type DatabaseProxy = {
   /** Serves again, at the same address. */
   restore(): Promise<void>
   /**
-   * What is open stays open and carries nothing any more, as when a firewall has forgotten it; new
-   * connections are served.
+   * Existing connections stay connected and carry no more data, as when a firewall has dropped their state.
+   * New connections work.
    */
   freeze(): void
 }
@@ -55,7 +55,7 @@ export async function openProxy(target: string): Promise<DatabaseProxy> {
   return { address: `127.0.0.1:${port}`, cut, restore, freeze }
 }
 
-/** @returns the database as seen through proxies, each way to it through its own */
+/** @returns the database as seen through proxies, each path to it through a separate one */
 export async function openOutage({ pooler, ...database }: TestDatabase) {
   const url = new URL(database.adminUrl)
   const direct = await openProxy(url.host)

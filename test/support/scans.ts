@@ -1,4 +1,4 @@
-/** Scans as tests post them, and what became of them. */
+/** Scans as tests post them, and their results. */
 import { randomUUID } from 'node:crypto'
 import { expect } from 'vitest'
 import type { Answer, Router } from './world.ts'

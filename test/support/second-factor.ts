@@ -8,7 +8,7 @@ const STEP_MS = 30_000
 export const appOf = (uri: string) => URI.parse(uri) as TOTP
 /** The code of `steps` from now. */
 export const codeOf = (app: TOTP, steps = 0) => app.generate({ timestamp: Date.now() + steps * STEP_MS })
-/** Six digits that the app shows neither now nor soon, nor did before. */
+/** Six digits that the app does not show now, soon, or shortly before. */
 export function wrongCodeOf(app: TOTP): string {
   const codes = [-3, -2, -1, 0, 1, 2, 3].map((steps) => codeOf(app, steps))
   return (
@@ -17,7 +17,7 @@ export function wrongCodeOf(app: TOTP): string {
     ) ?? ''
   )
 }
-/** As if the last code had been accepted five minutes ago. */
+/** Makes the last accepted code five minutes old. */
 export const letTimePass = ({ id }: Pick<Person, 'id'>, sql = rowsOf) =>
   sql('update user_credentials set totp_last_step = totp_last_step - 10 where user_id = $1', [id])
 
@@ -33,7 +33,7 @@ export type Enrolled = Person & {
 }
 
 /**
- * Somebody new with the second factor switched on. `sql`: past row security, in the database of that world.
+ * A new person with the second factor enabled. `sql` bypasses row security, in the database of that world.
  */
 export async function enrolledIn(
   world: World,

@@ -1,6 +1,4 @@
-/**
- * `node src/server.ts`, as an operator starts it.
- */
+/** `node src/server.ts`, as an operator starts it. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -18,7 +16,7 @@ export function serverProcesses() {
   const running = new Set<ChildProcess>()
 
   /**
-   * Starts the server on a free port and resolves when it says that it runs. @throws Error with its output
+   * Starts the server on a free port and resolves when it reports that it runs. @throws Error with its output
    * when it does not
    */
   async function start(env: Record<string, string>): Promise<Running> {

@@ -1,14 +1,12 @@
 /**
- * A real SMTP server on this machine, for tests: it keeps what it is sent, and at any step it answers, or
- * keeps silent, as it is told.
+ * A real SMTP server on this machine, for tests: it stores what it receives. At any step, tests choose
+ * whether it answers or stays silent.
  */
 import { EventEmitter, once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/**
- * `content` is the message as it was before dots were doubled; lines end in CRLF.
- */
+/** `content` is the message before dots were doubled; lines end in CRLF. */
 type SentMail = {
   from: string
   to: string[]
@@ -16,29 +14,30 @@ type SentMail = {
   login: { user: string; password: string } | undefined
 }
 
-/** Where a reply is due; `content` is the end of the message. */
+/** The step at which a reply is due; `content` is the end of the message. */
 export type Step = 'connect' | 'EHLO' | 'AUTH' | 'STARTTLS' | 'MAIL' | 'RCPT' | 'DATA' | 'content'
 
 /**
- * A reply; or nothing, ever; or a beginning and no end; or the usual one, but not before a promise is kept.
+ * A reply; silence forever; a beginning without an end; or the usual reply, but only after a promise
+ * resolves.
  */
 export type Reply = string | 'silence' | 'trickle' | Promise<void>
 
 export type SmtpServer = {
   port: number
-  /** What it took. */
+  /** The mails that it accepted. */
   mails: SentMail[]
-  /** The content of everything it was sent, taken or not. */
+  /** The content of every mail that it received, accepted or not. */
   contents: string[]
-  /** The verb of each command that it was given. */
+  /** The verb of each command that it received. */
   verbs: string[]
-  /** Connections that are open. */
+  /** The number of current connections. */
   connections(): number
-  /** The most clients that it was serving at once: connected, and not answered about their mail yet. */
+  /** The most clients that it served at once: connected, and without an answer about their mail yet. */
   mostClients(): number
   /** The next replies at a step, instead of the usual one. */
   reply(step: Step, ...replies: Reply[]): void
-  /** When a client gets there next. */
+  /** Resolves when a client next reaches the step. */
   reached(step: Step): Promise<unknown>
   close(): Promise<void>
 }
@@ -55,7 +54,7 @@ export async function openSmtpServer({ methods = 'PLAIN LOGIN' } = {}): Promise<
   const clients = new Set<Socket>()
   let mostClients = 0
 
-  /** @returns whether the answer was yes */
+  /** @returns whether the answer was positive */
   const answer = async (socket: Socket, step: Step, usual: string): Promise<boolean> => {
     steps.emit(step)
     const reply = planned.get(step)?.shift() ?? usual
@@ -113,7 +112,7 @@ export async function openSmtpServer({ methods = 'PLAIN LOGIN' } = {}): Promise<
       sockets.delete(socket)
       clients.delete(socket)
     })
-    // A client that is cut off says nothing more; that is no failure of the server.
+    // A client that is cut off sends nothing more; that is no failure of the server.
     converse(socket).catch(() => {})
   })
   server.listen(0, '127.0.0.1')
@@ -147,7 +146,9 @@ async function* linesOf(socket: Socket): AsyncGenerator<string, undefined> {
   }
 }
 
-/** RFC 5321 4.5.2: a dot alone ends it, a dot before another character was put there. */
+/**
+ * RFC 5321 4.5.2: a dot alone ends the message; the sender added a dot that comes before another character.
+ */
 async function contentOf(lines: AsyncGenerator<string, undefined>): Promise<string> {
   const content: string[] = []
   for (

@@ -1,7 +1,7 @@
 /** The statements that a server sends to PostgreSQL on one of its pools. */
 import type pg from 'pg'
 
-/** @returns their texts, growing: of connections that the pool opens from now on */
+/** @returns their texts; the list grows. It covers connections that the pool creates from now on */
 export function recordStatements(pool: pg.Pool): string[] {
   const texts: string[] = []
   pool.on('connect', (client) => {

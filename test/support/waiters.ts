@@ -1,4 +1,4 @@
-/** Many agents that wait for their policy at once, on a server whose pool is small. */
+/** Many agents that wait for their policy at once, on a server with a small pool. */
 import { onTestFinished } from 'vitest'
 import { openServer, worldOf } from './world.ts'
 

@@ -1,9 +1,9 @@
-/** Whom a piece of work wakes: what waiting agents, on every server, would be told about. */
+/** The wake-ups that an operation causes: what waiting agents, on every server, would receive. */
 import type pg from 'pg'
 import { inject } from 'vitest'
 import { asAdmin } from './database.ts'
 
-/** What wake-ups of a router carry, as a superuser can tell. */
+/** The payload of a router's wake-ups, as a superuser computes it. */
 export const wakeDigestOf = async (superuser: pg.Client, routerId: string): Promise<string> =>
   (
     await superuser.query<{ digest: string }>(
@@ -12,7 +12,7 @@ export const wakeDigestOf = async (superuser: pg.Client, routerId: string): Prom
     )
   ).rows[0]?.digest ?? ''
 
-/** @returns how often the work woke the router */
+/** @returns how often the operation woke the router's agents */
 export const wakeUpsOf = (routerId: string, work: () => Promise<unknown>): Promise<number> =>
   asAdmin(inject('database').adminUrl, async (client) => {
     const digest = await wakeDigestOf(client, routerId)
@@ -22,7 +22,7 @@ export const wakeUpsOf = (routerId: string, work: () => Promise<unknown>): Promi
     })
     await client.query('listen netpilot_policy')
     await work()
-    // What was committed before is delivered with the answer to the next statement at the latest.
+    // PostgreSQL delivers what was committed before with the answer to the next statement at the latest.
     await client.query('select')
     return wakeUps
   })

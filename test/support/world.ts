@@ -1,4 +1,4 @@
-/** People, routers and agents as tests meet them: through HTTP only, each one new. */
+/** People, routers and agents, which tests use through HTTP only. Each one is new. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import pg from 'pg'
@@ -20,7 +20,7 @@ export type Answer = LightMyRequestResponse
 type Method = NonNullable<InjectOptions['method']>
 type CallOptions = { body?: unknown; headers?: Record<string, string>; query?: Record<string, string> }
 
-/** All tests come from one address, and more of them at once than two processors like. */
+/** All tests come from one address, and more of them run at once than two processors can serve. */
 const UNLIMITED = {
   RATE_LIMIT_REGISTRATIONS: '1000000',
   RATE_LIMIT_SIGN_INS: '1000000',
@@ -48,20 +48,20 @@ export type TestServer = {
   logged: string[]
   /** Mails that it sent, the newest last. */
   mails: Mail[]
-  /** When what answers do not wait for is done. */
+  /** Resolves when the work that answers do not wait for is done. */
   settled(): Promise<void>
   closing: AbortController
   secrets: AppOptions['secrets']
   close(): Promise<void>
 }
 
-/** Secrets of a server, each its own. */
+/** Secrets of a server, different for each. */
 export const newSecrets = (): Secrets => ({
   jwt: { current: randomBytes(32).toString('base64url') },
   pepper: { current: randomBytes(32).toString('base64url') },
 })
 
-/** A server of its own, for a test that needs other settings or does something to it. */
+/** A separate server, for a test that needs other settings or changes it. */
 export async function openServer(
   env: Record<string, string> = {},
   database: TestDatabase = inject('database'),
@@ -109,7 +109,7 @@ export async function openServer(
     logStream: { write: (line) => void logged.push(line) },
     mailer: { send: (mail) => void mails.push(mail), close: async () => {} },
     background,
-    // Not while tests age rows, but for those that mean it.
+    // The purge must not run while tests age rows, except in the tests of the purge.
     firstPurgeAfterMs: 86_400_000,
     ...options,
   })
@@ -121,7 +121,7 @@ export async function openServer(
   return { app, pools, config, secrets, logged, mails, settled: background.settled, closing, close }
 }
 
-/** Somebody with an account, signed in. */
+/** A signed-in person with an account. */
 export type Person = {
   id: string
   email: string
@@ -131,13 +131,13 @@ export type Person = {
   call(method: Method, url: string, options?: CallOptions): Promise<Answer>
   router(fields?: Record<string, unknown>): Promise<Router>
 }
-/** A router of somebody's, and its agent. */
+/** A person's router, and its agent. */
 export type Router = {
   id: string
   key: string
   keyId: string
   owner: Person
-  /** As the agent. */
+  /** Sends a request as the agent. */
   call(method: Method, url: string, options?: CallOptions): Promise<Answer>
   /** Posts a scan of devices (MACs, or whole entries). @returns the answer */
   scan(
@@ -193,7 +193,7 @@ export function worldOf({ app, mails }: Pick<TestServer, 'app' | 'mails'>) {
     return somebody
   }
 
-  /** Somebody who has opened the link in the mail that registration sent. */
+  /** A person who has followed the link in the mail that registration sent. */
   const confirmedPerson: typeof person = async (fields) => {
     const somebody = await person(fields)
     const mail = mails.findLast(({ to, kind }) => to === somebody.email && kind === 'verify-email')
@@ -203,7 +203,7 @@ export function worldOf({ app, mails }: Pick<TestServer, 'app' | 'mails'>) {
     return somebody
   }
 
-  /** Somebody whom the database knows as an administrator. */
+  /** A person whom the database knows as an administrator. */
   const administrator = async (): Promise<Person> => {
     const somebody = await person()
     await rowsOf(`update users set role = 'admin' where id = $1`, [somebody.id])
@@ -236,14 +236,14 @@ export function worldOf({ app, mails }: Pick<TestServer, 'app' | 'mails'>) {
 }
 
 let shared: Promise<World> | undefined
-/** The server that most tests share; it goes away with its worker. */
+/** The server that most tests share; it ends with its worker. */
 export const sharedWorld = (): Promise<World> => {
   shared ??= openServer().then(worldOf)
   return shared
 }
 
 let superuser: pg.Pool | undefined
-/** Past row security, as a superuser: to age rows, and to see what was stored. */
+/** Runs a statement as a superuser, without row security: to age rows, and to see what was stored. */
 export async function rowsOf<Row extends pg.QueryResultRow>(
   text: string,
   values: unknown[] = [],
@@ -252,7 +252,7 @@ export async function rowsOf<Row extends pg.QueryResultRow>(
   return (await superuser.query<Row>(text, values)).rows
 }
 
-/** As if the person had linked an account at the provider. */
+/** Creates the row as if the person had linked an account at the provider. */
 export const linkProvider = (userId: string, provider: string, subject: string) =>
   rowsOf(
     `with linked as (insert into user_providers (user_id, provider, subject) values ($1, $2, $3))
@@ -260,6 +260,6 @@ export const linkProvider = (userId: string, provider: string, subject: string) 
     [userId, provider, subject],
   )
 
-/** A MAC that no other test has; globally administered unless asked otherwise. */
+/** A MAC that no other test has; globally administered unless requested otherwise. */
 export const newMac = (firstOctet = '00'): string =>
   [firstOctet, ...randomBytes(5).toString('hex').matchAll(/../g)].map(String).join(':')

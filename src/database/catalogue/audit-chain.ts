@@ -3,12 +3,13 @@ import type { RoleName } from '../role-names.ts'
 import type { Finding, Queryable } from './check.ts'
 import type { Section } from './self-check.ts'
 
-/** So many are named; one is as bad as a thousand. */
+/** The report names this many people at most; one broken chain is as bad as a thousand. */
 const NAMED = 20
 
 /**
- * Whether the chain of each person's audit log is whole, from its oldest entry to its head: every entry is
- * read. A chain that began anew, after a migration was undone, is whole from there on, and is named.
+ * Whether the hash chain of each person's audit log is complete, from its oldest entry to its newest: this
+ * reads every entry. A chain that restarted after a migration was undone is complete from there on, and the
+ * report names it.
  * @param client as the migrator, not in a transaction; only members of the context role may ask
  */
 export async function checkAuditLog(client: Queryable, roles: Record<RoleName, string>): Promise<Section> {

@@ -1,41 +1,39 @@
 /**
- * How the catalogue is compared with what it is meant to say. Every difference is a finding, in either
- * direction: a policy that is gone as much as a grant that came. What a finding means for a start is decided
- * here and in the `apart` of each query:
+ * Compares the catalogue with what it is meant to contain. Every difference is a finding, in either
+ * direction: a missing policy as much as an additional grant. This file and the `apart` of each query decide
+ * what a finding means for a start:
  *
- * - It refuses the start when it concerns what is NetPilot's (its schemas, tables, functions, roles), or what
- * the roles that serve requests
- *   can reach. It may switch row security off, or widen it; or the schema is not the one that this version
- * was written for.
- * - It warns when it is an operator's own and apart from that: a schema, an extension, a role that may
- * connect, an index, a bound that was
- *   tuned, a publication. And when it is a part of the fence, or a right of the jobs beside the server, that
- * a hosted PostgreSQL cannot
- *   give: the seal holds without them.
+ * - It refuses the start when it concerns what belongs to NetPilot (its schemas, tables, functions, roles),
+ *   or what the roles that serve requests can reach. It may switch row security off or widen it, or the
+ *   schema may not belong to this version.
+ * - It warns when it belongs to an operator and not to NetPilot: a schema, an extension, a role that may
+ *   connect, an index, a tuned limit, a publication. It also warns for a part of the fence, or a right of the
+ *   roles for backup, monitoring and migration, that a hosted PostgreSQL cannot grant: the seal works without
+ *   them.
  *
- * What an extension brings is its own affair; that it is there is told. Nothing is asked that a role without
- * any rights may not read.
+ * The check reports an extension, but not what the extension contains. A role without any rights may read
+ * everything that the queries need.
  */
 import type pg from 'pg'
 import type { RoleName } from '../role-names.ts'
 
 /**
- * Differences in words: what is missing, or not meant. Roles stand without their prefix, and strangers in
- * quotes.
+ * A difference in words: what is missing, or not meant. Roles appear without their prefix, and roles that are
+ * not NetPilot's in quotes.
  */
 export type Finding = { what: string; isWarning: boolean }
 export type Result = { lookedAt: number; findings: Finding[] }
 export type Queryable = Pick<pg.ClientBase, 'query'>
 export type Check = (client: Queryable, roles: Record<RoleName, string>) => Promise<Result>
 export type CatalogueCheck = {
-  /** What holds, as the rest of a sentence about the database. */
+  /** What is true, as the rest of a sentence about the database. */
   promise: string
-  /** What to do when it does not. */
+  /** What to do when it is not true. */
   remedy: string
   check: Check
 }
 
-/** Every query begins with our roles: whether they serve requests or do a job beside that. */
+/** Every query begins with our roles, and whether each serves requests or does another job. */
 const OURS = `with ours as (
   select r.oid, given.name, given.name in ('server', 'auth', 'admin', 'user', 'agent') as serves
   from unnest($1::text[], $2::text[]) as given (role, name) join pg_roles r on r.rolname = given.role)`
@@ -47,8 +45,8 @@ const rowsOf = async <Row extends pg.QueryResultRow>(
 ) => (await client.query<Row>(`${OURS} ${text}`, [Object.values(roles), Object.keys(roles)])).rows
 
 /**
- * Every `line` that the query finds is one that is meant, and the other way round. A line too many only warns
- * when it is `apart`, and one too few when it matches `mayLack`.
+ * Every `line` that the query finds is a meant one, and the query finds every meant line. An additional line
+ * only warns when it is `apart`, and a missing one when it matches `mayLack`.
  */
 export const expectExactly = (meant: string[], text: string, mayLack?: RegExp): Check => {
   const expected = new Set(meant)
@@ -81,9 +79,9 @@ export const expectNone =
     }
   }
 
-// Pieces of queries. In them `n` is the schema, and `a` an item of an access list, as `aclexplode` gives it.
+// Parts of queries. In them `n` is the schema, and `a` an item of an access list, as `aclexplode` returns it.
 
-/** PostgreSQL's own schemas, those of sessions among them, are looked at by checks of their own. */
+/** Other checks cover PostgreSQL's own schemas, including those of temporary tables. */
 export const NOT_BUILT_IN = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`
 export const OUR_SCHEMA = `n.nspname in ('public', 'ctx', 'drizzle')`
 export const IS_OURS = (role: string) => `${role} in (select oid from ours)`
@@ -92,7 +90,7 @@ export const TO_SERVING = `(a.grantee = 0 or a.grantee in (select oid from ours 
 export const TO_US = `(a.grantee = 0 or ${IS_OURS('a.grantee')})`
 export const OF_EXTENSION = (catalogue: string, oid: string) =>
   `exists (select from pg_depend e where e.classid = '${catalogue}'::regclass and e.objid = ${oid} and e.deptype = 'e')`
-/** PostgreSQL keeps names that begin with pg_ for itself. */
+/** PostgreSQL reserves names that begin with pg_ for itself. */
 export const ROLE = (oid: string) => `case ${oid} when 0 then 'PUBLIC'
   else coalesce((select name from ours where ours.oid = ${oid}), regexp_replace(pg_get_userbyid(${oid}), '^(?!pg_)(.*)$', '"\\1"')) end`
 export const GRANT = `concat('grant ', ${ROLE('a.grantee')}, ' ', a.privilege_type, case when a.is_grantable then ' WITH GRANT OPTION' end, ' '`

@@ -1,14 +1,13 @@
 /**
- * Who may do what: roles, grants, functions, and what the fence leaves to whom, as lists to be read and
- * argued with. Everything that is not here is nobody's but the owner's. Role names stand without their
- * prefix. `rights.ts` compares;
+ * The expected rights: roles, grants, functions, and the exceptions to the fence, as lists for review. Only
+ * the owner has any other right. Role names appear without their prefix. `rights.ts` compares;
  * `test/isolation/row-security.test.ts` attacks.
  */
 import type { RoleName } from '../role-names.ts'
 
 export type Rights = Record<string, Partial<Record<RoleName, string>>>
 
-/** Every role, and what it may beyond nothing at all. */
+/** Every role, and its attributes beyond the defaults. */
 export const ROLES = [
   'owner',
   'context',
@@ -21,7 +20,7 @@ export const ROLES = [
   'backup login bypassrls inherit',
   'monitor login inherit',
 ]
-/** Who can become whom; no right comes without that step. */
+/** Which role can assume which; no right comes without that step. */
 export const MEMBERSHIPS = [
   'backup may become pg_read_all_data, inherited',
   'migrator may become context',
@@ -30,7 +29,7 @@ export const MEMBERSHIPS = [
   'server may become agent',
   'server may become user',
 ]
-/** Who owns objects of which kind. */
+/** Which role owns objects of which kind. */
 export const OWNERSHIP = [
   'context owns pg_class',
   'context owns pg_namespace',
@@ -38,7 +37,7 @@ export const OWNERSHIP = [
   'owner owns pg_class',
   'owner owns pg_namespace',
 ]
-/** Of login roles, because assuming a role does not load its settings. */
+/** Settings of login roles, because assuming a role does not load its settings. */
 const OF_SERVING = [
   'statement_timeout=5s',
   'lock_timeout=2s',
@@ -50,7 +49,7 @@ export const SETTINGS = [
   'setting migrator lock_timeout=5s',
 ]
 
-/** What each role may do, by table. */
+/** The rights of each role, by table. */
 export const GRANTS: Rights = {
   oui_prefixes: { user: 'SELECT', agent: 'SELECT' },
   rate_counters: { auth: 'DELETE INSERT SELECT UPDATE', context: 'DELETE' },
@@ -80,7 +79,7 @@ export const GRANTS: Rights = {
   users: { auth: 'INSERT SELECT UPDATE', context: 'DELETE' },
 }
 
-/** Beyond whole tables, single columns. */
+/** Rights on single columns, beyond those on whole tables. */
 export const COLUMN_GRANTS = [
   'admin INSERT user_tokens(email, expires_at, password_version, purpose, token_sha256, user_id)',
   'admin INSERT user_credentials(user_id)',
@@ -116,7 +115,10 @@ export const COLUMN_GRANTS = [
   'user UPDATE users(avatar_url, full_name, updated_at)',
 ]
 
-/** What leads to the tables: the schemas, the migrations' journal, and the database itself. */
+/**
+ * Rights that access to the tables requires: on the schemas, the migrations' journal, and the database
+ * itself.
+ */
 export const OTHER_GRANTS: Rights = {
   'drizzle.migrations': { context: 'SELECT' },
   'schema ctx': {
@@ -149,8 +151,8 @@ export const OTHER_GRANTS: Rights = {
 }
 
 /**
- * Every function outside of PostgreSQL's own schemas, and who may execute it. Each is a definer of the
- * context role with a fixed path.
+ * Every function outside of PostgreSQL's own schemas, and which roles may execute it. Each is a SECURITY
+ * DEFINER function of the context role with a fixed path.
  */
 export const FUNCTIONS = [
   'ctx.act_hash(uuid,bigint,timestamp with time zone,text,uuid,text,text,uuid,text,bytea,bytea) stable for nobody',
@@ -195,7 +197,7 @@ export const FUNCTIONS = [
   'ctx.wake_digest(uuid,uuid) stable for nobody',
 ]
 
-/** Who may use what the fence around built-in functions and PL/pgSQL takes from everybody. */
+/** Which roles may use the built-in functions and PL/pgSQL that the fence takes from PUBLIC. */
 export const FENCE = [
   'backup set_config(text,text,boolean)', // pg_dump and its scripts call it
   'migrator set_config(text,text,boolean)',
@@ -207,10 +209,10 @@ export const FENCE = [
   'owner plpgsql',
 ]
 /**
- * The functions that the fence takes from everybody, because one injected statement could outlive or leave
- * its transaction by them, or ask about rows that row security hides (currtid2), or count what one statement
- * read (pg_stat_get_xact_*): a condition on `pg_proc p`. By name, so that a later PostgreSQL with another
- * overload does not silently leave it open.
+ * The functions that the fence takes from PUBLIC: a condition on `pg_proc p`. With them, one injected
+ * statement could outlive or leave its transaction, ask about rows that row security hides (currtid2), or
+ * count what a statement read (pg_stat_get_xact_*). The condition names them, so that it also covers another
+ * overload in a later PostgreSQL.
  */
 export const FENCED = `(p.proname in ('set_config', 'pg_notify', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_cancel_backend',
     'pg_terminate_backend', 'loread', 'lowrite', 'setseed', 'ts_stat', 'currtid2')
@@ -218,9 +220,9 @@ export const FENCED = `(p.proname in ('set_config', 'pg_notify', 'pg_logical_emi
     or p.proname = 'ts_rewrite' and p.pronargs = 2)`
 
 /**
- * The built-in functions that stay LEAKPROOF, each with its reason. PostgreSQL runs what is LEAKPROOF before
- * a policy and answers estimates from it, so a comparison of values would tell about rows that the policy
- * hides; PostgreSQL ships with some 345 of them.
+ * The built-in functions that stay LEAKPROOF, each with its reason. PostgreSQL runs LEAKPROOF functions
+ * before a policy and answers estimates from them. A comparison of values would therefore reveal rows that
+ * the policy hides; PostgreSQL ships with some 345 of them.
  */
 export const LEAKPROOF: Record<string, string> = {
   'uuid_eq(uuid,uuid)':

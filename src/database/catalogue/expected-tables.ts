@@ -1,10 +1,10 @@
 /**
- * What each table is meant to have: policies, keys, and the conditions that carry security, as lists to be
- * read and argued with. `tables.ts` compares; `test/isolation/row-security.test.ts` attacks.
+ * What each table is meant to have: policies, keys, and the conditions that security depends on, as lists for
+ * review. `tables.ts` compares; `test/isolation/row-security.test.ts` attacks.
  */
 
 /**
- * Whose policies each table has. They are named `<table>_<who>` and show the rows of the identity, but for
+ * The policies of each table. They are named `<table>_<who>` and show the rows of the identity, except for
  * the open ones.
  */
 export const POLICIES: Record<string, string> = {
@@ -36,10 +36,10 @@ export const POLICIES: Record<string, string> = {
   users: 'admin auth context user',
 }
 
-/** Where a policy is `true`, and why that shows nobody's rows to a request. */
+/** The policies that are `true`, and why they show no person's rows to a request. */
 export const OPEN_POLICIES = [
   'oui_prefixes_everyone', // reference data: the IEEE's registry
-  'rate_counters_context', // what the identity functions and housekeeping look up; nobody can log in as their owner
+  'rate_counters_context', // the identity functions and housekeeping read it; their owner cannot log in
   'sign_in_attempts_context',
   'user_api_keys_context',
   'user_audit_heads_context',
@@ -53,12 +53,12 @@ export const OPEN_POLICIES = [
   'user_scans_context',
   'user_tokens_context',
   'users_context',
-  'rate_counters_auth', // counted under keys that are nobody's, by static statements of a login that requests cannot reach
+  'rate_counters_auth', // its keys belong to no person; only static statements of a login that requests cannot reach use it
   'sign_in_attempts_auth',
 ]
 /**
- * Where a policy shows everybody's rows until somebody is signed in, and theirs from then on: what signing in
- * rests on.
+ * Policies that show the rows of all people until a person is signed in, and then only that person's rows.
+ * Signing in depends on them.
  */
 export const SIGN_IN_POLICIES = [
   'user_credentials_auth',
@@ -148,16 +148,16 @@ export const KEYS: Record<string, Record<string, string>> = {
 }
 
 /**
- * Look-up tables, and what each is led by. They find an account before anybody is known, so their rows say
- * whose they are (`user_id`) and their keys do not begin with it; for the same reason nothing refers from or
- * to them. No role that serves requests has a right to them, nor a policy: functions of the context role ask
- * and keep them, and `ctx.delete_account` empties them.
+ * Look-up tables, and the first column of each key. They find an account before the person is known. Their
+ * rows therefore name their owner (`user_id`), but their keys do not begin with it, and no foreign key refers
+ * from or to them. No role that serves requests has a right or a policy on them. Functions of the context
+ * role read and write them, and `ctx.delete_account` empties them.
  */
 export const LOOKUPS: Record<string, string> = { user_emails: 'email', user_identities: 'provider' }
 
 /**
- * Conditions that a forged credential, or a rule about nobody in particular, would break. The others only
- * keep data tidy.
+ * Conditions that protect against a forged credential, or against a rule that applies to no particular
+ * person. The others only keep data tidy.
  */
 export const SECURITY_CONDITIONS: Record<string, string> = {
   user_api_keys_agent_bound: `((kind = 'agent'::text) = ((router_id IS NOT NULL) AND (slot IS NOT NULL)))`,

@@ -5,8 +5,8 @@ import type { Queryable } from './check.ts'
 import type { Section } from './self-check.ts'
 
 /**
- * Whether each account is found by its address and its accounts at providers, and by nothing else: every
- * account is read.
+ * Whether each account is found by its address and its accounts at providers, and by nothing else: this reads
+ * every account.
  * @param client as the migrator, not in a transaction; only members of the context role may ask
  */
 export async function checkLookups(client: Queryable, roles: Record<RoleName, string>): Promise<Section> {

@@ -1,6 +1,6 @@
 /**
- * Whether everybody may do what they are meant to, and nothing else: grants, roles, functions, and the fence
- * around what is built in.
+ * Checks that each role has the rights that it is meant to have, and no others: grants, roles, functions, and
+ * the fence around built-in functions.
  */
 import {
   type CatalogueCheck,
@@ -47,22 +47,22 @@ const roleLines = ROLES.flatMap((line) => {
   return [`role ${role}`, ...attributes.map((attribute) => `role ${role} ${attribute}`)]
 })
 
-/** Jobs beside the server, which can do without. */
+/** The roles for jobs beside the server, which works without them. */
 const SIDE_ROLES = '(backup|monitor|migrator)'
 const APART = `not (${OUR_SCHEMA} or ${TO_SERVING} and ${WITHIN_REACH})`
-/** What PostgreSQL ships with, of a relation or (`t`) its column. */
+/** The rights beyond those that PostgreSQL ships with, on a relation or (`t`) its column. */
 const beyondInitial = (
   column: string,
 ) => `not exists (select from pg_init_privs i, aclexplode(i.initprivs) b where i.objoid = c.oid
   and i.classoid = 'pg_class'::regclass and i.objsubid = ${column} and (b.grantee, b.privilege_type) = (a.grantee, a.privilege_type))`
 /**
- * A setting that decides who acts, what names mean, or whether policies and keys are asked. Others are an
- * operator's to tune.
+ * Settings that decide the current role, what names mean, or whether policies and keys apply. Operators may
+ * tune the others.
  */
 const SECURITY_SETTINGS =
   '^(role|search_path|row_security|session_replication_role|lo_compat_privileges|.*preload_libraries|app\\..*)='
 
-/** What is open to everybody is missing to nobody. */
+/** A right that PUBLIC has is missing for no role. */
 const ignorePublicGrants =
   (check: Check): Check =>
   async (client, roles) => {
@@ -95,8 +95,8 @@ export const RIGHTS = {
     ),
   },
 
-  // On what is yet to be made, on settings that are a superuser's, and on PostgreSQL's own relations beyond
-  // what it ships with.
+  // Default privileges, rights on a superuser's settings, and rights on PostgreSQL's own relations beyond
+  // those that it ships with.
   grantsElsewhere: {
     promise: 'gives nothing in advance, no setting of a superuser, and nothing of the catalogue',
     remedy:
@@ -130,8 +130,8 @@ export const RIGHTS = {
     ),
   },
 
-  // No right comes without becoming the role. Who administers roles can let themselves in anyway, as the one
-  // who made ours.
+  // No right comes without assuming the role. A role that administers roles can grant itself membership
+  // anyway, as the role that created ours.
   memberships: {
     promise: 'lets the server become the two request roles, the migrator the owners, and nobody anybody else',
     remedy: 'REVOKE … FROM … what is not meant, as a superuser. What is missing comes with "npm run setup".',
@@ -145,7 +145,7 @@ export const RIGHTS = {
     ),
   },
 
-  // Of login roles, of this database, and of every role.
+  // Settings of login roles, of this database, and of every role.
   settings: {
     promise:
       'bounds the statements, locks, idle transactions and temporary files of the logins that serve requests',
@@ -181,7 +181,7 @@ export const RIGHTS = {
     ),
   },
 
-  // Those behind the fence, and any that somebody got beyond what PostgreSQL ships with.
+  // Rights on the fenced functions, and any right beyond those that PostgreSQL ships with.
   fence: {
     promise:
       'keeps everybody from setting a setting, locking, sleeping, notifying, large objects and PL/pgSQL',
@@ -205,7 +205,7 @@ export const RIGHTS = {
     ),
   },
 
-  // Where PostgreSQL's own functions could be changed at all (the fence stands), a set-up mends this; a host
+  // A setup corrects this where PostgreSQL's own functions could be changed at all (the fence exists). A host
   // without a superuser never has it.
   leakproof: {
     promise: 'runs no condition before a policy but equality of ids',
@@ -231,7 +231,7 @@ export const RIGHTS = {
     ),
   },
 
-  // The fence stands in this database only. What pg_hba.conf refuses cannot be seen from here.
+  // The fence exists in this database only. The check cannot see what pg_hba.conf refuses.
   otherDatabases: {
     promise: "is the only one of its PostgreSQL that NetPilot's logins may connect to",
     remedy:

@@ -1,6 +1,6 @@
 /**
- * Whether the seal on the identity holds: its functions say what the migrations say, and an identity that was
- * forged is refused.
+ * Whether the seal on the identity works: its functions match the migrations, and the database refuses a
+ * forged identity.
  */
 import pg from 'pg'
 import type { Migration } from '../migrations/runner.ts'
@@ -8,13 +8,13 @@ import { withPrefix } from '../role-names.ts'
 import type { CatalogueCheck } from './check.ts'
 
 /**
- * Each definition in the migrations, of which the last counts: its name, and what stands between the dollars.
+ * Each definition in the migrations, of which the last counts: its name, and the text between the dollars.
  */
 const DEFINITION = /create (?:or replace )?function (ctx\.\w+)\(.*?\bas \$\$(.*?)\$\$;/gs
 
 /**
- * A body can undo all that the flags of a function promise, so each is compared with the one that the
- * migrations gave it.
+ * A function's body can undo everything that its flags promise, so each body is compared with the one in the
+ * migrations.
  */
 export const functionBodies = (migrations: Pick<Migration, 'up'>[]): CatalogueCheck => ({
   promise: 'has identity functions whose bodies are those of the migrations',
@@ -35,12 +35,12 @@ export const functionBodies = (migrations: Pick<Migration, 'up'>[]): CatalogueCh
   },
 })
 
-/** kind|user|role|router|scopes|proof|at|mac, as drizzle/0003_seal.sql has it. Nobody has this id. */
+/** kind|user|role|router|scopes|proof|at|mac, as drizzle/0003_seal.sql has it. No person has this id. */
 const FORGED = `user|00000000-0000-4000-8000-000000000000|user|||00000000-0000-4000-8000-000000000000|0|${'0'.repeat(64)}`
 
 /**
- * Tries what an injected statement would, within the client's transaction. The refusal stands in the
- * database's log as an error.
+ * Tries what an injected statement would try, within the client's transaction. The database's log shows the
+ * refusal as an error.
  */
 export const seal: CatalogueCheck = {
   promise: 'refuses an identity that was forged',

@@ -1,9 +1,8 @@
 /**
- * Whether isolation holds on this database, asked before a server serves from it and by "npm run doctor" at
- * any time: who the connection strings name, what PostgreSQL it is, whether its clock is ours, what was
- * migrated, and what the catalogue says. What refuses a start and what only warns is told in
- * `catalogue/check.ts`. It reads with the rights of the server's login, in a few milliseconds and one
- * transaction.
+ * Whether isolation works on this database. The server checks this before it serves requests, and "npm run
+ * doctor" at any time. It checks the roles of the connection strings, PostgreSQL's version, its clock, the
+ * migrations and the catalogue. `catalogue/check.ts` says what refuses a start and what only warns. It reads
+ * with the rights of the server's login, in a few milliseconds and one transaction.
  */
 import type pg from 'pg'
 import { cannotConnect } from '../client.ts'
@@ -17,8 +16,8 @@ import { TABLES } from './tables.ts'
 
 export type Section = Omit<CatalogueCheck, 'check'> & Result & { name: string }
 /**
- * A connection by the variable that holds its string, and the role that it is to name. Who migrates may
- * become the owner, nobody else.
+ * A connection, the variable that holds its string, and the role that it is meant to use. Only the migrator
+ * may assume the owner.
  */
 export type Login = { variable: string; role: string; db: Queryable; migrates?: boolean }
 
@@ -27,12 +26,12 @@ const VARIABLES = { server: 'DATABASE_URL', auth: 'DATABASE_AUTH_URL', admin: 'D
 
 const refusal = (what: string): Finding => ({ what, isWarning: false })
 const warning = (what: string): Finding => ({ what, isWarning: true })
-/** Whether a server must not serve with this. */
+/** Whether these findings forbid a server to serve requests. */
 export const refuses = ({ findings }: Section): boolean => findings.some(({ isWarning }) => !isWarning)
 
 /**
- * What a start asks. Where the logins or the migrations are not those that are needed, what follows from that
- * is not listed too.
+ * The checks of a start. If the logins or the migrations are wrong, it leaves out the findings that follow
+ * from that.
  */
 export async function selfCheck(
   pools: Record<keyof typeof VARIABLES, pg.Pool>,
@@ -87,7 +86,7 @@ export async function checkDatabase(
   const migrated = await checkMigrations(client, migrations)
   if (refuses(migrated)) return [version, clock, migrated]
 
-  // Names are printed as seen from `public`, and nobody waits for a compiler.
+  // PostgreSQL prints names as seen from `public`, and does not spend time on JIT compilation.
   const preparation = ['begin read only', 'set local search_path = public', 'set local jit = off']
   await Promise.all(preparation.map((statement) => client.query(statement)))
   const checks = Object.entries({ ...CATALOGUE, bodies: functionBodies(migrations) })
@@ -101,7 +100,7 @@ export async function checkDatabase(
   }
 }
 
-/** Whether each login is the one that is meant, and bound by row security. */
+/** Whether each login is the intended one, and bound by row security. */
 export async function checkLogins(logins: Login[]): Promise<Section> {
   const findings = await Promise.all(logins.map(loginFindings))
   return {
@@ -139,7 +138,7 @@ async function loginFindings({ variable, role, db, migrates }: Login): Promise<F
   })
 }
 
-/** Beyond this, servers refuse each other's tokens, and what is to expire does so early or late. */
+/** Beyond this, servers refuse each other's tokens, and expiry comes early or late. */
 const MAX_CLOCK_DIFFERENCE_SECONDS = 30
 
 async function checkClock(db: Queryable): Promise<Section> {
@@ -176,15 +175,15 @@ async function checkMigrations(db: Queryable, migrations: Migration[]): Promise<
     findings: [
       ...missing.map((name) => refusal(`missing: ${name}`)),
       ...edited.map((name) => refusal(`applied by another build, whose file differs: ${name}`)),
-      // What a newer version made of the database cannot be judged here.
+      // This version cannot judge what a newer version changed in the database.
       ...unknown.map((name) => refusal(`unknown, of a newer version: ${name}`)),
     ],
   }
 }
 
-/** Before it, statistics show hidden rows (CVE-2025-8713). */
+/** Before this version, statistics show hidden rows (CVE-2025-8713). */
 const FLOOR = 150_014
-/** Where the newest known hole for whoever can run SQL was mended, CVE-2026-6473. */
+/** The versions that fix the newest known vulnerability for users who can run SQL, CVE-2026-6473. */
 const MENDED: Record<number, number> = { 15: 150_018, 16: 160_014, 17: 170_010, 18: 180_004 }
 const NEWEST_KNOWN = 18
 
@@ -203,8 +202,8 @@ export function versionFindings(number: number, name: string): Finding[] {
 }
 
 /**
- * The sections that have findings, in lines: what must hold, what differs, and what to do. Told are all, or
- * those that `isTold` picks.
+ * The sections with findings, as lines: what must be true, what differs, and what to do. `isTold` selects the
+ * findings; without it, the lines contain all.
  */
 export function explain(sections: Section[], isTold: (finding: Finding) => boolean = () => true): string[] {
   return sections.flatMap(({ name, promise, remedy, findings }) => {

@@ -1,4 +1,4 @@
-/** Whether each table is what it is meant to be: row security, policies, keys, and what acts by itself. */
+/** Checks that each table is as it is meant to be: row security, policies, keys, and triggers and rules. */
 import {
   type CatalogueCheck,
   expectExactly,
@@ -50,7 +50,7 @@ const keyLines = Object.entries(KEYS).flatMap(([table, keys]) =>
 
 const OWNED = `c.relnamespace = 'public'::regnamespace and c.relname not in ('users', 'oui_prefixes', 'sign_in_attempts', 'rate_counters')
   and not ${OF_EXTENSION('pg_class', 'c.oid')}`
-/** What each index of a table begins with. */
+/** The first column of each index of a table. */
 const LED_BY = `case c.relname when 'users' then 'id' ${Object.entries(LOOKUPS)
   .map(([table, column]) => `when '${table}' then '${column}'`)
   .join(' ')} else 'user_id' end`
@@ -103,7 +103,7 @@ export const TABLES = {
     ),
   },
 
-  // Two policies for one role are joined by OR.
+  // PostgreSQL joins two policies for one role by OR.
   policiesOfOneRole: {
     promise: 'has at most one policy of a table for a role',
     remedy: CHANGED,
@@ -131,7 +131,7 @@ export const TABLES = {
     ),
   },
 
-  // The rule behind the list of keys, for whoever adds to it.
+  // The rule behind the list of keys, for people who extend the list.
   owners: {
     promise:
       'carries the owner in every row, first in every index and in every reference, but for look-up tables, led by what is looked up',
@@ -159,7 +159,7 @@ export const TABLES = {
     ),
   },
 
-  // A sharded database takes foreign keys that cascade or do nothing, and no triggers.
+  // A sharded database accepts foreign keys that cascade or do nothing, and no triggers.
   reactions: {
     promise:
       'refers only by cascade or no action, as a sharded database can, with every reference watched, and without triggers',

@@ -13,15 +13,14 @@ export type Binaries = { initdb: string; postgres: string /** Major version, suc
 const run = promisify(execFile)
 
 /**
- * What PostgreSQL's programs see of our environment: nothing (a stray PGPORT or LD_PRELOAD would steer them).
- * macOS has no C.UTF-8 of its own; collation comes from PostgreSQL either way.
+ * PostgreSQL's programs inherit nothing from our environment (a stray PGPORT or LD_PRELOAD would change their
+ * behaviour). macOS has no C.UTF-8 of its own; collation comes from PostgreSQL either way.
  */
 export const LOCALE = process.platform === 'darwin' ? 'en_US.UTF-8' : 'C.UTF-8'
 export const ENVIRONMENT = { PATH: '/usr/bin:/bin', LC_ALL: LOCALE, TZ: 'UTC' }
 
 /**
- * Finds programs that `account` can run. When they lie where it cannot reach them, they are copied to
- * /var/lib/netpilot, once.
+ * Finds programs that `account` can run. If it cannot reach them, it copies them to /var/lib/netpilot, once.
  * @throws Error when the package is missing or its programs do not run here
  */
 export async function findBinaries(account?: SystemAccount): Promise<Binaries> {
@@ -56,9 +55,9 @@ function findPackage(): string {
 }
 
 /**
- * npm packages cannot hold symbolic links; this one lists them, for an install script. We make them instead,
- * as install scripts may be off. Another process may do the same at the same time, and where they exist the
- * directory may be read-only.
+ * npm packages cannot hold symbolic links; this package lists them for an install script. We create them
+ * instead, because install scripts may be off. Another process may do the same at the same time. Where the
+ * links exist, the directory may be read-only.
  */
 async function linkLibraries(root: string): Promise<void> {
   const links: { source: string; target: string }[] = JSON.parse(
@@ -87,8 +86,8 @@ async function tryBinaries(root: string, account?: SystemAccount): Promise<Binar
 }
 
 /**
- * Copies under a temporary name first: whoever renames first wins, and half a copy is never taken for a whole
- * one.
+ * Copies under a temporary name first. The first process that renames wins, and an incomplete copy never has
+ * the final name.
  */
 async function copyAside(installed: string): Promise<string> {
   const { version } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'))

@@ -1,4 +1,4 @@
-/** The cluster on disk: made, checked, and found free of an earlier server. */
+/** The cluster on disk: creates it, checks it, and waits until no earlier server uses it. */
 import { execFile } from 'node:child_process'
 import { chown, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,16 +11,15 @@ import { endOfLog, runGuarded } from './guard.ts'
 import type { Home } from './home.ts'
 import { findServer, readPidFile } from './server.ts'
 
-/**
- * A leftover that still answers after this long is not going away: somebody started it by hand. Milliseconds.
- */
+/** A leftover server that still answers after this time will not stop: a person started it. Milliseconds. */
 const LEFTOVER_STAYS_MS = 2_000
-/** The longest shutdown of a leftover that is waited for, milliseconds. */
+/** The longest wait for the shutdown of a leftover server, milliseconds. */
 const LEFTOVER_PATIENCE_MS = 60_000
 
 /**
- * Creates cluster and password under a temporary name, which is renamed when all is there: dying in between
- * leaves nothing half done. The caller holds the lock. @throws Error with the end of initdb's output
+ * Creates cluster and password under a temporary name, and renames the directory when it is complete. A crash
+ * in between leaves no incomplete cluster. The caller has the lock. @throws Error with the end of initdb's
+ * output
  */
 export async function createCluster(
   home: Home,
@@ -29,7 +28,7 @@ export async function createCluster(
 ): Promise<void> {
   const prefix = 'postgresql-unfinished-'
   for (const name of await readdir(home.directory)) {
-    // An initdb whose owner was just killed may write there a moment longer.
+    // An initdb whose parent was just killed may write there a moment longer.
     if (name.startsWith(prefix))
       await rm(join(home.directory, name), { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
   }
@@ -70,7 +69,7 @@ export async function createCluster(
   }
 }
 
-/** @throws Error when the cluster was made by another major version, whose data these programs cannot read */
+/** @throws Error when another major version created the cluster: these programs cannot read its data */
 export async function requireVersion({ cluster }: Home, { major }: Binaries): Promise<void> {
   const found = (await readFile(join(cluster, 'data/PG_VERSION'), 'utf8')).trim()
   if (found === major) return
@@ -81,9 +80,10 @@ export async function requireVersion({ cluster }: Home, { major }: Binaries): Pr
 }
 
 /**
- * With the lock in hand, a server on this cluster is one whose owner has just died, and is shutting down:
- * waits until it has gone, and removes the pid file of one that crashed, whose pid may meanwhile be another
- * program's. @returns the connection string of a server that stays because it never was ours
+ * The caller has the lock, so a server on this cluster belongs to a process that has just died, and is
+ * shutting down. Waits until that server has ended. Removes the pid file of a crashed server, because its pid
+ * may now belong to another program. @returns the connection string of a server that stays because it never
+ * was ours
  */
 export async function waitForOldServer(cluster: string): Promise<string | undefined> {
   const start = performance.now()
@@ -102,7 +102,7 @@ export async function waitForOldServer(cluster: string): Promise<string | undefi
 }
 
 /**
- * A pid by itself proves nothing, it may have been given to another program: the command line must name this
+ * A pid proves nothing: the system may have given it to another program. The command line must name this
  * cluster.
  */
 async function isServed(cluster: string): Promise<boolean> {

@@ -1,9 +1,9 @@
 /**
  * The PostgreSQL that runs when no DATABASE_URL is set: a real server from npm's platform packages, on
- * loopback, that lives exactly as long as the process that owns it. A second process on the same data
- * attaches to the running server instead.
+ * loopback. It lives exactly as long as the process that owns it. A second process on the same data attaches
+ * to the running server instead.
  *
- *     <dataDir>/postgresql.lock        held by the owner for as long as its server runs
+ *     <dataDir>/postgresql.lock        locked by the owner for as long as its server runs
  *     <dataDir>/postgresql/data        the cluster
  *     <dataDir>/postgresql/password    of the superuser `postgres`
  *     <dataDir>/postgresql/server.log  since this start; `server.log.1` is the one before
@@ -23,19 +23,19 @@ export type EmbeddedDatabase = {
   /** Connection string of the superuser, on loopback, password included: keep it out of logs. */
   url: string
   /**
-   * Where the data lies: `dataDir` as asked for, or a directory under /var/lib/netpilot when root's server
-   * cannot reach that.
+   * The data directory: `dataDir` as given, or a directory under /var/lib/netpilot when root's server cannot
+   * reach that.
    */
   dataDir: string
   /**
-   * Ends the server and waits until it has gone; sessions still open are cut off, their transactions rolled
-   * back. Does nothing for a process that attached: the server is its owner's, and goes away when the owner
-   * stops or dies.
+   * Stops the server and waits until it has ended. It cuts off open connections, and PostgreSQL rolls back
+   * their transactions. It does nothing in a process that attached: that server ends when its owner stops or
+   * dies.
    */
   stop(): Promise<void>
   /**
-   * Resolves when the server is gone without `stop` having been called: it crashed, or its owner, to whom
-   * this process attached, went away.
+   * Resolves when the server has ended without a call of `stop`: it crashed, or its owner, to which this
+   * process attached, ended.
    */
   lost: Promise<void>
 }
@@ -44,11 +44,11 @@ export type EmbeddedDatabase = {
 const PATIENCE_MS = 60_000
 
 /**
- * Starts the database in `dataDir`, creating both if need be, or attaches to it if another process runs it
- * already. Any number of processes may call this at once. `settings` are postgresql.conf settings, such as
+ * Starts the database in `dataDir` and creates both if necessary, or attaches to it if another process runs
+ * it already. Any number of processes may call this at once. `settings` are postgresql.conf settings, such as
  * `fsync: 'off'` for a throw-away database.
- * @throws Error saying what is missing or wrong and what to do, with the end of PostgreSQL's log where there
- * is one
+ * @throws Error saying what is missing or wrong and what to do, with the end of PostgreSQL's log if there is
+ * one
  */
 export async function startEmbedded(options: {
   dataDir: string
@@ -102,7 +102,7 @@ async function own(home: Home, settings: Settings, release: () => void): Promise
   }
 }
 
-/** Holds a connection for as long as it is attached: when that ends, so did the server. */
+/** Keeps one connection for as long as it is attached: when that connection ends, the server has ended. */
 async function attach(home: Home, url: string): Promise<EmbeddedDatabase> {
   const witness = new pg.Client({
     connectionString: url,

@@ -5,12 +5,12 @@ import { ENVIRONMENT } from './binaries.ts'
 import type { SystemAccount } from './home.ts'
 
 /**
- * A shell between us and PostgreSQL, whose standard input is our pipe and never receives anything: it ends
- * when we do, by whatever death, and then PostgreSQL gets SIGINT, a fast shutdown; repeatedly, as a program
- * that has only just started may not listen yet; and after a while SIGQUIT, an immediate one, as PostgreSQL
- * 18 does not end when it was recovering from a full disk. The shell itself ignores signals, so that it
- * outlives a `kill` of everything around it. Opening the log is left to it because it runs as the log's
- * owner; root never opens a file in a directory of somebody else's.
+ * A shell between us and PostgreSQL. Its standard input is our pipe, which never carries data, so the shell
+ * notices when our process ends, for any reason. It then sends PostgreSQL SIGINT, a fast shutdown,
+ * repeatedly, because a program that has just started may not handle it yet. After a while it sends SIGQUIT,
+ * an immediate shutdown, because PostgreSQL 18 does not end while it recovers from a full disk. The shell
+ * itself ignores signals, so it survives a `kill` of everything around it. The shell opens the log, because
+ * it runs as the log's owner; root never opens a file in another user's directory.
  */
 const GUARD = `
   trap '' HUP INT TERM
@@ -35,7 +35,7 @@ const GUARD = `
 const PATIENCE = 300
 
 export type Guarded = {
-  /** Resolves with the exit status when the program has gone. */
+  /** Resolves with the exit status when the program has ended. */
   exited: Promise<number | null>
   /** Asks the program to end. */
   end(): void
@@ -45,7 +45,7 @@ export type Guarded = {
 
 /**
  * Runs a program that ends when this process ends. It has its own process group, so that Ctrl-C in a terminal
- * reaches only us, and the root directory as its working directory, because ours may be out of its reach.
+ * reaches only us. Its working directory is the root directory, because it may have no access to ours.
  */
 export function runGuarded(
   command: string[],
@@ -75,7 +75,7 @@ export function runGuarded(
 }
 
 /**
- * The last lines of a log, for an error message. PostgreSQL never writes passwords there: they reach it in a
+ * The last lines of a log, for an error message. PostgreSQL never writes passwords there: it gets them in a
  * file or as verifiers.
  */
 export async function endOfLog(log: string): Promise<string> {

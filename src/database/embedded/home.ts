@@ -1,4 +1,4 @@
-/** Where a cluster lies, and as which operating system user its server runs. */
+/** The directory of a cluster, and the operating system user of its server. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -12,28 +12,30 @@ export type Home = {
   /** Real path of the directory that holds lock and cluster. */
   directory: string
   cluster: string
-  /** Every directory that was looked in for a cluster. */
+  /** Every directory that was searched for a cluster. */
   places: string[]
-  /** PostgreSQL refuses to run as root: then the user it runs as; otherwise absent, it runs as we do. */
+  /**
+   * The user that the server runs as when we are root, because PostgreSQL refuses root. When absent, the
+   * server runs as our user.
+   */
   account?: SystemAccount
 }
 
 const STATE_DIRECTORY = '/var/lib/netpilot'
 
 /**
- * Decides where the cluster of `dataDir` lies, and creates the directory. Started as root, the server runs as
- * `postgres` or `nobody`; a data
- * directory that this user cannot reach (a clone in root's home) is then replaced by one under
- * /var/lib/netpilot. A cluster that is there already stays where it is and keeps its owner, so that opening
- * or closing a parent directory never shows an empty database.
+ * Decides which directory holds the cluster of `dataDir`, and creates it. Started as root, the server runs as
+ * `postgres` or `nobody`. If that user cannot reach the data directory (a clone in root's home), a directory
+ * under /var/lib/netpilot replaces it. An existing cluster keeps its place and its owner, so a change of a
+ * parent directory's mode never leads to an empty database.
  * @throws Error when the owner of the cluster cannot reach it, or root finds no user to run as
  */
 export async function resolveDataDirectory(dataDir: string): Promise<Home> {
   const isRoot = process.getuid?.() === 0
   const created = await mkdir(dataDir, { recursive: true })
   if (!isRoot && created) await chmod(dataDir, 0o700)
-  // Root's server must pass through it; an empty directory has no secrets yet, those to come are behind modes
-  // of their own.
+  // Root's server must pass through the directory. An empty directory has no secrets yet, and later secrets
+  // have their own modes.
   if (isRoot && (created || (await readdir(dataDir)).length === 0)) await chmod(dataDir, 0o711)
   const here = homeIn(await realpath(dataDir))
   if (!isRoot) return here
@@ -59,7 +61,7 @@ export async function resolveDataDirectory(dataDir: string): Promise<Home> {
 }
 
 /**
- * For root only: the directory for what the service account could not reach elsewhere, whatever the umask.
+ * For root only: the directory for what the service account cannot reach elsewhere, regardless of the umask.
  */
 export async function openStateDirectory(): Promise<string> {
   await mkdir(STATE_DIRECTORY, { recursive: true })
@@ -73,17 +75,14 @@ const homeIn = (directory: string): Home => ({
   places: [directory],
 })
 
-/**
- * Asked of the system rather than computed from modes, so that access control lists and mount options count
- * too.
- */
+/** Asks the system rather than reading modes, so that access control lists and mount options count too. */
 const canEnter = (account: SystemAccount, directory: string): Promise<boolean> =>
   promisify(execFile)('/bin/sh', ['-c', 'cd "$1"', 'sh', directory], { ...account, cwd: '/' }).then(
     () => true,
     () => false,
   )
 
-/** initdb wants a user that has an entry in passwd. */
+/** initdb requires a user that has an entry in passwd. */
 export async function serviceAccount(): Promise<SystemAccount> {
   const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'))
   for (const wanted of ['postgres', 'nobody']) {

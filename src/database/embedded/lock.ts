@@ -9,10 +9,10 @@ const SQLITE_BUSY = 5
 const SQLITE_NOTADB = 26
 
 /**
- * Takes the exclusive lock on a file, or returns `undefined` at once when somebody else has it, in this
- * process or another. Node has no flock; SQLite's exclusive transaction is one: the kernel holds it for the
- * process and drops it when the process dies, however it dies, so it cannot go stale as a file with a pid in
- * it can. Nothing is ever written; what somebody else wrote there is removed.
+ * Takes the exclusive lock on a file, or returns `undefined` at once when this or another process has it.
+ * Node has no flock, so this uses SQLite's exclusive transaction. The kernel keeps the lock for the process
+ * and releases it when the process dies, for any reason. It cannot become stale as a file with a pid in it
+ * can. This function never writes data to the file, and removes what another program wrote there.
  * @throws Error when the file cannot be opened
  */
 export function tryLock(path: string): (() => void) | undefined {

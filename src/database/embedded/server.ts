@@ -1,4 +1,4 @@
-/** The server of a cluster: started, or found running. */
+/** The server of a cluster: starts it, or finds the running one. */
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
@@ -21,8 +21,9 @@ const SETTINGS: Settings = {
 }
 
 /**
- * Starts the server on a free loopback port and waits until it answers: as long as it takes, for recovering
- * from a crash may take minutes. @throws Error with the end of the server's log when it ends instead
+ * Starts the server on a free loopback port and waits until it answers. The wait has no limit, because
+ * recovery from a crash may take minutes. @throws Error with the end of the server's log when the server ends
+ * instead
  */
 export async function startServer(
   home: Home,
@@ -43,15 +44,16 @@ export async function startServer(
       }
     } while (!(await Promise.race([gone, setTimeout(10, false)])))
     const reason = await endOfLog(log)
-    // Between finding the port free and taking it, another program may have taken it.
+    // Another program may have taken the port since we found it free.
     if (attempt < 3 && reason.includes('could not bind')) continue
     throw new StartRefused(`PostgreSQL did not start in ${home.cluster}.\n${reason}`)
   }
 }
 
 /**
- * Of the superuser. @param binaries with which to choose another one: known only where the server does not
- * run @throws StartRefused when it is gone
+ * The password of the superuser. @param binaries for choosing a new one: given only when the server does not
+ * run
+ * @throws StartRefused when the password file is missing
  */
 export async function readPassword(cluster: string, binaries?: Binaries): Promise<string> {
   const file = join(cluster, 'password')
@@ -71,7 +73,7 @@ export async function readPassword(cluster: string, binaries?: Binaries): Promis
 }
 
 /**
- * The connection string of a server that runs on this cluster and answers; a pid file may be left over, so
+ * The connection string of a server that runs on this cluster and answers. A pid file may be left over, so
  * only an answer counts.
  */
 export async function findServer(cluster: string): Promise<string | undefined> {
@@ -110,7 +112,7 @@ export async function readPidFile(
   }
 }
 
-/** A port of the loopback address that nobody listens on, for now. */
+/** A port of the loopback address that is free at this moment. */
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')

@@ -1,7 +1,7 @@
 /**
  * Fills `oui_prefixes` from the `oui-data` package, which is the IEEE's registry (MA-L, MA-M, MA-S) with its
- * postal addresses. Part of
- * `npm run migrate`; does nothing when the table already holds this version of the package.
+ * postal addresses. Part of `npm run migrate`; does nothing when the table already holds this version of the
+ * package.
  */
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -10,7 +10,7 @@ import pg from 'pg'
 
 const require = createRequire(import.meta.url)
 
-/** The package exports its data only, so its version is read beside it. */
+/** The package exports only its data, so its version is read from its package.json. */
 async function edition(): Promise<string> {
   const { version } = JSON.parse(
     await readFile(join(dirname(require.resolve('oui-data')), 'package.json'), 'utf8'),
@@ -18,7 +18,7 @@ async function edition(): Promise<string> {
   return `oui-data ${version}`
 }
 
-/** Whether the table holds the edition that this version of the software ships with. */
+/** Whether the table holds the edition that belongs to this version of the software. */
 export async function hasManufacturers(client: pg.ClientBase): Promise<boolean> {
   const { rows } = await client.query<{ held: string | null }>(
     `select obj_description('public.oui_prefixes'::regclass) as held`,
@@ -37,7 +37,8 @@ export async function loadManufacturers(client: pg.ClientBase): Promise<void> {
   }))
   await client.query('begin')
   try {
-    // Row security binds the owner too, and silently: what changes rows lifts it for its own transaction.
+    // Row security binds the owner too, and without an error. A transaction that changes rows switches it off
+    // for itself.
     await client.query('alter table oui_prefixes no force row level security')
     await client.query('delete from oui_prefixes')
     await client.query(

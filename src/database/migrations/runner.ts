@@ -1,7 +1,7 @@
 /**
- * The one runner of `drizzle/*.sql`. Any number may start at once: an advisory lock lets one work and the
- * others find it done. Each file is applied by name, in one transaction, as the owner of the schema; its
- * SHA-256 is kept, so that an edited file is noticed.
+ * The one runner of `drizzle/*.sql`. Any number may start at once: an advisory lock lets one work, and the
+ * others then find nothing to do. The runner applies each file by name, in one transaction, as the owner of
+ * the schema. It stores the file's SHA-256, so that it notices an edited file.
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
@@ -21,17 +21,17 @@ export type Migration = {
 export type MigrateOptions = { url: string; rolePrefix: string; directory?: string }
 
 const DIRECTORY = fileURLToPath(new URL('../../../drizzle', import.meta.url))
-/** Any fixed number: it names the lock within the database. */
+/** An arbitrary fixed number that identifies the lock within the database. */
 const LOCK = 7_265_713
 /**
- * A migration that waits longer than `lock_timeout` for a table gives way to requests and tries again, this
+ * A migration that waits longer than `lock_timeout` for a table yields to requests and tries again, this
  * often.
  */
 const LOCK_ATTEMPTS = 10
-/** It waited too long, or it and another (autovacuum, say) waited for each other. */
+/** The migration waited too long, or it and another process (such as autovacuum) waited for each other. */
 const LOCK_FAILURES = ['55P03', '40P01']
 
-/** The migrations of a directory, in the order in which they apply. @throws when one has no way back */
+/** The migrations of a directory, in the order in which they apply. @throws when one has no down migration */
 export async function readMigrations(directory: string = DIRECTORY): Promise<Migration[]> {
   const files = (await readdir(directory)).filter((file) => file.endsWith('.sql'))
   const ups = files.filter((file) => !file.endsWith('.down.sql')).sort()
@@ -48,8 +48,8 @@ export async function readMigrations(directory: string = DIRECTORY): Promise<Mig
 }
 
 /**
- * What separates a database from this version of the software: nothing, when they fit. `unknown` are of a
- * newer one.
+ * The differences between a database and this version of the software; empty when they match. A newer version
+ * applied the `unknown` migrations.
  */
 export function compareMigrations(
   migrations: Migration[],
@@ -67,7 +67,7 @@ export function compareMigrations(
   }
 }
 
-/** What an operator can do where applied migrations differ from ours: to migrate, by itself, is refused. */
+/** What an operator can do when applied migrations differ from ours: `migrate` itself refuses to run. */
 export function editedRemedy(migrations: Migration[], edited: string[]): string {
   const target = migrations.findLast(({ name }) => edited.every((other) => name < other))?.name ?? 'none'
   return [
@@ -82,7 +82,7 @@ export function editedRemedy(migrations: Migration[], edited: string[]): string 
 }
 
 /**
- * Applies what is missing, and brings the reference data up to this version. @returns the names it applied
+ * Applies the missing migrations, and updates the reference data to this version. @returns the applied names
  * @throws when an applied file was edited since, or when one fails (it is rolled back)
  */
 export async function migrate({ url, rolePrefix, directory }: MigrateOptions): Promise<string[]> {
@@ -112,7 +112,7 @@ export async function isMigrated({ url, rolePrefix, directory }: MigrateOptions)
     const { missing, edited } = compareMigrations(migrations, await appliedMigrations(client))
     return missing.length === 0 && edited.length === 0 && (await hasManufacturers(client))
   } catch (error) {
-    // Neither schema nor journal yet.
+    // Neither schema nor journal exists yet.
     if (['3F000', '42P01'].includes((error as pg.DatabaseError).code ?? '')) return false
     throw error
   } finally {
@@ -121,8 +121,8 @@ export async function isMigrated({ url, rolePrefix, directory }: MigrateOptions)
 }
 
 /**
- * Undoes the newest migrations until `target` is the newest one applied (`null`: until none is). @returns the
- * names it undid
+ * Undoes the newest migrations until `target` is the newest applied one (`null`: until none is applied).
+ * @returns the undone names
  */
 export async function migrateBack(
   target: string | null,
@@ -152,7 +152,7 @@ export async function migrateBack(
 const appliedMigrations = async (client: pg.Client) =>
   (await client.query<{ name: string; sha256: Buffer }>('select name, sha256 from drizzle.migrations')).rows
 
-/** Holds the lock on a connection of its own, as the owner, with the journal in place. */
+/** Takes the lock on a separate connection, as the owner, and creates the journal if necessary. */
 async function withLock<T>(
   { url, rolePrefix }: MigrateOptions,
   work: (client: pg.Client) => Promise<T>,
@@ -160,7 +160,8 @@ async function withLock<T>(
   const names = roleNames(rolePrefix)
   const client = await openClient(url, 'netpilot migrate', 'DATABASE_MIGRATE_URL')
   try {
-    // Waiting for another runner is no reason to give up; a session lock also ends with its connection.
+    // Waiting for another runner is no reason to fail. The lock belongs to the connection, so it also ends
+    // with it.
     await client.query('set lock_timeout = 0')
     await client.query('select pg_advisory_lock($1)', [LOCK])
     await client.query(`set lock_timeout = '5s'`)

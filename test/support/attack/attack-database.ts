@@ -1,4 +1,4 @@
-/** A database to attack, with roles of its own, in which three people have a row in every table. */
+/** A database to attack, with separate roles, in which three people have a row in every table. */
 import pg from 'pg'
 import { type RoleName, roleNames } from '../../../src/database/role-names.ts'
 import { asAdmin, loginUrl, prepare, separateDatabase, type TestDatabase } from '../database.ts'
@@ -7,31 +7,28 @@ import { createUserWithAllRows, type Somebody } from '../fixtures.ts'
 export type Login = 'server' | 'auth' | 'admin'
 export type Ground = {
   roles: Record<RoleName, string>
-  /** A superuser, past row security. */
+  /** A superuser, who bypasses row security. */
   superuser: pg.Client
-  /**
-   * `server_version_num`
-   */
   version: number
   /** The functions that PostgreSQL ships as LEAKPROOF. */
   leakproof: string[]
-  /** Who attacks. */
+  /** The attacker. */
   ada: Somebody
   /**
-   * Whose rows are nobody else's business. Somebody new, once an attack that is meant to succeed took
-   * something from them.
+   * The victim, whose rows no other person may see. A new person replaces the victim after an attack that is
+   * meant to succeed took something from them.
    */
   bob: Somebody
-  /** An administrator, whom nobody attacks: what the role may by itself is listed in `open.ts`. */
+  /** An administrator, who is no target: `expected-access.ts` lists what the role may do anyway. */
   root: Somebody
-  /** A raw connection, beyond every facade. `options` are settings to begin with, as libpq takes them. */
+  /** A raw connection, without a guarded client. `options` are initial settings, as libpq takes them. */
   connect(login: Login, options?: string): Promise<pg.Client>
   close(): Promise<void>
 }
 
-/** The run drops what this makes, by the names. */
+/** The run drops what this creates, by the names. */
 export async function createAttackDatabase(main: TestDatabase, name: string): Promise<Ground> {
-  // Roles of its own: an attack on a role, on its password say, disturbs no other test.
+  // Separate roles: an attack on a role, for example on its password, affects no other test.
   const database = {
     ...(await separateDatabase(main, `attack_${name}`)),
     rolePrefix: `${main.rolePrefix}${name}_`,
@@ -58,7 +55,7 @@ export async function createAttackDatabase(main: TestDatabase, name: string): Pr
     await createUserWithAllRows(superuser),
   ]
   await superuser.query(`update users set role = 'admin' where id = $1`, [root.userId])
-  // Statistics hold values of everybody's; they are to be there when somebody looks for them.
+  // Statistics contain values of all people; they must exist before an attack reads them.
   await superuser.query('analyze')
   const { rows } = await superuser.query<{ version: number }>(
     `select current_setting('server_version_num')::int as version`,

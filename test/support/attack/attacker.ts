@@ -1,20 +1,20 @@
-/** How an attacker stands who can run any SQL: on which login, as which role, with whose identity. */
+/** The state of an attacker who can run any SQL: the login, the role and the identity. */
 import type pg from 'pg'
 import type { Somebody } from '../fixtures.ts'
 import type { Ground, Login } from './attack-database.ts'
 
 export type AttackRole = 'server' | 'user' | 'agent' | 'auth' | 'admin'
 /**
- * Nobody on a connection that never had an identity (its setting is null), nobody on one that had (it is ''),
- * or somebody.
+ * No identity on a connection that never had one (its setting is null), no identity on a connection that had
+ * one (it is ''), or an identity.
  */
 type IdentityName = 'nobody, new' | 'nobody' | 'user' | 'key' | 'agent' | 'administrator'
 export type Stance = { login: Login; role: AttackRole; identity: IdentityName }
 
 const FROM_SERVER: IdentityName[] = ['nobody, new', 'nobody', 'user', 'key', 'agent']
 /**
- * Every combination that a login can bring about. An ordinary person is refused at the administrators' login,
- * and attacks all the same.
+ * Every combination that a login can reach. The database refuses an ordinary person at the administrators'
+ * login, and the attacks run all the same.
  */
 export const STANCES: Stance[] = [
   ...(['user', 'agent'] as const).flatMap((role) =>
@@ -46,17 +46,17 @@ const MEANT_FOR: Partial<Record<AttackRole, IdentityName>> = {
 export const USUAL_STANCES = STANCES.filter(({ role, identity }) => MEANT_FOR[role] === identity)
 
 /**
- * As whom `open.ts` knows it: what the auth login may do while nobody is signed in it may do no longer when
- * somebody is.
+ * The actor's name in `expected-access.ts`. The auth login may do some things before sign-in that it may no
+ * longer do after it.
  */
 export const actorOf = ({ role, identity }: Stance): string =>
   role === 'auth' && identity === 'user' ? 'auth, signed in,' : role
 
-/** Whose identity it is. */
+/** The person whose identity it is. */
 export const personOf = ({ identity }: Stance, { ada, root }: Ground): Somebody | undefined =>
   identity.startsWith('nobody') ? undefined : identity === 'administrator' ? root : ada
 
-/** What opens a transaction, as in `rls/transaction.ts`. */
+/** The statements that begin a transaction, as in `rls/transaction.ts`. */
 export function openingOf(
   { login, identity }: Stance,
   { userId, sessionId, keyId, personalKeyId, sha256 }: Somebody,
@@ -85,12 +85,12 @@ export type Attacker = {
   client: pg.Client
   begin(): Promise<void>
   /**
-   * Runs SQL in the transaction, counts what it changed or found, and undoes it when that is more than `kept`
+   * Runs SQL in the transaction and counts what it changed or found. Undoes it when that is more than `kept`
    * rows.
    */
   attempt(sql: string, kept?: number): Promise<Outcome>
   commit(): Promise<void>
-  /** Rolls back what is open, and gives the connection up. */
+  /** Rolls back the transaction, and releases the connection. */
   leave(): Promise<void>
 }
 
@@ -99,7 +99,7 @@ export async function becomeAttacker(ground: Ground, stance: Stance): Promise<At
   const somebody = personOf(stance, ground)
   const assumed =
     stance.login === 'server' && stance.role !== 'server' ? ground.roles[stance.role] : undefined
-  /** What the next statement does about the last one, so that each attempt is one round trip. */
+  /** The next statement keeps or undoes the last one with this, so that each attempt is one round trip. */
   let settle = ''
   const undo = 'rollback to savepoint attempt; release savepoint attempt; '
 
@@ -114,7 +114,7 @@ export async function becomeAttacker(ground: Ground, stance: Stance): Promise<At
       await client.query('begin; savepoint opening')
       if (somebody)
         await client.query(openingOf(stance, somebody)).catch((error: pg.DatabaseError) => {
-          // No administrator: an attacker goes on as nobody.
+          // The attacker is no administrator and continues without an identity.
           if (error.code !== 'NP404') throw error
           return client.query('rollback to savepoint opening')
         })

@@ -1,7 +1,7 @@
 /**
- * Functions of PostgreSQL that everybody may execute and that do more than compute (they are declared
- * VOLATILE), each with the reason why it needs no fence (`src/database/setup.ts`). One that a later
- * PostgreSQL brings along is argued here before it passes.
+ * Functions of PostgreSQL that PUBLIC may execute and that do more than compute (they are declared VOLATILE).
+ * Each has the reason why it needs no fence (`src/database/setup.ts`). A function of a later PostgreSQL needs
+ * a reason here before the test passes.
  */
 import type { Ground } from './attack-database.ts'
 
@@ -57,7 +57,7 @@ const HARMLESS: [name: RegExp, why: string][] = [
   [/^pg_(jit_available|get_loaded_modules|get_wait_events|get_wal_resource_managers)$/, 'the software'],
 ]
 
-/** Those that nothing above speaks of. */
+/** The functions without a reason above. */
 export async function unjustifiedFunctions({ superuser, roles }: Ground): Promise<string[]> {
   const { rows } = await superuser.query<{ name: string; signature: string }>(
     `select p.proname as name, p.oid::regprocedure::text as signature from pg_proc p

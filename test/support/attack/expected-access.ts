@@ -1,6 +1,6 @@
 /**
- * What each role may do with rows that are not those of its identity, and why: all that the attacks may find.
- * They must find each of them, too, or it is open no longer and goes from this list.
+ * What each role may do with rows that do not belong to its identity, and why: the attacks may find nothing
+ * else. They must also find each of these. Otherwise it is no longer open, and its entry must be removed.
  */
 
 const ANONYMOUS =
@@ -68,7 +68,8 @@ const FUNCTIONS: Record<string, string> = {
 }
 
 /**
- * What a plan tells (EXPLAIN, which no session takes) whoever knows an id, which is random, from elsewhere.
+ * What a plan reveals (EXPLAIN, which no guarded client accepts) to an attacker who already knows an id; ids
+ * are random.
  */
 const ESTIMATE =
   'estimates: how many rows a known owner or router has; the planner needs it, or plans badly for everybody'

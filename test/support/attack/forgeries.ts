@@ -1,17 +1,17 @@
 /**
- * Values of the setting that carries the identity, as somebody would forge them who can read their own and
+ * Values of the setting that carries the identity, as an attacker would forge them who can read their own and
  * knows the ids of others.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { Somebody } from '../fixtures.ts'
 
 export type Forgery = { what: string; value: string }
-/** kind, user, role, router, scopes, proof, seconds, MAC: see drizzle/0003_seal.sql. */
+/** The order: kind, user, role, router, scopes, proof, seconds, MAC: see drizzle/0003_seal.sql. */
 const PARTS = ['kind', 'user', 'role', 'router', 'scopes', 'proof', 'time', 'MAC']
 const MAC = PARTS.length - 1
 
 /**
- * @param own the attacker's own identity, sealed for the very transaction in which the forgeries are tried
+ * @param own the attacker's own identity, sealed for the same transaction in which the forgeries are tried
  */
 export function forgeriesOf(own: string, bob: Somebody): Forgery[] {
   const parts = own.split('|')
@@ -60,7 +60,7 @@ export function forgeriesOf(own: string, bob: Somebody): Forgery[] {
     { what: 'separators only', value: '|'.repeat(MAC) },
     { what: 'one separator', value: '|' },
     { what: 'an SQL fragment', value: `user|${bob.userId}' or true --` },
-    // Trap 2 of spine.md: a part that is missing must not make the whole comparison null.
+    // Trap 2 of spine.md: a missing part must not make the whole comparison null.
     ...subsets(PARTS.length).flatMap((missing) => {
       const names = missing.map((index) => PARTS[index]).join(', ')
       const emptied = changed({ ...asBob, ...Object.fromEntries(missing.map((index) => [index, ''])) })
@@ -76,7 +76,7 @@ export function forgeriesOf(own: string, bob: Somebody): Forgery[] {
   ]
 }
 
-/** Every set of indexes below `size` but the empty one. */
+/** Every set of indexes below `size` except the empty one. */
 const subsets = (size: number): number[][] =>
   Array.from({ length: 2 ** size - 1 }, (_, bits) =>
     Array.from({ length: size }, (_, index) => index).filter((index) => ((bits + 1) >> index) & 1),

@@ -1,6 +1,4 @@
-/**
- * Every function that a role may execute is called with ids of somebody else's, generated from its signature.
- */
+/** Calls every function that a role may execute with ids of another person, generated from its signature. */
 import pg from 'pg'
 import { createUserWithAllRows, type Somebody } from '../fixtures.ts'
 import type { Trial } from '../matrix.ts'
@@ -18,7 +16,7 @@ type Signature = {
   roles: AttackRole[]
 }
 
-/** More combinations of arguments than this say nothing new. */
+/** More combinations of arguments than this show nothing new. */
 const CALLS_AT_MOST = 96
 
 export async function attackFunctions(
@@ -59,7 +57,7 @@ export async function attackFunctions(
         const detail = `${stance.role}, identity of ${stance.identity}: ${call} → ${code ?? text}`
         trials.push({ ...trial, power: told.length > 0 ? power : undefined, detail })
       }
-      // Any statement: what was notified until now arrives with its answer.
+      // Any statement works: its answer brings the notifications sent until now.
       await listener.query('select')
       const after = await everythingOf(ground, targets, ground.bob)
       const changed = Object.keys(after).filter((table) => after[table] !== before[table])
@@ -100,8 +98,7 @@ async function readFunctions({ superuser, roles }: Ground): Promise<Signature[]>
 }
 
 /**
- * What a parameter of this name takes: without it, what is asked for would be refused or not found whoever
- * asks.
+ * A value for a parameter of this name. Without it, the function would refuse every caller or find nothing.
  */
 const NAMED: Record<string, string[]> = {
   p_act: ["'login'", "'changeAccount'", 'null'],
@@ -113,7 +110,9 @@ const NAMED: Record<string, string[]> = {
   p_before_sequence: ['null'],
 }
 
-/** Literals for each parameter, in every combination. What only its owner can know, the attacker does not. */
+/**
+ * Literals for each parameter, in every combination. The attacker does not know what only the owner can know.
+ */
 function argumentsOf({ types, names }: Signature, victim: Somebody): string[][] {
   const known: Record<string, string[]> = {
     uuid: [victim.userId, victim.routerId, victim.deviceId],

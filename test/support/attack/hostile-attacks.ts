@@ -1,6 +1,6 @@
 /**
- * Runs hostile SQL, and looks after each statement what the attacker can see, as whatever role, and whether
- * anything of others changed.
+ * Runs hostile SQL. After each statement it checks which rows the attacker can see, as any role, and whether
+ * rows of others changed.
  */
 import type pg from 'pg'
 import type { Somebody } from '../fixtures.ts'
@@ -13,7 +13,7 @@ import { everythingOf, readTargets, type Target, valuesOf } from './targets.ts'
 /** What the database answered to the last step: an SQLSTATE, or 'runs'. */
 export type Answer = Hostile & { role: string; answered: string }
 type HostileOptions = {
-  /** Whether a power is meant: relations that the role may read whole are not looked at. */
+  /** Whether a power is intended: the check skips relations that the role may read completely. */
   isOpen: (power: string) => boolean
   isTried?: (hostile: Hostile) => boolean
 }
@@ -46,7 +46,7 @@ export async function attackWithSql(
     throw new Error(`${stance.role} does not even see rows of their own`)
   await attacker.commit()
   for (const hostile of hostileSql(ground).filter(isTried)) {
-    // Whom the last group would only keep waiting.
+    // The last group would only keep the victim waiting.
     if (UNDONE.includes(hostile.group) && victim.getTransactionStatus() !== 'I')
       await victim.query('rollback')
     await attacker.begin()
@@ -63,7 +63,7 @@ export async function attackWithSql(
     if (client.getTransactionStatus() === 'E') await client.query('rollback')
     if (client.getTransactionStatus() === 'I') await client.query('begin')
     const state = await stateOf(client)
-    // Where every step was taken back and who is asking is the same, nothing more can be seen than before.
+    // After every step was undone and with the same identity, the attacker can see no more than before.
     didRun ||= state.role !== opened.role || state.identity !== opened.identity
     const look = async (when: string, role: string, whose?: Somebody) => {
       for (const each of didRun ? new Set([role, ...assumable]) : []) {
@@ -73,7 +73,7 @@ export async function attackWithSql(
     }
     await look('as', state.role, somebody)
     await client.query(UNDONE.includes(hostile.group) ? 'rollback' : 'commit')
-    // The next to have the connection, before anybody is known.
+    // The next user of the connection, before an identity is known.
     await client.query('begin')
     await look('after', (await stateOf(client)).role)
     await client.query('rollback')
@@ -95,9 +95,7 @@ export async function attackWithSql(
   return { trials, answers }
 }
 
-/**
- * R27: functions and operators that would say yes to everything, if anything of ours looked for them by name.
- */
+/** R27: functions and operators that answer yes to everything, in case our code looks them up by name. */
 const HOSTILE_SCHEMA = `
   create schema hostile;
   grant usage on schema hostile to public;
@@ -108,7 +106,8 @@ const HOSTILE_SCHEMA = `
   create function hostile.string_to_array(text, text) returns text[] language sql immutable as $$ select '{}'::text[] $$;`
 
 /**
- * Somebody whose request is under way, as a session sends it: whoever watches may see it, but no value in it.
+ * A victim whose request is in progress, as a transaction sends it. Observers may see the request, but no
+ * value in it.
  */
 async function openVictim({ connect, roles, bob }: Ground): Promise<pg.Client> {
   const victim = await connect('server')
@@ -119,14 +118,14 @@ async function openVictim({ connect, roles, bob }: Ground): Promise<pg.Client> {
   return victim
 }
 
-/** Who is asking, as the database sees it. */
+/** The identity and role, as the database sees them. */
 async function stateOf(client: pg.Client): Promise<{ role: string; identity: string | null }> {
   const text = `select current_user as role, pg_catalog.current_setting('app.current_user_id', true) as identity`
   const { rows } = await client.query<{ role: string; identity: string | null }>(text)
   return rows[0] ?? { role: '', identity: null }
 }
 
-/** One step. What is refused is taken back, as an attacker would, so that the next can be tried. */
+/** Runs one step. It undoes a refused step, as an attacker would, so that it can try the next. */
 async function tryStep(client: pg.Client, step: string): Promise<{ code: string | undefined; text: string }> {
   const inTransaction = client.getTransactionStatus() === 'T'
   if (inTransaction) await client.query('savepoint step')
@@ -136,14 +135,14 @@ async function tryStep(client: pg.Client, step: string): Promise<{ code: string 
   } catch (error) {
     // Some refusals end the transaction.
     if (inTransaction) await client.query('rollback to savepoint step').catch(() => {})
-    // The driver knows the state of the transaction only after an answer that is none of refusal.
+    // The driver knows the state of the transaction only after an answer that is not a refusal.
     await client.query('')
     return { code: (error as pg.DatabaseError).code ?? String(error), text: '' }
   }
 }
 
 /**
- * The relations of which rows can be read that are not this person's; that are anybody's, where it is nobody.
+ * The relations in which the attacker can read rows of other people; without an identity, rows of any person.
  */
 async function othersSeen(
   client: pg.Client,
@@ -152,7 +151,7 @@ async function othersSeen(
   somebody?: Somebody,
 ): Promise<string[]> {
   const columnOf = ({ owner }: Target) => owner ?? 'ctid'
-  // By full names throughout: the attacker may have changed the path.
+  // The query uses full names throughout: the attacker may have changed the path.
   const readable = `select i::text as i from (values ${targets.map((target, i) => `(${i}, ${target.oid}::oid, '${columnOf(target)}')`).join(', ')}) v (i, t, c)
     where pg_catalog.has_column_privilege(t, c, 'select') and pg_catalog.has_schema_privilege((select relnamespace from pg_catalog.pg_class where oid operator(pg_catalog.=) t), 'usage')`
   try {
@@ -171,7 +170,7 @@ async function othersSeen(
     const { rows } = await client.query<{ name: string; n: string }>(counts.join(' union all '))
     return rows.filter(({ n }) => Number(n) > 0).map(({ name }) => name)
   } catch (error) {
-    // A forged identity, or statements that row security binds while it is switched off.
+    // A forged identity, or statements that row security applies to while it is switched off.
     if (!['NP403', '42501'].includes((error as pg.DatabaseError).code ?? '')) throw error
     return []
   } finally {

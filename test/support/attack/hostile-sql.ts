@@ -1,19 +1,21 @@
 /**
- * What arbitrary SQL can be tried with once the identity is set, on a raw connection. After each the attacker
- * must read and change nothing of anybody else's (`hostile-attacks.ts`), whatever the database answers; the
- * answer stands here so that it is known which fence holds, and what only the facade
- * (`src/rls/guarded-client.ts`) keeps from a request.
+ * Arbitrary SQL that an attacker can try once the identity is set, on a raw connection. After each attempt
+ * the attacker must have read and changed no row of another person (`hostile-attacks.ts`), whatever the
+ * database answers. Each entry has the answer, so that it shows which fence works, and what only the guarded
+ * client (`src/rls/guarded-client.ts`) refuses to a request.
  */
 import type { Ground } from './attack-database.ts'
 
 /**
- * SQLSTATE of the last step as user (/ as agent where it is another), or 'runs'; why; and any number of
- * attempts, each a statement, or steps of which one that is refused is taken back before the next.
+ * SQLSTATE of the last step as user (/ as agent if it differs), or 'runs'; why; and any number of attempts.
+ * Each attempt is a statement, or several steps; a refused step is undone before the next.
  */
 type Row = [answer: string, why: string, ...attempts: (string | string[])[]]
 export type Hostile = { group: string; answer: string; why: string; steps: string[] }
 
-/** Groups that are rolled back: they would harm everybody, or end the attack, and show no more of anybody. */
+/**
+ * Groups that are rolled back: they would harm all people or end the attack, and reveal no rows of others.
+ */
 export const UNDONE = ['harm without a gain']
 
 export function hostileSql(ground: Ground): Hostile[] {
@@ -37,7 +39,7 @@ function groupsOf({ roles, ada, bob, superuser }: Ground): Record<string, Row[]>
   const others = [...siblings, ...predefined, String(superuser.user)]
   const sha256 = `'\\x${ada.sha256.toString('hex')}'`
   const guess = `'\\x${'00'.repeat(32)}'`
-  /** As the login, and with no identity any more. */
+  /** As the login, and without an identity. */
   const begin = (call: string) => ['reset role', 'reset app.current_user_id', `select ctx.${call}`]
   const asLogin = (statement: string) => ['reset role', statement]
 

@@ -1,8 +1,8 @@
 /**
- * What is not returned may still be told: by an error, by a plan and what it counts, by an estimate, or by
- * PostgreSQL's counters. Each comparison of each column is asked twice, so that once a row of somebody else's
- * meets the condition, and once none does; both must look the same. And values are searched for, bit by bit,
- * by whatever differs.
+ * Data that is not returned may still leak: by an error, by a plan and its counts, by an estimate, or by
+ * PostgreSQL's counters. The attacks compare each column twice: once a row of another person meets the
+ * condition, and once no row does. Both must look the same. They also search for values, bit by bit, by any
+ * difference.
  */
 import pg from 'pg'
 import type { Somebody } from '../fixtures.ts'
@@ -12,7 +12,7 @@ import { openingOf, personOf, type Stance } from './attacker.ts'
 import { OPEN } from './expected-access.ts'
 import { ofSomebody, readTargets, type Target } from './targets.ts'
 
-/** Values of each type at both ends, beside the one that is there; of text, those of the same length. */
+/** Values of each type at both ends, beside the stored one; of text, values of the same length. */
 const ENDS: Record<string, string[]> = {
   uuid: ['00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff'],
   'timestamp with time zone': ['-infinity', 'infinity'],
@@ -30,7 +30,7 @@ const ENDS: Record<string, string[]> = {
   boolean: ['false', 'true'],
 }
 
-/** What an attacker can make of the planner, to come to a row by its place, or by a value. */
+/** The planner settings with which an attacker finds a row by its place, or by a value. */
 const PLANNERS = {
   place: [[], ['enable_indexscan', 'enable_indexonlyscan', 'enable_bitmapscan', 'enable_tidscan']],
   value: [
@@ -43,7 +43,7 @@ const PLANNERS = {
 const id = pg.escapeIdentifier
 const literal = (value: string, type: string) => `${pg.escapeLiteral(value)}::${type}`
 
-/** A pair of conditions that differ in nothing but whether the row of the other meets them. */
+/** A pair of conditions whose only difference is whether the other person's row meets them. */
 type Question = { column: string; how: string; by: keyof typeof PLANNERS; isMet: string; isNot: string }
 export type OracleOptions = {
   targets?: (target: Target) => boolean
@@ -51,8 +51,8 @@ export type OracleOptions = {
 }
 
 /**
- * Whether what a role reads there is everybody's by design, be it that whoever has the login need only not
- * sign in.
+ * Whether the role may by design read the rows of all people there. That includes rows that the login sees
+ * only before sign-in.
  */
 const isOpenTo = ({ role, identity }: Stance, { name }: Target): boolean =>
   `${role} SELECT ${name}` in OPEN && !(role === 'admin' && identity !== 'administrator')
@@ -98,7 +98,9 @@ export async function attackOracles(
   return trials
 }
 
-/** Ids are random: who can ask for one knows it from somewhere. Everything else could be guessed. */
+/**
+ * Ids are random, so an attacker who asks for one already knows it. An attacker could guess everything else.
+ */
 function powerOf(
   { role }: Stance,
   { name, columns }: Target,
@@ -128,7 +130,7 @@ async function questionsAbout(ground: Ground, target: Target, stance: Stance): P
     throw new Error(
       `Nothing to ask about in ${target.name}: let createUserWithAllRows (test/support/fixtures.ts) write a row of somebody's there`,
     )
-  /** The place of a row that is not the attacker's own either, and does not meet the condition. */
+  /** The place of a row that does not belong to the attacker either, and does not meet the condition. */
   const another = async (condition: string) => {
     const text = `select ctid::text as place from ${target.sql} where not (${condition})${notOwn} limit 1`
     const [found] = (await superuser.query<{ place: string }>(text)).rows
@@ -160,7 +162,7 @@ async function questionsAbout(ground: Ground, target: Target, stance: Stance): P
       const meets = answers[0]?.meets ?? []
       const [hit, miss] = [values[meets.indexOf(true)], values[meets.indexOf(false)]]
       if (hit === undefined || miss === undefined || type === 'boolean') continue
-      // At the row's own place, and by an index if there should be one.
+      // By the row's own place, and by an index if one exists.
       questions.push({
         column,
         how,
@@ -168,7 +170,7 @@ async function questionsAbout(ground: Ground, target: Target, stance: Stance): P
         isMet: condition(name, hit) + here,
         isNot: condition(name, miss) + here,
       })
-      // Of ids their own rows are estimated, too, and then found by other plans.
+      // PostgreSQL also estimates the attacker's own rows of ids, and then finds them by other plans.
       if (!own || type !== 'uuid')
         questions.push({
           column,
@@ -182,7 +184,7 @@ async function questionsAbout(ground: Ground, target: Target, stance: Stance): P
   return questions
 }
 
-/** Digits in their order, and how a value is written of which only the first are known. */
+/** Digits in their order, and the notation of a value of which only the first digits are known. */
 const DIGITS: Record<
   string,
   { digits: string; written: (known: string) => string; read: (value: string) => string }
@@ -206,8 +208,8 @@ const DIGITS: Record<
 const LONGEST = 40
 
 /**
- * Reads a value of somebody else's as an attacker would: digit by digit, by whatever looks other than for a
- * value that no row has.
+ * Reads a value of another person as an attacker would: digit by digit, by any difference from the answer for
+ * a value that no row has.
  */
 export async function extractValues(
   ground: Ground,
@@ -266,7 +268,7 @@ export async function extractValues(
 type Comparison = [how: string, condition: (left: string, right: string) => string]
 const comparisons = new Map<string, Comparison[]>()
 
-/** Every operator of a type that answers yes or no, and what SQL makes of the one for equality. */
+/** Every operator of a type that answers yes or no, and the SQL forms that use the one for equality. */
 async function comparisonsOf({ superuser }: Ground, type: string): Promise<Comparison[]> {
   const known = comparisons.get(type)
   if (known) return known
@@ -290,8 +292,8 @@ async function comparisonsOf({ superuser }: Ground, type: string): Promise<Compa
 const COUNTERS = ['numscans', 'tuples_returned', 'tuples_fetched', 'blocks_fetched']
 
 /**
- * Asks as somebody who serves requests, and reads PostgreSQL's counters of the statement as nobody of them
- * could: on a superuser's connection that assumes the role, whom row security then binds like any other.
+ * Queries as a role that serves requests. It reads PostgreSQL's counters of the statement, which no such role
+ * can do: it uses a superuser's connection that assumes the role. Row security then binds it like any other.
  */
 function openObserver(ground: Ground, stance: Stance) {
   const { superuser, roles } = ground
@@ -301,7 +303,7 @@ function openObserver(ground: Ground, stance: Stance) {
       or c.oid = '%'::regclass or c.oid in (select indexrelid from pg_index where indrelid = '%'::regclass); ${assume}`
 
   return {
-    /** Plans and counters, with what the conditions themselves say left out; an error is its code. */
+    /** Plans and counters, without the text of the conditions; an error is its code. */
     async explain(
       target: Target,
       planner: string[],
@@ -346,7 +348,8 @@ function openObserver(ground: Ground, stance: Stance) {
             seen.push(...read(results, several.length))
           } catch {
             await superuser.query(`rollback to savepoint several; ${assume}`)
-            // One is refused, whatever the rows (a value that is no pattern): then each by itself.
+            // PostgreSQL refuses one of them, regardless of the rows (a value that is no pattern): then each
+            // runs by itself.
             for (const each of several) {
               try {
                 const results = (await superuser.query(
@@ -369,12 +372,12 @@ function openObserver(ground: Ground, stance: Stance) {
 }
 
 const numbersOf = (text: string) => (text.match(/ \d+/g) ?? []).map(Number)
-/** Without the values that were asked for. */
+/** Without the values in the query. */
 const normalised = (plan: string) =>
   plan
     .replaceAll(/'(?:[^']|'')*'(?:::[a-z ]+(?:\[\])?)?/g, '?')
     .replaceAll(/(?<=(?:[=<>]|FROM) )-?\d+(?=\))/g, '?')
-/** What was found and read on the way, by whatever plan, and so whichever index, an estimate led to. */
+/** What the statement found and read on the way, by any plan and any index that an estimate led to. */
 const readOf = (plan: string) => {
   const counted = numbersOf(` ${/^[ \d]+$/m.exec(plan)?.[0] ?? ''}`)
   const sums = COUNTERS.map((_, kind) =>

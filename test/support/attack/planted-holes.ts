@@ -1,4 +1,7 @@
-/** Holes to plant, for a moment, in a database of their own; each with the attack that must find it. */
+/**
+ * Vulnerabilities that a test creates for a moment in a separate database, each with the attack that must
+ * find it.
+ */
 import { GRANTS } from '../../../src/database/catalogue/expected-grants.ts'
 import { SIGN_IN_POLICIES } from '../../../src/database/catalogue/expected-tables.ts'
 import { conditionOf } from '../../../src/rls/policies.ts'
@@ -12,11 +15,14 @@ import { attackReferences } from './reference-attacks.ts'
 import { attackRows } from './row-attacks.ts'
 import { attackPlans, attackSeal } from './seal-attacks.ts'
 
-/** Where it is planted; `identity` is the definition of ctx.identity() as the migrations wrote it. */
+/**
+ * The database of the vulnerability; `identity` is the definition of ctx.identity() as the migrations wrote
+ * it.
+ */
 type Site = Ground & { identity: string }
 type Find = (ground: Ground) => Promise<Trial[]>
 
-/** The attacks that can find a hole, as user. */
+/** The attacks that can find a vulnerability, as user. */
 export const asUser = ({ role, identity }: Stance) =>
   role === 'user' && (identity === 'user' || identity === 'nobody, new')
 const rowsOf =
@@ -50,7 +56,7 @@ export type Hole = {
   plant: (site: Site) => string
   close: (site: Site) => string
   attack: Find
-  /** The powers that the attack must show, in the words of `open.ts`. */
+  /** The powers that the attack must show, in the words of `expected-access.ts`. */
   shows: string[]
 }
 

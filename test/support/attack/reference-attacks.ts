@@ -1,6 +1,6 @@
 /**
- * R9: foreign keys do not consult row security, so each of the catalogue's is pointed at rows of somebody
- * else's.
+ * R9: foreign keys do not consult row security, so the attacks point each of the catalogue's foreign keys at
+ * rows of another person.
  */
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
@@ -10,13 +10,13 @@ import { type Attacker, type AttackRole, becomeAttacker, personOf, STANCES } fro
 import { freshValue, ofSomebody, readTargets, type Sample, sampleOf, type Target } from './targets.ts'
 
 type Reference = { name: string; of: string; to: string; columns: string[]; toColumns: string[] }
-/** A row of one's own that refers, and one of somebody else's that it is to refer to. */
+/** A row of the attacker that refers, and a row of another person that it is to refer to. */
 type Aim = { target: Target; mine: Sample; theirs: Sample }
 
 const id = pg.escapeIdentifier
 /** "No such row", or no right to write at all. */
 const REFUSALS = ['23503', '42501']
-/** The row breaks another rule before its references are looked at. */
+/** The row breaks another rule before PostgreSQL checks its references. */
 const INCONCLUSIVE = ['23502', '23514']
 
 export async function attackReferences(
@@ -64,7 +64,7 @@ export async function attackReferences(
                 : update(target, row, ofSomebody(target, ada))
             answers.push(await firstConclusive(attacker, rows.map(write)))
           }
-          // The answers must not tell a row of somebody else's from one that is not there.
+          // The answers must not distinguish another person's row from one that does not exist.
           const [answer = '', random = ''] = answers
           const isRefused = answer === random && [...REFUSALS, '0'].includes(answer)
           trials.push({
@@ -84,8 +84,8 @@ export async function attackReferences(
 }
 
 /**
- * All columns of a reference but the owner, and each alone; a reference to the owner itself is the row
- * attacks' business.
+ * All columns of a reference except the owner, and each alone. The row attacks cover a reference to the owner
+ * itself.
  */
 function partsOf(
   { columns, toColumns }: Reference,
@@ -97,7 +97,7 @@ function partsOf(
   return [pairs, ...(pairs.length > 1 ? pairs.map((pair) => [pair]) : [])].filter((part) => part.length > 0)
 }
 
-/** What a row may have only one of is given up for the reference. */
+/** Removes the other reference where a row may have only one of several. */
 const withoutOthers = (reference: Reference, { constrained, nullable }: Target): Sample =>
   Object.fromEntries(
     constrained
@@ -105,7 +105,7 @@ const withoutOthers = (reference: Reference, { constrained, nullable }: Target):
       .map((column) => [column, 'null']),
   )
 
-/** One's own row once more, with other values in it. */
+/** The attacker's own row once more, with other values in it. */
 function insert(
   { sql, owner, columns, unique, constrained, rights }: Target,
   role: AttackRole,

@@ -1,6 +1,6 @@
 /**
- * Every verb of SQL on every relation, aimed at rows of somebody else's: written from the catalogue, so that
- * a new table is attacked too.
+ * Every SQL verb on every relation, aimed at rows of another person. The attacks are generated from the
+ * catalogue, so they cover a new table too.
  */
 import pg from 'pg'
 import type { Somebody } from '../fixtures.ts'
@@ -27,10 +27,10 @@ import {
 
 type Attack = {
   verb: string
-  /** What the role would have shown that it can do to rows of others. */
+  /** The right on rows of others that the attack would show the role to have. */
   right: Right | 'TRUNCATE' | 'LOCK'
   sql: string
-  /** More rows than this are somebody else's; -1 where doing anything at all is too much. */
+  /** More rows than this belong to others; -1 where any effect is too much. */
   own?: number
   /** Further answers that are refusals, beside "permission denied" and "not sealed". */
   refusals?: string[]
@@ -55,8 +55,8 @@ const attack = (
 })
 
 /**
- * What the attacker has to know of a target: rows to forge, how many they own themselves, and what their role
- * may name.
+ * What the attacker has to know of a target: rows to forge, the number of their own rows, and the columns
+ * that their role may name.
  */
 type Knowledge = {
   bob: Somebody
@@ -96,7 +96,7 @@ function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
 
   return [
     attack('select', 'SELECT', `select count(*) as n from ${t} where ${isTheirs}`),
-    // Without naming the owner, which a role need not be able to.
+    // The query does not name the owner, because a role need not be able to.
     attack('select', 'SELECT', `select count(*) as n from (select ${readable} from ${t} limit 100) x`, {
       own,
     }),
@@ -112,10 +112,10 @@ function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
       own,
     }),
     attack('delete', 'DELETE', `delete from ${t} where ${isTheirs}`),
-    // 23503: something of their own still refers to something of their own.
+    // 23503: another row of the attacker still refers to the deleted one.
     attack('delete', 'DELETE', `delete from ${t}`, { own, refusals: ['23503'] }),
     attack('insert', 'INSERT', `insert into ${t} ${another}`, { own: -1 }),
-    // R21: neither an error nor silence may tell that the row is there.
+    // R21: neither an error nor silence may reveal that the row exists.
     attack('upsert', 'INSERT', `insert into ${t} ${again} on conflict do nothing`, { own: -1 }),
     attack('merge', 'UPDATE', `${merge} ${isTheirs} when matched then update set ${column} = x.${column}`),
     attack('merge', 'DELETE', `${merge} ${isTheirs} when matched then delete`),
@@ -130,15 +130,14 @@ function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
     ...(owner === null
       ? []
       : [
-          // R13: a condition that fails on a hidden row would tell of it.
+          // R13: a condition that fails on a hidden row would reveal it.
           attack(
             'select',
             'SELECT',
             `select count(*) as n from ${t} where 1 / (case when ${isTheirs} then 0 else 1 end) > 0`,
             { own },
           ),
-          // R20: with a condition the row must also stay visible; without one only WITH CHECK stands in the
-          // way.
+          // R20: with a condition the row must also stay visible; without one, only WITH CHECK protects it.
           attack('give away', 'UPDATE', `${toBob} where ${ofSomebody(target, ada)}`),
           attack('give away', 'UPDATE', toBob),
         ]),
@@ -166,8 +165,8 @@ function attacksOn(target: Target, knowledge: Knowledge): Attack[] {
 }
 
 /**
- * Whether an answer means that the attack was turned away. Any error that is not a refusal came after the
- * policy had let it pass.
+ * Whether an answer means that the database refused the attack. Any error that is not a refusal came after
+ * the policy had let the attack pass.
  */
 const isRefused = (
   { own = 0, refusals = [] }: Pick<Attack, 'own' | 'refusals'>,
@@ -179,13 +178,13 @@ const isRefused = (
     : [...REFUSALS, ...refusals, ...(kind === 'view' ? NO_TABLE : [])].includes(code)
 
 export type RowAttackOptions = {
-  /** Only these. */ targets?: (target: Target) => boolean
+  /** Attacks only these targets. */ targets?: (target: Target) => boolean
   stances?: (stance: Stance) => boolean
 }
 
 /**
- * Attacks everything from every stance. @throws when there is nothing of somebody's to attack in a table: it
- * says what to add
+ * Attacks everything from every stance. @throws when a table has no row of a person to attack: the error says
+ * what to add
  */
 export async function attackRows(
   ground: Ground,
@@ -204,8 +203,8 @@ export async function attackRows(
       for (const attack of attacksOn(target, knowledge)) {
         const outcome = await attacker.attempt(attack.sql, Math.min(attack.own ?? 0, 0))
         const refused = isRefused(attack, outcome, target.kind)
-        // It reads and changes nothing, ends with its transaction, and no session takes it: who may write may
-        // also lock.
+        // A lock reads and changes nothing, ends with its transaction, and no guarded client accepts the
+        // statement. A role that may write may also lock.
         const isMeant = attack.right === 'LOCK' && target.rights[stance.role].UPDATE.length > 0
         trials.push({
           matrix: `rows, as ${stance.role}`,

@@ -1,6 +1,6 @@
 /**
- * Forged identities: each is set in a transaction of one's own and in one of nobody's, and policies must
- * raise or show nothing.
+ * Forged identities: the attacks set each in a transaction with the attacker's identity and in one without an
+ * identity. Policies must raise an error or show nothing.
  */
 import pg from 'pg'
 import type { Somebody } from '../fixtures.ts'
@@ -11,7 +11,7 @@ import { forgeriesOf } from './forgeries.ts'
 
 const SEAL = `select current_setting('app.current_user_id', true) as seal`
 
-/** Somebody's seal, as it stands in the open transaction on `client`; the transaction is left open. */
+/** The seal of a person, as it is in the running transaction on `client`, which continues. */
 export async function openSeal(client: pg.Client, stance: Stance, somebody: Somebody): Promise<string> {
   await client.query('begin')
   await client.query(openingOf(stance, somebody))
@@ -34,7 +34,7 @@ export async function attackSeal(
   for (const stance of stances.filter(isTried)) {
     const attacker = await becomeAttacker(ground, stance)
     await attacker.begin()
-    // Nobody starts from a seal of another transaction.
+    // Without an identity, the attack starts from a seal of another transaction.
     const own =
       (await sealIn(attacker.client)) ||
       (await openSeal(other, { ...stance, identity: stance.role as 'user' | 'agent' }, ada))
@@ -63,8 +63,8 @@ export async function attackSeal(
 }
 
 /**
- * R14: a statement that is prepared once and planned once, for somebody else, is executed by the attacker and
- * by nobody.
+ * R14: a statement that was prepared and planned once, for another person. The attacker executes it, and so
+ * does a caller without an identity.
  */
 export async function attackPlans({ ada, bob, roles, connect }: Ground): Promise<Trial[]> {
   const client = await connect('server')

@@ -1,6 +1,6 @@
 /**
- * What there is to attack, read from the catalogue: every relation outside of PostgreSQL's own schemas, and
- * what each role may name in it.
+ * The targets of the attacks, read from the catalogue: every relation outside of PostgreSQL's own schemas,
+ * and the columns that each role may name in it.
  */
 import pg from 'pg'
 import type { RoleName } from '../../../src/database/role-names.ts'
@@ -11,21 +11,21 @@ import type { AttackRole } from './attacker.ts'
 export type Right = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
 export type Target = {
   oid: number
-  /** As people call it: without the schema `public`. */
+  /** The short name: without the schema `public`. */
   name: string
   /** Quoted, with its schema. */
   sql: string
   kind: 'table' | 'view' | 'sequence'
-  /** The column that says whose a row is; null where rows are nobody's, and every row is worth an attack. */
+  /** The column that names a row's owner; null where rows have no owner, and every row is worth an attack. */
   owner: string | null
-  /** All that can be written, with their types. */
+  /** All writable columns, with their types. */
   columns: Record<string, string>
   primaryKey: string[]
-  /** Columns of unique keys: a row of one's own beside another's needs values of its own there. */
+  /** Columns of unique keys: an additional row needs values of its own there. */
   unique: string[]
   /**
-   * Columns of foreign keys and of conditions: another's value there may be refused for other reasons than
-   * its owner.
+   * Columns of foreign keys and of conditions. PostgreSQL may refuse another row's value there for other
+   * reasons than its owner.
    */
   constrained: string[]
   nullable: string[]
@@ -86,13 +86,13 @@ export async function readTargets({ superuser, roles }: Ground): Promise<Target[
 }
 
 /**
- * The condition that a row is somebody's. Operators by their schema: some attacks put others first in the
- * path.
+ * The condition that a row belongs to a person. It names the schema of each operator: some attacks put others
+ * first in the path.
  */
 export const ofSomebody = ({ owner }: Pick<Target, 'owner'>, { userId }: Somebody): string =>
   owner === null ? 'true' : `${pg.escapeIdentifier(owner)} operator(pg_catalog.=) '${userId}'::uuid`
 
-/** A row of somebody's; undefined where they have none. */
+/** A row of a person; undefined where they have none. */
 export async function sampleOf(
   { superuser }: Ground,
   target: Target,
@@ -119,7 +119,7 @@ export function freshValue(type: string): string | undefined {
   return fresh[type]
 }
 
-/** Everything that somebody has, as text, by table: to see whether any byte of it changed. */
+/** All rows of a person, as text, by table: to see whether any byte of them changed. */
 export async function everythingOf(
   { superuser }: Ground,
   targets: Target[],
@@ -134,7 +134,7 @@ export async function everythingOf(
   return rows[0] ?? {}
 }
 
-/** Whatever stands in these rows and is long enough to be nobody else's. */
+/** All values in these rows that are long enough to be unique to this person. */
 export const valuesOf = (everything: Record<string, string>): string[] => [
   ...new Set(Object.values(everything).flatMap((rows) => rows.match(/[\w.@-]{16,}/g) ?? [])),
 ]

@@ -1,4 +1,4 @@
-/** Other forms that the database may have: everything that holds in the first must hold in them. */
+/** Other forms that the database may have: every rule of the first form must also be true in them. */
 import { OPEN_POLICIES, POLICIES, SIGN_IN_POLICIES } from '../../../src/database/catalogue/expected-tables.ts'
 import { conditionOf, type Shown } from '../../../src/rls/policies.ts'
 import type { Ground } from './attack-database.ts'
@@ -16,7 +16,7 @@ const shownBy = (policy: string): Shown =>
       ? 'own, or everybody’s while nobody is signed in'
       : (SHOWN[policy.replace(/.*_/, '')] as Shown)
 
-/** Every policy in the form for distributed tables, or in the usual one. */
+/** Writes every policy in the form for distributed tables, or in the usual one. */
 export async function writePolicies(
   { superuser }: Pick<Ground, 'superuser'>,
   isDistributed: boolean,
@@ -35,8 +35,8 @@ export async function writePolicies(
 }
 
 /**
- * As tables are distributed: policies without a sub-select, and a seal that is good for its minute on any
- * backend.
+ * Uses the form for distributed tables: policies without a sub-select, and a seal that is valid for its
+ * minute on any backend.
  */
 export async function distribute(ground: Ground): Promise<void> {
   await writePolicies(ground, true)
@@ -44,8 +44,8 @@ export async function distribute(ground: Ground): Promise<void> {
 }
 
 /**
- * As a host has it that refuses the fence to an administrator who is no superuser: what PostgreSQL gives to
- * everybody, everybody has.
+ * Removes the fence, as on a host that refuses it to an administrator who is no superuser. PUBLIC then has
+ * every right that PostgreSQL gives it.
  */
 export async function takeFenceDown({ superuser, leakproof }: Ground): Promise<void> {
   const { rows } = await superuser.query<{ signature: string }>(
