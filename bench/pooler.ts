@@ -1,6 +1,6 @@
 /**
  * Measures the cost behind PgBouncer of leaving nothing on a connection for the next transaction: `node
- * bench/pooler.ts`, some minutes. It requests a list of 50 devices, one at a time and 8 at once, through the
+ * bench/pooler.ts`, some minutes. It requests a list of 50 devices, one at a time and 8 at once. It uses the
  * recommended settings with and without their reset query, each with two connections. Both take short turns,
  * in reverse order every other round. Ratios compare neighbouring turns, and their median counts.
  */

@@ -62,9 +62,9 @@ export function createPool({
 const isTimeout = (error: Error | undefined) => error?.message === 'Query read timeout'
 
 /**
- * When one connection does not answer, the pool's other connections use the same network, and each would
- * block a request as long. The pool replaces them all. That takes milliseconds if they were healthy; a test
- * of each would take longer and more code.
+ * When one connection does not answer, the pool's idle connections use the same network, and each would block
+ * a request as long. The pool replaces them. That takes milliseconds if they were healthy; a test of each
+ * would take longer and more code.
  */
 function dropIdleAfterTimeout(pool: pg.Pool): void {
   const idle = new Set<pg.PoolClient>()

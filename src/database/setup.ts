@@ -216,14 +216,14 @@ async function readDefaults(client: pg.Client, roles: string[]): Promise<string[
 const OPEN_LEAKPROOF = `p.proleakproof and p.pronamespace = 'pg_catalog'::regnamespace and p.oid::regprocedure::text <> all ($1)`
 
 /**
- * Restarts after a conflict with another setup of the same cluster. `findGaps` reports what a refusal leaves
- * out.
+ * Rethrows a conflict with another setup of the same cluster, so that this setup restarts. `findGaps` reports
+ * the effect of any other refusal.
  */
 function rethrowRaces(error: pg.DatabaseError): void {
   if (error.code === 'XX000') throw error
 }
 
-/** What the fence was to revoke and is still granted: PostgreSQL only warns when a REVOKE has no effect. */
+/** The parts of the fence that did not take effect: PostgreSQL only warns when a REVOKE has no effect. */
 async function findGaps(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ gap: string }>(
     `select p.oid::regprocedure::text as gap from pg_proc p

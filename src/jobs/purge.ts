@@ -1,6 +1,7 @@
 /**
- * Deletes expired data soon after a start and then once an hour: old entries of the audit log, spent tokens,
- * ended login sessions, counters, and scans that no agent will post again. Any server may do it.
+ * Deletes expired data soon after a start and then once an hour. The data are old entries of the audit log,
+ * spent tokens, ended login sessions, counters, and scans that no agent will post again. Any server may do
+ * it.
  */
 
 import { ANONYMOUS } from '../rls/identity.ts'

@@ -49,7 +49,7 @@ export function createGuardedClient(
     try {
       return await client.query(config, values)
     } catch (error) {
-      // The error is not the database's answer (a value that cannot be sent, a dead connection), or the
+      // The error does not come from the database (a value that cannot be sent, a dead connection), or the
       // database does not know the named statement. pg would still count statements as parsed that never
       // were.
       if (!(error instanceof pg.DatabaseError) || error.code === '26000') markBroken(error as Error)

@@ -7,9 +7,9 @@
  *   or what the roles that serve requests can reach. It may switch row security off or widen it, or the
  *   schema may not belong to this version.
  * - It warns when it belongs to an operator and not to NetPilot: a schema, an extension, a role that may
- *   connect, an index, a tuned limit, a publication. It also warns for a part of the fence, or a right of the
- *   roles for backup, monitoring and migration, that a hosted PostgreSQL cannot grant: the seal works without
- *   them.
+ *   connect, an index, a tuned limit, a publication. It also warns about what a hosted PostgreSQL cannot
+ *   grant: a part of the fence, or a right of the roles for backup, monitoring and migration. The seal works
+ *   without them.
  *
  * The check reports an extension, but not what the extension contains. A role without any rights may read
  * everything that the queries need.
