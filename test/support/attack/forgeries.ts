@@ -60,7 +60,7 @@ export function forgeriesOf(own: string, bob: Somebody): Forgery[] {
     { what: 'separators only', value: '|'.repeat(MAC) },
     { what: 'one separator', value: '|' },
     { what: 'an SQL fragment', value: `user|${bob.userId}' or true --` },
-    // Trap 2 of spine.md: a missing part must not make the whole comparison null.
+    // A missing part must not make the whole comparison null.
     ...subsets(PARTS.length).flatMap((missing) => {
       const names = missing.map((index) => PARTS[index]).join(', ')
       const emptied = changed({ ...asBob, ...Object.fromEntries(missing.map((index) => [index, ''])) })
