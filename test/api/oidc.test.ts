@@ -344,6 +344,16 @@ describe('a link', () => {
     expect(await linksOf(bob.id)).toEqual([])
   })
 
+  it('is removed after a recent proof of the owner only', async () => {
+    const ada = await world.person()
+    expect((await link(ada, await proofOf(issuerAccount()))).statusCode).toBe(204)
+    await rowsOf(`update user_login_sessions set proven_at = now() - interval '1 hour' where user_id = $1`, [
+      ada.id,
+    ])
+    expectProblem(await ada.call('DELETE', '/api/auth/oidc'), 403, 'proof-required')
+    expect(await linksOf(ada.id)).toHaveLength(1)
+  })
+
   it('is not what a sign-in ends with, nor the other way round', async () => {
     const [ada, account] = [await world.person(), issuerAccount()]
     const { code } = await outcome(issuerAccount())

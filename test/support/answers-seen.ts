@@ -7,11 +7,13 @@ import type { TestProject } from 'vitest/node'
 /** Why no test needs to see these answers, by the end of their names. */
 const REASONS: Record<string, string> = {
   '429 rate-limited': 'one hook for each group of operations: rate-limits.test.ts asks one of each group',
-  '503 unavailable': 'one error handler for all: failures.test.ts, and outage.test.ts stops the database',
-  '413 too-large': 'one parser for all: edge.test.ts asks it of every kind of body',
+  '503 unavailable':
+    'one error handler for all: failures.test.ts, and outage.slow.test.ts stops the database',
+  '413 too-large': 'one parser for all: http-edge.test.ts asks it of every kind of body',
   '403 cross-site': 'one hook for all that sign in: refresh-cookie.test.ts',
-  '403 insufficient-scope': 'one transaction for all keys: agent-door.test.ts and personal-keys.test.ts',
-  '403 email-unverified': 'one function completes every sign-in: mailbox.test.ts',
+  '403 insufficient-scope':
+    'one transaction for all keys: agent-authentication.test.ts and personal-keys.test.ts',
+  '403 email-unverified': 'one function completes every sign-in: email.test.ts',
   '403 wrong-code': 'one function takes every proof of the owner: key-proofs.test.ts',
   '429 locked-out': 'one function takes every proof of the owner: lockout.test.ts',
   '409 conflict': 'a code of the second factor as proof, and an account without one: second-factor.test.ts',
