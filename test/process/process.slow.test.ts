@@ -143,7 +143,9 @@ describe('the server process', () => {
         env: { PATH: process.env.PATH, DATA_DIR: directory },
       })
     const { child, url } = await start()
-    expect((await doctor(dataDir)).stdout).toMatch(/\naudit +\d+ {2}-\nlookups +\d+ {2}-\n\nNothing found\.\n$/)
+    expect((await doctor(dataDir)).stdout).toMatch(
+      /\naudit +\d+ {2}-\nlookups +\d+ {2}-\n\nNothing found\.\n$/,
+    )
     expect((await fetch(`${url}/health`)).status).toBe(200)
     child.kill('SIGTERM')
     expect(await once(child, 'exit')).toEqual([0, null])
