@@ -8,6 +8,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { loadEnvFile, readConfig } from '../config/config.ts'
+import { normalisedEmail } from '../network/email-address.ts'
 import { run } from './run.ts'
 import { type Api, createApi, Refused } from './seed/api.ts'
 import { confirmEmail } from './seed/confirm-email.ts'
@@ -30,7 +31,7 @@ run(async (print) => {
     throw new Error(
       'This would put made-up people and devices into a database of your own, or one in production. If that is what you mean: npm run seed -- --yes',
     )
-  const email = values.email.trim().toLowerCase()
+  const email = normalisedEmail(values.email)
   const file = join(config.dataDir, 'seed.json')
   const accounts = await readAccounts(file)
   const address = config.publicUrl ?? `http://localhost:${config.port}`

@@ -1,5 +1,6 @@
 /** Describes the faults of request fields: messages for people and codes for programs. */
 import type { ErrorObject } from 'ajv'
+import { isStorableText } from '../database/storable-text.ts'
 
 /**
  * Clients depend on these codes, so they are stable. Those from `predictable` on are password rules (`GET
@@ -135,7 +136,7 @@ function fieldErrorOf(
     return { path, code: 'duplicate', message: 'is given more than once' }
   if (keyword === 'pattern' && !schema['x-expects']) {
     const text = String(data)
-    if (!text.isWellFormed() || text.includes('\0'))
+    if (!isStorableText(text))
       return {
         path,
         code: 'malformed',

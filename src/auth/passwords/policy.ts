@@ -2,6 +2,7 @@
  * The rules for every new password: it is long enough, and it is not one of the first guesses. There are no
  * composition rules (NIST SP 800-63B, 3.1.1.2) and no normalisation.
  */
+import { isStorableText } from '../../database/storable-text.ts'
 import { problem } from '../../http/problem.ts'
 import { isCommon } from './common-passwords.ts'
 import { isPredictable } from './guessability.ts'
@@ -62,7 +63,7 @@ const RULES: PasswordRule[] = [
     code: 'malformed',
     text: () => 'must hold no character that cannot be stored: U+0000 or a lone surrogate',
     // A lone surrogate would hash like any other, and PostgreSQL stores no NUL.
-    isBroken: (password) => !password.isWellFormed() || password.includes('\0'),
+    isBroken: (password) => !isStorableText(password),
   },
   {
     code: 'too-short',

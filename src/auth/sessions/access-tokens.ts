@@ -44,7 +44,8 @@ const headerOf = (kid: string) =>
   Buffer.from(JSON.stringify({ alg: ALGORITHM, typ: TYPE, kid })).toString('base64url')
 
 /** Checks a time claim: seconds since 1970. */
-const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+/** A NumericDate of a JSON web token (RFC 7519, 2), in whole seconds. */
+export const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
 /**
  * @returns the bearer when the claims are exactly the expected ones and the token is valid at `now` (seconds

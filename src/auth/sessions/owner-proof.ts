@@ -1,5 +1,4 @@
 import type { FastifyRequest } from 'fastify'
-
 import type { ProviderIdentity } from '../credentials/identities.ts'
 
 /** A proof from a provider. The request contains one of the two. */

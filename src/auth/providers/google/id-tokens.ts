@@ -5,9 +5,9 @@
  */
 import type { Certificates, OAuth2Client } from 'google-auth-library'
 import type { GoogleSettings } from '../../../config/google.ts'
-import { isAccountAddress } from '../../credentials/schema.ts'
-import { isPicture, isText, isTime } from '../claims.ts'
-import { providerUnavailable } from '../oidc/ask-provider.ts'
+import { isTime } from '../../sessions/access-tokens.ts'
+import { isText, readProfile } from '../claims.ts'
+import { providerUnavailable, sharePending } from '../oidc/ask-provider.ts'
 import type { Expected, ProviderClaims, VerifyIdToken } from '../provider.ts'
 
 const MAX_AGE = 600
@@ -41,24 +41,16 @@ export function createIdTokenVerifier(client: OAuth2Client, settings: GoogleSett
  * Caches Google's keys for as long as Google allows (the library does that). Requests that arrive during the
  * download wait for the same answer.
  */
-function keepCertificates(client: OAuth2Client): () => Promise<Certificates> {
-  let asked: Promise<Certificates> | undefined
-  const fetchKeys = async () => {
+const keepCertificates = (client: OAuth2Client): (() => Promise<Certificates>) =>
+  sharePending(async () => {
     try {
       const certs: unknown = (await client.getFederatedSignonCertsAsync()).certs
       if (!isCertificates(certs)) throw { code: 'no certificates came' }
       return certs
     } catch (error) {
       throw providerUnavailable('Google', error)
-    } finally {
-      asked = undefined
     }
-  }
-  return () => {
-    asked ??= fetchKeys()
-    return asked
-  }
-}
+  })
 
 const isCertificates = (certs: unknown): certs is Certificates =>
   typeof certs === 'object' &&
@@ -81,8 +73,9 @@ function readClaims(
   { nonce, maxAgeSeconds = MAX_AGE }: Expected,
 ): ProviderClaims | undefined {
   const now = Date.now() / 1_000
-  const { sub, email, azp, hd, iat, nbf, exp, name, picture } = claims
-  if (!isText(sub, 255) || !isText(email, 254) || claims.email_verified !== true) return undefined
+  const { sub, azp, hd, iat, nbf, exp } = claims
+  const profile = readProfile(claims)
+  if (!isText(sub, 255) || !profile || claims.email_verified !== true) return undefined
   // When the caller expects no nonce, a nonce in the token is ignored: the sign-in libraries of mobile
   // systems add their own.
   if (nonce !== undefined && claims.nonce !== nonce) return undefined
@@ -97,14 +90,6 @@ function readClaims(
   )
     return undefined
   if (nbf !== undefined && (!isTime(nbf) || nbf > now + CLOCK_SKEW)) return undefined
-  const address = email.trim().toLowerCase()
-  if (!isAccountAddress(address)) return undefined
-  return {
-    sub,
-    email: address,
-    emailVerified: true,
-    isAuthoritative: address.endsWith('@gmail.com') || isText(hd, 255),
-    fullName: isText(name, 200) ? name : null,
-    avatarUrl: isPicture(picture) ? picture : null,
-  }
+  const isAuthoritative = profile.email.endsWith('@gmail.com') || isText(hd, 255)
+  return { ...profile, sub, emailVerified: true, isAuthoritative }
 }

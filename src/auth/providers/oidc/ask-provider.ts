@@ -17,6 +17,17 @@ export function providerUnavailable(name: string, error: unknown) {
   })
 }
 
+/** A request that is shared: callers that arrive while it is under way wait for the same answer. */
+export function sharePending<T>(ask: () => Promise<T>): () => Promise<T> {
+  let pending: Promise<T> | undefined
+  return () => {
+    pending ??= ask().finally(() => {
+      pending = undefined
+    })
+    return pending
+  }
+}
+
 /** The request options as the library passes them. */
 type Asked = Omit<RequestInit, 'body'> & { body?: RequestInit['body'] | undefined }
 

@@ -1,7 +1,7 @@
 /** The metadata of an issuer (OpenID Connect Discovery 1.0), requested on first use and cached. */
 import * as oauth from 'oauth4webapi'
 import { Problem } from '../../../http/problem.ts'
-import { type ProviderRequests, providerUnavailable, requestOptions } from './ask-provider.ts'
+import { type ProviderRequests, providerUnavailable, requestOptions, sharePending } from './ask-provider.ts'
 
 const KEEP_MS = 3_600_000
 
@@ -16,8 +16,7 @@ export function createDiscovery(
 ): () => Promise<oauth.AuthorizationServer> {
   const options = { ...requestOptions(requests), [oauth.allowInsecureRequests]: true }
   let kept: { server: oauth.AuthorizationServer; until: number } | undefined
-  let asked: Promise<oauth.AuthorizationServer> | undefined
-  const ask = async () => {
+  const ask = sharePending(async () => {
     try {
       const url = new URL(issuer)
       const server = await oauth.processDiscoveryResponse(url, await oauth.discoveryRequest(url, options))
@@ -25,13 +24,7 @@ export function createDiscovery(
       return server
     } catch (error) {
       throw error instanceof Problem ? error : providerUnavailable(requests.name, error)
-    } finally {
-      asked = undefined
     }
-  }
-  return async () => {
-    if (kept && Date.now() < kept.until) return kept.server
-    asked ??= ask()
-    return asked
-  }
+  })
+  return async () => (kept && Date.now() < kept.until ? kept.server : ask())
 }

@@ -4,8 +4,8 @@
 
 import { mayAsk, type OidcSettings } from '../../../config/oidc.ts'
 import type { Keyring } from '../../../crypto/keyring.ts'
-import { isAccountAddress } from '../../credentials/schema.ts'
-import { isPicture, isText, isTime } from '../claims.ts'
+import { isTime } from '../../sessions/access-tokens.ts'
+import { isText, readProfile } from '../claims.ts'
 import type { Provider, ProviderClaims } from '../provider.ts'
 import { createRedirectFlow } from '../redirect-flow.ts'
 import { type Answer, CLOCK_SKEW, createOidcClient } from './client.ts'
@@ -43,21 +43,17 @@ async function readClaims({ claims: token, isProof, userInfo }: Answer): Promise
   // sends that time.
   if (isProof && isTime(authTime) && now - authTime > maxAge + CLOCK_SKEW) return undefined
   // Some issuers send the address only from the userinfo endpoint.
-  const claims = token.email === undefined ? { ...(await userInfo()), sub } : token
-  const { email, email_verified: isVerified, name, picture } = claims as Record<string, unknown>
-  if (!isText(email, 254)) return undefined
-  const address = email.trim().toLowerCase()
-  if (!isAccountAddress(address)) return undefined
-  const emailVerified = isVerified === true
+  const claims: Record<string, unknown> = token.email === undefined ? await userInfo() : token
+  const profile = readProfile(claims)
+  if (!profile) return undefined
+  const emailVerified = claims.email_verified === true
   return {
+    ...profile,
     // A subject is unique only within one issuer (OpenID Connect Core 1.0, 2). An issuer that is configured
     // later may give the same subject to another person.
     sub: `${iss} ${sub}`,
-    email: address,
     emailVerified,
     // The operator chose an issuer that verifies the addresses of its users.
     isAuthoritative: emailVerified,
-    fullName: isText(name, 200) ? name : null,
-    avatarUrl: isPicture(picture) ? picture : null,
   }
 }
