@@ -15,7 +15,7 @@ import { type Account, findAccount, findAccountEmail } from '../credentials/repo
 import { OwnerProof } from '../credentials/schema.ts'
 import type { Reauthenticate, VerifyIdentity } from '../sessions/owner-proof.ts'
 import type { RefreshCookie } from '../sessions/refresh-cookie.ts'
-import { Tokens, TokenTransport } from '../sessions/schema.ts'
+import { SIGN_IN_PROBLEMS, Tokens, TokenTransport } from '../sessions/schema.ts'
 import type { SignIn } from '../sign-in/sign-in.ts'
 import type { VerifyPassword } from '../sign-in/verify-password.ts'
 import {
@@ -227,14 +227,7 @@ export const reactivateRoutes: FastifyPluginAsyncTypebox<ReactivateRoutesOptions
           'Reactivates an account that its owner deactivated, and signs in. An account that an administrator deactivated is 401, like a wrong password.',
         body: Reactivate,
         headers: TokenTransport,
-        response: responses(
-          { 200: Tokens },
-          'invalid-credentials',
-          'second-factor-required',
-          'email-unverified',
-          'cross-site',
-          'locked-out',
-        ),
+        response: responses({ 200: Tokens }, ...SIGN_IN_PROBLEMS, 'locked-out'),
       },
     },
     async (request, reply) => {

@@ -10,7 +10,7 @@ import { ANONYMOUS } from '../../rls/identity.ts'
 import type { Tx, WithTransaction } from '../../rls/transaction.ts'
 import { findActiveUser } from '../credentials/repository.ts'
 import { addToken, useToken } from '../one-time-tokens/repository.ts'
-import { Tokens, TokenTransport } from '../sessions/schema.ts'
+import { SIGN_IN_PROBLEMS, Tokens, TokenTransport } from '../sessions/schema.ts'
 import type { Proven, SignIn } from '../sign-in/sign-in.ts'
 import { claimsOf, providerRejected, resolveAccount } from './account-linking.ts'
 import { clearFlowCookie, readFlowCookie, writeFlowCookie } from './flow-cookie.ts'
@@ -98,15 +98,7 @@ export const providerRoutes: FastifyPluginAsyncTypebox<ProviderRoutesOptions> = 
           'Signs in the account that is linked to the Google account, or makes one. When an account has the same address, is not linked, and Google does not give out that address, the answer is 409 `conflict`. Then sign in with the password and link.',
         body: GoogleSignIn,
         headers: TokenTransport,
-        response: responses(
-          { 200: Tokens, 201: Tokens },
-          'invalid-credentials',
-          'second-factor-required',
-          'email-unverified',
-          'cross-site',
-          'conflict',
-          'not-found',
-        ),
+        response: responses({ 200: Tokens, 201: Tokens }, ...SIGN_IN_PROBLEMS, 'conflict', 'not-found'),
       },
     },
     async (request, reply) => {
@@ -200,14 +192,7 @@ export const providerRoutes: FastifyPluginAsyncTypebox<ProviderRoutesOptions> = 
         description: 'Returns the tokens for the code of a flow. A code works once, for a minute.',
         body: Exchange,
         headers: TokenTransport,
-        response: responses(
-          { 200: Tokens },
-          'invalid-credentials',
-          'second-factor-required',
-          'email-unverified',
-          'cross-site',
-          'not-found',
-        ),
+        response: responses({ 200: Tokens }, ...SIGN_IN_PROBLEMS, 'not-found'),
       },
     },
     async (request, reply) => {

@@ -64,6 +64,14 @@ export const Tokens = Type.Object(
   { $id: 'Tokens', description: 'The tokens of a login session' },
 )
 
+/** The problems that all first steps of signing in have in common. */
+export const SIGN_IN_PROBLEMS = [
+  'invalid-credentials',
+  'second-factor-required',
+  'email-unverified',
+  'cross-site',
+] as const
+
 export const ReauthenticateBody = Forms(
   {
     $id: 'OwnerProofOrCode',

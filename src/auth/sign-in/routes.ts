@@ -14,7 +14,7 @@ import { EmailSent, Login, Register } from '../credentials/schema.ts'
 import { addToken } from '../one-time-tokens/repository.ts'
 import type { Passwords } from '../passwords/hashing.ts'
 import type { PasswordPolicy } from '../passwords/policy.ts'
-import { Tokens, TokenTransport } from '../sessions/schema.ts'
+import { SIGN_IN_PROBLEMS, Tokens, TokenTransport } from '../sessions/schema.ts'
 import type { SignIn } from './sign-in.ts'
 import type { VerifyPassword } from './verify-password.ts'
 
@@ -105,14 +105,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox<SignInRoutesOptions> = asyn
           'Starts a login session. After five failures nobody can sign in to the account with a password for five minutes (429 `locked-out`), whether or not the account exists. A new password ends that earlier. With `X-Token-Transport: cookie` the refresh token goes into a cookie, here and in every answer with tokens. The cookie is `__Host-netpilot-refresh` over https and at localhost. It is `netpilot-refresh` over plain HTTP at a private address or a name of a private network.',
         body: Login,
         headers: TokenTransport,
-        response: responses(
-          { 200: Tokens },
-          'invalid-credentials',
-          'second-factor-required',
-          'email-unverified',
-          'cross-site',
-          'locked-out',
-        ),
+        response: responses({ 200: Tokens }, ...SIGN_IN_PROBLEMS, 'locked-out'),
       },
     },
     async (request, reply) => {

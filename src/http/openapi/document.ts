@@ -82,13 +82,15 @@ export async function describeApi(
             type: 'apiKey',
             in: 'header',
             name: 'X-API-Key',
-            description: 'A personal key with the scope that stands there; `Authorization: Bearer` works too',
+            description:
+              'A personal key with the scope that the operation names; `Authorization: Bearer` works too',
           },
           agent: {
             type: 'apiKey',
             in: 'header',
             name: 'X-API-Key',
-            description: "A router's key with the scope that stands there; `Authorization: Bearer` works too",
+            description:
+              "A router's key with the scope that the operation names; `Authorization: Bearer` works too",
           },
           refreshCookie: {
             type: 'apiKey',
